@@ -1,0 +1,13 @@
+# fuzz/fuzz_<name>.c -> fuzz_<name>, with libFuzzer. Seeds: fuzz/seeds/<name>/, dictionary fuzz/<name>.dict.
+file(GLOB fuzz_sources CONFIGURE_DEPENDS fuzz/fuzz_*.c)
+foreach(source ${fuzz_sources})
+  get_filename_component(target ${source} NAME_WE)
+  add_executable(${target} ${source})
+  target_link_options(${target} PRIVATE -fsanitize=fuzzer)
+  foreach(room ${ALL_ROOMS} formats)
+    if(TARGET tars_${room} AND NOT room STREQUAL "app")
+      target_link_libraries(${target} PRIVATE tars_${room})
+    endif()
+  endforeach()
+  set_target_properties(${target} PROPERTIES LINKER_LANGUAGE CXX)
+endforeach()

@@ -1,0 +1,29 @@
+# tests/unit/<room>/test_<module>.c -> test_<room>_<module>, linked to that room and what lies under it.
+# malloc, calloc and realloc go through tests/support/faults.c, so that each can be made to fail.
+pkg_check_modules(CMOCKA REQUIRED IMPORTED_TARGET cmocka)
+add_library(tars_test_support STATIC tests/support/faults.c tests/support/guard.c
+                                     tests/support/files.c)
+target_include_directories(tars_test_support PUBLIC tests src)
+target_link_libraries(tars_test_support PUBLIC PkgConfig::CMOCKA)
+
+file(GLOB_RECURSE unit_tests CONFIGURE_DEPENDS tests/unit/test_*.c)
+foreach(source ${unit_tests})
+  file(RELATIVE_PATH relative ${CMAKE_SOURCE_DIR}/tests/unit ${source})
+  string(REGEX MATCH "^[a-z]+" room ${relative})
+  get_filename_component(name ${source} NAME_WE)
+  string(REPLACE "test_" "test_${room}_" target ${name})
+  set(library tars_${room})
+  if(relative MATCHES "^extract/formats/")
+    set(library tars_formats)
+  endif()
+  if(TARGET ${library})
+    add_executable(${target} ${source})
+    target_link_libraries(${target} PRIVATE tars_test_support ${library})
+    target_link_options(${target} PRIVATE -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc)
+    target_compile_definitions(${target} PRIVATE
+      TARS_SOURCE_DIR="${CMAKE_SOURCE_DIR}" TARS_BINARY_DIR="${CMAKE_BINARY_DIR}")
+    set_target_properties(${target} PROPERTIES LINKER_LANGUAGE CXX)
+    add_test(NAME ${target} COMMAND ${target})
+    set_tests_properties(${target} PROPERTIES TIMEOUT 600)
+  endif()
+endforeach()

@@ -1,0 +1,27 @@
+/* clock - time, for those who may read it.
+ *
+ * Modules take a tars_clock_fn and never read a clock themselves, so that tests own the time; these
+ * are the real clocks that app wires in, and the exceptions say why.
+ */
+#ifndef TARS_BASE_SYS_CLOCK_H
+#define TARS_BASE_SYS_CLOCK_H
+
+#include <stdint.h>
+
+#define TARS_ISO8601_BYTES 32 /* longest text and its NUL */
+
+/* Milliseconds on a clock that never goes back. ctx is passed through untouched. */
+typedef int64_t tars_clock_fn(void *ctx);
+
+int64_t tars_clock_mono_ms(void);
+int64_t tars_clock_mono_ns(void);
+/* CLOCK_MONOTONIC in the shape of tars_clock_fn; ctx is not used. */
+int64_t tars_clock_mono(void *ctx);
+/* Microseconds since 1970-01-01T00:00:00Z. */
+int64_t tars_clock_wall_us(void);
+
+/* "2025-11-07T12:00:00.000001", UTC, no zone; the fraction is left out when it is zero, as the wire
+ * contract (section 1.0) has it. out has TARS_ISO8601_BYTES. */
+void tars_clock_iso8601(int64_t wall_us, char *out);
+
+#endif

@@ -1,0 +1,34 @@
+/* call - what travels with one question from its arrival to its last byte.
+ *
+ * The owner (a route, a command, a test) puts it on its stack or in its arena and every room below
+ * borrows it. cancelled may be set by any thread; all else belongs to the thread that runs the
+ * call.
+ */
+#ifndef TARS_OBS_CALL_H
+#define TARS_OBS_CALL_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/mem/arena.h"
+#include "base/sys/clock.h"
+
+#define TARS_REQUEST_ID_BYTES 33 /* 32 hex digits and a NUL */
+
+struct tars_call {
+    struct tars_arena *arena;               /* lives as long as the call */
+    int64_t deadline_ms;                    /* on tars_clock_mono_ms(); 0: none */
+    atomic_bool cancelled;                  /* the asker went away or said stop */
+    char request_id[TARS_REQUEST_ID_BYTES]; /* lower-case hex, terminated */
+    const char *client_id;                  /* who asks; "anonymous" when unknown; borrowed */
+};
+
+/* True when the call should stop: cancelled, or past its deadline. Cheap enough for inner loops. */
+static inline bool tars_call_is_over(struct tars_call *call)
+{
+    return atomic_load_explicit(&call->cancelled, memory_order_relaxed) ||
+           (call->deadline_ms && tars_clock_mono_ms() >= call->deadline_ms);
+}
+
+#endif
