@@ -70,10 +70,11 @@ static void fill(void *ctx)
     tars_buf_init(&buf, 1000);
     for (int i = 0; i < 300; i++)
         tars_buf_append_char(&buf, 'x');
-    if (faults_happened())
+    if (faults_happened()) {
         assert_int_equal(buf.status, TARS_ENOMEM);
-    else
+    } else {
         assert_int_equal(buf.len, 300);
+    }
     tars_buf_release(&buf);
 }
 
