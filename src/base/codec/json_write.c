@@ -49,10 +49,10 @@ static size_t sequence_length(const unsigned char *text, size_t len)
 
 static uint32_t decode(const unsigned char *text, size_t len)
 {
-    uint32_t code = len == 1 ? text[0] : text[0] & (0x7Fu >> len);
+    uint32_t code = len == 1 ? text[0] : text[0] & (0x7FU >> len);
 
     for (size_t i = 1; i < len; i++)
-        code = code << 6 | (text[i] & 0x3Fu);
+        code = code << 6 | (text[i] & 0x3FU);
     return code;
 }
 
@@ -79,34 +79,46 @@ static void put_special(struct tars_buf *out, unsigned char c)
     }
 }
 
+/* What cannot stand as it is: a character that JSON escapes, a byte that is not UTF-8 (length 0),
+ * or anything beyond ASCII in ascii mode. */
+static void put_unplain(struct tars_json *json, const unsigned char *at, size_t length)
+{
+    if (length == 1) {
+        put_special(json->out, *at);
+    } else if (json->ascii) {
+        put_escaped(json->out, length ? decode(at, length) : 0xFFFD);
+    } else {
+        tars_buf_append_text(json->out, "\xEF\xBF\xBD");
+    }
+}
+
+static bool is_plain(const struct tars_json *json, const unsigned char *at, size_t length)
+{
+    if (length == 1)
+        return *at >= 0x20 && *at != '"' && *at != '\\';
+    return length > 1 && !json->ascii;
+}
+
 static void put_string(struct tars_json *json, const char *text, size_t len)
 {
-    struct tars_buf *out = json->out;
     const unsigned char *bytes = (const unsigned char *)text;
     size_t plain = 0; /* start of the run that needs no escape */
     size_t i = 0;
 
-    tars_buf_append_char(out, '"');
+    tars_buf_append_char(json->out, '"');
     while (i < len) {
         size_t length = sequence_length(bytes + i, len - i);
-        bool special = length == 1 && (bytes[i] < 0x20 || bytes[i] == '"' || bytes[i] == '\\');
+        size_t step = length ? length : 1;
 
-        if (length && !special && (length == 1 || !json->ascii)) {
-            i += length;
-            continue;
+        if (!is_plain(json, bytes + i, length)) {
+            tars_buf_append(json->out, text + plain, i - plain);
+            put_unplain(json, bytes + i, length);
+            plain = i + step;
         }
-        tars_buf_append(out, text + plain, i - plain);
-        if (special)
-            put_special(out, bytes[i]);
-        else if (json->ascii)
-            put_escaped(out, length ? decode(bytes + i, length) : 0xFFFD);
-        else
-            tars_buf_append_text(out, "\xEF\xBF\xBD");
-        i += length ? length : 1;
-        plain = i;
+        i += step;
     }
-    tars_buf_append(out, text + plain, len - plain);
-    tars_buf_append_char(out, '"');
+    tars_buf_append(json->out, text + plain, len - plain);
+    tars_buf_append_char(json->out, '"');
 }
 
 /* --------------------------------------------------------------- containers */
@@ -163,10 +175,11 @@ void tars_json_text_n(struct tars_json *json, const char *key, const char *text,
 
 void tars_json_text(struct tars_json *json, const char *key, const char *text)
 {
-    if (text)
-        tars_json_text_n(json, key, text, strlen(text));
-    else
+    if (!text) {
         tars_json_null(json, key);
+        return;
+    }
+    tars_json_text_n(json, key, text, strlen(text));
 }
 
 void tars_json_raw(struct tars_json *json, const char *key, const char *ptr, size_t len)

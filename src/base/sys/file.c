@@ -29,29 +29,48 @@ static tars_status fail_errno(struct tars_err *err, const char *what, const char
 
 /* ------------------------------------------------------------------ reading */
 
+static ssize_t read_retrying(int fd, void *ptr, size_t len)
+{
+    ssize_t got;
+
+    do {
+        got = read(fd, ptr, len);
+    } while (got < 0 && errno == EINTR);
+    return got;
+}
+
+/* At the ceiling: fine if the file ends here. */
+static tars_status expect_end(int fd, const struct tars_buf *out, const char *path,
+                              struct tars_err *err)
+{
+    char beyond;
+    ssize_t got = read_retrying(fd, &beyond, 1);
+
+    if (got < 0)
+        return fail_errno(err, "cannot read", path);
+    if (got > 0)
+        return tars_fail(TARS_ETOOBIG, err, "%s is larger than %zu bytes", path, out->max);
+    return TARS_OK;
+}
+
 static tars_status read_rest(int fd, struct tars_buf *out, const char *path, struct tars_err *err)
 {
-    for (;;) {
+    while (out->len < out->max) {
         size_t left = out->max - out->len;
         size_t room = left < READ_STEP ? left : READ_STEP;
         char *at = tars_buf_reserve(out, room);
-        char beyond;
         ssize_t got;
 
         if (!at)
-            return tars_fail(out->status, err, "cannot read %s: %s", path,
-                             tars_status_text(out->status));
-        got = read(fd, room ? at : &beyond, room ? room : 1);
-        if (got < 0 && errno == EINTR)
-            continue;
+            return tars_fail(out->status, err, "no memory to read %s", path);
+        got = read_retrying(fd, at, room);
         if (got < 0)
             return fail_errno(err, "cannot read", path);
         if (got == 0)
             return TARS_OK;
-        if (!room)
-            return tars_fail(TARS_ETOOBIG, err, "%s is larger than %zu bytes", path, out->max);
         tars_buf_grew(out, (size_t)got);
     }
+    return expect_end(fd, out, path, err);
 }
 
 tars_status tars_file_read(const char *path, struct tars_buf *out, struct tars_err *err)
@@ -100,12 +119,11 @@ tars_status tars_dir_sync(const char *path, struct tars_err *err)
 static void parent_of(const char *path, char *out)
 {
     const char *slash = strrchr(path, '/');
-    size_t len = slash ? (size_t)(slash - path) : 0;
+    int len = slash ? (int)(slash - path) : 0;
 
-    if (!slash)
-        (void)snprintf(out, PATH_MAX, ".");
-    else
-        (void)snprintf(out, PATH_MAX, "%.*s", len ? (int)len : 1, path);
+    if (slash == path)
+        len = 1;
+    (void)snprintf(out, PATH_MAX, "%.*s", slash ? len : 1, slash ? path : ".");
 }
 
 tars_status tars_file_replace(const char *path, const void *ptr, size_t len, unsigned mode,
