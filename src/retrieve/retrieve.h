@@ -1,0 +1,103 @@
+/* retrieve - a question into a ranked list of passages.
+ *
+ *     question -> vector  -> near windows   -+
+ *             \-> terms   -> matching words -+-> fuse -> order -> relevance -> threshold
+ *
+ * Both lists are cut at TARS_RETRIEVE_POOL candidates, and each score is scaled to 0..1 by the
+ * least and the greatest of its own list (min-max); the fused score is the weighted sum, alpha on
+ * the words, a passage that is missing from a list counting 0 there. Reciprocal rank fusion
+ * (Cormack, Clarke and Buettcher 2009, k = 60) by setting. Where the language of the question is
+ * not one that the encoder was made for, alpha grows (fuse.h).
+ *
+ * similarity_score of the wire contract is relevance: a calibrated chance in 0..1 that the passage
+ * answers the question (relevance.h). Order is by the fused score; the threshold applies to
+ * relevance.
+ *
+ * Threads   Safe to share once open. Readers of the index take no lock; the store is asked once a
+ *           call, for the text of the winners.
+ * Failure   A part that is away (no encoder, vectors of another model) costs its half of the
+ * fusion, never the call; degraded says so.
+ */
+#ifndef TARS_RETRIEVE_RETRIEVE_H
+#define TARS_RETRIEVE_RETRIEVE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/mem/span.h"
+#include "base/status.h"
+#include "obs/call.h"
+
+#define TARS_RETRIEVE_POOL    100 /* candidates taken from each side */
+#define TARS_RETRIEVE_TOP_MAX 1000
+
+struct tars_store;
+struct tars_store_passage; /* store/store.h: text, place, its document */
+struct tars_index;
+struct tars_encoder;
+struct tars_retriever;
+
+enum tars_retrieve_mode {
+    TARS_RETRIEVE_HYBRID = 0, /* both sides; the default */
+    TARS_RETRIEVE_WORDS = 1,
+    TARS_RETRIEVE_VECTORS = 2,
+};
+
+enum tars_fusion {
+    TARS_FUSION_LINEAR = 0, /* min-max weighted sum */
+    TARS_FUSION_RRF = 1,    /* reciprocal rank, k = 60 */
+};
+
+/* All pointers are borrowed for the retriever's life. */
+struct tars_retriever_config {
+    struct tars_store *store;     /* required */
+    struct tars_index *index;     /* required */
+    struct tars_encoder *encoder; /* NULL: words only */
+    double alpha;                 /* weight of the words, 0..1; negative: 0.5 */
+    enum tars_fusion fusion;      /* how the sides are joined */
+};
+
+TARS_MUST_USE tars_status tars_retriever_new(const struct tars_retriever_config *config,
+                                             struct tars_retriever **retriever);
+void tars_retriever_free(struct tars_retriever *retriever);
+
+struct tars_retrieve_request {
+    struct tars_span query;       /* UTF-8; blank finds nothing */
+    size_t top_k;                 /* 1..TARS_RETRIEVE_TOP_MAX; 0: 10 */
+    double threshold;             /* least relevance, 0..1; negative: none */
+    const char *filters_json;     /* terminated JSON object (contract 1.3, 7.3), or NULL */
+    enum tars_retrieve_mode mode; /* zero: hybrid */
+    bool distinct_documents; /* one passage a document, its best; top_k then counts documents */
+};
+
+struct tars_found {
+    uint64_t passage_id;
+    const struct tars_store_passage *passage; /* in the call's arena */
+    double relevance;                         /* calibrated, 0..1 */
+    double fused;                             /* what the order is by */
+    double vector_score; /* cosine of the best window; NaN where there is none */
+    double bm25_score;   /* BM25; 0 where no word matches */
+};
+
+struct tars_retrieved {
+    struct tars_found *found; /* (count,) best first, in the call's arena */
+    size_t count;
+    const char *fusion_method; /* static: "linear", "rrf", "words", "vectors" */
+    uint64_t index_seq;        /* state of the index that answered */
+    bool degraded;             /* a part was away; words says which */
+    const char *degraded_part; /* static, or NULL */
+    double embed_ms, search_ms, fetch_ms;
+};
+
+/* Everything in *result lives in call->arena.
+ *
+ *   TARS_EINVAL    top_k or threshold out of range, filters that are not understood (err says
+ * which) TARS_ECANCELED, TARS_ETIMEOUT   the call was over first
+ */
+TARS_MUST_USE tars_status tars_retrieve(struct tars_retriever *retriever,
+                                        const struct tars_retrieve_request *request,
+                                        struct tars_call *call, struct tars_retrieved *result,
+                                        struct tars_err *err);
+
+#endif
