@@ -1,0 +1,153 @@
+/* rag - answers a question from the documents: retrieve, prompt, generate, check the citations.
+ *
+ * The answer's parts are those of the wire contract (section 1.3), as plain values; api and app
+ * write them as JSON. Everything in an answer lives in the call's arena.
+ *
+ * What happens when a part is away:
+ *   no passage passes the threshold   the answer says that the documents do not answer; nothing is
+ *                                     generated, model is that of the back end
+ *   the writer fails before a token   the best passages are quoted, model is "extract", degraded
+ *                                     says why
+ *   the writer fails after a token    the status of the failure; answer holds what was written
+ *
+ * Threads   Safe to share; each call has its own struct tars_call and arena.
+ */
+#ifndef TARS_RAG_RAG_H
+#define TARS_RAG_RAG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/mem/span.h"
+#include "base/status.h"
+#include "llm/llm.h"
+#include "obs/call.h"
+#include "rag/cite.h"
+
+#define TARS_RAG_EXCERPT_CHARS          200  /* code points of an excerpt, before "..." */
+#define TARS_RAG_CONTEXT_TOKENS_DEFAULT 2048 /* RAG_MAX_CONTEXT_TOKENS */
+#define TARS_RAG_TOP_K_DEFAULT          5    /* RAG_TOP_K */
+#define TARS_RAG_TOP_K_MAX              20
+#define TARS_RAG_QUERY_CHARS_MAX        10000
+
+/* A passage that the retriever found; the contract's Source and more. Strings are terminated. */
+struct tars_rag_source {
+    const char *document_id;
+    const char *chunk_id;
+    const char *file_name;
+    const char *file_path;
+    int64_t chunk_index;     /* from 0 */
+    double similarity_score; /* calibrated relevance, 0..1 */
+    const char *excerpt;     /* set by tars_rag_answer */
+    int page_number;         /* first page of the passage, from 1; 0: no pages (null) */
+    int page_last;           /* last page; 0: no pages */
+    struct tars_span text;   /* the whole passage */
+    const char *title;       /* of the document, or "" */
+    const char *section;     /* headings above it, outermost first, " > " between, or "" */
+    size_t char_start;       /* characters in the document's text */
+    size_t char_end;
+    int token_count;     /* of text, word pieces; 0: unknown */
+    bool in_context;     /* given to the writer; false: left out by the budget */
+    bool hybrid;         /* both searches took part */
+    bool has_vector;     /* vector_score is known */
+    bool has_bm25;       /* bm25_score is known */
+    bool reranked;       /* a cross-encoder took part */
+    double vector_score; /* cosine */
+    double bm25_score;
+    double original_score;      /* after fusion, before calibration */
+    double cross_encoder_score; /* when reranked */
+    const char *fusion_method;  /* "weighted", "rrf", "vector", "bm25" or "" */
+};
+
+struct tars_rag_request {
+    const char *query;                   /* terminated, not blank; required */
+    int top_k;                           /* 0: TARS_RAG_TOP_K_DEFAULT */
+    double relevance_threshold;          /* below 0: none */
+    bool rerank;                         /* the asker allows reranking */
+    const char *filters_json;            /* terminated JSON object, or NULL */
+    const struct tars_llm_turn *history; /* (history_count,) oldest first, or NULL */
+    size_t history_count;
+    const char *model; /* asks for another model of the back end; NULL: the set one */
+    bool quotes_only;  /* answer by quotation even where a model is there */
+};
+
+/* Finds passages, best first, into the call's arena: the real one is rag/fetch over retrieve. */
+typedef tars_status tars_rag_fetch_fn(void *ctx, const struct tars_rag_request *request,
+                                      struct tars_call *call, struct tars_rag_source **sources,
+                                      size_t *count, struct tars_err *err);
+
+/* A sentence of the answer with what supports it. */
+struct tars_rag_citation {
+    size_t start; /* bytes in answer */
+    size_t end;
+    size_t char_start; /* the same place in characters, for clients */
+    size_t char_end;
+    bool supported;
+    enum tars_cite_verdict verdict;
+    const int *sources; /* (source_count,) numbers from 1, best first */
+    size_t source_count;
+    const struct tars_cite_support *support; /* (source_count,) where in each source, bytes */
+};
+
+struct tars_rag_answer {
+    const char *query;
+    const char *answer; /* terminated */
+    size_t answer_len;
+    struct tars_rag_source *sources; /* (source_count,); source number i + 1 */
+    size_t source_count;
+    const char *context_used; /* terminated; "" without passages */
+    size_t total_tokens;      /* generator pieces */
+    double retrieval_time_ms;
+    double generation_time_ms;
+    double total_time_ms;
+    const char *model;
+    bool cached;
+    const char *degraded;                /* why the answer is less than asked for, or NULL */
+    struct tars_rag_citation *citations; /* (citation_count,), in the order of the answer */
+    size_t citation_count;
+    size_t unsupported_count; /* citations that are not supported */
+};
+
+/* What the asker hears while the answer is made; each may be NULL. False: stop. */
+struct tars_rag_events {
+    /* Once, after retrieval, also with no source; answer has query, sources and retrieval time. */
+    bool (*on_sources)(void *ctx, const struct tars_rag_answer *answer);
+    /* The next text of the answer, whole UTF-8 characters. */
+    bool (*on_token)(void *ctx, const char *ptr, size_t len);
+    void *ctx;
+};
+
+struct tars_rag;
+
+struct tars_rag_config {
+    tars_rag_fetch_fn *fetch; /* required */
+    void *fetch_ctx;
+    struct tars_llm *llm;                 /* borrowed; NULL: quotations only */
+    const struct tars_analyzer *analyzer; /* borrowed; required */
+    size_t max_context_tokens;            /* 0: TARS_RAG_CONTEXT_TOKENS_DEFAULT */
+    int max_tokens;                       /* of an answer; 0: the writer's default */
+    float temperature;                    /* as in struct tars_llm_request */
+    float top_p;
+    int top_k;
+};
+
+TARS_MUST_USE tars_status tars_rag_new(const struct tars_rag_config *config, struct tars_rag **rag,
+                                       struct tars_err *err);
+/* NULL is allowed. */
+void tars_rag_free(struct tars_rag *rag);
+
+/* Answer request. events may be NULL. *out is filled as far as things went, also on failure:
+ *
+ *   TARS_EINVAL       blank or overlong query, top_k out of range
+ *   TARS_ECANCELED    the call was cancelled or an event said stop
+ *   TARS_ETIMEOUT     the call's deadline
+ *   others            what retrieval, or the writer after its first token, failed with
+ */
+TARS_MUST_USE tars_status tars_rag_answer(struct tars_rag *rag,
+                                          const struct tars_rag_request *request,
+                                          struct tars_call *call,
+                                          const struct tars_rag_events *events,
+                                          struct tars_rag_answer *out, struct tars_err *err);
+
+#endif
