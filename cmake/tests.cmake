@@ -1,7 +1,7 @@
 # tests/unit/<room>/test_<module>.c -> test_<room>_<module>, linked to that room and what lies under it.
 # malloc, calloc and realloc go through tests/support/faults.c, so that each can be made to fail.
 pkg_check_modules(CMOCKA REQUIRED IMPORTED_TARGET cmocka)
-add_library(tars_test_support STATIC tests/support/faults.c tests/support/guard.c
+add_library(tars_test_support OBJECT tests/support/faults.c tests/support/guard.c
                                      tests/support/files.c)
 target_include_directories(tars_test_support PUBLIC tests src)
 target_link_libraries(tars_test_support PUBLIC PkgConfig::CMOCKA)
