@@ -22,8 +22,7 @@
 
 #include "base/status.h"
 
-#define TARS_LOG_LINE_MAX           2048 /* bytes of a line, its line feed included */
-#define TARS_LOG_PER_SECOND_DEFAULT 200  /* used when max_per_second is 0 */
+#define TARS_LOG_PER_SECOND_DEFAULT 200 /* used when max_per_second is 0 */
 
 /* In order of weight; the texts are those of LOG_LEVEL. */
 #define TARS_LOG_LEVEL_LIST(X)        \
