@@ -1,0 +1,87 @@
+/* server - HTTP/1.1 over TCP and TLS: loop threads, each with a listener of its own.
+ *
+ * Model     threads loops, each bound to the same port (SO_REUSEPORT), so that the kernel spreads
+ * the connections and loops share nothing but counters. A connection stays on its loop. Requests
+ * Read whole, up to the limits; the handler is called on the loop thread with a complete request
+ * (net/http.h). Pipelined requests are answered one after the other. Errors    What never reaches
+ * the handler is answered here, as {"detail":"..."}: 400, 408, 413, 414, 431, 501, 503, 505; the
+ * connection is closed after it. Slow      Every wait has a deadline: TLS handshake, head, body,
+ * idle, and a reader that takes nothing of what is being sent. Bounds    Connections, bytes of a
+ * head, bytes of a body, bytes of all bodies together, bytes of queued answer: each has a ceiling,
+ * and the server sheds load when it is reached. Threads   _open(), _stop() and _close() belong to
+ * the owner; _port() and _stats() to anybody.
+ */
+#ifndef TARS_NET_SERVER_H
+#define TARS_NET_SERVER_H
+
+#include "net/http.h"
+
+struct tars_server;
+
+/* request is lent until the reply handle is given back. See net/http.h. */
+typedef void tars_http_handler_fn(void *ctx, const struct tars_http_request *request,
+                                  struct tars_http_reply *reply);
+
+/* Copied by _open(). A field at zero takes its default. */
+struct tars_server_config {
+    const char *bind;        /* address, IPv4 or IPv6; NULL: 127.0.0.1 */
+    uint16_t port;           /* 0: any free one, see tars_server_port() */
+    unsigned threads;        /* loop threads; 0: 1; at most 64 */
+    const char *tls_cert;    /* PEM file, chain included; NULL: no TLS */
+    const char *tls_key;     /* PEM file; required with tls_cert */
+    const char *server_name; /* value of the server header; NULL: no such header; kept by caller */
+
+    tars_http_handler_fn *handler; /* required */
+    void *ctx;                     /* its argument */
+
+    size_t max_connections;   /* 0: 1024; more are answered 503 (plain) or closed */
+    size_t max_head_bytes;    /* request line and headers; 0: 16 KiB; at most 64 KiB */
+    size_t max_body_bytes;    /* of one request; 0: 64 MiB */
+    size_t max_bodies_bytes;  /* of all requests in flight; 0: 256 MiB */
+    size_t max_arena_bytes;   /* of one request's arena; 0: 16 MiB */
+    size_t reply_queue_bytes; /* of one streamed reply; 0: 64 KiB */
+
+    int64_t head_timeout_ms;      /* first byte to end of head; 0: 10 s */
+    int64_t body_timeout_ms;      /* without a byte of body; 0: 20 s */
+    int64_t idle_timeout_ms;      /* between requests; 0: 60 s */
+    int64_t write_timeout_ms;     /* the reader takes nothing; 0: 20 s */
+    int64_t handshake_timeout_ms; /* TLS; 0: 10 s */
+};
+
+/* A copy of the counters; they only grow, but for connections, in_flight and bodies_bytes. */
+struct tars_server_stats {
+    uint64_t accepted;     /* connections */
+    uint64_t requests;     /* that reached the handler */
+    uint64_t rejected;     /* answered here: malformed, too big, too many */
+    uint64_t timeouts;     /* connections closed by a deadline */
+    uint64_t tls_failures; /* handshakes that failed */
+    uint64_t connections;  /* open now */
+    uint64_t in_flight;    /* requests at the handler now */
+    uint64_t bodies_bytes; /* held in bodies now */
+};
+
+/* Bind, listen and start the threads.
+ *
+ *   TARS_EINVAL   a field out of range, or an address that is none
+ *   TARS_EBUSY    the port is taken
+ *   TARS_EDENIED  the port or a key file may not be used
+ *   TARS_EFORMAT  certificate or key are no such thing or do not match
+ *   TARS_EIO, TARS_ENOTFOUND, TARS_ENOMEM
+ */
+TARS_MUST_USE tars_status tars_server_open(const struct tars_server_config *config,
+                                           struct tars_server **server, struct tars_err *err);
+
+/* Stop listening, close idle connections, let requests in flight finish. Returns TARS_OK when all
+ * are finished, TARS_ETIMEOUT when grace_ms passed first; the rest is dropped then and sees
+ * TARS_ECANCELED. After it no request reaches the handler. */
+TARS_MUST_USE tars_status tars_server_stop(struct tars_server *server, int64_t grace_ms);
+
+/* Stop at once if that was not done, join the threads, free. Waits for every reply handle that is
+ * still out to be given back. NULL is allowed. */
+void tars_server_close(struct tars_server *server);
+
+/* The port that it listens on. */
+uint16_t tars_server_port(const struct tars_server *server);
+struct tars_server_stats tars_server_stats(const struct tars_server *server);
+
+#endif
