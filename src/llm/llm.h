@@ -101,6 +101,7 @@ struct tars_llm_ops {
 struct tars_llm {
     const struct tars_llm_ops *ops;
     char model[TARS_LLM_NAME_BYTES]; /* shown as the answer's model; constant after opening */
+    size_t context_tokens;           /* prompt and answer together; 0: unknown. Constant too */
 };
 
 TARS_MUST_USE tars_status tars_llm_generate(struct tars_llm *llm,
@@ -114,5 +115,8 @@ TARS_MUST_USE tars_status tars_llm_health(struct tars_llm *llm, struct tars_call
 size_t tars_llm_count_tokens(struct tars_llm *llm, const char *text, size_t len);
 /* NULL is allowed. */
 void tars_llm_free(struct tars_llm *llm);
+
+/* For back ends: copy a model's name into TARS_LLM_NAME_BYTES, cut at a character. */
+void tars_llm_set_model(char *to, const char *name);
 
 #endif

@@ -10,8 +10,9 @@
 
 #include "llm/llm.h"
 
-#define TARS_LLM_LLAMA_CONTEXT_DEFAULT 4096 /* tokens; never more than the model was trained for \
-                                             */
+#define TARS_LLM_LLAMA_CONTEXT_DEFAULT                        \
+    4096 /* tokens; never more than the model was trained for \
+          */
 #define TARS_LLM_LLAMA_THREADS_DEFAULT 2
 
 struct tars_llm_llama_config {

@@ -15,7 +15,7 @@
  * Memory    The caller's arena: about 40 bytes a word of the sources.
  * Costs     Linear in the words of the sources for each sentence; about 1 ms for ten sentences
  *           against five passages.
- * Threads   Safe; the analyzer is shared read-only.
+ * Threads   As the analyzer: one call at a time on each.
  */
 #ifndef TARS_RAG_CITE_H
 #define TARS_RAG_CITE_H
@@ -84,8 +84,8 @@ struct tars_citations {
 
 /* Check answer, valid UTF-8. What *out holds lives in arena and points into nothing else. Citation
  * marks such as [2] at a sentence's end are neither text nor numbers. ENOMEM. */
-TARS_MUST_USE tars_status tars_cite_check(const struct tars_analyzer *analyzer,
-                                          struct tars_arena *arena, struct tars_span answer,
+TARS_MUST_USE tars_status tars_cite_check(struct tars_analyzer *analyzer, struct tars_arena *arena,
+                                          struct tars_span answer,
                                           const struct tars_cite_source *sources,
                                           size_t source_count, struct tars_citations *out);
 
