@@ -1,0 +1,19 @@
+/* relevance - the chance, in 0..1, that a passage answers the question.
+ *
+ * A cosine or a BM25 score says which passage is nearer, not whether any is near enough, and
+ * neither means the same from one collection to the next. relevance maps both to one scale by a
+ * logistic function fitted on judged questions (tools/fit_relevance, docs/quality.md), so that a
+ * threshold of 0.7 passes what was judged relevant and stops what the documents do not answer.
+ *
+ *     relevance = 1 / (1 + exp(-(b0 + b1 cosine + b2 coverage)))
+ *
+ * coverage is the BM25 score as a share of what a passage could at most score on this question,
+ * which makes it comparable between questions and collections.
+ */
+#ifndef TARS_RETRIEVE_RELEVANCE_H
+#define TARS_RETRIEVE_RELEVANCE_H
+
+/* cosine: NaN when there is no vector; coverage: 0..1. The result is in (0, 1). */
+double tars_relevance(double cosine, double coverage);
+
+#endif

@@ -1,0 +1,159 @@
+#!/usr/bin/env python3
+"""Search quality on judged collections, by the command line alone.
+
+    TARS=build/release/tars TARS_TEST_DATA=FOLDER tests/e2e/quality.py [--full] [--set NAME]... [--modes]
+
+Each set is read from its corpus.jsonl into a data folder of its own, its queries are run by
+`tars search --queries --format trec`, and nDCG@10 is computed here (and by pytrec_eval too where that
+package is installed; the two must agree). The floors are what a plain script reaches with the same
+ingredients (Snowball BM25 and MiniLM fp32, min-max sum, half and half), less 0.01, or the BM25 column
+of the collections' own README for languages that the encoder does not know.
+
+--full runs all sets, --modes also words alone and vectors alone. Last line: "N passed, N failed".
+"""
+import argparse
+import gzip
+import json
+import math
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+TARS = os.environ.get("TARS", "build/release/tars")
+DATA = os.environ.get("TARS_TEST_DATA", "")
+
+HYBRID = {"adi": 0.546, "cacm": 0.552, "cranfield": 0.435, "hotpotqa": 0.838, "scifact": 0.732, "squad": 0.953}
+WORDS = {"xquad-ar": 0.879, "xquad-de": 0.915, "xquad-es": 0.942, "xquad-hi": 0.831, "xquad-ru": 0.875,
+         "xquad-tr": 0.891, "xquad-zh": 0.954, "jsquad-ja": 0.941}
+REPORTED = ["xquad-en", "pubmedqa"]
+DEFAULT = ["adi", "cranfield", "hotpotqa", "xquad-de", "xquad-zh"]
+SLACK, MEAN_SLACK = 0.01, 0.005
+
+
+def part(name, stem):
+    """The path of a file of a set, unpacked if it is gzipped."""
+    path = os.path.join(DATA, name, stem)
+    return path if os.path.exists(path) else path + ".gz"
+
+
+def lines(path):
+    opener = gzip.open if path.endswith(".gz") else open
+    with opener(path, "rt", encoding="utf-8") as file:
+        yield from file
+
+
+def judgements(name):
+    found = {}
+    rows = lines(part(name, "qrels.tsv"))
+    next(rows)
+    for row in rows:
+        query, document, score = row.rstrip("\n").split("\t")
+        found.setdefault(query, {})[document] = int(score)
+    return found
+
+
+def ndcg(qrels, run, k=10):
+    """nDCG@k (Jarvelin and Kekalainen 2002, as in trec_eval), mean over the judged queries."""
+    total = 0.0
+    for query, judged in qrels.items():
+        ranked = sorted(run.get(query, {}).items(), key=lambda item: -item[1])[:k]
+        gain = sum(judged.get(document, 0) / math.log2(rank + 2) for rank, (document, _) in enumerate(ranked))
+        ideal = sorted((score for score in judged.values() if score > 0), reverse=True)[:k]
+        best = sum(score / math.log2(rank + 2) for rank, score in enumerate(ideal))
+        total += gain / best if best else 0.0
+    return total / len(qrels)
+
+
+def independent(qrels, run):
+    """The same figure by pytrec_eval, or None where it is not installed."""
+    try:
+        import pytrec_eval
+    except ImportError:
+        return None
+    evaluator = pytrec_eval.RelevanceEvaluator(qrels, {"ndcg_cut.10"})
+    scores = evaluator.evaluate(run)
+    return sum(scores.get(query, {}).get("ndcg_cut_10", 0.0) for query in qrels) / len(qrels)
+
+
+def tars(*arguments, data):
+    process = subprocess.run([TARS, *arguments, "--data", data], capture_output=True, text=True, check=False)
+    if process.returncode != 0:
+        raise RuntimeError(f"tars {arguments[0]}: exit {process.returncode}\n{process.stderr[-2000:]}")
+    return process.stdout
+
+
+def run_of(name, data, mode):
+    queries = part(name, "queries.jsonl")
+    if queries.endswith(".gz"):
+        unpacked = os.path.join(data, "queries.jsonl")
+        with open(unpacked, "w", encoding="utf-8") as file:
+            file.writelines(lines(queries))
+        queries = unpacked
+    found = {}
+    for line in tars("search", "--queries", queries, "--top-k", "100", "--format", "trec", "--mode", mode,
+                     data=data).splitlines():
+        query, _, document, _, score, _ = line.split(" ")
+        found.setdefault(query, {})[document] = float(score)
+    return found
+
+
+def measure(name, modes):
+    data = tempfile.mkdtemp(prefix="tars-quality-")
+    try:
+        started = time.time()
+        corpus = os.path.join(data, "corpus.jsonl")
+        with open(corpus, "w", encoding="utf-8") as file:
+            file.writelines(lines(part(name, "corpus.jsonl")))
+        tars("ingest", corpus, data=os.path.join(data, "store"))
+        seconds = time.time() - started
+        qrels, row = judgements(name), {"ingest_s": seconds}
+        for mode in modes:
+            started = time.time()
+            run = run_of(name, os.path.join(data, "store"), mode)
+            row[mode] = ndcg(qrels, run)
+            row[mode + "_s"] = time.time() - started
+            other = independent(qrels, run)
+            if other is not None and abs(other - row[mode]) > 0.002:
+                print(f"{name} {mode}: pytrec_eval says {other:.4f}, we say {row[mode]:.4f}")
+        return row
+    finally:
+        shutil.rmtree(data, ignore_errors=True)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--full", action="store_true")
+    parser.add_argument("--set", action="append")
+    parser.add_argument("--modes", action="store_true")
+    options = parser.parse_args()
+    if not os.path.isdir(DATA):
+        print("skipped: point TARS_TEST_DATA at the folder of the judged collections\n0 passed, 0 failed")
+        return 0
+    names = options.set or (list(HYBRID) + list(WORDS) + REPORTED if options.full else DEFAULT)
+    modes = ["hybrid", "words", "vectors"] if options.modes or options.full else ["hybrid"]
+    passed = failed = 0
+    means = []
+    print(f"{'set':10} {'floor':>6} " + " ".join(f"{mode:>8}" for mode in modes) + "   ingest  queries")
+    for name in names:
+        row = measure(name, modes)
+        floor = HYBRID.get(name, WORDS.get(name, 0)) - (SLACK if name in HYBRID or name in WORDS else 0)
+        good = row["hybrid"] >= floor
+        if name in HYBRID:
+            means.append(row["hybrid"] - HYBRID[name])
+        if name not in REPORTED:
+            passed, failed = passed + good, failed + (not good)
+        print(f"{name:10} {floor:6.3f} " + " ".join(f"{row[mode]:8.4f}" for mode in modes) +
+              f"  {row['ingest_s']:6.1f}s {row['hybrid_s']:6.1f}s{'' if good else '   BELOW'}", flush=True)
+    if len(means) == len(HYBRID):
+        mean = sum(means) / len(means)
+        good = mean >= -MEAN_SLACK
+        passed, failed = passed + good, failed + (not good)
+        print(f"mean difference to half and half: {mean:+.4f}{'' if good else '   BELOW'}")
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+sys.exit(main())
