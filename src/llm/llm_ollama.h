@@ -11,7 +11,7 @@
 #include "net/client.h"
 
 struct tars_llm_ollama_config {
-    struct tars_http_client *client; /* borrowed for the back end's life; required */
+    struct tars_client *client; /* borrowed for the back end's life; required */
     const char *base_url;            /* OLLAMA_HOST, "http://127.0.0.1:11434"; required, copied */
     const char *model;               /* OLLAMA_MODEL; required, copied */
     int64_t timeout_ms;              /* of a whole generation; 0: 120,000 */

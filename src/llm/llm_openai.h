@@ -7,7 +7,7 @@
 #include "net/client.h"
 
 struct tars_llm_openai_config {
-    struct tars_http_client *client; /* borrowed for the back end's life; required */
+    struct tars_client *client; /* borrowed for the back end's life; required */
     const char *base_url;  /* OPENAI_BASE_URL, with or without the final "/v1"; required, copied */
     const char *api_key;   /* OPENAI_API_KEY; NULL or "": no Authorization header; copied */
     const char *model;     /* OPENAI_MODEL; required, copied */
