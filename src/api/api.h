@@ -1,0 +1,79 @@
+/* api - the HTTP interface: what each route means.
+ *
+ *     net -> tars_api_handle -> router -> inline, or a pool -> route -> service, rag -> reply
+ *     command with its own data folder -> tars_api_call -> router -> route -> ... -> memory
+ *
+ * Threads   tars_api_handle() runs on loop threads and never blocks; tars_api_call() blocks.
+ * Bounds    A pool's queue is bounded; when it is full the answer is 503 with Retry-After's cause.
+ */
+#ifndef TARS_API_API_H
+#define TARS_API_API_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "api/exchange.h"
+#include "api/service.h"
+#include "base/sys/pool.h"
+#include "net/http.h"
+#include "obs/health.h"
+#include "obs/log.h"
+#include "obs/metrics.h"
+
+struct tars_rag;
+
+/* Copied; what pointers point to is borrowed for the api's life. */
+struct tars_api_config {
+    const struct tars_service_ops *service; /* required */
+    void *service_ctx;
+    struct tars_rag *rag;             /* required for /rag/query */
+    struct tars_pool *compute;        /* NULL: everything runs on the caller's thread */
+    struct tars_pool *wait;           /* the same */
+    struct tars_metrics *metrics;     /* may be NULL */
+    struct tars_log *log;             /* may be NULL */
+    const struct tars_health *health; /* required */
+
+    const char *collection_name; /* "" or NULL: tars_documents */
+    const char *roots;           /* folders that /rag/index may read, joined by colons */
+    const char *cors_origins;    /* joined by commas; NULL: none */
+    const char *owner_token;     /* proves that a caller may open the data folder; NULL: nobody */
+    const char *environment;     /* label of metrics */
+    size_t max_upload_bytes;     /* of one file; 0: 50 MB */
+    int64_t query_timeout_ms;    /* of one question; 0: 300,000 */
+    int default_top_k;           /* of a question; 0: 5 */
+    double default_threshold;    /* of a question */
+    bool rerank;                 /* questions may be reranked */
+    bool include_sources;        /* default of the field */
+    bool prometheus;             /* serve /metrics/prometheus */
+};
+
+TARS_MUST_USE tars_status tars_api_new(const struct tars_api_config *config, struct tars_api **api,
+                                       struct tars_err *err);
+/* No request may be under way. NULL is allowed. */
+void tars_api_free(struct tars_api *api);
+
+/* A tars_http_handler_fn; ctx is the api. */
+void tars_api_handle(void *ctx, const struct tars_http_request *request,
+                     struct tars_http_reply *reply);
+
+/* A request made in this process, by the owner of the data folder. */
+struct tars_api_request {
+    enum tars_http_method method;
+    const char *path;      /* "/rag/search" */
+    const char *query;     /* behind '?'; NULL: none */
+    struct tars_span body; /* JSON */
+    /* Called with the flag that stops the call when it begins, and with NULL when it has ended;
+     * may be NULL. */
+    void (*begin)(void *ctx, atomic_bool *cancelled);
+    void *begin_ctx;
+};
+
+/* Answer it on this thread. Bytes of the reply's body go to bytes(ctx, status, ptr, len) as they
+ * come; false stops. *status is the HTTP status. */
+typedef bool tars_api_bytes_fn(void *ctx, int status, const char *ptr, size_t len);
+TARS_MUST_USE tars_status tars_api_call(struct tars_api *api,
+                                        const struct tars_api_request *request,
+                                        tars_api_bytes_fn *bytes, void *ctx, int *status,
+                                        struct tars_err *err);
+
+#endif

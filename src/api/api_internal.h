@@ -1,0 +1,36 @@
+/* api_internal - what the files of this room share. */
+#ifndef TARS_API_API_INTERNAL_H
+#define TARS_API_API_INTERNAL_H
+
+#include "api/api.h"
+#include "api/exchange.h"
+#include "api/routes.h"
+#include "base/sys/clock.h"
+
+struct tars_api {
+    struct tars_api_config config; /* with every default filled in */
+    int64_t started_us;            /* wall clock */
+    int64_t started_ms;            /* monotonic */
+};
+
+/* Count the reply in metrics and log it; called before it is given away. */
+void tars_api_record(const struct tars_exchange *ex, int status);
+
+/* Reply for a status that a room gave. what says what was tried, for the log. */
+void tars_api_reply_status(struct tars_exchange *ex, tars_status status,
+                           const struct tars_err *err);
+
+/* "when": a time in the contract's shape. */
+void tars_api_write_time(struct tars_json *json, const char *key, int64_t wall_us);
+
+/* (ptr, len) of an embedded page of the web UI. */
+struct tars_asset {
+    const char *name;
+    const char *content_type;
+    const unsigned char *ptr;
+    size_t len;
+};
+extern const struct tars_asset tars_assets[];
+extern const size_t tars_asset_count;
+
+#endif

@@ -1,0 +1,208 @@
+/* exchange - see exchange.h for the contract. */
+#include "api/exchange.h"
+
+#include <string.h>
+
+#include "api/api_internal.h"
+#include "base/crypto/digest.h"
+#include "base/sys/clock.h"
+
+#define JSON_TYPE "application/json"
+#define LINE_MAX_ ((size_t)4 << 20) /* bytes kept for a line under way */
+#define HEADERS   12
+
+void tars_exchange_init(struct tars_exchange *ex, struct tars_arena *arena)
+{
+    ex->call.arena = arena;
+    ex->call.client_id = "anonymous";
+    atomic_init(&ex->call.cancelled, false);
+    if (tars_random_hex(ex->call.request_id, (TARS_REQUEST_ID_BYTES - 1) / 2) != TARS_OK)
+        memset(ex->call.request_id, '0', TARS_REQUEST_ID_BYTES - 1);
+    ex->started_ns = tars_clock_mono_ns();
+    tars_buf_init(&ex->out, TARS_REPLY_MAX);
+    tars_json_init(&ex->json, &ex->out);
+}
+
+double tars_exchange_elapsed_ms(const struct tars_exchange *ex)
+{
+    return (double)(tars_clock_mono_ns() - ex->started_ns) / 1e6;
+}
+
+void tars_exchange_time(struct tars_exchange *ex, const char *key)
+{
+    char text[TARS_ISO8601_BYTES];
+
+    tars_clock_iso8601(tars_clock_wall_us(), text);
+    tars_json_text(&ex->json, key, text);
+}
+
+/* --------------------------------------------------------------------------------------- headers
+ */
+
+struct headers {
+    struct tars_http_header list[HEADERS];
+    size_t count;
+};
+
+static void add(struct headers *headers, const char *name, const char *value)
+{
+    if (value && headers->count < HEADERS)
+        headers->list[headers->count++] =
+            (struct tars_http_header){tars_span_of(name), tars_span_of(value)};
+}
+
+/* Pages of ours may load only what this server gives them; API replies carry the contract's policy.
+ */
+static const char *policy_for(const char *content_type)
+{
+    if (strncmp(content_type, "text/html", 9) == 0)
+        return "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+               "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+    return "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' "
+           "'unsafe-inline'; img-src 'self' data: https:; font-src 'self' data:; connect-src "
+           "'self' "
+           "ws: wss: https:; frame-ancestors 'none'; base-uri 'self'; form-action 'self'";
+}
+
+static void fill_headers(const struct tars_exchange *ex, struct headers *headers,
+                         const char *content_type)
+{
+    headers->count = 0;
+    add(headers, "content-type", content_type);
+    add(headers, "content-security-policy", policy_for(content_type));
+    add(headers, "x-frame-options", "DENY");
+    add(headers, "x-content-type-options", "nosniff");
+    add(headers, "x-xss-protection", "1; mode=block");
+    add(headers, "referrer-policy", "strict-origin-when-cross-origin");
+    add(headers, "permissions-policy", "geolocation=(), microphone=(), camera=()");
+    add(headers, "x-request-id", ex->call.request_id);
+    add(headers, "allow", ex->allow);
+    add(headers, "location", ex->location);
+}
+
+/* ----------------------------------------------------------------------------------- whole replies
+ */
+
+void tars_exchange_json(struct tars_exchange *ex)
+{
+    tars_buf_clear(&ex->out);
+    tars_json_init(&ex->json, &ex->out);
+    tars_json_object(&ex->json, NULL);
+}
+
+void tars_exchange_send_bytes(struct tars_exchange *ex, int status, const char *content_type,
+                              const char *ptr, size_t len)
+{
+    struct tars_buf out = ex->out; /* outlives the exchange, which send() gives back */
+    struct headers headers;
+
+    fill_headers(ex, &headers, content_type);
+    tars_api_record(ex, status);
+    ex->ops->send(ex->ops_ctx, status, headers.list, headers.count, ptr, len);
+    tars_buf_release(&out);
+}
+
+void tars_exchange_send(struct tars_exchange *ex, int status)
+{
+    static const char sorry[] = "{\"error\":\"Internal Server Error\",\"message\":\"An unexpected "
+                                "error occurred\",\"service\":\"" TARS_SERVICE_NAME
+                                "\",\"version\":\"" TARS_SERVICE_VERSION "\"}";
+
+    while (ex->json.depth > 0)
+        tars_json_end(&ex->json);
+    if (ex->out.status == TARS_OK)
+        tars_exchange_send_bytes(ex, status, JSON_TYPE, ex->out.ptr, ex->out.len);
+    else
+        tars_exchange_send_bytes(ex, 500, JSON_TYPE, sorry, sizeof(sorry) - 1);
+}
+
+/* ---------------------------------------------------------------------------------------- streams
+ */
+
+tars_status tars_exchange_start(struct tars_exchange *ex, const char *content_type)
+{
+    struct headers headers;
+
+    fill_headers(ex, &headers, content_type);
+    add(&headers, "cache-control", "no-store");
+    return ex->ops->start(ex->ops_ctx, 200, headers.list, headers.count);
+}
+
+void tars_exchange_line(struct tars_exchange *ex)
+{
+    tars_exchange_json(ex);
+    /* The opening brace came in compact form; spacing begins with the first item. */
+    ex->json.spaced = true;
+    ex->json.ascii = true;
+}
+
+tars_status tars_exchange_flush(struct tars_exchange *ex)
+{
+    while (ex->json.depth > 0)
+        tars_json_end(&ex->json);
+    tars_buf_append_char(&ex->out, '\n');
+    if (ex->out.status != TARS_OK)
+        return ex->out.status;
+    return ex->ops->write(ex->ops_ctx, ex->out.ptr, ex->out.len);
+}
+
+void tars_exchange_end(struct tars_exchange *ex)
+{
+    struct tars_buf out = ex->out;
+
+    tars_api_record(ex, 200);
+    ex->ops->end(ex->ops_ctx);
+    tars_buf_release(&out);
+}
+
+/* ----------------------------------------------------------------------------------------- errors
+ */
+
+void tars_exchange_fail(struct tars_exchange *ex, int status, const char *detail)
+{
+    tars_exchange_json(ex);
+    tars_json_text(&ex->json, "detail", detail);
+    tars_json_text(&ex->json, "request_id", ex->call.request_id);
+    tars_exchange_send(ex, status);
+}
+
+void tars_exchange_not_found(struct tars_exchange *ex, const char *detail)
+{
+    struct tars_buf message;
+
+    tars_buf_init(&message, 65536);
+    tars_buf_append_text(&message, "The requested endpoint ");
+    tars_buf_append(&message, ex->path.ptr, ex->path.len);
+    tars_buf_append_text(&message, " was not found");
+    tars_exchange_json(ex);
+    tars_json_text(&ex->json, "error", "Not Found");
+    tars_json_text(&ex->json, "message", message.status == TARS_OK ? message.ptr : "Not found");
+    tars_json_text(&ex->json, "service", TARS_SERVICE_NAME);
+    tars_json_text(&ex->json, "version", TARS_SERVICE_VERSION);
+    if (detail)
+        tars_json_text(&ex->json, "detail", detail);
+    tars_json_text(&ex->json, "request_id", ex->call.request_id);
+    tars_buf_release(&message);
+    tars_exchange_send(ex, 404);
+}
+
+void tars_exchange_invalid(struct tars_exchange *ex, struct tars_span detail)
+{
+    tars_exchange_json(ex);
+    tars_json_raw(&ex->json, "detail", detail.ptr, detail.len);
+    tars_json_text(&ex->json, "request_id", ex->call.request_id);
+    tars_exchange_send(ex, 422);
+}
+
+void tars_exchange_broken(struct tars_exchange *ex, const char *reason)
+{
+    tars_log_write(ex->api->config.log, TARS_LOG_ERROR, "api", ex->call.request_id, "%s: %s",
+                   ex->route ? ex->route->path : "request", reason);
+    tars_exchange_json(ex);
+    tars_json_text(&ex->json, "error", "Internal Server Error");
+    tars_json_text(&ex->json, "message", "An unexpected error occurred");
+    tars_json_text(&ex->json, "service", TARS_SERVICE_NAME);
+    tars_json_text(&ex->json, "version", TARS_SERVICE_VERSION);
+    tars_json_text(&ex->json, "request_id", ex->call.request_id);
+    tars_exchange_send(ex, 500);
+}

@@ -1,0 +1,591 @@
+/* route_rag - questions, searches and the state of the collection. */
+#include <math.h>
+#include <string.h>
+
+#include "api/api_internal.h"
+#include "api/reader.h"
+#include "base/crypto/digest.h"
+#include "rag/rag.h"
+
+#define QUERY_CHARS_MAX  10000
+#define SEARCH_TOP_MAX   100
+#define SEARCH_OWNER_MAX 1000 /* evaluation runs ask for long lists */
+#define UUID_BYTES       37
+
+/* ------------------------------------------------------------------------------- the question
+ * asked */
+
+struct question {
+    struct tars_rag_request request;
+    const char *conversation_id; /* echoed, or made up */
+    bool include_sources;
+};
+
+static size_t count_chars(const char *text)
+{
+    size_t count = 0;
+
+    for (; *text; text++)
+        count += ((unsigned char)*text & 0xC0U) != 0x80;
+    return count;
+}
+
+static bool is_space(char c)
+{
+    return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+/* text without white space at its ends, terminated. */
+static const char *trim(struct tars_arena *arena, const char *text)
+{
+    size_t len;
+
+    while (is_space(*text))
+        text++;
+    len = strlen(text);
+    while (len > 0 && is_space(text[len - 1]))
+        len--;
+    return tars_arena_strndup(arena, text, len);
+}
+
+static const char *new_uuid(struct tars_arena *arena)
+{
+    unsigned char b[16];
+
+    if (tars_random_bytes(b, sizeof(b)) != TARS_OK)
+        return "00000000-0000-4000-8000-000000000000";
+    b[6] = (unsigned char)((b[6] & 0x0FU) | 0x40U);
+    b[8] = (unsigned char)((b[8] & 0x3FU) | 0x80U);
+    return tars_arena_printf(
+        arena, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0], b[1],
+        b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14], b[15]);
+}
+
+static const char *read_query(struct tars_exchange *ex, struct tars_reader *reader)
+{
+    const char *raw = tars_reader_text(reader, "query", TARS_READER_REQUIRED);
+    const char *query = raw ? trim(ex->call.arena, raw) : NULL;
+
+    if (!query)
+        return "";
+    if (query[0] == '\0')
+        tars_reader_refuse(reader, "query", "query cannot be empty");
+    else if (count_chars(query) > QUERY_CHARS_MAX)
+        tars_reader_refuse(reader, "query", "query too long (max 10000 characters)");
+    return query;
+}
+
+/* Read the Query of the contract. False when the reply is given. */
+static bool read_question(struct tars_exchange *ex, struct question *question)
+{
+    const struct tars_api_config *config = &ex->api->config;
+    struct tars_reader reader;
+    bool good;
+
+    *question = (struct question){0};
+    tars_reader_init(&reader, ex->call.arena, ex->body, ex->content_type);
+    question->request.query = read_query(ex, &reader);
+    question->conversation_id = tars_reader_text(&reader, "conversation_id", TARS_READER_OPTIONAL);
+    question->request.top_k = (int)tars_reader_int(&reader, "top_k", config->default_top_k, 1, 20);
+    question->request.relevance_threshold =
+        tars_reader_real(&reader, "relevance_threshold", config->default_threshold, 0, 1);
+    question->include_sources =
+        tars_reader_flag(&reader, "include_sources", config->include_sources);
+    question->request.rerank = tars_reader_flag(&reader, "rerank", true) && config->rerank;
+    question->request.filters_json = tars_reader_object(&reader, "filters");
+    question->request.quotes_only = tars_reader_flag(&reader, "quotes_only", false);
+    good = !tars_reader_is_bad(&reader);
+    if (!good)
+        tars_exchange_invalid(ex, tars_reader_detail(&reader));
+    tars_reader_release(&reader);
+    if (good && !question->conversation_id)
+        question->conversation_id = new_uuid(ex->call.arena);
+    if (good)
+        ex->call.deadline_ms = tars_clock_mono_ms() + config->query_timeout_ms;
+    return good;
+}
+
+/* ------------------------------------------------------------------------------ the answer written
+ */
+
+static void write_score(struct tars_json *json, const char *key, bool known, double score)
+{
+    if (known && !isnan(score))
+        tars_json_fixed(json, key, score, 6);
+    else
+        tars_json_null(json, key);
+}
+
+static void write_page(struct tars_json *json, const char *key, int page)
+{
+    if (page > 0)
+        tars_json_int(json, key, page);
+    else
+        tars_json_null(json, key);
+}
+
+static void write_source(struct tars_json *json, const struct tars_rag_source *source)
+{
+    tars_json_object(json, NULL);
+    tars_json_text(json, "document_id", source->document_id);
+    tars_json_text(json, "chunk_id", source->chunk_id);
+    tars_json_text(json, "file_name", source->file_name);
+    tars_json_text(json, "file_path", source->file_path);
+    tars_json_int(json, "chunk_index", source->chunk_index);
+    tars_json_fixed(json, "similarity_score", source->similarity_score, 4);
+    tars_json_text(json, "excerpt", source->excerpt);
+    write_page(json, "page_number", source->page_number);
+    write_page(json, "page_last", source->page_last);
+    tars_json_text(json, "title", source->title);
+    tars_json_text(json, "section", source->section);
+    tars_json_text_n(json, "content", source->text.ptr, source->text.len);
+    tars_json_int(json, "char_start", (int64_t)source->char_start);
+    tars_json_int(json, "char_end", (int64_t)source->char_end);
+    tars_json_bool(json, "in_context", source->in_context);
+    tars_json_object(json, "metadata");
+    tars_json_bool(json, "hybrid_search", source->hybrid);
+    write_score(json, "vector_score", source->has_vector, source->vector_score);
+    write_score(json, "bm25_score", source->has_bm25, source->bm25_score);
+    tars_json_text(json, "fusion_method", source->fusion_method);
+    write_score(json, "original_score", true, source->original_score);
+    write_score(json, "cross_encoder_score", source->reranked, source->cross_encoder_score);
+    tars_json_bool(json, "reranked", source->reranked);
+    tars_json_end(json);
+    tars_json_end(json);
+}
+
+static void write_sources(struct tars_json *json, const struct tars_rag_answer *answer)
+{
+    tars_json_array(json, "sources");
+    for (size_t i = 0; i < answer->source_count; i++)
+        write_source(json, &answer->sources[i]);
+    tars_json_end(json);
+}
+
+static void write_citation(struct tars_json *json, const struct tars_rag_answer *answer,
+                           const struct tars_rag_citation *citation)
+{
+    tars_json_object(json, NULL);
+    tars_json_int(json, "start", (int64_t)citation->char_start);
+    tars_json_int(json, "end", (int64_t)citation->char_end);
+    tars_json_text_n(json, "text", answer->answer + citation->start,
+                     citation->end - citation->start);
+    tars_json_bool(json, "supported", citation->supported);
+    tars_json_text(json, "verdict", tars_cite_verdict_text(citation->verdict));
+    tars_json_array(json, "sources");
+    for (size_t i = 0; i < citation->source_count; i++)
+        tars_json_int(json, NULL, citation->sources[i]);
+    tars_json_end(json);
+    tars_json_end(json);
+}
+
+static void write_citations(struct tars_json *json, const struct tars_rag_answer *answer)
+{
+    tars_json_array(json, "citations");
+    for (size_t i = 0; i < answer->citation_count; i++)
+        write_citation(json, answer, &answer->citations[i]);
+    tars_json_end(json);
+    tars_json_int(json, "unsupported_count", (int64_t)answer->unsupported_count);
+    tars_json_text(json, "degraded", answer->degraded);
+}
+
+static void write_answer(struct tars_exchange *ex, const struct question *question,
+                         const struct tars_rag_answer *answer)
+{
+    struct tars_json *json = &ex->json;
+
+    tars_exchange_json(ex);
+    tars_json_text(json, "query", answer->query ? answer->query : question->request.query);
+    tars_json_text(json, "answer", answer->answer ? answer->answer : "");
+    if (question->include_sources) {
+        write_sources(json, answer);
+    } else {
+        tars_json_array(json, "sources");
+        tars_json_end(json);
+    }
+    tars_json_text(json, "context_used", answer->context_used ? answer->context_used : "");
+    tars_json_int(json, "total_tokens", (int64_t)answer->total_tokens);
+    tars_json_fixed(json, "retrieval_time_ms", answer->retrieval_time_ms, 2);
+    tars_json_fixed(json, "generation_time_ms", answer->generation_time_ms, 2);
+    tars_json_fixed(json, "total_time_ms", answer->total_time_ms, 2);
+    tars_json_text(json, "model", answer->model ? answer->model : "");
+    tars_json_array(json, "relevance_scores");
+    for (size_t i = 0; i < answer->source_count; i++)
+        tars_json_fixed(json, NULL, answer->sources[i].similarity_score, 4);
+    tars_json_end(json);
+    tars_json_bool(json, "cached", answer->cached);
+    tars_json_text(json, "conversation_id", question->conversation_id);
+    write_citations(json, answer);
+}
+
+static void count_relevance(struct tars_metrics *metrics, const struct tars_rag_answer *answer)
+{
+    double sum = 0;
+    bool hybrid = false;
+    bool reranked = false;
+
+    for (size_t i = 0; i < answer->source_count; i++) {
+        sum += answer->sources[i].similarity_score;
+        hybrid = hybrid || answer->sources[i].hybrid;
+        reranked = reranked || answer->sources[i].reranked;
+    }
+    tars_metrics_observe(metrics, TARS_METRIC_RAG_SOURCES, (double)answer->source_count);
+    if (answer->source_count)
+        tars_metrics_observe(metrics, TARS_METRIC_RAG_RELEVANCE,
+                             sum / (double)answer->source_count);
+    if (hybrid)
+        tars_metrics_add(metrics, TARS_METRIC_RAG_HYBRID, 1);
+    if (reranked)
+        tars_metrics_add(metrics, TARS_METRIC_RAG_RERANKING, 1);
+}
+
+static void count_answer(const struct tars_exchange *ex, tars_status status,
+                         const struct tars_rag_answer *answer)
+{
+    struct tars_metrics *metrics = ex->api->config.metrics;
+    const char *outcome = status == TARS_OK ? "success" : "failed";
+
+    tars_series_add(tars_metrics_series(metrics, TARS_METRIC_RAG_QUERIES, outcome), 1);
+    if (status != TARS_OK) {
+        tars_metrics_add(metrics, TARS_METRIC_RAG_QUERIES_FAILED, 1);
+        return;
+    }
+    tars_metrics_observe(metrics, TARS_METRIC_RAG_QUERY_DURATION, answer->total_time_ms / 1000);
+    tars_metrics_observe(metrics, TARS_METRIC_RAG_RETRIEVAL_DURATION,
+                         answer->retrieval_time_ms / 1000);
+    tars_metrics_observe(metrics, TARS_METRIC_RAG_GENERATION_DURATION,
+                         answer->generation_time_ms / 1000);
+    tars_metrics_add(metrics, TARS_METRIC_LLM_TOKENS, answer->total_tokens);
+    if (answer->generation_time_ms > 0)
+        tars_metrics_set(metrics, TARS_METRIC_LLM_TOKEN_RATE,
+                         (double)answer->total_tokens * 1000 / answer->generation_time_ms);
+    count_relevance(metrics, answer);
+}
+
+static void invalid_field(struct tars_exchange *ex, const char *field, const char *words)
+{
+    struct tars_reader reader;
+
+    tars_reader_init(&reader, ex->call.arena, ex->body, ex->content_type);
+    tars_reader_refuse(&reader, field, words);
+    tars_exchange_invalid(ex, tars_reader_detail(&reader));
+    tars_reader_release(&reader);
+}
+
+void tars_route_rag_query(struct tars_exchange *ex)
+{
+    struct tars_rag_answer answer = {0};
+    struct tars_err err = {{0}};
+    struct question question;
+    tars_status status;
+
+    if (!read_question(ex, &question))
+        return;
+    status =
+        tars_rag_answer(ex->api->config.rag, &question.request, &ex->call, NULL, &answer, &err);
+    count_answer(ex, status, &answer);
+    if (status == TARS_EINVAL) {
+        invalid_field(ex, question.request.filters_json ? "filters" : "query", err.text);
+    } else if (status != TARS_OK) {
+        tars_api_reply_status(ex, status, &err);
+    } else {
+        write_answer(ex, &question, &answer);
+        tars_exchange_send(ex, 200);
+    }
+}
+
+/* ---------------------------------------------------------------------------------------- streamed
+ */
+
+struct stream {
+    struct tars_exchange *ex;
+    const struct question *question;
+    bool has_sources;
+};
+
+static void begin_line(struct stream *stream, const char *type)
+{
+    tars_exchange_line(stream->ex);
+    tars_json_text(&stream->ex->json, "type", type);
+}
+
+static bool on_sources(void *ctx, const struct tars_rag_answer *answer)
+{
+    struct stream *stream = ctx;
+    struct tars_json *json = &stream->ex->json;
+
+    stream->has_sources = answer->source_count > 0;
+    if (!stream->question->include_sources || !stream->has_sources)
+        return true;
+    begin_line(stream, "rag_sources");
+    tars_json_text(json, "conversation_id", stream->question->conversation_id);
+    write_sources(json, answer);
+    tars_json_fixed(json, "retrieval_time_ms", answer->retrieval_time_ms, 2);
+    tars_exchange_time(stream->ex, "timestamp");
+    return tars_exchange_flush(stream->ex) == TARS_OK;
+}
+
+static bool on_token(void *ctx, const char *ptr, size_t len)
+{
+    struct stream *stream = ctx;
+    struct tars_json *json = &stream->ex->json;
+
+    begin_line(stream, "rag_token");
+    tars_json_text_n(json, "token", ptr, len);
+    tars_json_text(json, "conversation_id", stream->question->conversation_id);
+    tars_json_bool(json, "has_sources", stream->has_sources);
+    tars_exchange_time(stream->ex, "timestamp");
+    return tars_exchange_flush(stream->ex) == TARS_OK;
+}
+
+static tars_status write_complete(struct stream *stream, const struct tars_rag_answer *answer)
+{
+    struct tars_json *json = &stream->ex->json;
+
+    begin_line(stream, "rag_complete");
+    tars_json_text(json, "conversation_id", stream->question->conversation_id);
+    tars_json_int(json, "total_tokens", (int64_t)answer->total_tokens);
+    tars_json_fixed(json, "retrieval_time_ms", answer->retrieval_time_ms, 2);
+    tars_json_fixed(json, "generation_time_ms", answer->generation_time_ms, 2);
+    tars_json_fixed(json, "total_time_ms", answer->total_time_ms, 2);
+    tars_json_int(json, "sources_count", (int64_t)answer->source_count);
+    tars_exchange_time(stream->ex, "timestamp");
+    tars_json_text(json, "model", answer->model ? answer->model : "");
+    write_citations(json, answer);
+    return tars_exchange_flush(stream->ex);
+}
+
+static tars_status write_error(struct stream *stream, tars_status status, const char *words)
+{
+    begin_line(stream, "error");
+    tars_json_text(&stream->ex->json, "error", words[0] ? words : tars_status_text(status));
+    return tars_exchange_flush(stream->ex);
+}
+
+void tars_route_rag_stream(struct tars_exchange *ex)
+{
+    struct question question;
+    struct stream stream = {.ex = ex, .question = &question};
+    const struct tars_rag_events events = {on_sources, on_token, &stream};
+    struct tars_rag_answer answer = {0};
+    struct tars_err err = {{0}};
+    tars_status status;
+
+    if (!read_question(ex, &question))
+        return;
+    status = tars_exchange_start(ex, "application/x-ndjson");
+    if (status == TARS_OK)
+        status = tars_rag_answer(ex->api->config.rag, &question.request, &ex->call, &events,
+                                 &answer, &err);
+    count_answer(ex, status, &answer);
+    /* Who is gone needs no last line; that it cannot be written is no news then. */
+    if (status == TARS_OK)
+        status = write_complete(&stream, &answer);
+    else if (status != TARS_ECANCELED)
+        status = write_error(&stream, status, err.text);
+    (void)status;
+    tars_exchange_end(ex);
+}
+
+/* ------------------------------------------------------------------------------------------ search
+ */
+
+struct search {
+    struct tars_search_request request;
+    bool include_content;
+};
+
+static enum tars_search_mode read_mode(struct tars_reader *reader)
+{
+    const char *mode = tars_reader_text(reader, "mode", TARS_READER_OPTIONAL);
+
+    if (!mode || strcmp(mode, "hybrid") == 0)
+        return TARS_SEARCH_HYBRID;
+    if (strcmp(mode, "words") == 0)
+        return TARS_SEARCH_WORDS;
+    if (strcmp(mode, "vectors") != 0)
+        tars_reader_refuse(reader, "mode", "mode is one of hybrid, words, vectors");
+    return TARS_SEARCH_VECTORS;
+}
+
+static bool read_search(struct tars_exchange *ex, struct search *search)
+{
+    struct tars_reader reader;
+    int64_t max = ex->is_owner ? SEARCH_OWNER_MAX : SEARCH_TOP_MAX;
+    bool good;
+
+    *search = (struct search){0};
+    tars_reader_init(&reader, ex->call.arena, ex->body, ex->content_type);
+    search->request.query = tars_reader_text(&reader, "query", TARS_READER_REQUIRED);
+    search->request.top_k = (size_t)tars_reader_int(&reader, "top_k", 10, 1, max);
+    search->request.filters_json = tars_reader_object(&reader, "filters");
+    search->request.threshold = tars_reader_real(&reader, "relevance_threshold", -1, 0, 1);
+    search->request.mode = read_mode(&reader);
+    search->request.distinct_documents = tars_reader_flag(&reader, "distinct_documents", false);
+    search->include_content = tars_reader_flag(&reader, "include_content", true);
+    if (search->request.query && count_chars(search->request.query) > QUERY_CHARS_MAX)
+        tars_reader_refuse(&reader, "query", "query too long (max 10000 characters)");
+    good = !tars_reader_is_bad(&reader);
+    if (!good)
+        tars_exchange_invalid(ex, tars_reader_detail(&reader));
+    tars_reader_release(&reader);
+    if (good)
+        ex->call.deadline_ms = tars_clock_mono_ms() + ex->api->config.query_timeout_ms;
+    return good;
+}
+
+static void write_hit_metadata(struct tars_json *json, const struct tars_hit *hit,
+                               const char *fusion_method)
+{
+    tars_json_object(json, "metadata");
+    tars_json_text(json, "file_path", hit->file_path);
+    tars_json_text(json, "file_name", hit->file_name);
+    tars_json_text(json, "file_type", hit->file_type);
+    tars_json_int(json, "file_size", hit->file_size);
+    tars_api_write_time(json, "created_at", hit->created_us);
+    tars_api_write_time(json, "modified_at", hit->modified_us);
+    tars_api_write_time(json, "indexed_at", hit->indexed_us);
+    tars_json_text(json, "encoding", "utf-8");
+    write_page(json, "page_count", (int)hit->page_count);
+    tars_json_int(json, "word_count", hit->word_count);
+    tars_json_int(json, "chunk_count", 0);
+    tars_json_text(json, "hash", hit->sha256);
+    tars_json_text(json, "title", hit->title);
+    tars_json_text(json, "section", hit->section);
+    tars_json_text(json, "external_id", hit->external_id[0] ? hit->external_id : NULL);
+    write_page(json, "page_number", hit->page_first);
+    write_page(json, "page_last", hit->page_last);
+    tars_json_int(json, "char_start", (int64_t)hit->char_start);
+    tars_json_int(json, "char_end", (int64_t)hit->char_end);
+    write_score(json, "vector_score", true, hit->vector_score);
+    write_score(json, "bm25_score", true, hit->bm25_score);
+    write_score(json, "original_score", true, hit->fused);
+    tars_json_text(json, "fusion_method", fusion_method);
+    if (hit->metadata_json[0])
+        tars_json_raw(json, "fields", hit->metadata_json, strlen(hit->metadata_json));
+    tars_json_end(json);
+}
+
+static void write_hit(struct tars_json *json, const struct tars_hit *hit, const char *fusion_method,
+                      bool include_content)
+{
+    tars_json_object(json, NULL);
+    tars_json_text(json, "chunk_id", hit->chunk_id);
+    tars_json_text(json, "document_id", hit->document_id);
+    if (include_content)
+        tars_json_text_n(json, "content", hit->content.ptr, hit->content.len);
+    else
+        tars_json_text(json, "content", "");
+    tars_json_int(json, "chunk_index", hit->chunk_index);
+    tars_json_int(json, "token_count", hit->token_count);
+    write_hit_metadata(json, hit, fusion_method);
+    tars_json_null(json, "embedding");
+    tars_json_fixed(json, "similarity_score", hit->relevance, 4);
+    tars_json_end(json);
+}
+
+void tars_route_rag_search(struct tars_exchange *ex)
+{
+    const struct tars_api_config *config = &ex->api->config;
+    struct tars_search_reply reply = {0};
+    struct tars_err err = {{0}};
+    struct search search;
+    tars_status status;
+
+    if (!read_search(ex, &search))
+        return;
+    status = config->service->search(config->service_ctx, &search.request, &ex->call, &reply, &err);
+    if (status == TARS_EINVAL) {
+        invalid_field(ex, "filters", err.text);
+        return;
+    }
+    if (status != TARS_OK) {
+        tars_api_reply_status(ex, status, &err);
+        return;
+    }
+    tars_exchange_json(ex);
+    tars_json_text(&ex->json, "query", search.request.query);
+    tars_json_array(&ex->json, "results");
+    for (size_t i = 0; i < reply.count; i++)
+        write_hit(&ex->json, &reply.hits[i], reply.fusion_method, search.include_content);
+    tars_json_end(&ex->json);
+    tars_json_int(&ex->json, "total_results", (int64_t)reply.count);
+    tars_json_fixed(&ex->json, "search_time_ms", tars_exchange_elapsed_ms(ex), 2);
+    if (reply.degraded)
+        tars_json_text(&ex->json, "degraded", reply.degraded);
+    tars_exchange_send(ex, 200);
+}
+
+/* -------------------------------------------------------------------------------------- collection
+ */
+
+static void write_stats(struct tars_exchange *ex, const struct tars_collection_stats *stats)
+{
+    struct tars_json *json = &ex->json;
+
+    tars_json_text(json, "collection_name", ex->api->config.collection_name);
+    tars_json_int(json, "total_documents", stats->documents);
+    tars_json_int(json, "total_chunks", stats->chunks);
+    tars_json_fixed(json, "total_size_mb", (double)stats->bytes / 1048576, 2);
+    tars_exchange_time(ex, "last_updated");
+    tars_json_int(json, "embedding_dimension", stats->dimension);
+    tars_json_int(json, "document_count", stats->documents);
+    tars_json_int(json, "chunk_count", stats->chunks);
+    tars_json_int(json, "total_size", stats->bytes);
+    tars_json_int(json, "file_count", stats->files);
+    tars_api_write_time(json, "last_indexed", stats->last_indexed_us);
+    tars_json_text(json, "embedding_model", stats->embedding_model);
+    tars_json_text(json, "language_model", stats->language_model);
+    tars_json_object(json, "jobs");
+    tars_json_int(json, "queued", stats->jobs_queued);
+    tars_json_int(json, "running", stats->jobs_running);
+    tars_json_int(json, "failed", stats->jobs_failed);
+    tars_json_end(json);
+}
+
+/* False when the reply is given. */
+static bool get_stats(struct tars_exchange *ex, struct tars_collection_stats *stats)
+{
+    const struct tars_api_config *config = &ex->api->config;
+    struct tars_err err = {{0}};
+    tars_status status = config->service->stats(config->service_ctx, ex->call.arena, stats, &err);
+
+    if (status != TARS_OK)
+        tars_api_reply_status(ex, status, &err);
+    return status == TARS_OK;
+}
+
+void tars_route_rag_stats(struct tars_exchange *ex)
+{
+    struct tars_collection_stats stats = {0};
+
+    if (!get_stats(ex, &stats))
+        return;
+    tars_exchange_json(ex);
+    write_stats(ex, &stats);
+    tars_exchange_send(ex, 200);
+}
+
+void tars_route_rag_health(struct tars_exchange *ex)
+{
+    const struct tars_health *health = ex->api->config.health;
+    bool store = tars_health_check(health, "store", NULL) == TARS_OK;
+    bool model = tars_health_check(health, "embedding_model", NULL) == TARS_OK;
+    struct tars_collection_stats stats = {0};
+
+    if (!get_stats(ex, &stats))
+        return;
+    tars_exchange_json(ex);
+    tars_json_text(&ex->json, "status", store && model ? "healthy" : "degraded");
+    tars_json_text(&ex->json, "chromadb_status", store ? "healthy" : "unhealthy");
+    tars_json_text(&ex->json, "embedding_model_status", model ? "healthy" : "unhealthy");
+    tars_json_object(&ex->json, "collections");
+    tars_json_object(&ex->json, ex->api->config.collection_name);
+    write_stats(ex, &stats);
+    tars_json_end(&ex->json);
+    tars_json_end(&ex->json);
+    tars_json_int(&ex->json, "total_documents", stats.documents);
+    tars_json_int(&ex->json, "total_chunks", stats.chunks);
+    tars_exchange_time(ex, "timestamp");
+    tars_exchange_send(ex, 200);
+}

@@ -1,0 +1,121 @@
+/* routes - see routes.h for the contract. */
+#include "api/routes.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "api/api_internal.h"
+
+static const struct tars_route table[] = {
+#define TARS_ROUTE(method, path, auth, place, handler, summary) \
+    {TARS_HTTP_##method, path, TARS_ROUTE_##auth, TARS_ROUTE_##place, handler, summary},
+#include "api/routes.def"
+#undef TARS_ROUTE
+};
+
+#define ROUTES (sizeof(table) / sizeof(table[0]))
+
+const struct tars_route *tars_routes(size_t *count)
+{
+    *count = ROUTES;
+    return table;
+}
+
+/* True when path fits template; *parameter is then what stands for {id}, or empty. */
+static bool fits(const char *template, struct tars_span path, struct tars_span *parameter)
+{
+    const char *hole = strstr(template, "{id}");
+    size_t prefix = hole ? (size_t)(hole - template) : strlen(template);
+
+    *parameter = tars_span(NULL, 0);
+    if (!hole)
+        return tars_span_is(path, template);
+    if (path.len <= prefix || memcmp(path.ptr, template, prefix) != 0 ||
+        memchr(path.ptr + prefix, '/', path.len - prefix))
+        return false;
+    *parameter = tars_span(path.ptr + prefix, path.len - prefix);
+    return true;
+}
+
+static enum tars_http_method effective(enum tars_http_method method)
+{
+    return method == TARS_HTTP_HEAD ? TARS_HTTP_GET : method;
+}
+
+static const char *method_text(enum tars_http_method method)
+{
+    switch (method) {
+#define X(name)            \
+    case TARS_HTTP_##name: \
+        return #name;
+        TARS_HTTP_METHOD_LIST(X)
+#undef X
+    case TARS_HTTP_OTHER:
+        break;
+    }
+    return "OTHER";
+}
+
+/* The methods of this path, joined by ", ". */
+static const char *allowed(struct tars_exchange *ex, struct tars_span path)
+{
+    char list[64] = "";
+    size_t used = 0;
+    struct tars_span parameter;
+
+    for (size_t i = 0; i < ROUTES; i++) {
+        if (fits(table[i].path, path, &parameter) && used < sizeof(list) - 16)
+            used += (size_t)snprintf(list + used, sizeof(list) - used, "%s%s", used ? ", " : "",
+                                     method_text(table[i].method));
+    }
+    return used ? tars_arena_strdup(ex->call.arena, list) : NULL;
+}
+
+static const struct tars_route *look_up(struct tars_exchange *ex, struct tars_span path)
+{
+    for (size_t i = 0; i < ROUTES; i++) {
+        if (table[i].method == effective(ex->method) && fits(table[i].path, path, &ex->parameter))
+            return &table[i];
+    }
+    return NULL;
+}
+
+enum tars_route_match tars_routes_match(struct tars_exchange *ex)
+{
+    struct tars_span path = ex->path;
+
+    ex->route = look_up(ex, path);
+    if (ex->route)
+        return TARS_ROUTE_FOUND;
+    ex->allow = allowed(ex, path);
+    if (ex->allow)
+        return TARS_ROUTE_METHOD;
+    if (path.len > 1 && path.ptr[path.len - 1] == '/') {
+        path.len--;
+        if (look_up(ex, path) || allowed(ex, path)) {
+            ex->location = tars_arena_printf(ex->call.arena, "%.*s%s%.*s", (int)path.len, path.ptr,
+                                             ex->query.len ? "?" : "", (int)ex->query.len,
+                                             ex->query.ptr ? ex->query.ptr : "");
+            return TARS_ROUTE_TRAILING;
+        }
+    }
+    return TARS_ROUTE_NONE;
+}
+
+void tars_routes_run(struct tars_exchange *ex)
+{
+    switch (tars_routes_match(ex)) {
+    case TARS_ROUTE_FOUND:
+        ex->route->run(ex);
+        break;
+    case TARS_ROUTE_METHOD:
+        tars_exchange_fail(ex, 405, "Method Not Allowed");
+        break;
+    case TARS_ROUTE_TRAILING:
+        tars_exchange_send_bytes(ex, 307, "text/plain; charset=utf-8", "", 0);
+        break;
+    case TARS_ROUTE_NONE:
+        tars_exchange_not_found(ex, NULL);
+        break;
+    }
+}

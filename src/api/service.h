@@ -1,0 +1,188 @@
+/* service - what routes ask of the rooms below, as plain values: one struct of functions.
+ *
+ * app/service implements it over store, index, retrieve and ingest; tests of routes may implement
+ * it over a table. So no route sees SQL, vectors or models.
+ *
+ * All texts are terminated and live in the arena of the call, or are static.
+ */
+#ifndef TARS_API_SERVICE_H
+#define TARS_API_SERVICE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/mem/span.h"
+#include "base/status.h"
+#include "obs/call.h"
+
+/* A passage as /rag/search shows it. */
+struct tars_hit {
+    const char *chunk_id;
+    const char *document_id;
+    const char *external_id; /* the file's own id (JSONL), or "" */
+    struct tars_span content;
+    int64_t chunk_index; /* from 0 */
+    int64_t token_count;
+    const char *file_path;
+    const char *file_name;
+    const char *file_type; /* no dot */
+    const char *title;
+    const char *section;
+    const char *sha256;
+    const char *metadata_json; /* object of the document's other fields, or "" */
+    int64_t file_size;         /* bytes */
+    int64_t created_us;
+    int64_t modified_us;
+    int64_t indexed_us;
+    int64_t page_count; /* 0: no pages */
+    int64_t word_count;
+    int page_first; /* 0: no pages */
+    int page_last;
+    size_t char_start;
+    size_t char_end;
+    double relevance;
+    double fused;
+    double vector_score; /* NaN: none */
+    double bm25_score;
+};
+
+enum tars_search_mode { TARS_SEARCH_HYBRID, TARS_SEARCH_WORDS, TARS_SEARCH_VECTORS };
+
+struct tars_search_request {
+    const char *query;
+    size_t top_k;
+    double threshold;         /* negative: none */
+    const char *filters_json; /* or NULL */
+    enum tars_search_mode mode;
+    bool distinct_documents;
+};
+
+struct tars_search_reply {
+    struct tars_hit *hits; /* (count,) best first */
+    size_t count;
+    const char *fusion_method;
+    const char *degraded; /* which part was away, or NULL */
+};
+
+struct tars_collection_stats {
+    int64_t files;
+    int64_t documents;
+    int64_t chunks;
+    int64_t bytes; /* of the files */
+    int64_t last_indexed_us;
+    int64_t dimension;
+    int64_t jobs_queued, jobs_running, jobs_failed;
+    const char *embedding_model; /* "" when there is none */
+    const char *language_model;
+};
+
+/* A file to be taken in. */
+struct tars_take {
+    const char *path;       /* what it is called; absolute where it is to be read, too */
+    struct tars_span bytes; /* of an upload; ptr NULL: read path */
+    const char *collection; /* or NULL */
+    bool force;             /* also when it is unchanged */
+};
+
+/* How one file ended. Texts as `tars ingest --json` prints them. */
+#define TARS_TAKEN_LIST(X)                  \
+    X(TARS_TAKEN_INDEXED, 1, "indexed")     \
+    X(TARS_TAKEN_UNCHANGED, 2, "unchanged") \
+    X(TARS_TAKEN_FAILED, 3, "failed")       \
+    X(TARS_TAKEN_SKIPPED, 4, "skipped")     \
+    X(TARS_TAKEN_FORGOTTEN, 5, "forgotten")
+
+enum tars_taken_outcome {
+#define X(name, value, text) name = (value),
+    TARS_TAKEN_LIST(X)
+#undef X
+};
+const char *tars_taken_text(enum tars_taken_outcome outcome);
+
+struct tars_taken {
+    const char *path;
+    const char *document_id; /* "" when there is none, or several */
+    enum tars_taken_outcome outcome;
+    const char *reason; /* why it failed or was skipped; "" else */
+    int64_t chunks;
+    double ms;
+    int64_t job_id;
+};
+
+/* Files and folders of the server's machine, taken in while the caller waits. */
+struct tars_tree {
+    const char *path; /* absolute */
+    const char *collection;
+    bool force;
+    bool forget_missing; /* what is gone from the folder goes from the store */
+};
+
+/* One file has ended (taken not NULL), or files were found and wait: total is how many are to be
+ * expected as far as known. false: stop. */
+typedef bool tars_taken_fn(void *ctx, const struct tars_taken *taken, size_t total);
+
+struct tars_job_view {
+    int64_t id;
+    const char *kind;
+    const char *path;
+    const char *state;
+    const char *stage;
+    double progress; /* 0..1 */
+    int64_t attempts;
+    const char *error;
+    const char *document_id;
+    int64_t chunks;
+    int64_t created_us, updated_us, finished_us;
+};
+
+struct tars_document_view {
+    const char *document_id;
+    const char *external_id;
+    const char *path;
+    const char *file_name;
+    const char *file_type;
+    const char *title;
+    const char *sha256;
+    const char *language;
+    int64_t file_size;
+    int64_t pages;
+    int64_t chunks;
+    int64_t indexed_us;
+};
+
+/* Each gives TARS_OK or a status with words. */
+struct tars_service_ops {
+    tars_status (*search)(void *ctx, const struct tars_search_request *request,
+                          struct tars_call *call, struct tars_search_reply *reply,
+                          struct tars_err *err);
+    tars_status (*stats)(void *ctx, struct tars_arena *arena, struct tars_collection_stats *stats,
+                         struct tars_err *err);
+    /* Queue files durably; job_ids (n,). Bytes that are sent are on disk when it returns. */
+    tars_status (*submit)(void *ctx, const struct tars_take *takes, size_t n,
+                          struct tars_call *call, int64_t *job_ids, struct tars_err *err);
+    /* Wait for a job's end. */
+    tars_status (*wait)(void *ctx, int64_t job_id, struct tars_call *call, struct tars_taken *taken,
+                        struct tars_err *err);
+    /* Take a tree in and wait. When the call is over, what has not begun is cancelled. */
+    tars_status (*ingest)(void *ctx, const struct tars_tree *tree, struct tars_call *call,
+                          tars_taken_fn *each, void *each_ctx, struct tars_err *err);
+    /* ENOTFOUND when there is no such document. */
+    tars_status (*forget)(void *ctx, const char *document_id, int64_t *chunks,
+                          struct tars_err *err);
+    /* A file, or all files below a folder. ENOTFOUND. */
+    tars_status (*forget_path)(void *ctx, const char *path, int64_t *documents, int64_t *chunks,
+                               struct tars_err *err);
+    /* Newest first; state NULL: all; EINVAL when it is no state. */
+    tars_status (*jobs)(void *ctx, const char *state, size_t limit, struct tars_arena *arena,
+                        struct tars_job_view **jobs, size_t *count, struct tars_err *err);
+    tars_status (*job)(void *ctx, int64_t id, struct tars_arena *arena, struct tars_job_view *job,
+                       struct tars_err *err);
+    tars_status (*job_cancel)(void *ctx, int64_t id, struct tars_err *err);
+    tars_status (*job_retry)(void *ctx, int64_t id, struct tars_err *err);
+    tars_status (*documents)(void *ctx, size_t limit, size_t offset, struct tars_arena *arena,
+                             struct tars_document_view **documents, size_t *count,
+                             struct tars_err *err);
+};
+
+#endif
