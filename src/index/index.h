@@ -1,0 +1,167 @@
+/* index - near vectors and matching words: a shadow of the store that can always be built again.
+ *
+ *     writer (one)   open -> add/remove ... publish(seq) -> ... save -> close
+ *     readers        search_vector, search_words, scores, stats: any thread, any time, no lock
+ *
+ * Model     Passages by the store's ids, which only ever grow. A passage has windows, each with a
+ *           vector, and terms. A result is a passage; its vector score is that of its best window.
+ *           What add and remove did is seen by readers at the next publish, all of it at once.
+ * Replay    seq is the last change of the store that was published. After open, hand in the changes
+ *           after it: what is there already is ignored, so replaying too much does no harm.
+ * Snapshot  save() writes dir/index.tars as a whole or not at all, without removed passages, and
+ *           goes on from it, so that memory held for removed passages is freed.
+ * Memory    About 560 bytes a window at 384 dimensions, besides exact vectors: those are in the
+ *           snapshot, of which only the pages in use are in memory (in memory until saved).
+ * Threads   Readers are safe to share and never wait. add, remove, publish and save belong to one
+ *           writer at a time; save waits for readers that started before it.
+ * Failure   A snapshot that is damaged, or of another model, is refused by open(); open again with
+ *           fresh set and replay from 0.
+ */
+#ifndef TARS_INDEX_INDEX_H
+#define TARS_INDEX_INDEX_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/status.h"
+
+#define TARS_INDEX_DIM_MAX      4096
+#define TARS_INDEX_IDENTITY_MAX 96   /* bytes of a model's identity, with its NUL */
+#define TARS_INDEX_LANGUAGES    64   /* language ids are below this */
+#define TARS_INDEX_EF_DEFAULT   96   /* candidates of a vector search, at least */
+#define TARS_INDEX_EXACT_BELOW  3000 /* windows: fewer are all compared; about break-even */
+#define TARS_INDEX_WINDOWS_MAX  4096 /* of one passage */
+#define TARS_INDEX_K_MAX        100000
+
+struct tars_index;
+
+/* A field left at zero takes the default that its comment names. Pointers are borrowed for the call
+ * of open. */
+struct tars_index_config {
+    const char *dir;      /* where the snapshot is; NULL: in memory only, save does nothing */
+    size_t dim;           /* floats in a vector; 0: words only, vectors are ignored */
+    const char *identity; /* of the model that made the vectors; NULL: "" */
+    bool fresh;           /* start empty, whatever the snapshot holds (it stays until save) */
+    bool verify;          /* read the whole snapshot and check its digest: seconds, not ms */
+    size_t ef;            /* 0: TARS_INDEX_EF_DEFAULT */
+    size_t exact_below;   /* 0: TARS_INDEX_EXACT_BELOW */
+    double k1;            /* of BM25; 0: 1.2 */
+    double b;             /* of BM25; 0: 0.75; negative: none */
+};
+
+/* A distinct term of a passage. */
+struct tars_index_term {
+    const char *ptr; /* (len,) bytes */
+    uint32_t len;    /* 1..255 */
+    uint32_t tf;     /* how often, at least 1 */
+};
+
+struct tars_index_passage {
+    uint64_t id;          /* over every id that was added before, or known already */
+    const float *vectors; /* (vector_count, dim) of unit length; may be NULL when there are none */
+    size_t vector_count;
+    const struct tars_index_term *terms; /* (term_count,) */
+    size_t term_count;
+    uint32_t length; /* words in the passage, as BM25 counts them: the sum of tf, usually */
+    int lang;        /* below TARS_INDEX_LANGUAGES */
+};
+
+struct tars_index_query_term {
+    const char *ptr; /* (len,) bytes */
+    uint32_t len;
+    float weight; /* of the term, 1 usually; not negative */
+};
+
+/* Which passages may be found. accepts is called from the searching thread, may be called for any
+ * passage, several times, and must not block. A search that gets NULL for it accepts all. */
+struct tars_index_filter {
+    bool (*accepts)(void *ctx, uint64_t id);
+    void *ctx;
+};
+
+struct tars_index_hit {
+    uint64_t id;
+    float score; /* cosine, or BM25 */
+};
+
+struct tars_index_stats {
+    uint64_t seq;      /* last published change */
+    uint64_t passages; /* that can be found */
+    uint64_t removed;  /* passages whose memory waits for the next save */
+    uint64_t windows;  /* vectors held, those of removed passages included */
+    uint64_t terms;    /* distinct */
+    uint64_t unsaved;  /* passages added or removed since the snapshot */
+    uint64_t last_id;  /* greatest passage id ever added; 0: none */
+    uint64_t bytes;    /* allocated; pages of the snapshot are not counted */
+    uint64_t by_language[TARS_INDEX_LANGUAGES]; /* passages that can be found */
+    bool approximate; /* vector searches use the graph; false: they compare all */
+};
+
+/* Open the index in dir, or start an empty one where there is no snapshot. *index is only set on
+ * success.
+ *
+ *   TARS_EMISMATCH  the snapshot is of another model or dimension
+ *   TARS_EFORMAT    the snapshot is damaged or of another version
+ *   TARS_EINVAL, TARS_EIO, TARS_ENOMEM
+ */
+TARS_MUST_USE tars_status tars_index_open(const struct tars_index_config *config,
+                                          struct tars_index **index, struct tars_err *err);
+/* Does not save. No reader may be at work. NULL is allowed. */
+void tars_index_close(struct tars_index *index);
+
+/* --------------------------------------------------------------- the writer */
+
+/* Add a passage. One whose id is not over every id so far is ignored: it was added before.
+ *
+ *   TARS_EINVAL  a term, a count or a language out of range, a vector with no finite length
+ *   TARS_ENOMEM  no memory; the passage is not in the index and may be added again
+ *   TARS_ETOOBIG no room for more passages (2^31) or windows
+ */
+TARS_MUST_USE tars_status tars_index_add(struct tars_index *index,
+                                         const struct tars_index_passage *passage);
+/* Remove the passages first..last, both included; unknown ids are fine. */
+void tars_index_remove(struct tars_index *index, uint64_t first, uint64_t last);
+/* Let readers see all that was done so far, as the state after change seq of the store. */
+void tars_index_publish(struct tars_index *index, uint64_t seq);
+/* Write the snapshot, as of the last publish: call it after one. Without dir: TARS_OK, nothing
+ * done. On failure the old snapshot stays, and the index goes on as it is.
+ *   TARS_EIO, TARS_ENOMEM */
+TARS_MUST_USE tars_status tars_index_save(struct tars_index *index, struct tars_err *err);
+
+/* ------------------------------------------------------------------ readers */
+
+/* The last published change. */
+uint64_t tars_index_seq(const struct tars_index *index);
+void tars_index_stats(const struct tars_index *index, struct tars_index_stats *stats);
+
+/* The k passages nearest to query (dim,), of unit length: best first, ties by ascending id; *n of
+ * them in hits, which has room for k. filter may be NULL. Fewer than k only when fewer passages
+ * with vectors are accepted. Scores are exact, the choice is approximate (recall@10 >= 0.98).
+ *   TARS_ENOMEM, TARS_EINVAL (k over TARS_INDEX_K_MAX) */
+TARS_MUST_USE tars_status tars_index_search_vector(const struct tars_index *index,
+                                                   const float *query, size_t k,
+                                                   const struct tars_index_filter *filter,
+                                                   struct tars_index_hit *hits, size_t *n);
+/* The k passages with the highest BM25, likewise; only those with a term of the query. Exact. A
+ * term given twice counts twice. */
+TARS_MUST_USE tars_status tars_index_search_words(const struct tars_index *index,
+                                                  const struct tars_index_query_term *terms,
+                                                  size_t n_terms, size_t k,
+                                                  const struct tars_index_filter *filter,
+                                                  struct tars_index_hit *hits, size_t *n);
+
+/* The exact cosine of a passage's best window. TARS_ENOTFOUND: no such passage, or no vectors. */
+TARS_MUST_USE tars_status tars_index_vector_score(const struct tars_index *index,
+                                                  const float *query, uint64_t id, float *score);
+/* The BM25 of a passage, 0 when it has none of the terms. TARS_ENOTFOUND: no such passage. */
+TARS_MUST_USE tars_status tars_index_words_score(const struct tars_index *index,
+                                                 const struct tars_index_query_term *terms,
+                                                 size_t n_terms, uint64_t id, float *score);
+/* What no BM25 of these terms can exceed: the sum of weight * idf * (k1 + 1). A term that no
+ * passage has counts too, as the rarest possible, so that score / ceiling says how much of the
+ * question a passage covers. */
+double tars_index_words_ceiling(const struct tars_index *index,
+                                const struct tars_index_query_term *terms, size_t n_terms);
+
+#endif
