@@ -12,11 +12,11 @@
 
 struct tars_llm_ollama_config {
     struct tars_client *client; /* borrowed for the back end's life; required */
-    const char *base_url;            /* OLLAMA_HOST, "http://127.0.0.1:11434"; required, copied */
-    const char *model;               /* OLLAMA_MODEL; required, copied */
-    int64_t timeout_ms;              /* of a whole generation; 0: 120,000 */
-    int attempts;                    /* 0: 3 */
-    int64_t retry_wait_ms;           /* before the second attempt, doubled after; 0: 2,000 */
+    const char *base_url;       /* OLLAMA_HOST, "http://127.0.0.1:11434"; required, copied */
+    const char *model;          /* OLLAMA_MODEL; required, copied */
+    int64_t timeout_ms;         /* of a whole generation; 0: 120,000 */
+    int attempts;               /* 0: 3 */
+    int64_t retry_wait_ms;      /* before the second attempt, doubled after; 0: 2,000 */
 };
 
 TARS_MUST_USE tars_status tars_llm_ollama_open(const struct tars_llm_ollama_config *config,

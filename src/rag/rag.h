@@ -124,6 +124,7 @@ struct tars_rag_config {
     tars_rag_fetch_fn *fetch; /* required */
     void *fetch_ctx;
     struct tars_llm *llm;      /* borrowed; NULL: quotations only */
+    struct tars_llm *quoter;   /* borrowed; answers where llm cannot: llm_extract; required */
     size_t max_context_tokens; /* 0: TARS_RAG_CONTEXT_TOKENS_DEFAULT */
     int max_tokens;            /* of an answer; 0: the writer's default */
     float temperature;         /* as in struct tars_llm_request */

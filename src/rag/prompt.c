@@ -1,0 +1,101 @@
+/* prompt - see prompt.h. */
+#include "rag/prompt.h"
+
+#include <string.h>
+
+#include "base/mem/buf.h"
+#include "text/normalize.h"
+#include "text/sentences.h"
+
+#define CONTEXT_BYTES_MAX ((size_t)1 << 20U)
+
+const char tars_prompt_system[] =
+    "You are T.A.R.S., an assistant that answers questions from an organisation's own documents. "
+    "Give an accurate answer from the context, in complete sentences and in the language of the "
+    "question. Put the numbers of the sources that you used behind each sentence, as in [1]. If "
+    "the context does not contain the answer, say that the documents do not answer the question.";
+
+static size_t count(const struct tars_prompt_budget *budget, struct tars_span text)
+{
+    size_t tokens = budget->count ? budget->count(budget->ctx, text.ptr, text.len) : 0;
+
+    return tokens ? tokens : (text.len + 3) / 4;
+}
+
+/* The longest run of whole sentences from the start of text that has at most tokens tokens; a
+ * single sentence that has more is cut at a character. */
+static tars_status fit(struct tars_arena *arena, const struct tars_prompt_budget *budget,
+                       struct tars_span text, size_t tokens, struct tars_span *out)
+{
+    struct tars_sentences sentences;
+    tars_status status = tars_sentences_split(arena, text.ptr, text.len, &sentences);
+    size_t end = 0;
+
+    if (status != TARS_OK)
+        return status;
+    for (size_t i = 0; i < sentences.count; i++) {
+        if (count(budget, tars_span(text.ptr, sentences.items[i].end)) > tokens)
+            break;
+        end = sentences.items[i].end;
+    }
+    if (end == 0) {
+        end = text.len;
+        while (end && count(budget, tars_span(text.ptr, end)) > tokens)
+            end = tars_utf8_floor(text.ptr, text.len, end - (end + 7) / 8);
+    }
+    *out = tars_span(text.ptr, end);
+    return TARS_OK;
+}
+
+static void write_block(struct tars_buf *out, size_t number, const char *file_name,
+                        struct tars_span text)
+{
+    if (out->len)
+        tars_buf_append_char(out, '\n');
+    tars_buf_appendf(out, "[Source %zu: %s]\n", number, file_name);
+    tars_buf_append(out, text.ptr, text.len);
+    tars_buf_append_char(out, '\n');
+}
+
+tars_status tars_prompt_context(struct tars_arena *arena, const struct tars_prompt_budget *budget,
+                                struct tars_rag_source *sources, size_t source_count,
+                                const char **context)
+{
+    struct tars_buf out;
+    size_t left = budget->tokens;
+    tars_status status = TARS_OK;
+    const char *made;
+
+    tars_buf_init(&out, CONTEXT_BYTES_MAX);
+    for (size_t i = 0; i < source_count && status == TARS_OK; i++) {
+        size_t head = 8 + count(budget, tars_span_of(sources[i].file_name));
+        struct tars_span text = sources[i].text;
+        size_t need = head + count(budget, text);
+
+        if (need > left) {
+            if (i > 0 || left <= head)
+                break;
+            status = fit(arena, budget, text, left - head, &text);
+            need = left;
+        }
+        if (status == TARS_OK) {
+            write_block(&out, i + 1, sources[i].file_name, text);
+            sources[i].in_context = out.status == TARS_OK;
+            left -= need;
+        }
+    }
+    if (status == TARS_OK && out.status != TARS_OK)
+        status = out.status;
+    made = tars_arena_strndup(arena, out.ptr ? out.ptr : "", out.len);
+    tars_buf_release(&out);
+    if (status == TARS_OK && !made)
+        status = TARS_ENOMEM;
+    if (status == TARS_OK)
+        *context = made;
+    return status;
+}
+
+const char *tars_prompt_build(struct tars_arena *arena, const char *context, const char *query)
+{
+    return tars_arena_printf(arena, "Context:\n%s\n\nQuestion: %s\n\nAnswer:", context, query);
+}

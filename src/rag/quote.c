@@ -1,0 +1,261 @@
+/* quote - see quote.h. */
+#include "rag/quote.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "rag/words.h"
+#include "text/normalize.h"
+#include "text/sentences.h"
+
+#define TERMS_MAX       64   /* of the question */
+#define SOURCES_MAX     20   /* looked at */
+#define RELEVANCE_SHARE 0.35 /* of a sentence's worth; the rest is overlap */
+#define FAR_BEHIND      0.55 /* of the best worth */
+#define SECOND_GAIN     0.15 /* a second sentence must add so much */
+#define WORDS_MIN       4    /* shorter sentences are headings more often than answers */
+#define SHORT_DISCOUNT  0.6
+
+struct cut {
+    struct tars_span text;
+    struct tars_sentences sentences;
+    uint64_t *held; /* (sentences.count,) which terms of the question */
+    size_t *words;  /* (sentences.count,) */
+};
+
+struct choice {
+    struct tars_arena *arena;
+    struct tars_analyzer *analyzer;
+    struct cut cuts[SOURCES_MAX];
+    size_t count;
+    uint64_t terms[TERMS_MAX];
+    double weights[TERMS_MAX];
+    double total;
+    size_t term_count;
+};
+
+struct pick {
+    size_t source;
+    size_t sentence;
+    size_t count; /* one or two sentences */
+    double worth;
+};
+
+static int find_term(const struct choice *choice, uint64_t term)
+{
+    for (size_t i = 0; i < choice->term_count; i++)
+        if (choice->terms[i] == term)
+            return (int)i;
+    return -1;
+}
+
+/* The question's terms in the language of a source; languages share the list. */
+static tars_status add_terms(struct choice *choice, int lang, const char *query)
+{
+    struct tars_range whole = {0, strlen(query)};
+    struct tars_sentences all = {&whole, 1};
+    struct tars_words words;
+    tars_status status =
+        tars_words_scan(choice->analyzer, choice->arena, lang, tars_span_of(query), &all, &words);
+
+    for (size_t i = 0; status == TARS_OK && i < words.count; i++)
+        if (words.items[i].term && choice->term_count < TERMS_MAX &&
+            find_term(choice, words.items[i].term) < 0)
+            choice->terms[choice->term_count++] = words.items[i].term;
+    return status;
+}
+
+static tars_status cut_source(struct choice *choice, const struct tars_rag_source *source,
+                              const char *query)
+{
+    struct cut *cut = &choice->cuts[choice->count];
+    int lang = tars_language_detect(source->text.ptr, source->text.len);
+    struct tars_words words;
+    tars_status status;
+
+    if (lang == TARS_LANG_UNKNOWN)
+        lang = TARS_LANG_ENGLISH;
+    cut->text = source->text;
+    status = tars_sentences_split(choice->arena, cut->text.ptr, cut->text.len, &cut->sentences);
+    if (status == TARS_OK)
+        status = add_terms(choice, lang, query);
+    if (status == TARS_OK)
+        status = tars_words_scan(choice->analyzer, choice->arena, lang, cut->text, &cut->sentences,
+                                 &words);
+    if (status != TARS_OK)
+        return status;
+    cut->held = tars_arena_calloc(choice->arena, cut->sentences.count + 1, sizeof(*cut->held));
+    cut->words = tars_arena_calloc(choice->arena, cut->sentences.count + 1, sizeof(*cut->words));
+    if (!cut->held || !cut->words)
+        return TARS_ENOMEM;
+    for (size_t i = 0; i < words.count; i++) {
+        const struct tars_word *word = &words.items[i];
+        int term = word->term ? find_term(choice, word->term) : -1;
+
+        cut->words[word->sentence]++;
+        if (term >= 0)
+            cut->held[word->sentence] |= UINT64_C(1) << (unsigned)term;
+    }
+    choice->count++;
+    return TARS_OK;
+}
+
+static void weigh(struct choice *choice)
+{
+    size_t sentences = 0;
+
+    for (size_t c = 0; c < choice->count; c++)
+        sentences += choice->cuts[c].sentences.count;
+    for (size_t t = 0; t < choice->term_count; t++) {
+        size_t holding = 0;
+
+        for (size_t c = 0; c < choice->count; c++)
+            for (size_t s = 0; s < choice->cuts[c].sentences.count; s++)
+                holding += choice->cuts[c].held[s] >> t & 1U;
+        if (holding == 0)
+            continue; /* a stem of another language, or a word that no source has */
+        choice->weights[t] = 1 + log((double)(sentences + 1) / (double)(holding + 1));
+        choice->total += choice->weights[t];
+    }
+}
+
+static double overlap(const struct choice *choice, uint64_t held)
+{
+    double sum = 0;
+
+    for (size_t t = 0; t < choice->term_count; t++)
+        if (held >> t & 1U)
+            sum += choice->weights[t];
+    return choice->total > 0 ? sum / choice->total : 0;
+}
+
+static struct pick best_of(const struct choice *choice, size_t source, double relevance)
+{
+    const struct cut *cut = &choice->cuts[source];
+    struct pick best = {.source = source, .count = 0, .worth = -1};
+
+    for (size_t s = 0; s < cut->sentences.count; s++) {
+        double alone = overlap(choice, cut->held[s]);
+        double both =
+            s + 1 < cut->sentences.count ? overlap(choice, cut->held[s] | cut->held[s + 1]) : 0;
+        bool join = both >= alone + SECOND_GAIN;
+        double worth = (1 - RELEVANCE_SHARE) * (join ? both - SECOND_GAIN / 2 : alone) +
+                       RELEVANCE_SHARE * relevance;
+
+        if (!join && cut->words[s] < WORDS_MIN)
+            worth *= SHORT_DISCOUNT;
+        if (worth > best.worth)
+            best = (struct pick){source, s, join ? 2 : 1, worth};
+    }
+    return best;
+}
+
+static void sort_picks(struct pick *picks, size_t count)
+{
+    for (size_t i = 1; i < count; i++) {
+        struct pick moving = picks[i];
+        size_t at = i;
+
+        while (at && picks[at - 1].worth < moving.worth) {
+            picks[at] = picks[at - 1];
+            at--;
+        }
+        picks[at] = moving;
+    }
+}
+
+/* A copy with single spaces, cut at a word. */
+static tars_status squeeze(struct tars_arena *arena, struct tars_span text, struct tars_span *out)
+{
+    char *to = tars_arena_alloc(arena, text.len + 1);
+    size_t len = 0;
+    size_t word = 0; /* length at the end of the last whole word */
+
+    if (!to)
+        return TARS_ENOMEM;
+    for (size_t i = 0; i < text.len;) {
+        uint32_t code;
+        size_t bytes = tars_utf8_decode(text.ptr + i, text.len - i, &code);
+
+        if (len + bytes > TARS_QUOTE_BYTES_MAX) {
+            len = word ? word : len;
+            break;
+        }
+        if (tars_char_is_space(code)) {
+            word = len;
+            if (len && to[len - 1] != ' ')
+                to[len++] = ' ';
+        } else {
+            memcpy(to + len, text.ptr + i, bytes);
+            len += bytes;
+        }
+        i += bytes;
+    }
+    while (len && to[len - 1] == ' ')
+        len--;
+    *out = tars_span(to, len);
+    return TARS_OK;
+}
+
+static bool is_repeated(const struct tars_llm_quote *quotes, size_t count, struct tars_span text)
+{
+    for (size_t i = 0; i < count; i++)
+        if (tars_span_equal(quotes[i].text, text))
+            return true;
+    return false;
+}
+
+static tars_status make_quotes(struct choice *choice, const struct pick *picks, size_t pick_count,
+                               struct tars_llm_quote *quotes, size_t *count)
+{
+    for (size_t i = 0; i < pick_count && *count < TARS_QUOTES_MAX; i++) {
+        const struct cut *cut = &choice->cuts[picks[i].source];
+        const struct tars_range *first = &cut->sentences.items[picks[i].sentence];
+        const struct tars_range *last = first + picks[i].count - 1;
+        struct tars_span text = tars_span(cut->text.ptr + first->start, last->end - first->start);
+
+        if (picks[i].worth < FAR_BEHIND * picks[0].worth)
+            break;
+        if (squeeze(choice->arena, text, &text) != TARS_OK)
+            return TARS_ENOMEM;
+        if (text.len == 0 || is_repeated(quotes, *count, text))
+            continue;
+        quotes[*count].text = text;
+        quotes[*count].source = (int)picks[i].source + 1;
+        (*count)++;
+    }
+    return TARS_OK;
+}
+
+tars_status tars_quote_choose(struct tars_analyzer *analyzer, struct tars_arena *arena,
+                              const char *query, const struct tars_rag_source *sources,
+                              size_t source_count, struct tars_llm_quote **quotes, size_t *count)
+{
+    struct choice *choice = tars_arena_calloc(arena, 1, sizeof(*choice));
+    struct tars_llm_quote *made = tars_arena_calloc(arena, TARS_QUOTES_MAX, sizeof(*made));
+    struct pick picks[SOURCES_MAX];
+    size_t pick_count = 0;
+    size_t made_count = 0;
+    tars_status status = TARS_OK;
+
+    if (!choice || !made)
+        return TARS_ENOMEM;
+    choice->arena = arena;
+    choice->analyzer = analyzer;
+    for (size_t i = 0; i < source_count && i < SOURCES_MAX && status == TARS_OK; i++)
+        status = cut_source(choice, &sources[i], query);
+    if (status != TARS_OK)
+        return status;
+    weigh(choice);
+    for (size_t i = 0; i < choice->count; i++) {
+        picks[pick_count] = best_of(choice, i, sources[i].similarity_score);
+        pick_count += picks[pick_count].count > 0;
+    }
+    sort_picks(picks, pick_count);
+    status = make_quotes(choice, picks, pick_count, made, &made_count);
+    if (status == TARS_OK) {
+        *quotes = made;
+        *count = made_count;
+    }
+    return status;
+}
