@@ -1,0 +1,25 @@
+# migrations/sqlite/NNNN_what.sql -> one C table of texts, so that the binary carries them.
+file(GLOB migration_files CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/migrations/sqlite/*.sql)
+list(SORT migration_files)
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${migration_files})
+set(migration_rows "")
+foreach(migration_file ${migration_files})
+  get_filename_component(migration_name ${migration_file} NAME_WE)
+  string(REGEX MATCH "^0*([1-9][0-9]*)_" _ ${migration_name})
+  file(READ ${migration_file} migration_sql)
+  string(REPLACE "\\" "\\\\" migration_sql "${migration_sql}")
+  string(REPLACE "\"" "\\\"" migration_sql "${migration_sql}")
+  string(REPLACE "\n" "\\n\"\n     \"" migration_sql "${migration_sql}")
+  string(APPEND migration_rows
+         "    {${CMAKE_MATCH_1}, \"${migration_name}\",\n     \"${migration_sql}\"},\n")
+endforeach()
+set(migrations_source ${CMAKE_BINARY_DIR}/generated/store/migrations_sqlite.c)
+file(CONFIGURE OUTPUT ${migrations_source} @ONLY CONTENT
+"/* Made from migrations/sqlite by cmake/migrations.cmake. */
+#include \"store/migrate.h\"
+
+const struct tars_migration tars_migrations_sqlite[] = {
+@migration_rows@    {0, 0, 0},
+};
+")
+target_sources(tars_store PRIVATE ${migrations_source})

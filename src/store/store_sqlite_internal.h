@@ -1,0 +1,207 @@
+/* store_sqlite_internal - what the files of the SQLite back end share. Not for others. */
+#ifndef TARS_STORE_STORE_SQLITE_INTERNAL_H
+#define TARS_STORE_STORE_SQLITE_INTERNAL_H
+
+#include <pthread.h>
+#include <sqlite3.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "store/store.h"
+
+/* sqlite3's SQLITE_STATIC without its cast: the bytes outlive the statement. */
+#define TARS_SQLITE_LENT ((sqlite3_destructor_type)0)
+
+enum tars_sql {
+#define SQL(name, text) TARS_SQL_##name,
+#include "store/store_sqlite_sql.def"
+#undef SQL
+    TARS_SQL_COUNT
+};
+
+/* A connection; of one thread at a time. */
+struct tars_sqlite_conn {
+    sqlite3 *db;
+    sqlite3_stmt *statements[TARS_SQL_COUNT]; /* prepared when first used, or NULL */
+    struct tars_sqlite_conn *next_idle;       /* readers only */
+};
+
+struct tars_sqlite {
+    struct tars_store store; /* first: a store is cast back to this */
+    char *path;              /* of the database file, owned */
+    char *vfs;               /* owned, or NULL */
+    int lock_fd;             /* the data folder's lock, or -1 */
+
+    pthread_mutex_t write_lock; /* guards writer and is_full */
+    struct tars_sqlite_conn writer;
+    bool is_full; /* the writer is at synchronous=FULL */
+
+    pthread_mutex_t checkpoint_lock; /* guards checkpointer */
+    struct tars_sqlite_conn checkpointer;
+    atomic_int wal_pages; /* in the log after the last commit */
+
+    pthread_mutex_t read_lock; /* guards idle */
+    pthread_cond_t is_idle;    /* idle is not NULL any more */
+    struct tars_sqlite_conn *idle;
+    struct tars_sqlite_conn *readers; /* (reader_count,) owned */
+    size_t reader_count;
+};
+
+static inline struct tars_sqlite *tars_sqlite_of(struct tars_store *store)
+{
+    return (struct tars_sqlite *)store;
+}
+
+/* A statement under way: bind in order, step, read columns in order, end. Sticky: after a failure
+ * the rest does nothing, and _end() tells. */
+struct tars_sqlite_query {
+    struct tars_sqlite_conn *conn;
+    sqlite3_stmt *stmt;
+    int bound;  /* parameters so far */
+    int column; /* next one to be read */
+    int rc;
+    bool no_memory; /* of an arena */
+};
+
+struct tars_sqlite_query tars_sqlite_ask(struct tars_sqlite_conn *conn, enum tars_sql sql);
+void tars_sqlite_bind_int(struct tars_sqlite_query *query, int64_t value);
+void tars_sqlite_bind_real(struct tars_sqlite_query *query, double value);
+void tars_sqlite_bind_text(struct tars_sqlite_query *query, const char *text); /* NULL: "" */
+void tars_sqlite_bind_text_n(struct tars_sqlite_query *query, const char *text, size_t len);
+void tars_sqlite_bind_text_or_null(struct tars_sqlite_query *query, const char *text);
+void tars_sqlite_bind_blob(struct tars_sqlite_query *query, const void *ptr, size_t len);
+/* True when there is a row. */
+bool tars_sqlite_step(struct tars_sqlite_query *query);
+int64_t tars_sqlite_int(struct tars_sqlite_query *query);
+double tars_sqlite_real(struct tars_sqlite_query *query);
+/* Into the arena, never NULL. */
+const char *tars_sqlite_text(struct tars_sqlite_query *query, struct tars_arena *arena,
+                             size_t *len);
+void tars_sqlite_text_into(struct tars_sqlite_query *query, char *out, size_t size);
+/* Into the arena; NULL when empty. */
+const void *tars_sqlite_blob(struct tars_sqlite_query *query, struct tars_arena *arena,
+                             size_t *len);
+/* Ready the statement for its next use; the first failure since _ask(). */
+TARS_MUST_USE tars_status tars_sqlite_end(struct tars_sqlite_query *query, struct tars_err *err);
+/* Step a statement that gives no rows, and end it. */
+TARS_MUST_USE tars_status tars_sqlite_run(struct tars_sqlite_query *query, struct tars_err *err);
+/* Run fixed text that is not worth keeping prepared. */
+TARS_MUST_USE tars_status tars_sqlite_exec(struct tars_sqlite_conn *conn, const char *sql,
+                                           struct tars_err *err);
+/* Status and words for the last failure of the connection. */
+tars_status tars_sqlite_fail(struct tars_sqlite_conn *conn, int rc, struct tars_err *err);
+
+/* The write connection in a transaction; durable: on disk once _commit() is TARS_OK. */
+TARS_MUST_USE tars_status tars_sqlite_begin(struct tars_sqlite *sqlite, bool durable,
+                                            struct tars_sqlite_conn **conn, struct tars_err *err);
+/* Commit when status is TARS_OK, else roll back; lets go of the connection; the status of all. */
+TARS_MUST_USE tars_status tars_sqlite_commit(struct tars_sqlite *sqlite, tars_status status,
+                                             struct tars_err *err);
+
+/* A read connection in a transaction, until _read_end(). Waits for a free one. */
+TARS_MUST_USE tars_status tars_sqlite_read_begin(struct tars_sqlite *sqlite,
+                                                 struct tars_sqlite_conn **conn,
+                                                 struct tars_err *err);
+void tars_sqlite_read_end(struct tars_sqlite *sqlite, struct tars_sqlite_conn *conn);
+
+/* A connection to the same file, for backups and checks. */
+TARS_MUST_USE tars_status tars_sqlite_connect(const struct tars_sqlite *sqlite, bool read_only,
+                                              struct tars_sqlite_conn *conn, struct tars_err *err);
+void tars_sqlite_disconnect(struct tars_sqlite_conn *conn);
+
+/* The operations, by file. */
+extern const struct tars_store_ops tars_store_sqlite_ops;
+
+/* store_sqlite_put.c */
+tars_status tars_sqlite_put(struct tars_store *store, const struct tars_store_batch *batch,
+                            struct tars_arena *arena, struct tars_store_changes *changes,
+                            struct tars_err *err);
+tars_status tars_sqlite_forget_document(struct tars_store *store, const char *document_id,
+                                        struct tars_arena *arena,
+                                        struct tars_store_changes *changes, struct tars_err *err);
+tars_status tars_sqlite_forget_file(struct tars_store *store, const char *collection,
+                                    const char *path, struct tars_arena *arena,
+                                    struct tars_store_changes *changes, struct tars_err *err);
+
+/* store_sqlite_read.c */
+tars_status tars_sqlite_changes(struct tars_store *store, uint64_t after, size_t max,
+                                struct tars_arena *arena, struct tars_store_changes *out,
+                                struct tars_err *err);
+tars_status tars_sqlite_passages(struct tars_store *store, const uint64_t *ids, size_t n,
+                                 unsigned load, struct tars_arena *arena,
+                                 struct tars_store_passages *out, struct tars_err *err);
+tars_status tars_sqlite_passage_range(struct tars_store *store, uint64_t first, uint64_t last,
+                                      size_t max, unsigned load, struct tars_arena *arena,
+                                      struct tars_store_passages *out, struct tars_err *err);
+tars_status tars_sqlite_file(struct tars_store *store, const char *collection, const char *path,
+                             struct tars_arena *arena, struct tars_store_file *out,
+                             struct tars_err *err);
+tars_status tars_sqlite_files(struct tars_store *store, const char *collection, const char *under,
+                              struct tars_arena *arena, struct tars_store_file **out, size_t *count,
+                              struct tars_err *err);
+tars_status tars_sqlite_document(struct tars_store *store, const char *document_id,
+                                 struct tars_arena *arena, struct tars_store_document *out,
+                                 struct tars_err *err);
+tars_status tars_sqlite_documents(struct tars_store *store,
+                                  const struct tars_store_document_filter *filter,
+                                  tars_store_document_fn *each, void *ctx, struct tars_err *err);
+tars_status tars_sqlite_stats(struct tars_store *store, struct tars_store_stats *out,
+                              struct tars_err *err);
+tars_status tars_sqlite_meta_get(struct tars_store *store, const char *key,
+                                 struct tars_arena *arena, const char **value,
+                                 struct tars_err *err);
+tars_status tars_sqlite_meta_set(struct tars_store *store, const char *key, const char *value,
+                                 struct tars_err *err);
+/* In a transaction under way; value NULL removes. */
+TARS_MUST_USE tars_status tars_sqlite_meta_write(struct tars_sqlite_conn *conn, const char *key,
+                                                 const char *value, struct tars_err *err);
+/* Passages as they are read, row after row. */
+struct tars_sqlite_gather {
+    unsigned load; /* sum of enum tars_store_load */
+    struct tars_arena *arena;
+    struct tars_store_passages found;
+    size_t cap;                                 /* of found.items */
+    const struct tars_store_document *document; /* of the last passage, or NULL */
+    int64_t document_key;                       /* its row */
+};
+/* All rows of query (columns as in PASSAGE_COLUMNS); a failure stays in query. */
+void tars_sqlite_collect(struct tars_sqlite_gather *gather, struct tars_sqlite_query *query);
+
+/* store_sqlite_jobs.c */
+tars_status tars_sqlite_jobs_add(struct tars_store *store, struct tars_store_job *jobs, size_t n,
+                                 struct tars_err *err);
+tars_status tars_sqlite_job_claim(struct tars_store *store, int64_t now_us,
+                                  struct tars_arena *arena, struct tars_store_job *out,
+                                  struct tars_err *err);
+tars_status tars_sqlite_job_update(struct tars_store *store, const struct tars_store_job *job,
+                                   struct tars_err *err);
+tars_status tars_sqlite_job(struct tars_store *store, int64_t id, struct tars_arena *arena,
+                            struct tars_store_job *out, struct tars_err *err);
+tars_status tars_sqlite_jobs(struct tars_store *store, int state, int64_t before_id, size_t limit,
+                             struct tars_arena *arena, struct tars_store_jobs *out,
+                             struct tars_err *err);
+tars_status tars_sqlite_job_cancel(struct tars_store *store, int64_t id, int64_t now_us,
+                                   struct tars_err *err);
+tars_status tars_sqlite_job_retry(struct tars_store *store, int64_t id, int64_t now_us,
+                                  struct tars_err *err);
+tars_status tars_sqlite_jobs_resume(struct tars_store *store, size_t *resumed,
+                                    struct tars_err *err);
+tars_status tars_sqlite_jobs_prune(struct tars_store *store, size_t keep, struct tars_err *err);
+
+/* store_sqlite_upkeep.c */
+tars_status tars_sqlite_revector(struct tars_store *store,
+                                 const struct tars_store_passage *passages, size_t n, size_t dim,
+                                 struct tars_err *err);
+tars_status tars_sqlite_revector_pending(struct tars_store *store, uint64_t after, size_t max,
+                                         struct tars_arena *arena, struct tars_store_passages *out,
+                                         struct tars_err *err);
+tars_status tars_sqlite_revector_swap(struct tars_store *store,
+                                      const struct tars_store_model *model, struct tars_err *err);
+tars_status tars_sqlite_revector_drop(struct tars_store *store, struct tars_err *err);
+tars_status tars_sqlite_checkpoint(struct tars_store *store, struct tars_err *err);
+tars_status tars_sqlite_backup(struct tars_store *store, const char *path, struct tars_err *err);
+tars_status tars_sqlite_check(struct tars_store *store, struct tars_err *err);
+
+#endif

@@ -1,0 +1,266 @@
+/* store_sqlite_jobs - the queue of work. Adding, cancelling and retrying are durable; the steps of
+ * a running job are not worth a sync each: after a power cut the job runs again. */
+#include <string.h>
+
+#include "store/store_sqlite_internal.h"
+
+static void read_job(struct tars_sqlite_query *query, struct tars_arena *arena,
+                     struct tars_store_job *out)
+{
+    out->id = tars_sqlite_int(query);
+    out->kind = tars_sqlite_text(query, arena, NULL);
+    out->collection = tars_sqlite_text(query, arena, NULL);
+    out->path = tars_sqlite_text(query, arena, NULL);
+    out->spool = tars_sqlite_text(query, arena, NULL);
+    out->force = tars_sqlite_int(query) != 0;
+    out->state = (enum tars_job_state)tars_sqlite_int(query);
+    out->stage = tars_sqlite_text(query, arena, NULL);
+    out->progress = tars_sqlite_real(query);
+    out->attempts = (int)tars_sqlite_int(query);
+    out->error = tars_sqlite_text(query, arena, NULL);
+    out->result = tars_sqlite_text(query, arena, NULL);
+    tars_sqlite_text_into(query, out->document_id, sizeof(out->document_id));
+    out->chunks = tars_sqlite_int(query);
+    out->cancel_wanted = tars_sqlite_int(query) != 0;
+    out->not_before_us = tars_sqlite_int(query);
+    out->created_us = tars_sqlite_int(query);
+    out->updated_us = tars_sqlite_int(query);
+    out->finished_us = tars_sqlite_int(query);
+}
+
+static tars_status add_job(struct tars_sqlite_conn *conn, struct tars_store_job *job,
+                           struct tars_err *err)
+{
+    struct tars_sqlite_query query = tars_sqlite_ask(conn, TARS_SQL_JOB_ADD);
+    bool named = job->collection && job->collection[0];
+    tars_status status;
+
+    tars_sqlite_bind_text(&query, job->kind);
+    tars_sqlite_bind_text(&query, named ? job->collection : TARS_COLLECTION);
+    tars_sqlite_bind_text(&query, job->path);
+    tars_sqlite_bind_text(&query, job->spool);
+    tars_sqlite_bind_int(&query, job->force);
+    tars_sqlite_bind_int(&query, job->not_before_us);
+    tars_sqlite_bind_int(&query, job->created_us);
+    status = tars_sqlite_run(&query, err);
+    if (status)
+        return status;
+    job->id = sqlite3_last_insert_rowid(conn->db);
+    job->state = TARS_JOB_QUEUED;
+    job->updated_us = job->created_us;
+    return TARS_OK;
+}
+
+tars_status tars_sqlite_jobs_add(struct tars_store *store, struct tars_store_job *jobs, size_t n,
+                                 struct tars_err *err)
+{
+    struct tars_sqlite *sqlite = tars_sqlite_of(store);
+    struct tars_sqlite_conn *conn;
+    tars_status status = tars_sqlite_begin(sqlite, true, &conn, err);
+
+    if (status)
+        return status;
+    for (size_t i = 0; !status && i < n; i++)
+        status = add_job(conn, &jobs[i], err);
+    return tars_sqlite_commit(sqlite, status, err);
+}
+
+/* The one row of query; ENOTFOUND without words when there is none. */
+static tars_status one_job(struct tars_sqlite_query *query, struct tars_arena *arena,
+                           struct tars_store_job *out, struct tars_err *err)
+{
+    struct tars_store_job job = {0};
+    bool found = tars_sqlite_step(query);
+    tars_status status;
+
+    if (found)
+        read_job(query, arena, &job);
+    status = tars_sqlite_end(query, err);
+    if (!status && !found)
+        return TARS_ENOTFOUND;
+    if (!status)
+        *out = job;
+    return status;
+}
+
+tars_status tars_sqlite_job_claim(struct tars_store *store, int64_t now_us,
+                                  struct tars_arena *arena, struct tars_store_job *out,
+                                  struct tars_err *err)
+{
+    struct tars_sqlite *sqlite = tars_sqlite_of(store);
+    struct tars_store_job job = {0};
+    struct tars_sqlite_conn *conn;
+    struct tars_sqlite_query query;
+    tars_status status = tars_sqlite_begin(sqlite, false, &conn, err);
+
+    if (status)
+        return status;
+    query = tars_sqlite_ask(conn, TARS_SQL_JOB_DUE);
+    tars_sqlite_bind_int(&query, now_us);
+    status = one_job(&query, arena, &job, err);
+    if (!status) {
+        query = tars_sqlite_ask(conn, TARS_SQL_JOB_CLAIM);
+        tars_sqlite_bind_int(&query, job.id);
+        tars_sqlite_bind_int(&query, now_us);
+        status = tars_sqlite_run(&query, err);
+    }
+    status = tars_sqlite_commit(sqlite, status, err);
+    if (status)
+        return status;
+    *out = job;
+    out->state = TARS_JOB_RUNNING;
+    out->stage = "reading";
+    out->attempts++;
+    out->updated_us = now_us;
+    return TARS_OK;
+}
+
+tars_status tars_sqlite_job_update(struct tars_store *store, const struct tars_store_job *job,
+                                   struct tars_err *err)
+{
+    struct tars_sqlite *sqlite = tars_sqlite_of(store);
+    struct tars_sqlite_conn *conn;
+    struct tars_sqlite_query query;
+    tars_status status = tars_sqlite_begin(sqlite, false, &conn, err);
+
+    if (status)
+        return status;
+    query = tars_sqlite_ask(conn, TARS_SQL_JOB_UPDATE);
+    tars_sqlite_bind_int(&query, job->id);
+    tars_sqlite_bind_int(&query, job->state);
+    tars_sqlite_bind_text(&query, job->stage);
+    tars_sqlite_bind_real(&query, job->progress);
+    tars_sqlite_bind_text(&query, job->error);
+    tars_sqlite_bind_text(&query, job->result);
+    tars_sqlite_bind_text(&query, job->document_id);
+    tars_sqlite_bind_int(&query, job->chunks);
+    tars_sqlite_bind_int(&query, job->not_before_us);
+    tars_sqlite_bind_int(&query, job->updated_us);
+    tars_sqlite_bind_int(&query, job->finished_us);
+    return tars_sqlite_commit(sqlite, tars_sqlite_run(&query, err), err);
+}
+
+tars_status tars_sqlite_job(struct tars_store *store, int64_t id, struct tars_arena *arena,
+                            struct tars_store_job *out, struct tars_err *err)
+{
+    struct tars_sqlite *sqlite = tars_sqlite_of(store);
+    struct tars_sqlite_conn *conn;
+    struct tars_sqlite_query query;
+    tars_status status = tars_sqlite_read_begin(sqlite, &conn, err);
+
+    if (status)
+        return status;
+    query = tars_sqlite_ask(conn, TARS_SQL_JOB_GET);
+    tars_sqlite_bind_int(&query, id);
+    status = one_job(&query, arena, out, err);
+    tars_sqlite_read_end(sqlite, conn);
+    if (status == TARS_ENOTFOUND)
+        return tars_fail(status, err, "there is no job %lld", (long long)id);
+    return status;
+}
+
+tars_status tars_sqlite_jobs(struct tars_store *store, int state, int64_t before_id, size_t limit,
+                             struct tars_arena *arena, struct tars_store_jobs *out,
+                             struct tars_err *err)
+{
+    struct tars_sqlite *sqlite = tars_sqlite_of(store);
+    struct tars_sqlite_conn *conn;
+    struct tars_sqlite_query query;
+    void *items = NULL;
+    size_t cap = 0;
+    size_t n = 0;
+    tars_status status = tars_sqlite_read_begin(sqlite, &conn, err);
+
+    if (status)
+        return status;
+    query = tars_sqlite_ask(conn, TARS_SQL_JOB_LIST);
+    tars_sqlite_bind_int(&query, state);
+    tars_sqlite_bind_int(&query, before_id);
+    tars_sqlite_bind_int(&query, (int64_t)limit);
+    while (tars_sqlite_step(&query)) {
+        query.no_memory =
+            tars_arena_grow(arena, &items, &cap, n + 1, sizeof(*out->items)) != TARS_OK;
+        if (!query.no_memory)
+            read_job(&query, arena, &((struct tars_store_job *)items)[n++]);
+    }
+    status = tars_sqlite_end(&query, err);
+    tars_sqlite_read_end(sqlite, conn);
+    if (!status)
+        *out = (struct tars_store_jobs){items, n};
+    return status;
+}
+
+/* Run sql on (id, now): it changes one row, or the job is not there, or it is in another state. */
+static tars_status change_job(struct tars_store *store, enum tars_sql sql, int64_t id,
+                              int64_t now_us, const char *refusal, struct tars_err *err)
+{
+    struct tars_sqlite *sqlite = tars_sqlite_of(store);
+    struct tars_sqlite_conn *conn;
+    struct tars_sqlite_query query;
+    tars_status status = tars_sqlite_begin(sqlite, true, &conn, err);
+
+    if (status)
+        return status;
+    query = tars_sqlite_ask(conn, sql);
+    tars_sqlite_bind_int(&query, id);
+    tars_sqlite_bind_int(&query, now_us);
+    status = tars_sqlite_run(&query, err);
+    if (!status && sqlite3_changes(conn->db) == 0) {
+        query = tars_sqlite_ask(conn, TARS_SQL_JOB_GET);
+        tars_sqlite_bind_int(&query, id);
+        status = tars_sqlite_step(&query) ? TARS_EINVAL : TARS_ENOTFOUND;
+        if (tars_sqlite_end(&query, err))
+            status = TARS_EIO;
+        else if (status == TARS_EINVAL)
+            status = tars_fail(status, err, "job %lld %s", (long long)id, refusal);
+        else
+            status = tars_fail(status, err, "there is no job %lld", (long long)id);
+    }
+    return tars_sqlite_commit(sqlite, status, err);
+}
+
+tars_status tars_sqlite_job_cancel(struct tars_store *store, int64_t id, int64_t now_us,
+                                   struct tars_err *err)
+{
+    return change_job(store, TARS_SQL_JOB_CANCEL, id, now_us, "has ended already", err);
+}
+
+tars_status tars_sqlite_job_retry(struct tars_store *store, int64_t id, int64_t now_us,
+                                  struct tars_err *err)
+{
+    return change_job(store, TARS_SQL_JOB_RETRY, id, now_us,
+                      "has neither failed nor been cancelled", err);
+}
+
+tars_status tars_sqlite_jobs_resume(struct tars_store *store, size_t *resumed, struct tars_err *err)
+{
+    struct tars_sqlite *sqlite = tars_sqlite_of(store);
+    struct tars_sqlite_conn *conn;
+    struct tars_sqlite_query query;
+    size_t changed = 0;
+    tars_status status = tars_sqlite_begin(sqlite, false, &conn, err);
+
+    if (status)
+        return status;
+    query = tars_sqlite_ask(conn, TARS_SQL_JOB_RESUME);
+    status = tars_sqlite_run(&query, err);
+    changed = (size_t)sqlite3_changes(conn->db);
+    status = tars_sqlite_commit(sqlite, status, err);
+    if (!status)
+        *resumed = changed;
+    return status;
+}
+
+tars_status tars_sqlite_jobs_prune(struct tars_store *store, size_t keep, struct tars_err *err)
+{
+    struct tars_sqlite *sqlite = tars_sqlite_of(store);
+    struct tars_sqlite_conn *conn;
+    struct tars_sqlite_query query;
+    tars_status status = tars_sqlite_begin(sqlite, false, &conn, err);
+
+    if (status)
+        return status;
+    query = tars_sqlite_ask(conn, TARS_SQL_JOB_PRUNE);
+    tars_sqlite_bind_int(&query, (int64_t)keep);
+    return tars_sqlite_commit(sqlite, tars_sqlite_run(&query, err), err);
+}
