@@ -27,3 +27,12 @@ foreach(source ${unit_tests})
     set_tests_properties(${target} PROPERTIES TIMEOUT 600)
   endif()
 endforeach()
+
+# tests/golden/<name>_dump.c -> a small program whose output a script compares with the reference's.
+file(GLOB golden_dumps CONFIGURE_DEPENDS tests/golden/*_dump.c)
+foreach(source ${golden_dumps})
+  get_filename_component(target ${source} NAME_WE)
+  add_executable(${target} EXCLUDE_FROM_ALL ${source})
+  target_link_libraries(${target} PRIVATE tars_text tars_base)
+  set_target_properties(${target} PROPERTIES LINKER_LANGUAGE CXX)
+endforeach()

@@ -46,7 +46,8 @@ TARS_MUST_USE tars_status tars_utf8_repair(struct tars_arena *arena, const char 
 enum tars_normal_form {
     TARS_NFC,      /* composed */
     TARS_NFKC,     /* composed, compatibility forms folded: full width, ligatures */
-    TARS_NFKC_LOW, /* NFKC, case folded; for comparing words */
+    TARS_NFKC_LOW, /* NFKC, case folded, soft hyphens and the like out; for comparing words */
+    TARS_NFKC_LOW_TURKISH, /* the same, but I becomes a dotless i */
 };
 
 /* Text in a normal form, in arena; ill-formed bytes become U+FFFD first. Input that is ASCII (and

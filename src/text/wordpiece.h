@@ -24,7 +24,7 @@
 
 #define TARS_WORDPIECE_VOCAB_MAX      1000000 /* pieces */
 #define TARS_WORDPIECE_WORD_CHARS     100     /* default of max_word_chars */
-#define TARS_WORDPIECE_WORD_CHARS_MAX 1000
+#define TARS_WORDPIECE_WORD_CHARS_MAX 200
 
 struct tars_wordpiece;
 
