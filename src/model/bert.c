@@ -1,0 +1,369 @@
+/* bert - see bert.h for the contract; bert_weights.c reads the weights.
+ *
+ * Activations have three forms: floats (x, qkv, context), the input type of the products (input,
+ * middle: quantised, bf16 or fp32), and their raw sums (acc). A row is brought from sums to floats
+ * and on to the next input while it is in the first-level cache.
+ */
+#include "model/bert.h"
+
+#include <assert.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "model/bert_internal.h"
+
+#define ALIGN_BYTES 64
+
+/* Rows in the input type of the products. */
+struct input {
+    unsigned char *rows; /* (rows, width) */
+    size_t width;        /* elements of a row */
+    float *scale;        /* (rows,) int8 only: x = q * scale + zero */
+    float *zero;         /* (rows,) */
+};
+
+struct tars_bert_work {
+    struct tars_linear_run *run;
+    size_t max_tokens;
+    float *x;             /* (tokens, hidden) */
+    float *qkv;           /* (tokens, 3 * hidden) */
+    float *context;       /* (tokens, hidden) what attention gives */
+    float *row;           /* (max(intermediate, 3 * hidden),) */
+    float *scratch;       /* of the attention */
+    void *acc;            /* (TARS_LINEAR_ROWS, max(...)) sums of a block */
+    struct input input;   /* (tokens, hidden) */
+    struct input middle;  /* (TARS_LINEAR_ROWS, intermediate) */
+    unsigned char *block; /* all of the above, as malloc gave it */
+};
+
+/* --------------------------------------------------------------------- work */
+
+static size_t wider(const struct tars_model_config *config)
+{
+    return config->intermediate > 3 * config->hidden ? config->intermediate : 3 * config->hidden;
+}
+
+static size_t round_rows(size_t rows)
+{
+    return (rows + TARS_LINEAR_STEP - 1) / TARS_LINEAR_STEP * TARS_LINEAR_STEP;
+}
+
+/* The next bytes of a block, aligned; with block NULL only the sizes are summed. */
+static void *carve(unsigned char *block, size_t *used, size_t bytes)
+{
+    unsigned char *place = block ? block + *used : NULL;
+
+    *used += (bytes + ALIGN_BYTES - 1) / ALIGN_BYTES * ALIGN_BYTES;
+    return place;
+}
+
+/* Lay the arrays out in block; returns the bytes needed. No product overflows: hidden,
+ * intermediate and tokens are bounded by config.c. */
+static size_t lay_out(const struct tars_bert *bert, struct tars_bert_work *work,
+                      unsigned char *block)
+{
+    const struct tars_model_config *config = &bert->config;
+    const size_t rows = round_rows(work->max_tokens);
+    const size_t f = sizeof(float);
+    const size_t x_bytes = tars_linear_set_x_bytes(bert->set);
+    size_t used = 0;
+
+    work->x = carve(block, &used, rows * config->hidden * f);
+    work->qkv = carve(block, &used, rows * 3 * config->hidden * f);
+    work->context = carve(block, &used, rows * config->hidden * f);
+    work->row = carve(block, &used, wider(config) * f);
+    work->scratch = carve(
+        block, &used,
+        bert->kernels->scratch_floats(config->max_tokens, config->hidden / config->heads) * f);
+    work->acc = carve(block, &used, TARS_LINEAR_ROWS * wider(config) * f);
+    work->input.width = config->hidden;
+    work->input.rows = carve(block, &used, rows * config->hidden * x_bytes);
+    work->input.scale = carve(block, &used, rows * f);
+    work->input.zero = carve(block, &used, rows * f);
+    work->middle.width = config->intermediate;
+    work->middle.rows = carve(block, &used, TARS_LINEAR_ROWS * config->intermediate * x_bytes);
+    work->middle.scale = carve(block, &used, TARS_LINEAR_ROWS * f);
+    work->middle.zero = carve(block, &used, TARS_LINEAR_ROWS * f);
+    return used + ALIGN_BYTES;
+}
+
+tars_status tars_bert_work_new(const struct tars_bert *bert, size_t max_tokens,
+                               struct tars_bert_work **work, struct tars_err *err)
+{
+    struct tars_bert_work *made = calloc(1, sizeof(*made));
+    tars_status status = TARS_ENOMEM;
+    uintptr_t start;
+
+    if (!made)
+        return TARS_ENOMEM;
+    made->max_tokens = max_tokens;
+    /* Cleared, since the padding rows of a product are read; untouched pages cost nothing. */
+    made->block = calloc(1, lay_out(bert, made, NULL));
+    if (made->block)
+        status = tars_linear_run_new(bert->set, &made->run, err);
+    if (status != TARS_OK) {
+        tars_bert_work_free(made);
+        return status;
+    }
+    start = ((uintptr_t)made->block + ALIGN_BYTES - 1) & ~(uintptr_t)(ALIGN_BYTES - 1);
+    (void)lay_out(bert, made, made->block + (start - (uintptr_t)made->block));
+    *work = made;
+    return TARS_OK;
+}
+
+void tars_bert_work_free(struct tars_bert_work *work)
+{
+    if (!work)
+        return;
+    tars_linear_run_free(work->run);
+    free(work->block);
+    free(work);
+}
+
+/* ----------------------------------------------------------------- products */
+
+static void *input_row(const struct tars_bert *bert, const struct input *input, size_t row)
+{
+    return input->rows + row * input->width * tars_linear_set_x_bytes(bert->set);
+}
+
+/* Put a row of floats into row i of input. */
+static void put_row(const struct tars_bert *bert, struct input *input, size_t i, const float *row)
+{
+    void *to = input_row(bert, input, i);
+
+    switch (tars_linear_set_type(bert->set)) {
+    case TARS_LINEAR_INT8:
+        bert->kernels->quantise(row, input->width, tars_linear_set_levels(bert->set), to,
+                                &input->scale[i], &input->zero[i]);
+        break;
+    case TARS_LINEAR_BF16:
+        bert->kernels->to_bf16(row, input->width, to);
+        break;
+    default:
+        memcpy(to, row, input->width * sizeof(*row));
+        break;
+    }
+}
+
+/* Row r of the sums in work->acc as floats; its activations were row i of input. */
+static void get_row(const struct tars_bert *bert, const struct tars_bert_work *work,
+                    const struct tars_linear *linear, const struct input *input, size_t i, size_t r,
+                    float *out)
+{
+    if (tars_linear_set_type(bert->set) == TARS_LINEAR_INT8) {
+        const struct tars_dequantise from = {.acc = (const int32_t *)work->acc + r * linear->n,
+                                             .scale = linear->scale,
+                                             .sum = linear->sum,
+                                             .bias = linear->bias,
+                                             .row_scale = input->scale[i],
+                                             .row_zero = input->zero[i]};
+
+        bert->kernels->dequantise(&from, out, linear->n);
+        return;
+    }
+    memcpy(out, (const float *)work->acc + r * linear->n, linear->n * sizeof(float));
+    bert->kernels->add(out, linear->bias, linear->n);
+}
+
+/* Rows [first, first + rows) of input times the layer, into work->acc. */
+static tars_status multiply(const struct tars_bert *bert, struct tars_bert_work *work,
+                            const struct tars_linear *linear, const struct input *input,
+                            size_t first, size_t rows, struct tars_err *err)
+{
+    return tars_linear_apply(work->run, linear, input_row(bert, input, first), rows, work->acc,
+                             err);
+}
+
+static tars_status project_qkv(const struct tars_bert *bert, struct tars_bert_work *work,
+                               const struct layer *layer, size_t first, size_t rows,
+                               struct tars_err *err)
+{
+    tars_status status = multiply(bert, work, &layer->qkv, &work->input, first, rows, err);
+
+    if (status != TARS_OK)
+        return status;
+    for (size_t r = 0; r < rows; r++)
+        get_row(bert, work, &layer->qkv, &work->input, first + r, r,
+                work->qkv + (first + r) * layer->qkv.n);
+    return TARS_OK;
+}
+
+/* x = norm(x + linear(input)) for the rows of a block; input becomes the new x. */
+static tars_status add_and_norm(const struct tars_bert *bert, struct tars_bert_work *work,
+                                const struct tars_linear *linear, const struct input *from,
+                                size_t from_first, const struct norm *norm, size_t first,
+                                size_t rows, struct tars_err *err)
+{
+    const size_t hidden = bert->config.hidden;
+    tars_status status = multiply(bert, work, linear, from, from_first, rows, err);
+
+    if (status != TARS_OK)
+        return status;
+    for (size_t r = 0; r < rows; r++) {
+        float *x = work->x + (first + r) * hidden;
+
+        get_row(bert, work, linear, from, from_first + r, r, work->row);
+        bert->kernels->layer_norm(x, work->row, norm->gain, norm->bias, bert->config.layer_norm_eps,
+                                  hidden);
+        put_row(bert, &work->input, first + r, x);
+    }
+    return TARS_OK;
+}
+
+static tars_status up(const struct tars_bert *bert, struct tars_bert_work *work,
+                      const struct layer *layer, size_t first, size_t rows, struct tars_err *err)
+{
+    tars_status status = multiply(bert, work, &layer->up, &work->input, first, rows, err);
+
+    if (status != TARS_OK)
+        return status;
+    for (size_t r = 0; r < rows; r++) {
+        get_row(bert, work, &layer->up, &work->input, first + r, r, work->row);
+        bert->kernels->gelu(work->row, layer->up.n);
+        put_row(bert, &work->middle, r, work->row);
+    }
+    return TARS_OK;
+}
+
+/* What comes after the attention of a layer, and the queries, keys and values of the next one, for
+ * one block of rows. */
+static tars_status finish_block(const struct tars_bert *bert, struct tars_bert_work *work, size_t i,
+                                size_t first, size_t rows, struct tars_err *err)
+{
+    const struct layer *layer = &bert->layers[i];
+    tars_status status;
+
+    for (size_t r = first; r < first + rows; r++)
+        put_row(bert, &work->input, r, work->context + r * bert->config.hidden);
+    status =
+        add_and_norm(bert, work, &layer->out, &work->input, first, &layer->norm1, first, rows, err);
+    if (status == TARS_OK)
+        status = up(bert, work, layer, first, rows, err);
+    if (status == TARS_OK)
+        status = add_and_norm(bert, work, &layer->down, &work->middle, 0, &layer->norm2, first,
+                              rows, err);
+    if (status == TARS_OK && i + 1 < bert->config.layers)
+        status = project_qkv(bert, work, &bert->layers[i + 1], first, rows, err);
+    return status;
+}
+
+/* ------------------------------------------------------------------ network */
+
+static void embed_token(const struct tars_bert *bert, struct tars_bert_work *work, int32_t id,
+                        size_t position, size_t row)
+{
+    const size_t hidden = bert->config.hidden;
+    float *x = work->x + row * hidden;
+
+    assert(id >= 0 && (size_t)id < bert->config.vocab && position < bert->config.positions);
+    /* It is a type of floats: bert_weights.c has seen to that. */
+    if (tars_tensor_read_f32(bert->words, (size_t)id * hidden, hidden, x) != TARS_OK)
+        memset(x, 0, hidden * sizeof(*x));
+    bert->kernels->layer_norm(x, bert->positions + position * hidden, bert->norm.gain,
+                              bert->norm.bias, bert->config.layer_norm_eps, hidden);
+    put_row(bert, &work->input, row, x);
+}
+
+static void embed_tokens(const struct tars_bert *bert, struct tars_bert_work *work,
+                         const struct tars_bert_texts *texts)
+{
+    for (size_t i = 0; i < texts->n; i++) {
+        for (size_t t = texts->starts[i]; t < texts->starts[i + 1]; t++)
+            embed_token(bert, work, texts->ids[t], t - texts->starts[i], t - texts->starts[0]);
+    }
+}
+
+static void attend(const struct tars_bert *bert, struct tars_bert_work *work,
+                   const struct tars_bert_texts *texts)
+{
+    const size_t hidden = bert->config.hidden;
+
+    for (size_t i = 0; i < texts->n; i++) {
+        size_t first = texts->starts[i] - texts->starts[0];
+        const struct tars_attention attention = {.qkv = work->qkv + first * 3 * hidden,
+                                                 .tokens = texts->starts[i + 1] - texts->starts[i],
+                                                 .heads = bert->config.heads,
+                                                 .head_dim = hidden / bert->config.heads,
+                                                 .scratch = work->scratch,
+                                                 .out = work->context + first * hidden};
+
+        bert->kernels->attention(&attention);
+    }
+}
+
+/* A step of the network on all rows, block by block: layer i, or with i = layers the first
+ * projection. */
+static tars_status each_block(const struct tars_bert *bert, struct tars_bert_work *work, size_t i,
+                              size_t tokens, struct tars_err *err)
+{
+    tars_status status = TARS_OK;
+
+    for (size_t first = 0; first < tokens && status == TARS_OK; first += TARS_LINEAR_ROWS) {
+        size_t rows = tokens - first < TARS_LINEAR_ROWS ? tokens - first : TARS_LINEAR_ROWS;
+
+        if (i == bert->config.layers)
+            status = project_qkv(bert, work, &bert->layers[0], first, rows, err);
+        else
+            status = finish_block(bert, work, i, first, rows, err);
+    }
+    return status;
+}
+
+/* ------------------------------------------------------------------ pooling */
+
+static void pool(enum tars_model_pooling pooling, const float *x, size_t tokens, size_t hidden,
+                 float *out)
+{
+    memcpy(out, x, hidden * sizeof(*out));
+    /* The mean's divisor is left out: the vector is brought to unit length anyway. */
+    for (size_t t = 1; pooling != TARS_POOLING_CLS && t < tokens; t++) {
+        const float *row = x + t * hidden;
+
+        for (size_t d = 0; d < hidden; d++) {
+            if (pooling == TARS_POOLING_MEAN)
+                out[d] += row[d];
+            else
+                out[d] = row[d] > out[d] ? row[d] : out[d];
+        }
+    }
+}
+
+static void to_unit(float *vector, size_t n)
+{
+    double squares = 0;
+    float factor;
+
+    for (size_t i = 0; i < n; i++)
+        squares += (double)vector[i] * (double)vector[i];
+    factor = squares > 0 ? (float)(1 / sqrt(squares)) : 0.0F;
+    for (size_t i = 0; i < n; i++)
+        vector[i] *= factor;
+}
+
+tars_status tars_bert_run(const struct tars_bert *bert, struct tars_bert_work *work,
+                          const struct tars_bert_texts *texts, float *out, struct tars_err *err)
+{
+    const size_t hidden = bert->config.hidden;
+    const size_t tokens = texts->starts[texts->n] - texts->starts[0];
+    tars_status status;
+
+    assert(tokens <= work->max_tokens);
+    embed_tokens(bert, work, texts);
+    status = each_block(bert, work, bert->config.layers, tokens, err);
+    for (size_t i = 0; i < bert->config.layers && status == TARS_OK; i++) {
+        attend(bert, work, texts);
+        status = each_block(bert, work, i, tokens, err);
+    }
+    if (status != TARS_OK)
+        return status;
+    for (size_t i = 0; i < texts->n; i++) {
+        size_t first = texts->starts[i] - texts->starts[0];
+
+        pool(bert->config.pooling, work->x + first * hidden,
+             texts->starts[i + 1] - texts->starts[i], hidden, out + i * hidden);
+        to_unit(out + i * hidden, hidden);
+    }
+    return TARS_OK;
+}

@@ -1,0 +1,83 @@
+/* linear - y = x W' for the layers of an encoder, on oneDNN.
+ *
+ * Model     A linear_set holds what the layers of one model share: oneDNN's engine, the precision,
+ *           and one primitive for each shape (k, n) and bucket of rows. A linear is one layer's
+ *           weights, packed once into the layout that the primitives of its shape ask for; a
+ *           linear_run is what one computing thread needs.
+ * Buckets   Rows are rounded up to a multiple of 16, at most 128: a primitive of fixed shape is up
+ *           to a third faster than one with runtime rows. Primitives are made when first needed,
+ *           under a lock.
+ * int8      Weights: signed, one scale per output column. Activations: unsigned, one scale and zero
+ *           per row, applied by the caller (kernels.h: dequantise); as a post-op they would push
+ *           oneDNN to its reference loop. Where the processor sums pairs of products in 16 bits (no
+ *           VNNI), activations keep to 7 bits, so that no sum can saturate.
+ * Threads   A set and its linears are safe to share; a run is not. A computing thread calls
+ *           tars_linear_one_thread() first.
+ */
+#ifndef TARS_MODEL_LINEAR_H
+#define TARS_MODEL_LINEAR_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/status.h"
+
+#define TARS_LINEAR_ROWS 128 /* most rows of one product */
+#define TARS_LINEAR_STEP 16  /* rows are rounded up to a multiple of it */
+
+enum tars_linear_type {
+    TARS_LINEAR_INT8, /* x uint8_t, y int32_t */
+    TARS_LINEAR_BF16, /* x uint16_t, y float */
+    TARS_LINEAR_FP32, /* x float, y float */
+};
+
+struct tars_linear_set;
+struct tars_linear_run;
+
+/* Fields are read-only outside this module. */
+struct tars_linear {
+    size_t k, n;         /* floats in, floats out */
+    float *bias;         /* (n,) */
+    float *scale;        /* (n,) int8: of each column; else NULL */
+    float *sum;          /* (n,) int8: of each column's weights, scaled; else NULL */
+    struct shape *shape; /* of the set */
+    void *weights;       /* dnnl_memory_t, packed */
+};
+
+/* bf16 where the processor has no such product becomes fp32: see tars_linear_set_type(). */
+TARS_MUST_USE tars_status tars_linear_set_new(enum tars_linear_type type,
+                                              struct tars_linear_set **set, struct tars_err *err);
+void tars_linear_set_free(struct tars_linear_set *set);
+
+enum tars_linear_type tars_linear_set_type(const struct tars_linear_set *set);
+/* Bytes of an element of x. */
+size_t tars_linear_set_x_bytes(const struct tars_linear_set *set);
+/* Greatest step of a quantised activation: 255 or 127. */
+int tars_linear_set_levels(const struct tars_linear_set *set);
+
+/* Name that oneDNN gives to what computes (k, n) with that many rows, "" when there is none yet.
+ * Lent until the set is freed. */
+const char *tars_linear_set_implementation(struct tars_linear_set *set, size_t k, size_t n,
+                                           size_t rows);
+
+/* Pack weights (n, k) and bias (n,), which are copied. linear is caller's storage. */
+TARS_MUST_USE tars_status tars_linear_init(struct tars_linear_set *set, size_t k, size_t n,
+                                           const float *weights, const float *bias,
+                                           struct tars_linear *linear, struct tars_err *err);
+void tars_linear_release(struct tars_linear *linear);
+
+TARS_MUST_USE tars_status tars_linear_run_new(struct tars_linear_set *set,
+                                              struct tars_linear_run **run, struct tars_err *err);
+void tars_linear_run_free(struct tars_linear_run *run);
+
+/* y (rows, n) = x (rows, k) * weights, 1 <= rows <= TARS_LINEAR_ROWS; scales and bias are left to
+ * the caller. Both must have room for rows rounded up to TARS_LINEAR_STEP: the rest of x is read
+ * and the rest of y written, with anything. */
+TARS_MUST_USE tars_status tars_linear_apply(struct tars_linear_run *run,
+                                            const struct tars_linear *linear, const void *x,
+                                            size_t rows, void *y, struct tars_err *err);
+
+/* OpenMP, which oneDNN uses, may not start threads of its own in the calling thread. */
+void tars_linear_one_thread(void);
+
+#endif
