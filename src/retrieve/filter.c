@@ -22,29 +22,39 @@ static bool is_scalar(const json_t *value)
     return json_is_string(value) || json_is_number(value) || json_is_boolean(value);
 }
 
+static bool is_one_of(const char *operation, const char *const *names)
+{
+    for (; *names; names++) {
+        if (strcmp(operation, *names) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool is_list_of_scalars(const json_t *operand)
+{
+    for (size_t i = 0; i < json_array_size(operand); i++) {
+        if (!is_scalar(json_array_get(operand, i)))
+            return false;
+    }
+    return json_is_array(operand);
+}
+
 static tars_status check_operand(const char *operation, const json_t *operand, struct tars_err *err)
 {
-    static const char *const plain[] = {"$eq", "$ne", "$gt", "$gte", "$lt", "$lte"};
-    static const char *const lists[] = {"$in", "$nin"};
+    static const char *const plain[] = {"$eq", "$ne", "$gt", "$gte", "$lt", "$lte", NULL};
+    static const char *const lists[] = {"$in", "$nin", NULL};
 
-    for (size_t i = 0; i < sizeof(plain) / sizeof(plain[0]); i++) {
-        if (strcmp(operation, plain[i]) == 0)
-            return is_scalar(operand)
-                       ? TARS_OK
-                       : tars_fail(TARS_EINVAL, err,
-                                   "filters: %s takes a text, a number, true or false", operation);
+    if (is_one_of(operation, plain)) {
+        if (is_scalar(operand))
+            return TARS_OK;
+        return tars_fail(TARS_EINVAL, err, "filters: %s takes a text, a number, true or false",
+                         operation);
     }
-    for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
-        if (strcmp(operation, lists[i]) != 0)
-            continue;
-        if (!json_is_array(operand))
-            return tars_fail(TARS_EINVAL, err, "filters: %s takes a list", operation);
-        for (size_t k = 0; k < json_array_size(operand); k++) {
-            if (!is_scalar(json_array_get(operand, k)))
-                return tars_fail(TARS_EINVAL, err, "filters: %s takes a list of plain values",
-                                 operation);
-        }
-        return TARS_OK;
+    if (is_one_of(operation, lists)) {
+        if (is_list_of_scalars(operand))
+            return TARS_OK;
+        return tars_fail(TARS_EINVAL, err, "filters: %s takes a list of plain values", operation);
     }
     return tars_fail(TARS_EINVAL, err,
                      "filters: unknown operator %s; known are $eq $ne $gt $gte $lt $lte $in $nin, "
@@ -59,11 +69,12 @@ static tars_status check_field(const char *name, json_t *wanted, struct tars_err
 
     if (is_scalar(wanted))
         return TARS_OK;
-    if (!json_is_object(wanted) || json_object_size(wanted) == 0)
+    if (!json_is_object(wanted) || json_object_size(wanted) == 0) {
         return tars_fail(TARS_EINVAL, err,
                          "filters: \"%s\" must be compared with a text, a number, true, false or "
                          "an object of operators",
                          name);
+    }
     json_object_foreach(wanted, operation, operand)
     {
         tars_status status = check_operand(operation, operand, err);
@@ -110,10 +121,11 @@ static tars_status check_filter(json_t *filter, int depth, struct tars_err *err)
     {
         tars_status status = TARS_OK;
 
-        if (is_branch(name))
+        if (is_branch(name)) {
             status = check_branches(name, value, depth, err);
-        else
+        } else {
             status = check_field(name, value, err);
+        }
         if (status != TARS_OK)
             return status;
     }
@@ -133,10 +145,11 @@ tars_status tars_filter_parse(const char *json, struct tars_filter **filter, str
     if (!made)
         return TARS_ENOMEM;
     made->root = json_loadb(json, len, JSON_REJECT_DUPLICATES, &fault);
-    if (!made->root)
+    if (!made->root) {
         status = tars_fail(TARS_EINVAL, err, "filters: not JSON: %s", fault.text);
-    else
+    } else {
         status = check_filter(made->root, 1, err);
+    }
     if (status != TARS_OK) {
         tars_filter_free(made);
         return status;

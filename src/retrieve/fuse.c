@@ -67,12 +67,14 @@ size_t tars_fuse_linear(const struct tars_index_hit *vectors, size_t vector_coun
                         const struct tars_index_hit *words, size_t word_count, double alpha,
                         struct tars_fused *out)
 {
-    for (size_t i = 0; i < vector_count; i++)
+    for (size_t i = 0; i < vector_count; i++) {
         out[i] = (struct tars_fused){vectors[i].id, (1 - alpha) * scaled(vectors, vector_count, i),
                                      vectors[i].score, NAN};
-    for (size_t i = 0; i < word_count; i++)
+    }
+    for (size_t i = 0; i < word_count; i++) {
         out[vector_count + i] = (struct tars_fused){
             words[i].id, alpha * scaled(words, word_count, i), NAN, words[i].score};
+    }
     return merge(out, vector_count + word_count);
 }
 
@@ -80,12 +82,14 @@ size_t tars_fuse_rrf(const struct tars_index_hit *vectors, size_t vector_count,
                      const struct tars_index_hit *words, size_t word_count, double alpha,
                      struct tars_fused *out)
 {
-    for (size_t i = 0; i < vector_count; i++)
+    for (size_t i = 0; i < vector_count; i++) {
         out[i] = (struct tars_fused){vectors[i].id, (1 - alpha) / (TARS_FUSE_RRF_K + 1 + (double)i),
                                      vectors[i].score, NAN};
-    for (size_t i = 0; i < word_count; i++)
+    }
+    for (size_t i = 0; i < word_count; i++) {
         out[vector_count + i] = (struct tars_fused){
             words[i].id, alpha / (TARS_FUSE_RRF_K + 1 + (double)i), NAN, words[i].score};
+    }
     return merge(out, vector_count + word_count);
 }
 
@@ -95,9 +99,10 @@ double tars_fuse_alpha(double alpha, int english_only, int query_language, doubl
 
     if (!english_only || alpha >= ALPHA_FOREIGN)
         return alpha;
-    if (query_language == TARS_LANG_ENGLISH)
+    if (query_language == TARS_LANG_ENGLISH) {
         english = 1;
-    else if (query_language != TARS_LANG_UNKNOWN)
+    } else if (query_language != TARS_LANG_UNKNOWN) {
         english = 0;
+    }
     return english * alpha + (1 - english) * ALPHA_FOREIGN;
 }

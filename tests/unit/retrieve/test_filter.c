@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "base/mem/buf.h"
 #include "retrieve/filter.h"
 #include "support/faults.h"
 
@@ -87,26 +88,23 @@ static void run_row(void **state)
 
 static void depth_and_length_are_bounded(void **state)
 {
-    static char json[TARS_FILTER_BYTES_MAX + 16];
+    static char spaces[TARS_FILTER_BYTES_MAX + 16];
     struct tars_filter *filter = NULL;
     struct tars_err err = {""};
-    size_t len = 0;
+    struct tars_buf json;
 
     (void)state;
-    for (int i = 0; i <= TARS_FILTER_DEPTH_MAX; i++) {
-        memcpy(json + len, "{\"$or\":[", 8);
-        len += 8;
-    }
-    memcpy(json + len, "{}", 2);
-    len += 2;
-    for (int i = 0; i <= TARS_FILTER_DEPTH_MAX; i++) {
-        memcpy(json + len, "]}", 2);
-        len += 2;
-    }
-    assert_int_equal(tars_filter_parse(json, &filter, &err), TARS_EINVAL);
+    tars_buf_init(&json, 1000);
+    for (int i = 0; i <= TARS_FILTER_DEPTH_MAX; i++)
+        tars_buf_append_text(&json, "{\"$or\":[");
+    tars_buf_append_text(&json, "{}");
+    for (int i = 0; i <= TARS_FILTER_DEPTH_MAX; i++)
+        tars_buf_append_text(&json, "]}");
+    assert_int_equal(tars_filter_parse(json.ptr, &filter, &err), TARS_EINVAL);
     assert_non_null(strstr(err.text, "levels"));
-    memset(json, ' ', sizeof(json) - 1);
-    assert_int_equal(tars_filter_parse(json, &filter, &err), TARS_EINVAL);
+    tars_buf_release(&json);
+    memset(spaces, ' ', sizeof(spaces) - 1);
+    assert_int_equal(tars_filter_parse(spaces, &filter, &err), TARS_EINVAL);
     assert_non_null(strstr(err.text, "longer"));
 }
 

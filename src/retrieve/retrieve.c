@@ -1,0 +1,463 @@
+/* retrieve - see retrieve.h for the contract.
+ *
+ * One call, in the caller's thread: the vector of the question, its terms, both searches, fusion,
+ * relevance, and one read of the winners. All of its memory is the call's arena.
+ *
+ * Analyzers have state, so each call borrows one from a small stock (a lock for two pointer moves).
+ */
+#include "retrieve/retrieve.h"
+
+#include <assert.h>
+#include <math.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "index/index.h"
+#include "model/encoder.h"
+#include "retrieve/filter.h"
+#include "retrieve/fuse.h"
+#include "retrieve/relevance.h"
+#include "retrieve/scope.h"
+#include "store/store.h"
+#include "text/analyzer.h"
+
+#define ALPHA_DEFAULT 0.5
+#define TOP_DEFAULT   10
+#define STOCK_MAX     64   /* analyzers kept for the next call */
+#define POOL_FACTOR   2    /* candidates from each side, for each passage that is wanted */
+#define DISTINCT_MORE 4    /* the same, when passages of one document collapse into one */
+#define LANGS_MAX     4    /* languages that a question is analysed in */
+#define LANG_SHARE    0.05 /* of the index, to be one of them */
+
+struct tars_retriever {
+    struct tars_retriever_config config; /* with every default filled in */
+    bool english_only;                   /* the encoder's vocabulary is English */
+    pthread_mutex_t lock;                /* guards stock, stocked */
+    struct tars_analyzer *stock[STOCK_MAX];
+    size_t stocked;
+};
+
+/* What the steps of one call share. */
+struct search {
+    struct tars_retriever *retriever;
+    const struct tars_retrieve_request *request;
+    struct tars_call *call;
+    struct tars_err *err;
+    struct tars_scope *scope; /* NULL: no filters */
+    size_t top_k;
+    size_t pool;                    /* candidates from each side */
+    struct tars_index_hit *vectors; /* (vector_count,) best first */
+    size_t vector_count;
+    struct tars_index_hit *words; /* (word_count,) best first */
+    size_t word_count;
+    double words_ceiling; /* BM25 that a passage could reach at most on this question */
+    const float *vector;  /* of the question, or NULL */
+    struct tars_index_query_term *terms;
+    size_t term_count;
+    struct tars_index_stats stats;
+};
+
+/* --------------------------------------------------------------- life cycle */
+
+tars_status tars_retriever_new(const struct tars_retriever_config *config,
+                               struct tars_retriever **retriever)
+{
+    struct tars_retriever *made;
+
+    if (!config->store || !config->index || config->alpha > 1)
+        return TARS_EINVAL;
+    made = calloc(1, sizeof(*made));
+    if (!made)
+        return TARS_ENOMEM;
+    made->config = *config;
+    if (config->alpha < 0)
+        made->config.alpha = ALPHA_DEFAULT;
+    made->english_only = true;
+    (void)pthread_mutex_init(&made->lock, NULL);
+    *retriever = made;
+    return TARS_OK;
+}
+
+void tars_retriever_free(struct tars_retriever *retriever)
+{
+    if (!retriever)
+        return;
+    for (size_t i = 0; i < retriever->stocked; i++)
+        tars_analyzer_free(retriever->stock[i]);
+    (void)pthread_mutex_destroy(&retriever->lock);
+    free(retriever);
+}
+
+/* An analyzer of one's own until give_back(); NULL when there is no memory. */
+static struct tars_analyzer *borrow(struct tars_retriever *retriever)
+{
+    struct tars_analyzer *analyzer = NULL;
+
+    (void)pthread_mutex_lock(&retriever->lock);
+    if (retriever->stocked > 0)
+        analyzer = retriever->stock[--retriever->stocked];
+    (void)pthread_mutex_unlock(&retriever->lock);
+    if (!analyzer && tars_analyzer_new(&analyzer) != TARS_OK)
+        return NULL;
+    return analyzer;
+}
+
+static void give_back(struct tars_retriever *retriever, struct tars_analyzer *analyzer)
+{
+    (void)pthread_mutex_lock(&retriever->lock);
+    if (retriever->stocked < STOCK_MAX) {
+        retriever->stock[retriever->stocked++] = analyzer;
+        analyzer = NULL;
+    }
+    (void)pthread_mutex_unlock(&retriever->lock);
+    tars_analyzer_free(analyzer);
+}
+
+/* ---------------------------------------------------------------- languages */
+
+/* The languages that the index holds enough of, most frequent first. Returns how many. */
+static size_t index_languages(const struct tars_index_stats *stats, int *langs)
+{
+    size_t count = 0;
+
+    for (int lang = 1; lang < TARS_LANGUAGE_COUNT; lang++) {
+        size_t at;
+
+        if ((double)stats->by_language[lang] < LANG_SHARE * (double)stats->passages ||
+            stats->by_language[lang] == 0)
+            continue;
+        if (count == LANGS_MAX && stats->by_language[langs[count - 1]] >= stats->by_language[lang])
+            continue;
+        at = count < LANGS_MAX ? count++ : count - 1;
+        for (; at > 0 && stats->by_language[langs[at - 1]] < stats->by_language[lang]; at--)
+            langs[at] = langs[at - 1];
+        langs[at] = lang;
+    }
+    return count;
+}
+
+/* English passages among those whose language is known, 0..1; 1 for an empty index. */
+static double english_share(const struct tars_index_stats *stats)
+{
+    uint64_t known = 0;
+
+    for (int lang = 1; lang < TARS_LANGUAGE_COUNT; lang++)
+        known += stats->by_language[lang];
+    return known ? (double)stats->by_language[TARS_LANG_ENGLISH] / (double)known : 1;
+}
+
+/* ------------------------------------------------------------------- search */
+
+static tars_status make_terms(struct search *search)
+{
+    struct tars_retriever *retriever = search->retriever;
+    struct tars_span query = search->request->query;
+    struct tars_analyzer *analyzer = borrow(retriever);
+    struct tars_terms terms = {0};
+    int langs[LANGS_MAX];
+    size_t lang_count = index_languages(&search->stats, langs);
+    tars_status status;
+
+    if (!analyzer)
+        return TARS_ENOMEM;
+    status = tars_analyze_query(analyzer, search->call->arena, langs, lang_count, query.ptr,
+                                query.len, &terms);
+    give_back(retriever, analyzer);
+    if (status != TARS_OK || terms.count == 0)
+        return status;
+    search->terms = tars_arena_calloc(search->call->arena, terms.count, sizeof(*search->terms));
+    if (!search->terms)
+        return TARS_ENOMEM;
+    for (size_t i = 0; i < terms.count; i++) {
+        search->terms[i].ptr = terms.items[i].ptr;
+        search->terms[i].len = terms.items[i].len;
+        search->terms[i].weight = 1;
+    }
+    search->term_count = terms.count;
+    return TARS_OK;
+}
+
+static tars_status search_words(struct search *search)
+{
+    const struct tars_index_filter *filter =
+        search->scope ? tars_scope_filter(search->scope) : NULL;
+    tars_status status = make_terms(search);
+
+    if (status != TARS_OK || search->term_count == 0)
+        return status;
+    search->words = tars_arena_calloc(search->call->arena, search->pool, sizeof(*search->words));
+    if (!search->words)
+        return TARS_ENOMEM;
+    search->words_ceiling = tars_index_words_ceiling(search->retriever->config.index, search->terms,
+                                                     search->term_count);
+    return tars_index_search_words(search->retriever->config.index, search->terms,
+                                   search->term_count, search->pool, filter, search->words,
+                                   &search->word_count);
+}
+
+static tars_status embed_query(struct search *search)
+{
+    struct tars_encoder *encoder = search->retriever->config.encoder;
+    size_t dim = tars_encoder_info(encoder)->dim;
+    float *vector = tars_arena_calloc(search->call->arena, dim, sizeof(*vector));
+    tars_status status;
+
+    if (!vector)
+        return TARS_ENOMEM;
+    status = tars_encoder_embed(encoder, TARS_EMBED_QUERY, &search->request->query, 1, vector,
+                                search->err);
+    if (status == TARS_OK)
+        search->vector = vector;
+    return status;
+}
+
+static tars_status search_vectors(struct search *search)
+{
+    const struct tars_index_filter *filter =
+        search->scope ? tars_scope_filter(search->scope) : NULL;
+
+    search->vectors =
+        tars_arena_calloc(search->call->arena, search->pool, sizeof(*search->vectors));
+    if (!search->vectors)
+        return TARS_ENOMEM;
+    return tars_index_search_vector(search->retriever->config.index, search->vector, search->pool,
+                                    filter, search->vectors, &search->vector_count);
+}
+
+/* ------------------------------------------------------------------ ranking */
+
+static size_t fuse(const struct search *search, struct tars_fused *fused, const char **method)
+{
+    const struct tars_retriever *retriever = search->retriever;
+    struct tars_span query = search->request->query;
+    double alpha;
+
+    if (!search->vector || search->request->mode != TARS_RETRIEVE_HYBRID) {
+        *method = search->vector ? "vectors" : "words";
+        alpha = search->vector ? 0 : 1;
+    } else {
+        *method = retriever->config.fusion == TARS_FUSION_RRF ? "rrf" : "linear";
+        alpha = tars_fuse_alpha(retriever->config.alpha, retriever->english_only,
+                                tars_language_detect(query.ptr, query.len),
+                                english_share(&search->stats));
+    }
+    if (retriever->config.fusion == TARS_FUSION_RRF) {
+        return tars_fuse_rrf(search->vectors, search->vector_count, search->words,
+                             search->word_count, alpha, fused);
+    }
+    return tars_fuse_linear(search->vectors, search->vector_count, search->words,
+                            search->word_count, alpha, fused);
+}
+
+/* Fill in what a list left out, so that relevance and the caller see both scores. */
+static void complete(const struct search *search, struct tars_fused *fused)
+{
+    struct tars_index *index = search->retriever->config.index;
+    float score;
+
+    if (isnan(fused->vector) && search->vector &&
+        tars_index_vector_score(index, search->vector, fused->id, &score) == TARS_OK)
+        fused->vector = score;
+    if (isnan(fused->words)) {
+        fused->words = 0;
+        if (search->term_count > 0 &&
+            tars_index_words_score(index, search->terms, search->term_count, fused->id, &score) ==
+                TARS_OK)
+            fused->words = score;
+    }
+}
+
+static double coverage_of(const struct search *search, const struct tars_fused *fused)
+{
+    double coverage = search->words_ceiling > 0 ? fused->words / search->words_ceiling : 0;
+
+    return coverage < 1 ? coverage : 1;
+}
+
+/* --------------------------------------------------------------- the winners */
+
+static bool is_known(const struct tars_found *found, size_t count, const char *document_id)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(found[i].passage->document->document_id, document_id) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Take candidates in their order until top_k are found: not below the threshold, still in the
+ * store, and with distinct_documents only the first of each document. */
+static tars_status pick(struct search *search, struct tars_fused *fused, size_t count,
+                        const struct tars_store_passages *passages, struct tars_retrieved *result)
+{
+    const struct tars_retrieve_request *request = search->request;
+    size_t at = 0; /* in passages, which are in the order of fused but for those that are gone */
+
+    result->found = tars_arena_calloc(search->call->arena, search->top_k, sizeof(*result->found));
+    if (!result->found)
+        return TARS_ENOMEM;
+    for (size_t i = 0; i < count && at < passages->count && result->count < search->top_k; i++) {
+        const struct tars_store_passage *passage = &passages->items[at];
+        double coverage;
+        double relevance;
+
+        if (passage->id != fused[i].id)
+            continue;
+        at++;
+        if (request->distinct_documents &&
+            is_known(result->found, result->count, passage->document->document_id))
+            continue;
+        complete(search, &fused[i]);
+        coverage = coverage_of(search, &fused[i]);
+        relevance = tars_relevance(fused[i].vector, coverage);
+        if (relevance < request->threshold)
+            continue;
+        result->found[result->count++] = (struct tars_found){.passage_id = fused[i].id,
+                                                             .passage = passage,
+                                                             .relevance = relevance,
+                                                             .fused = fused[i].fused,
+                                                             .vector_score = fused[i].vector,
+                                                             .bm25_score = fused[i].words,
+                                                             .coverage = coverage};
+    }
+    return TARS_OK;
+}
+
+/* How many of the candidates may be needed: all, where some will be passed over. */
+static size_t reach(const struct search *search, size_t count)
+{
+    if (search->request->distinct_documents || search->request->threshold > 0 ||
+        count < search->top_k)
+        return count;
+    return search->top_k;
+}
+
+static tars_status fetch(struct search *search, struct tars_fused *fused, size_t count,
+                         struct tars_retrieved *result)
+{
+    struct tars_arena *arena = search->call->arena;
+    struct tars_store_passages passages = {0};
+    uint64_t *ids = tars_arena_calloc(arena, count ? count : 1, sizeof(*ids));
+    tars_status status;
+
+    if (!ids)
+        return TARS_ENOMEM;
+    for (size_t i = 0; i < count; i++)
+        ids[i] = fused[i].id;
+    status = tars_store_passages(search->retriever->config.store, ids, count, TARS_LOAD_TEXT, arena,
+                                 &passages, search->err);
+    return status == TARS_OK ? pick(search, fused, count, &passages, result) : status;
+}
+
+/* ----------------------------------------------------------------- the call */
+
+static tars_status check_request(const struct tars_retrieve_request *request, struct tars_err *err)
+{
+    if (request->top_k > TARS_RETRIEVE_TOP_MAX) {
+        return tars_fail(TARS_EINVAL, err, "top_k is %zu; it must be 1 to %d", request->top_k,
+                         TARS_RETRIEVE_TOP_MAX);
+    }
+    if (request->threshold > 1) {
+        return tars_fail(TARS_EINVAL, err, "relevance_threshold is %g; it must be 0 to 1",
+                         request->threshold);
+    }
+    return TARS_OK;
+}
+
+static bool is_blank(struct tars_span text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        if (!strchr(" \t\r\n", text.ptr[i]))
+            return false;
+    }
+    return true;
+}
+
+static tars_status check_call(struct tars_call *call)
+{
+    if (atomic_load_explicit(&call->cancelled, memory_order_relaxed))
+        return TARS_ECANCELED;
+    return tars_call_is_over(call) ? TARS_ETIMEOUT : TARS_OK;
+}
+
+static double ms_since(int64_t start_ns)
+{
+    return (double)(tars_clock_mono_ns() - start_ns) / 1e6;
+}
+
+/* Both lists. A side that is switched off or away stays empty. */
+static tars_status gather(struct search *search, struct tars_retrieved *result)
+{
+    enum tars_retrieve_mode mode = search->request->mode;
+    int64_t start = tars_clock_mono_ns();
+    tars_status status = TARS_OK;
+
+    if (mode != TARS_RETRIEVE_WORDS && search->retriever->config.encoder &&
+        search->stats.windows > 0) {
+        status = embed_query(search);
+        result->embed_ms = ms_since(start);
+    } else if (mode != TARS_RETRIEVE_WORDS) {
+        result->degraded = search->stats.passages > 0;
+        result->degraded_part = result->degraded ? "vectors" : NULL;
+    }
+    start = tars_clock_mono_ns();
+    if (status == TARS_OK && search->vector)
+        status = search_vectors(search);
+    if (status == TARS_OK && (mode != TARS_RETRIEVE_VECTORS || !search->vector))
+        status = search_words(search);
+    result->search_ms = ms_since(start);
+    return status;
+}
+
+static tars_status run(struct search *search, struct tars_retrieved *result)
+{
+    struct tars_fused *fused;
+    size_t count;
+    int64_t start;
+    tars_status status = gather(search, result);
+
+    if (status == TARS_OK)
+        status = check_call(search->call);
+    if (status != TARS_OK)
+        return status;
+    fused = tars_arena_calloc(search->call->arena, 2 * search->pool, sizeof(*fused));
+    if (!fused)
+        return TARS_ENOMEM;
+    count = fuse(search, fused, &result->fusion_method);
+    start = tars_clock_mono_ns();
+    status = fetch(search, fused, reach(search, count), result);
+    result->fetch_ms = ms_since(start);
+    return status;
+}
+
+tars_status tars_retrieve(struct tars_retriever *retriever,
+                          const struct tars_retrieve_request *request, struct tars_call *call,
+                          struct tars_retrieved *result, struct tars_err *err)
+{
+    struct search search = {.retriever = retriever, .request = request, .call = call, .err = err};
+    struct tars_retrieved made = {.fusion_method = "linear"};
+    tars_status status = check_request(request, err);
+
+    if (status == TARS_OK)
+        status = check_call(call);
+    if (status != TARS_OK)
+        return status;
+    search.top_k = request->top_k ? request->top_k : TOP_DEFAULT;
+    search.pool = search.top_k * (request->distinct_documents ? DISTINCT_MORE : POOL_FACTOR);
+    if (search.pool < TARS_RETRIEVE_POOL)
+        search.pool = TARS_RETRIEVE_POOL;
+    tars_index_stats(retriever->config.index, &search.stats);
+    made.index_seq = search.stats.seq;
+    if (request->filters_json) {
+        status = tars_scope_new(retriever->config.store, request->filters_json, &search.scope, err);
+        if (status != TARS_OK)
+            return status;
+    }
+    if (!is_blank(request->query))
+        status = run(&search, &made);
+    tars_scope_free(search.scope);
+    if (status == TARS_OK)
+        *result = made;
+    return status;
+}

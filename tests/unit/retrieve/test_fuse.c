@@ -1,0 +1,120 @@
+/* Unit tests of retrieve/fuse and retrieve/relevance. */
+#include <setjmp.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "retrieve/fuse.h"
+#include "retrieve/relevance.h"
+#include "text/analyzer.h"
+
+#define NEAR 1e-6
+
+static const struct tars_index_hit vectors[] = {{7, 0.8F}, {3, 0.65F}, {9, 0.6F}};
+static const struct tars_index_hit words[] = {{3, 14.0F}, {5, 10.0F}};
+
+static void linear_is_a_sum_of_scaled_scores(void **state)
+{
+    static const struct {
+        uint64_t id;
+        double fused;
+    } want[] = {{3, 0.5 + 0.5 * 0.25}, {7, 0.5}, {5, 0}, {9, 0}};
+    struct tars_fused got[5];
+
+    (void)state;
+    assert_int_equal(tars_fuse_linear(vectors, 3, words, 2, 0.5, got), 4);
+    for (size_t i = 0; i < 4; i++) {
+        assert_int_equal(got[i].id, want[i].id);
+        assert_true(fabs(got[i].fused - want[i].fused) < NEAR);
+    }
+    assert_true(fabs(got[0].vector - 0.65) < NEAR && got[0].words == 14);
+    assert_true(isnan(got[1].words) && isnan(got[2].vector));
+}
+
+static void weights_at_their_ends_are_one_list(void **state)
+{
+    struct tars_fused got[5];
+
+    (void)state;
+    assert_int_equal(tars_fuse_linear(vectors, 3, words, 2, 0, got), 4);
+    assert_int_equal(got[0].id, 7);
+    assert_int_equal(tars_fuse_linear(vectors, 3, words, 2, 1, got), 4);
+    assert_int_equal(got[0].id, 3);
+}
+
+static void empty_and_equal_lists(void **state)
+{
+    static const struct tars_index_hit equal[] = {{4, 1.0F}, {2, 1.0F}};
+    struct tars_fused got[4];
+
+    (void)state;
+    assert_int_equal(tars_fuse_linear(NULL, 0, NULL, 0, 0.5, got), 0);
+    assert_int_equal(tars_fuse_linear(equal, 2, NULL, 0, 0.5, got), 2);
+    assert_int_equal(got[0].id, 2);
+    assert_true(fabs(got[0].fused - 0.5) < NEAR);
+    assert_true(fabs(got[1].fused - 0.5) < NEAR);
+}
+
+static void reciprocal_ranks(void **state)
+{
+    struct tars_fused got[5];
+
+    (void)state;
+    assert_int_equal(tars_fuse_rrf(vectors, 3, words, 2, 0.5, got), 4);
+    assert_int_equal(got[0].id, 3);
+    assert_true(fabs(got[0].fused - (0.5 / 62 + 0.5 / 61)) < NEAR);
+    assert_int_equal(got[1].id, 7);
+}
+
+static void words_lead_where_the_encoder_is_foreign(void **state)
+{
+    static const struct {
+        double alpha;
+        int english_only, language;
+        double share, want;
+    } rows[] = {
+        {0.5, 1, TARS_LANG_ENGLISH, 0, 0.5},   {0.5, 1, TARS_LANG_UNKNOWN, 1, 0.5},
+        {0.5, 1, TARS_LANG_GERMAN, 1, 0.9},    {0.5, 1, TARS_LANG_UNKNOWN, 0, 0.9},
+        {0.5, 1, TARS_LANG_UNKNOWN, 0.5, 0.7}, {0.5, 0, TARS_LANG_GERMAN, 0, 0.5},
+        {1.0, 1, TARS_LANG_GERMAN, 0, 1.0},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        double got =
+            tars_fuse_alpha(rows[i].alpha, rows[i].english_only, rows[i].language, rows[i].share);
+
+        if (fabs(got - rows[i].want) > NEAR)
+            fail_msg("row %zu: %f", i, got);
+    }
+}
+
+static void relevance_grows_with_both_scores(void **state)
+{
+    (void)state;
+    for (int i = 0; i <= 10; i++) {
+        double x = i / 10.0;
+
+        assert_true(tars_relevance(x, 0.3) > 0 && tars_relevance(x, 0.3) < 1);
+        assert_true(tars_relevance(x + 0.05, 0.3) > tars_relevance(x, 0.3));
+        assert_true(tars_relevance(0.4, x + 0.05) > tars_relevance(0.4, x));
+        assert_true(tars_relevance(NAN, x + 0.05) > tars_relevance(NAN, x));
+    }
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(linear_is_a_sum_of_scaled_scores),
+        cmocka_unit_test(weights_at_their_ends_are_one_list),
+        cmocka_unit_test(empty_and_equal_lists),
+        cmocka_unit_test(reciprocal_ranks),
+        cmocka_unit_test(words_lead_where_the_encoder_is_foreign),
+        cmocka_unit_test(relevance_grows_with_both_scores),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
