@@ -33,64 +33,87 @@ static int by_score(const void *a, const void *b)
     return by_id(a, b);
 }
 
-/* Equal neighbours become one; each brings what the other lacks. Returns how many are left. */
-static size_t merge(struct tars_fused *out, size_t count)
+/* The same passage in both lists: each entry brings what the other lacks. */
+static void absorb(struct tars_fused *kept, const struct tars_fused *twin)
 {
+    if (kept->vector_rank == TARS_FUSE_NO_RANK) {
+        kept->vector = twin->vector;
+        kept->vector_rank = twin->vector_rank;
+    } else {
+        kept->words = twin->words;
+        kept->words_rank = twin->words_rank;
+    }
+}
+
+size_t tars_fuse_join(const struct tars_index_hit *vectors, size_t vector_count,
+                      const struct tars_index_hit *words, size_t word_count, struct tars_fused *out)
+{
+    size_t count = vector_count + word_count;
     size_t kept = 0;
 
-    qsort(out, count, sizeof(*out), by_id);
-    for (size_t i = 0; i < count; i++) {
-        if (kept == 0 || out[kept - 1].id != out[i].id) {
-            out[kept++] = out[i];
-            continue;
-        }
-        out[kept - 1].fused += out[i].fused;
-        if (isnan(out[kept - 1].vector))
-            out[kept - 1].vector = out[i].vector;
-        if (isnan(out[kept - 1].words))
-            out[kept - 1].words = out[i].words;
+    for (size_t i = 0; i < vector_count; i++) {
+        out[i] = (struct tars_fused){.id = vectors[i].id,
+                                     .vector = vectors[i].score,
+                                     .words = NAN,
+                                     .vector_rank = i,
+                                     .words_rank = TARS_FUSE_NO_RANK};
     }
-    qsort(out, kept, sizeof(*out), by_score);
+    for (size_t i = 0; i < word_count; i++) {
+        out[vector_count + i] = (struct tars_fused){.id = words[i].id,
+                                                    .vector = NAN,
+                                                    .words = words[i].score,
+                                                    .vector_rank = TARS_FUSE_NO_RANK,
+                                                    .words_rank = i};
+    }
+    if (count > 1)
+        qsort(out, count, sizeof(*out), by_id);
+    for (size_t i = 0; i < count; i++) {
+        if (kept > 0 && out[kept - 1].id == out[i].id) {
+            absorb(&out[kept - 1], &out[i]);
+        } else {
+            out[kept++] = out[i];
+        }
+    }
     return kept;
 }
 
-/* 1 at the head of a list, 0 at its end. */
-static double scaled(const struct tars_index_hit *hits, size_t count, size_t i)
+static double scaled(double score, struct tars_fuse_range range)
 {
-    double high = hits[0].score;
-    double low = hits[count - 1].score;
-
-    return high > low ? (hits[i].score - low) / (high - low) : 1;
+    if (isnan(score))
+        return 0;
+    if (range.high > range.low)
+        return (score - range.low) / (range.high - range.low);
+    return score >= range.high ? 1 : 0;
 }
 
-size_t tars_fuse_linear(const struct tars_index_hit *vectors, size_t vector_count,
-                        const struct tars_index_hit *words, size_t word_count, double alpha,
-                        struct tars_fused *out)
+static void rank(struct tars_fused *fused, size_t count)
 {
-    for (size_t i = 0; i < vector_count; i++) {
-        out[i] = (struct tars_fused){vectors[i].id, (1 - alpha) * scaled(vectors, vector_count, i),
-                                     vectors[i].score, NAN};
-    }
-    for (size_t i = 0; i < word_count; i++) {
-        out[vector_count + i] = (struct tars_fused){
-            words[i].id, alpha * scaled(words, word_count, i), NAN, words[i].score};
-    }
-    return merge(out, vector_count + word_count);
+    if (count > 1)
+        qsort(fused, count, sizeof(*fused), by_score);
 }
 
-size_t tars_fuse_rrf(const struct tars_index_hit *vectors, size_t vector_count,
-                     const struct tars_index_hit *words, size_t word_count, double alpha,
-                     struct tars_fused *out)
+void tars_fuse_linear(struct tars_fused *fused, size_t count, struct tars_fuse_range vectors,
+                      struct tars_fuse_range words, double alpha)
 {
-    for (size_t i = 0; i < vector_count; i++) {
-        out[i] = (struct tars_fused){vectors[i].id, (1 - alpha) / (TARS_FUSE_RRF_K + 1 + (double)i),
-                                     vectors[i].score, NAN};
+    for (size_t i = 0; i < count; i++) {
+        fused[i].fused =
+            (1 - alpha) * scaled(fused[i].vector, vectors) + alpha * scaled(fused[i].words, words);
     }
-    for (size_t i = 0; i < word_count; i++) {
-        out[vector_count + i] = (struct tars_fused){
-            words[i].id, alpha / (TARS_FUSE_RRF_K + 1 + (double)i), NAN, words[i].score};
+    rank(fused, count);
+}
+
+static double reciprocal(size_t place)
+{
+    return place == TARS_FUSE_NO_RANK ? 0 : 1 / (TARS_FUSE_RRF_K + 1 + (double)place);
+}
+
+void tars_fuse_rrf(struct tars_fused *fused, size_t count, double alpha)
+{
+    for (size_t i = 0; i < count; i++) {
+        fused[i].fused = (1 - alpha) * reciprocal(fused[i].vector_rank) +
+                         alpha * reciprocal(fused[i].words_rank);
     }
-    return merge(out, vector_count + word_count);
+    rank(fused, count);
 }
 
 double tars_fuse_alpha(double alpha, int english_only, int query_language, double english_share)

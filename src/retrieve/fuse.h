@@ -1,14 +1,16 @@
 /* fuse - two ranked lists of passages into one.
  *
- *     vectors   7:.81  3:.64  9:.60        min-max   7:1.0  3:.19  9:0
- *     words     3:14.2 5:9.9               min-max   3:1.0  5:0
- *     alpha .5                             fused     3:.60  7:.50  5:0  9:0
+ *     vectors   7:.80  3:.65  9:.60   range [.60, .80]     7: 1.0   3:  .25   9: 0    5: -.25
+ *     words     3:14   5:10           range [0, 14]        7: 0     3: 1      9: 0    5:  .71
+ *     filled in 5:.55  7:0    9:0     fused, alpha .5      3: .625  7:  .5    5: .23  9: 0
  *
- * Linear fusion scales each list by its own least and greatest score (all equal: 1) and sums them,
- * words weighted by alpha; a passage that a list lacks counts 0 there. It needs no knowledge of how
- * the two kinds of score are distributed, and beat reciprocal ranks on every judged set that we
- * measured (docs/quality.md). RRF: Cormack, Clarke and Buettcher, SIGIR 2009, k = 60, weighted by
- * alpha likewise.
+ * Linear fusion scales both scores of each candidate by the least and the greatest of the list that
+ * they belong to, and sums them, words weighted by alpha. Candidates that only one list named have
+ * the other score filled in first: "not among the first hundred" then means a little below the
+ * last, not as bad as can be. It needs no knowledge of how the two kinds of score are distributed,
+ * and beat reciprocal ranks on every judged set that we measured (docs/quality.md).
+ *
+ * RRF: Cormack, Clarke and Buettcher, SIGIR 2009, k = 60, weighted by alpha likewise.
  *
  * Ties are ordered by ascending id, so that results are repeatable.
  */
@@ -20,24 +22,34 @@
 
 #include "index/index.h"
 
-#define TARS_FUSE_RRF_K 60.0
+#define TARS_FUSE_RRF_K   60.0
+#define TARS_FUSE_NO_RANK SIZE_MAX
 
 struct tars_fused {
     uint64_t id;
-    double fused;  /* 0..1 for linear fusion */
-    double vector; /* cosine; NaN when the vector list lacks the passage */
-    double words;  /* BM25; NaN when the word list lacks it */
+    double fused;       /* set by the fusion; about 0..1 for linear */
+    double vector;      /* cosine; NaN while unknown */
+    double words;       /* BM25; NaN while unknown */
+    size_t vector_rank; /* from 0, or TARS_FUSE_NO_RANK */
+    size_t words_rank;  /* likewise */
+};
+
+/* What becomes 0 and what becomes 1. */
+struct tars_fuse_range {
+    double low, high;
 };
 
 /* Join (vectors, vector_count) and (words, word_count), both best first, into out, which has room
- * for vector_count + word_count. Returns how many distinct passages there are; out is best first.
- * alpha: weight of the words, 0..1. */
-size_t tars_fuse_linear(const struct tars_index_hit *vectors, size_t vector_count,
-                        const struct tars_index_hit *words, size_t word_count, double alpha,
-                        struct tars_fused *out);
-size_t tars_fuse_rrf(const struct tars_index_hit *vectors, size_t vector_count,
-                     const struct tars_index_hit *words, size_t word_count, double alpha,
-                     struct tars_fused *out);
+ * for vector_count + word_count. Returns how many distinct passages there are, by ascending id. */
+size_t tars_fuse_join(const struct tars_index_hit *vectors, size_t vector_count,
+                      const struct tars_index_hit *words, size_t word_count,
+                      struct tars_fused *out);
+
+/* Score the candidates and put the best first. alpha: weight of the words, 0..1. A score that is
+ * NaN counts 0. */
+void tars_fuse_linear(struct tars_fused *fused, size_t count, struct tars_fuse_range vectors,
+                      struct tars_fuse_range words, double alpha);
+void tars_fuse_rrf(struct tars_fused *fused, size_t count, double alpha);
 
 /* The weight of the words for one question. english_only: the encoder knows no other language.
  * query_language: what was detected, TARS_LANG_UNKNOWN (0) when nothing was. english_share: part of

@@ -227,45 +227,67 @@ static tars_status search_vectors(struct search *search)
 
 /* ------------------------------------------------------------------ ranking */
 
-static size_t fuse(const struct search *search, struct tars_fused *fused, const char **method)
-{
-    const struct tars_retriever *retriever = search->retriever;
-    struct tars_span query = search->request->query;
-    double alpha;
-
-    if (!search->vector || search->request->mode != TARS_RETRIEVE_HYBRID) {
-        *method = search->vector ? "vectors" : "words";
-        alpha = search->vector ? 0 : 1;
-    } else {
-        *method = retriever->config.fusion == TARS_FUSION_RRF ? "rrf" : "linear";
-        alpha = tars_fuse_alpha(retriever->config.alpha, retriever->english_only,
-                                tars_language_detect(query.ptr, query.len),
-                                english_share(&search->stats));
-    }
-    if (retriever->config.fusion == TARS_FUSION_RRF) {
-        return tars_fuse_rrf(search->vectors, search->vector_count, search->words,
-                             search->word_count, alpha, fused);
-    }
-    return tars_fuse_linear(search->vectors, search->vector_count, search->words,
-                            search->word_count, alpha, fused);
-}
-
-/* Fill in what a list left out, so that relevance and the caller see both scores. */
-static void complete(const struct search *search, struct tars_fused *fused)
+/* Fill in the scores that a list left out, so that fusion, relevance and the caller see both. */
+static void complete(const struct search *search, struct tars_fused *fused, size_t count)
 {
     struct tars_index *index = search->retriever->config.index;
     float score;
 
-    if (isnan(fused->vector) && search->vector &&
-        tars_index_vector_score(index, search->vector, fused->id, &score) == TARS_OK)
-        fused->vector = score;
-    if (isnan(fused->words)) {
-        fused->words = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (isnan(fused[i].vector) && search->vector &&
+            tars_index_vector_score(index, search->vector, fused[i].id, &score) == TARS_OK)
+            fused[i].vector = score;
+        if (!isnan(fused[i].words))
+            continue;
+        fused[i].words = 0;
         if (search->term_count > 0 &&
-            tars_index_words_score(index, search->terms, search->term_count, fused->id, &score) ==
+            tars_index_words_score(index, search->terms, search->term_count, fused[i].id, &score) ==
                 TARS_OK)
-            fused->words = score;
+            fused[i].words = score;
     }
+}
+
+/* Least and greatest score of a list; a list of words that ended early goes down to 0. */
+static struct tars_fuse_range range_of(const struct tars_index_hit *hits, size_t count, double rest)
+{
+    if (count == 0)
+        return (struct tars_fuse_range){0, 1};
+    return (struct tars_fuse_range){hits[count - 1].score < rest ? hits[count - 1].score : rest,
+                                    hits[0].score};
+}
+
+/* The weight of the words, and the name of what was done. */
+static double alpha_of(const struct search *search, const char **method)
+{
+    const struct tars_retriever *retriever = search->retriever;
+    struct tars_span query = search->request->query;
+
+    if (!search->vector || search->request->mode != TARS_RETRIEVE_HYBRID) {
+        *method = search->vector ? "vectors" : "words";
+        return search->vector ? 0 : 1;
+    }
+    *method = retriever->config.fusion == TARS_FUSION_RRF ? "rrf" : "linear";
+    return tars_fuse_alpha(retriever->config.alpha, retriever->english_only,
+                           tars_language_detect(query.ptr, query.len),
+                           english_share(&search->stats));
+}
+
+static size_t fuse(const struct search *search, struct tars_fused *fused, const char **method)
+{
+    double alpha = alpha_of(search, method);
+    size_t count = tars_fuse_join(search->vectors, search->vector_count, search->words,
+                                  search->word_count, fused);
+
+    complete(search, fused, count);
+    if (search->retriever->config.fusion == TARS_FUSION_RRF) {
+        tars_fuse_rrf(fused, count, alpha);
+        return count;
+    }
+    tars_fuse_linear(fused, count, range_of(search->vectors, search->vector_count, INFINITY),
+                     range_of(search->words, search->word_count,
+                              search->word_count < search->pool ? 0 : INFINITY),
+                     alpha);
+    return count;
 }
 
 static double coverage_of(const struct search *search, const struct tars_fused *fused)
@@ -308,7 +330,6 @@ static tars_status pick(struct search *search, struct tars_fused *fused, size_t 
         if (request->distinct_documents &&
             is_known(result->found, result->count, passage->document->document_id))
             continue;
-        complete(search, &fused[i]);
         coverage = coverage_of(search, &fused[i]);
         relevance = tars_relevance(fused[i].vector, coverage);
         if (relevance < request->threshold)

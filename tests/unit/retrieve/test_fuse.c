@@ -16,54 +16,86 @@
 static const struct tars_index_hit vectors[] = {{7, 0.8F}, {3, 0.65F}, {9, 0.6F}};
 static const struct tars_index_hit words[] = {{3, 14.0F}, {5, 10.0F}};
 
+static const struct tars_fuse_range vector_range = {0.6, 0.8};
+static const struct tars_fuse_range words_range = {0, 14};
+
+static size_t index_of(const struct tars_fused *fused, size_t count, uint64_t id)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (fused[i].id == id)
+            return i;
+    }
+    fail_msg("passage %d is not there", (int)id);
+    return 0;
+}
+
+static void lists_are_joined_by_id(void **state)
+{
+    struct tars_fused got[5];
+
+    (void)state;
+    assert_int_equal(tars_fuse_join(vectors, 3, words, 2, got), 4);
+    assert_int_equal(got[0].id, 3);
+    assert_true(fabs(got[0].vector - 0.65) < NEAR && got[0].words == 14);
+    assert_int_equal(got[0].vector_rank, 1);
+    assert_int_equal(got[0].words_rank, 0);
+    assert_int_equal(got[1].id, 5);
+    assert_true(isnan(got[1].vector) && got[1].words == 10);
+    assert_true(got[1].vector_rank == TARS_FUSE_NO_RANK && got[1].words_rank == 1);
+    assert_true(isnan(got[2].words) && isnan(got[3].words));
+    assert_int_equal(tars_fuse_join(NULL, 0, NULL, 0, got), 0);
+}
+
 static void linear_is_a_sum_of_scaled_scores(void **state)
 {
     static const struct {
         uint64_t id;
         double fused;
-    } want[] = {{3, 0.5 + 0.5 * 0.25}, {7, 0.5}, {5, 0}, {9, 0}};
+    } want[] = {{3, 0.5 + 0.5 * 0.25}, {7, 0.5}, {5, 0.5 * 10 / 14 - 0.5 * 0.25}, {9, 0}};
     struct tars_fused got[5];
+    size_t count = tars_fuse_join(vectors, 3, words, 2, got);
 
     (void)state;
-    assert_int_equal(tars_fuse_linear(vectors, 3, words, 2, 0.5, got), 4);
-    for (size_t i = 0; i < 4; i++) {
+    got[index_of(got, count, 5)].vector = 0.55;
+    tars_fuse_linear(got, count, vector_range, words_range, 0.5);
+    for (size_t i = 0; i < count; i++) {
         assert_int_equal(got[i].id, want[i].id);
         assert_true(fabs(got[i].fused - want[i].fused) < NEAR);
     }
-    assert_true(fabs(got[0].vector - 0.65) < NEAR && got[0].words == 14);
-    assert_true(isnan(got[1].words) && isnan(got[2].vector));
 }
 
 static void weights_at_their_ends_are_one_list(void **state)
 {
     struct tars_fused got[5];
+    size_t count = tars_fuse_join(vectors, 3, words, 2, got);
 
     (void)state;
-    assert_int_equal(tars_fuse_linear(vectors, 3, words, 2, 0, got), 4);
+    tars_fuse_linear(got, count, vector_range, words_range, 0);
     assert_int_equal(got[0].id, 7);
-    assert_int_equal(tars_fuse_linear(vectors, 3, words, 2, 1, got), 4);
+    tars_fuse_linear(got, count, vector_range, words_range, 1);
     assert_int_equal(got[0].id, 3);
 }
 
-static void empty_and_equal_lists(void **state)
+static void equal_scores_are_all_best_and_ordered_by_id(void **state)
 {
     static const struct tars_index_hit equal[] = {{4, 1.0F}, {2, 1.0F}};
-    struct tars_fused got[4];
+    static const struct tars_fuse_range none = {1, 1};
+    struct tars_fused got[2];
+    size_t count = tars_fuse_join(equal, 2, NULL, 0, got);
 
     (void)state;
-    assert_int_equal(tars_fuse_linear(NULL, 0, NULL, 0, 0.5, got), 0);
-    assert_int_equal(tars_fuse_linear(equal, 2, NULL, 0, 0.5, got), 2);
+    tars_fuse_linear(got, count, none, words_range, 0.5);
     assert_int_equal(got[0].id, 2);
-    assert_true(fabs(got[0].fused - 0.5) < NEAR);
-    assert_true(fabs(got[1].fused - 0.5) < NEAR);
+    assert_true(fabs(got[0].fused - 0.5) < NEAR && fabs(got[1].fused - 0.5) < NEAR);
 }
 
 static void reciprocal_ranks(void **state)
 {
     struct tars_fused got[5];
+    size_t count = tars_fuse_join(vectors, 3, words, 2, got);
 
     (void)state;
-    assert_int_equal(tars_fuse_rrf(vectors, 3, words, 2, 0.5, got), 4);
+    tars_fuse_rrf(got, count, 0.5);
     assert_int_equal(got[0].id, 3);
     assert_true(fabs(got[0].fused - (0.5 / 62 + 0.5 / 61)) < NEAR);
     assert_int_equal(got[1].id, 7);
@@ -108,9 +140,10 @@ static void relevance_grows_with_both_scores(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(lists_are_joined_by_id),
         cmocka_unit_test(linear_is_a_sum_of_scaled_scores),
         cmocka_unit_test(weights_at_their_ends_are_one_list),
-        cmocka_unit_test(empty_and_equal_lists),
+        cmocka_unit_test(equal_scores_are_all_best_and_ordered_by_id),
         cmocka_unit_test(reciprocal_ranks),
         cmocka_unit_test(words_lead_where_the_encoder_is_foreign),
         cmocka_unit_test(relevance_grows_with_both_scores),
