@@ -1,0 +1,32 @@
+/* session - HTTP/1.1 on one connection: reads requests, calls the handler, sends the replies.
+ *
+ *     HEAD ---> BODY ---> BUSY ---> HEAD ...       one request at a time, in order
+ *       \---------\---------\-----> LINGER         answered for the last time; waits for the end
+ *
+ * Threads   All on the loop's thread.
+ * Bounds    in: one head, plus at most PIPELINE_MAX bytes of requests that came too early, plus
+ * what one read brings; past it the connection is not read until the reply is sent.
+ */
+#ifndef TARS_NET_SESSION_H
+#define TARS_NET_SESSION_H
+
+#include "net/conn.h"
+#include "net/reply_internal.h"
+#include "net/server.h"
+
+/* What sessions need of their server; outlives them. */
+struct tars_session_env {
+    const struct tars_server_config *config; /* with every default filled in */
+    struct tars_net_shared *shared;
+    struct tars_conn_group *group;
+    struct tars_tls_context *tls; /* NULL: plain */
+};
+
+/* Take a connection off listener. Counts it until it is closed. False when there was no memory for
+ * anything: try again later, because the listener tells of no other connection until then. */
+bool tars_session_accept(const struct tars_session_env *env, uv_stream_t *listener);
+
+/* The server stops: close those that are not answering anything. With force, close all. */
+void tars_session_stop_all(struct tars_conn_group *group, bool force);
+
+#endif
