@@ -1,0 +1,160 @@
+/* bench_encoder - tokens a second of the encoder on one core, and what a question waits.
+ *
+ *     bench_encoder MODEL_FOLDER [int8|bf16|fp32] [SECONDS]
+ *
+ * Token ids are pseudo-random, since a product's speed does not depend on them. Prints one JSON
+ * line; bench/encoder_peer.py runs it beside ONNX Runtime.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "model/encoder.h"
+
+#define PASSAGES       32
+#define PASSAGE_TOKENS 128
+#define QUERY_TOKENS   16
+#define QUERIES_MAX    20000
+
+static double now_s(void)
+{
+    struct timespec t;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a;
+    double y = *(const double *)b;
+
+    return x < y ? -1 : x > y;
+}
+
+static long resident_kb(void)
+{
+    char line[256];
+    long kb = -1;
+    FILE *file = fopen("/proc/self/status", "r");
+
+    while (file && fgets(line, sizeof(line), file)) {
+        if (strncmp(line, "VmRSS:", 6) == 0)
+            kb = strtol(line + 6, NULL, 10);
+    }
+    if (file)
+        (void)fclose(file);
+    return kb;
+}
+
+static void fill(int32_t *ids, size_t *starts, size_t texts, size_t tokens)
+{
+    uint32_t state = 1;
+
+    for (size_t i = 0; i < texts * tokens; i++) {
+        state = state * 1664525U + 1013904223U;
+        ids[i] = (int32_t)(1000 + (state >> 8) % 28000);
+    }
+    for (size_t i = 0; i <= texts; i++)
+        starts[i] = i * tokens;
+}
+
+/* Tokens a second of the best repetition: the machine is shared, the code is not slower than it. */
+static double passages(struct tars_encoder *encoder, double seconds, float *out)
+{
+    static int32_t ids[PASSAGES * PASSAGE_TOKENS];
+    static size_t starts[PASSAGES + 1];
+    double end = now_s() + seconds;
+    double best = 0;
+
+    fill(ids, starts, PASSAGES, PASSAGE_TOKENS);
+    while (now_s() < end) {
+        double start = now_s();
+        double speed;
+
+        if (tars_encoder_embed_ids(encoder, ids, starts, PASSAGES, out, NULL) != TARS_OK)
+            return -1;
+        speed = PASSAGES * PASSAGE_TOKENS / (now_s() - start);
+        best = speed > best ? speed : best;
+    }
+    return best;
+}
+
+static bool queries(struct tars_encoder *encoder, double seconds, float *out, double *p50_ms,
+                    double *p95_ms)
+{
+    static int32_t ids[QUERY_TOKENS];
+    static size_t starts[2];
+    static double took[QUERIES_MAX];
+    double end = now_s() + seconds;
+    size_t n = 0;
+
+    fill(ids, starts, 1, QUERY_TOKENS);
+    while (n < QUERIES_MAX && (now_s() < end || n < 20)) {
+        double start = now_s();
+
+        if (tars_encoder_embed_ids(encoder, ids, starts, 1, out, NULL) != TARS_OK)
+            return false;
+        took[n++] = (now_s() - start) * 1e3;
+    }
+    qsort(took, n, sizeof(took[0]), by_value);
+    *p50_ms = took[n / 2];
+    *p95_ms = took[n * 95 / 100];
+    return true;
+}
+
+static int measure(struct tars_encoder *encoder, const char *precision, double seconds,
+                   double open_ms)
+{
+    long loaded_kb = resident_kb();
+    double p50_ms = 0;
+    double p95_ms = 0;
+    double speed;
+    float *out = calloc(PASSAGES * tars_encoder_info(encoder)->dim, sizeof(*out));
+    bool done;
+
+    if (!out)
+        return 1;
+    speed = passages(encoder, seconds, out);
+    done = queries(encoder, seconds, out, &p50_ms, &p95_ms);
+    if (done)
+        printf("{\"precision\":\"%s\",\"implementation\":\"%s\",\"tokens_per_s\":%.0f,"
+               "\"query_p50_ms\":%.3f,\"query_p95_ms\":%.3f,\"open_ms\":%.1f,\"loaded_kb\":%ld,"
+               "\"resident_kb\":%ld}\n",
+               precision, tars_encoder_info(encoder)->implementation, speed, p50_ms, p95_ms,
+               open_ms, loaded_kb, resident_kb());
+    free(out);
+    return done ? 0 : 1;
+}
+
+int main(int argc, char **argv)
+{
+    const char *precision = argc > 2 ? argv[2] : "int8";
+    struct tars_encoder_config config = {.dir = argc > 1 ? argv[1] : NULL,
+                                         .cache_dir = getenv("TARS_BENCH_CACHE")};
+    struct tars_encoder *encoder = NULL;
+    struct tars_err err = {""};
+    double start = now_s();
+    int result;
+
+    if (!config.dir) {
+        (void)fprintf(stderr, "usage: bench_encoder MODEL_FOLDER [int8|bf16|fp32] [SECONDS]\n");
+        return 2;
+    }
+    if (strcmp(precision, "fp32") == 0)
+        config.precision = TARS_ENCODER_FP32;
+    else if (strcmp(precision, "bf16") == 0)
+        config.precision = TARS_ENCODER_BF16;
+    if (tars_encoder_open(&config, &encoder, &err) != TARS_OK) {
+        (void)fprintf(stderr, "%s\n", err.text);
+        return 1;
+    }
+    result =
+        measure(encoder, precision, argc > 3 ? strtod(argv[3], NULL) : 3, (now_s() - start) * 1e3);
+    tars_encoder_close(encoder);
+    return result;
+}

@@ -1,0 +1,10 @@
+# bench/<name>.c -> bench_<name>, linked to every room. Measured, not tested.
+file(GLOB bench_sources CONFIGURE_DEPENDS bench/*.c)
+foreach(source ${bench_sources})
+  get_filename_component(name ${source} NAME_WE)
+  add_executable(bench_${name} ${source})
+  foreach(room ${ALL_ROOMS})
+    target_link_libraries(bench_${name} PRIVATE tars_${room})
+  endforeach()
+  set_target_properties(bench_${name} PROPERTIES LINKER_LANGUAGE CXX)
+endforeach()
