@@ -298,8 +298,9 @@ void tars_server_close(struct tars_server *server)
     if (!server)
         return;
     if (server->shards) {
-        if (!server->is_stopped)
-            (void)tars_server_stop(server, 0);
+        tars_status status = tars_server_stop(server, 0); /* what was dropped is of no interest */
+
+        (void)status;
         await_zero(&server->shared.handles, 0);
         release_shards(server);
     }
