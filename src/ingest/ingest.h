@@ -29,7 +29,8 @@
 #include "text/chunk.h"
 
 #define TARS_INGEST_FILE_BYTES_DEFAULT INT64_C(52428800) /* 50 MB */
-#define TARS_INGEST_BATCH_TOKENS       16384             /* tokens embedded at a time, about */
+#define TARS_INGEST_BATCH_TOKENS       8192              /* tokens embedded at a time, about */
+#define TARS_INGEST_BATCH_DOCUMENTS    512               /* in one transaction, at most */
 #define TARS_INGEST_ATTEMPTS           3                 /* before a job fails for good */
 
 struct tars_index;
@@ -82,6 +83,7 @@ struct tars_ingest_config {
  *
  *   TARS_EMISMATCH  the store's vectors are of another model; err names the remedy. Everything that
  *                   needs no vectors still works if it is opened again without an encoder.
+ *   TARS_EFORMAT    the index is not of this store (it is ahead): open it again with fresh set.
  */
 TARS_MUST_USE tars_status tars_ingest_open(const struct tars_ingest_config *config,
                                            struct tars_ingest **ingest, struct tars_err *err);
@@ -107,8 +109,8 @@ struct tars_ingest_request {
 TARS_MUST_USE tars_status tars_ingest_submit(struct tars_ingest *ingest,
                                              const struct tars_ingest_request *requests, size_t n,
                                              int64_t *ids, struct tars_err *err);
-/* Queue a file, or every file below a folder whose name is one that is taken in (others, hidden
- * ones and links out of the folder are told as skipped). With forget_missing, files of the store
+/* Queue a file, or every file below a folder whose name is one that is taken in; others and links
+ * are told as skipped, hidden ones passed over. With forget_missing, files of the store
  * below the folder that are not there any more are forgotten. *submitted: jobs made. */
 struct tars_ingest_tree {
     const char *collection; /* NULL: TARS_COLLECTION */

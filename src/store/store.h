@@ -172,6 +172,7 @@ struct tars_store_put {
     const struct tars_store_passage *passages; /* (passage_count,) in order */
     size_t passage_count;
     bool unchanged; /* the document is there already and stays; passages are ignored */
+    void *tag;      /* the caller's; the store does not look at it */
 };
 
 /* What one transaction writes. All documents of a batch belong to the file. Documents of the same

@@ -173,7 +173,7 @@ tars_status tars_sqlite_jobs(struct tars_store *store, int state, int64_t before
 
     if (status)
         return status;
-    query = tars_sqlite_ask(conn, TARS_SQL_JOB_LIST);
+    query = tars_sqlite_ask(conn, state ? TARS_SQL_JOB_LIST_STATE : TARS_SQL_JOB_LIST);
     tars_sqlite_bind_int(&query, state);
     tars_sqlite_bind_int(&query, before_id);
     tars_sqlite_bind_int(&query, (int64_t)limit);

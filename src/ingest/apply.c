@@ -1,0 +1,227 @@
+/* apply - the index follows the store.
+ *
+ * After a commit the passages are at hand and go straight in. At the start, and after an index
+ * write that failed, what is missing is read back from the store: changes after the index's number,
+ * passages with their vectors, and their terms worked out again from the text.
+ *
+ * Changes are published in steps of a whole change, so a number never says more than what is in.
+ */
+#include <string.h>
+
+#include "ingest/ingest_internal.h"
+
+#define CHANGES_AT_ONCE  1024
+#define PASSAGES_AT_ONCE 256
+#define REPLAY_BYTES     ((size_t)1 << 30)
+#define SAVE_IDLE_LEAST  256 /* passages changed since the snapshot, to be worth a new one */
+#define SAVE_IDLE_PART   50  /* ... or this part of all */
+#define SAVE_BUSY_LEAST  8192
+#define SAVE_BUSY_PART   4
+
+static tars_status add(struct tars_ingest *ingest, uint64_t id,
+                       const struct tars_store_passage *passage,
+                       const struct tars_ingest_words *words)
+{
+    struct tars_index_passage entry = {.id = id,
+                                       .vectors = passage->vectors,
+                                       .vector_count = passage->vectors ? passage->window_count : 0,
+                                       .terms = words->terms,
+                                       .term_count = words->count,
+                                       .length = words->length,
+                                       .lang = passage->language};
+    tars_status status = tars_index_add(ingest->config.index, &entry);
+
+    if (status == TARS_EINVAL) {
+        /* A vector without a length: the words can still be found. */
+        entry.vectors = NULL;
+        entry.vector_count = 0;
+        status = tars_index_add(ingest->config.index, &entry);
+    }
+    if (status == TARS_EINVAL) {
+        tars_log_error(ingest->config.log, "ingest", "the index refuses passage %llu",
+                       (unsigned long long)id);
+        status = TARS_OK;
+    }
+    return status;
+}
+
+/* -------------------------------------------------------- fresh from a commit */
+
+/* The put that made an add: adds come in the order of the puts. */
+static const struct tars_store_put *next_added(const struct tars_ingest_part *part, size_t *at)
+{
+    while (*at < part->put_count) {
+        const struct tars_store_put *put = &part->puts[(*at)++];
+
+        if (!put->unchanged && put->passage_count)
+            return put;
+    }
+    return NULL;
+}
+
+static tars_status apply_put(struct tars_ingest *ingest, const struct tars_store_change *change,
+                             const struct tars_store_put *put)
+{
+    const struct tars_ingest_extra *extra = put->tag;
+    tars_status status = TARS_OK;
+
+    for (size_t i = 0; !status && i < put->passage_count; i++)
+        status = add(ingest, change->first + i, &extra->passages[i], &extra->words[i]);
+    return status;
+}
+
+static tars_status apply_all(struct tars_ingest *ingest, const struct tars_store_changes *changes,
+                             const struct tars_ingest_part *part)
+{
+    tars_status status = TARS_OK;
+    size_t at = 0;
+
+    for (size_t i = 0; !status && i < changes->count; i++) {
+        const struct tars_store_change *change = &changes->items[i];
+        const struct tars_store_put *put;
+
+        if (change->op == TARS_CHANGE_REMOVE) {
+            tars_index_remove(ingest->config.index, change->first, change->last);
+            continue;
+        }
+        put = part ? next_added(part, &at) : NULL;
+        if (put)
+            status = apply_put(ingest, change, put);
+    }
+    return status;
+}
+
+void tars_ingest_apply(struct tars_ingest *ingest, const struct tars_store_changes *changes,
+                       const struct tars_ingest_part *part)
+{
+    struct tars_err err = {.text = ""};
+    tars_status status;
+
+    if (changes->count == 0)
+        return;
+    if (ingest->index_is_behind)
+        status = tars_ingest_replay_locked(ingest, &err);
+    else
+        status = apply_all(ingest, changes, part);
+    if (!status && !ingest->index_is_behind)
+        tars_index_publish(ingest->config.index, changes->items[changes->count - 1].seq);
+    ingest->index_is_behind = status != TARS_OK;
+    if (status)
+        tars_log_error(ingest->config.log, "ingest",
+                       "the index could not follow the store and will try again: %s",
+                       err.text[0] ? err.text : tars_status_text(status));
+}
+
+/* ------------------------------------------------------------------- replay */
+
+static tars_status replay_passages(struct tars_ingest *ingest, struct tars_arena *arena,
+                                   const struct tars_store_passages *passages)
+{
+    tars_status status = TARS_OK;
+
+    for (size_t i = 0; !status && i < passages->count; i++) {
+        const struct tars_store_passage *passage = &passages->items[i];
+        struct tars_ingest_words words;
+
+        status = tars_ingest_tally(ingest->replay_analyzer, arena, passage->document->title,
+                                   passage, &words);
+        if (!status)
+            status = add(ingest, passage->id, passage, &words);
+    }
+    return status;
+}
+
+static tars_status replay_add(struct tars_ingest *ingest, const struct tars_store_change *change,
+                              struct tars_err *err)
+{
+    uint64_t next = change->first;
+    struct tars_arena arena;
+    tars_status status = TARS_OK;
+
+    tars_arena_init(&arena, REPLAY_BYTES);
+    while (!status && next <= change->last) {
+        struct tars_store_passages passages = {0};
+
+        tars_arena_clear(&arena);
+        status =
+            tars_store_passage_range(ingest->config.store, next, change->last, PASSAGES_AT_ONCE,
+                                     TARS_LOAD_TEXT | TARS_LOAD_VECTORS, &arena, &passages, err);
+        if (status || passages.count == 0)
+            break;
+        next = passages.items[passages.count - 1].id + 1;
+        status = replay_passages(ingest, &arena, &passages);
+        if (status)
+            status = tars_fail(status, err, "the index cannot take the passages of %s: %s",
+                               change->document_id, tars_status_text(status));
+    }
+    tars_arena_release(&arena);
+    return status;
+}
+
+static tars_status replay_changes(struct tars_ingest *ingest,
+                                  const struct tars_store_changes *changes, struct tars_err *err)
+{
+    tars_status status = TARS_OK;
+
+    for (size_t i = 0; !status && i < changes->count; i++) {
+        const struct tars_store_change *change = &changes->items[i];
+
+        if (change->op == TARS_CHANGE_REMOVE)
+            tars_index_remove(ingest->config.index, change->first, change->last);
+        else
+            status = replay_add(ingest, change, err);
+    }
+    return status;
+}
+
+tars_status tars_ingest_replay_locked(struct tars_ingest *ingest, struct tars_err *err)
+{
+    struct tars_store_changes changes = {0};
+    uint64_t seq = tars_index_seq(ingest->config.index);
+    struct tars_arena arena;
+    tars_status status;
+
+    tars_arena_init(&arena, REPLAY_BYTES);
+    do {
+        tars_arena_clear(&arena);
+        status =
+            tars_store_changes(ingest->config.store, seq, CHANGES_AT_ONCE, &arena, &changes, err);
+        if (!status)
+            status = replay_changes(ingest, &changes, err);
+        if (!status && changes.count) {
+            seq = changes.items[changes.count - 1].seq;
+            tars_index_publish(ingest->config.index, seq);
+        }
+    } while (!status && changes.count);
+    tars_arena_release(&arena);
+    if (!status)
+        ingest->index_is_behind = false;
+    return status;
+}
+
+/* --------------------------------------------------------------------- save */
+
+static bool is_worth_saving(const struct tars_index_stats *stats, enum tars_ingest_save when)
+{
+    uint64_t least = when == TARS_SAVE_IDLE ? SAVE_IDLE_LEAST : SAVE_BUSY_LEAST;
+    uint64_t part = stats->passages / (when == TARS_SAVE_IDLE ? SAVE_IDLE_PART : SAVE_BUSY_PART);
+
+    if (when == TARS_SAVE_END)
+        return stats->unsaved > 0;
+    return stats->unsaved >= (least > part ? least : part);
+}
+
+void tars_ingest_save(struct tars_ingest *ingest, enum tars_ingest_save when)
+{
+    struct tars_index_stats stats;
+    struct tars_err err = {.text = ""};
+
+    pthread_mutex_lock(&ingest->index_lock);
+    tars_index_stats(ingest->config.index, &stats);
+    if (is_worth_saving(&stats, when) && !ingest->index_is_behind &&
+        tars_index_save(ingest->config.index, &err))
+        tars_log_warning(ingest->config.log, "ingest",
+                         "the index is not saved and will be made again at the next start: %s",
+                         err.text);
+    pthread_mutex_unlock(&ingest->index_lock);
+}

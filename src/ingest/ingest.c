@@ -1,0 +1,351 @@
+/* ingest - see ingest.h for the contract; ingest_internal.h draws the threads. */
+#include "ingest/ingest.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/sys/clock.h"
+#include "ingest/ingest_internal.h"
+#include "model/encoder.h"
+
+#define SUBMIT_AT_ONCE 256
+#define META_BYTES     ((size_t)4096)
+#define POLL_MS        50
+#define NS_PER_MS      INT64_C(1000000)
+#define NS_PER_S       INT64_C(1000000000)
+
+const char *tars_ingest_outcome_text(enum tars_ingest_outcome outcome)
+{
+    switch (outcome) {
+    case TARS_INGEST_INDEXED:
+        return "indexed";
+    case TARS_INGEST_UNCHANGED:
+        return "unchanged";
+    case TARS_INGEST_FAILED:
+        return "failed";
+    case TARS_INGEST_SKIPPED:
+        return "skipped";
+    case TARS_INGEST_FORGOTTEN:
+        return "forgotten";
+    }
+    return "unknown";
+}
+
+void tars_ingest_tell(struct tars_ingest *ingest, const struct tars_ingest_event *event)
+{
+    if (!ingest->config.event)
+        return;
+    pthread_mutex_lock(&ingest->event_lock);
+    ingest->config.event(ingest->config.event_ctx, event);
+    pthread_mutex_unlock(&ingest->event_lock);
+}
+
+/* A job may have become due. */
+void tars_ingest_wake(struct tars_ingest *ingest)
+{
+    pthread_mutex_lock(&ingest->lock);
+    ingest->submits++;
+    ingest->queue_empty = false;
+    pthread_cond_broadcast(&ingest->changed);
+    pthread_mutex_unlock(&ingest->lock);
+}
+
+/* ------------------------------------------------------------------ opening */
+
+/* Some passages were taken in without vectors although the store has a model. */
+static tars_status check_partial(struct tars_store *store, struct tars_err *err)
+{
+    struct tars_arena arena;
+    const char *value;
+    tars_status status;
+
+    tars_arena_init(&arena, META_BYTES);
+    status = tars_store_meta_get(store, "embed.partial", &arena, &value, NULL);
+    tars_arena_release(&arena);
+    if (status == TARS_ENOTFOUND)
+        return TARS_OK;
+    if (status)
+        return tars_fail(status, err, "cannot read the store's settings");
+    return tars_fail(
+        TARS_EMISMATCH, err,
+        "some documents were taken in without the embedding model: run `tars reindex`");
+}
+
+static tars_status check_model(struct tars_ingest *ingest, struct tars_err *err)
+{
+    const struct tars_encoder_info *info;
+    struct tars_store_model model = {0};
+    tars_status status;
+
+    if (!ingest->config.encoder)
+        return TARS_OK;
+    info = tars_encoder_info(ingest->config.encoder);
+    ingest->dim = info->dim;
+    model.dim = (int64_t)info->dim;
+    (void)snprintf(model.identity, sizeof(model.identity), "%s", info->identity);
+    (void)snprintf(model.name, sizeof(model.name), "%s", info->name);
+    status = tars_store_model_claim(ingest->config.store, &model, err);
+    return status ? status : check_partial(ingest->config.store, err);
+}
+
+static tars_status catch_up(struct tars_ingest *ingest, struct tars_err *err)
+{
+    struct tars_store_stats stats;
+    size_t resumed = 0;
+    tars_status status = tars_store_stats(ingest->config.store, &stats, err);
+
+    if (status)
+        return status;
+    if (tars_index_seq(ingest->config.index) > stats.seq)
+        return tars_fail(TARS_EFORMAT, err,
+                         "the index is ahead of the store (%llu, %llu): it belongs to another one",
+                         (unsigned long long)tars_index_seq(ingest->config.index),
+                         (unsigned long long)stats.seq);
+    status = tars_ingest_replay(ingest, err);
+    if (!status)
+        status = tars_store_jobs_resume(ingest->config.store, &resumed, err);
+    if (!status && resumed)
+        tars_log_info(ingest->config.log, "ingest", "%zu interrupted files are taken up again",
+                      resumed);
+    return status;
+}
+
+tars_status tars_ingest_open(const struct tars_ingest_config *config, struct tars_ingest **ingest,
+                             struct tars_err *err)
+{
+    struct tars_ingest *made;
+    tars_status status;
+
+    if (!config->store || !config->index || !config->extract || !config->chunk.wordpiece)
+        return tars_fail(TARS_EINVAL, err, "ingest needs store, index, extraction and tokenizer");
+    made = calloc(1, sizeof(*made));
+    if (!made)
+        return tars_fail(TARS_ENOMEM, err, "no memory to take documents in");
+    made->config = *config;
+    made->now_us = config->now_us ? config->now_us : tars_clock_wall_us;
+    pthread_mutex_init(&made->lock, NULL);
+    pthread_cond_init(&made->changed, NULL);
+    pthread_mutex_init(&made->event_lock, NULL);
+    pthread_mutex_init(&made->index_lock, NULL);
+
+    status = tars_analyzer_new(&made->replay_analyzer);
+    if (status)
+        status = tars_fail(status, err, "no memory to take documents in");
+    if (!status)
+        status = check_model(made, err);
+    if (!status)
+        status = catch_up(made, err);
+    if (status) {
+        tars_ingest_close(made);
+        return status;
+    }
+    *ingest = made;
+    return TARS_OK;
+}
+
+void tars_ingest_close(struct tars_ingest *ingest)
+{
+    if (!ingest)
+        return;
+    tars_ingest_stop(ingest);
+    assert(!ingest->runs && !ingest->waiting);
+    tars_analyzer_free(ingest->replay_analyzer);
+    pthread_mutex_destroy(&ingest->lock);
+    pthread_cond_destroy(&ingest->changed);
+    pthread_mutex_destroy(&ingest->event_lock);
+    pthread_mutex_destroy(&ingest->index_lock);
+    free(ingest);
+}
+
+tars_status tars_ingest_start(struct tars_ingest *ingest, struct tars_err *err)
+{
+    if (ingest->is_started)
+        return TARS_OK;
+    atomic_store(&ingest->stopping, false);
+    ingest->reader_done = false;
+    ingest->queue_empty = false;
+    if (pthread_create(&ingest->writer, NULL, tars_ingest_writer, ingest))
+        return tars_fail(TARS_ENOMEM, err, "cannot start a thread");
+    if (pthread_create(&ingest->reader, NULL, tars_ingest_reader, ingest)) {
+        pthread_mutex_lock(&ingest->lock);
+        ingest->reader_done = true;
+        pthread_cond_broadcast(&ingest->changed);
+        pthread_mutex_unlock(&ingest->lock);
+        pthread_join(ingest->writer, NULL);
+        return tars_fail(TARS_ENOMEM, err, "cannot start a thread");
+    }
+    ingest->is_started = true;
+    return TARS_OK;
+}
+
+void tars_ingest_stop(struct tars_ingest *ingest)
+{
+    if (!ingest->is_started)
+        return;
+    pthread_mutex_lock(&ingest->lock);
+    atomic_store(&ingest->stopping, true);
+    for (struct tars_ingest_run *run = ingest->runs; run; run = run->next)
+        atomic_store(&run->halted, true);
+    pthread_cond_broadcast(&ingest->changed);
+    pthread_mutex_unlock(&ingest->lock);
+    pthread_join(ingest->reader, NULL);
+    pthread_join(ingest->writer, NULL);
+    ingest->is_started = false;
+    tars_ingest_save(ingest, TARS_SAVE_END);
+}
+
+/* ------------------------------------------------------------------ waiting */
+
+/* Wait for changed, at most POLL_MS; lock is held. */
+static void nap(struct tars_ingest *ingest)
+{
+    struct timespec until;
+
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_nsec += POLL_MS * NS_PER_MS;
+    until.tv_sec += until.tv_nsec / NS_PER_S;
+    until.tv_nsec %= NS_PER_S;
+    (void)pthread_cond_timedwait(&ingest->changed, &ingest->lock, &until);
+}
+
+static bool is_over(int64_t deadline_ms)
+{
+    return deadline_ms >= 0 && tars_clock_mono_ms() >= deadline_ms;
+}
+
+static int64_t deadline_of(int64_t timeout_ms)
+{
+    return timeout_ms < 0 ? -1 : tars_clock_mono_ms() + timeout_ms;
+}
+
+tars_status tars_ingest_wait_idle(struct tars_ingest *ingest, int64_t timeout_ms)
+{
+    int64_t deadline = deadline_of(timeout_ms);
+    bool idle;
+
+    pthread_mutex_lock(&ingest->lock);
+    for (;;) {
+        idle = ingest->queue_empty && !ingest->runs && !ingest->waiting;
+        if (idle || is_over(deadline))
+            break;
+        nap(ingest);
+    }
+    pthread_mutex_unlock(&ingest->lock);
+    return idle ? TARS_OK : TARS_ETIMEOUT;
+}
+
+tars_status tars_ingest_wait(struct tars_ingest *ingest, int64_t job_id, int64_t timeout_ms,
+                             struct tars_arena *arena, struct tars_store_job *out,
+                             struct tars_err *err)
+{
+    int64_t deadline = deadline_of(timeout_ms);
+
+    for (;;) {
+        tars_status status = tars_store_job(ingest->config.store, job_id, arena, out, err);
+
+        if (status)
+            return status;
+        if (out->state != TARS_JOB_QUEUED && out->state != TARS_JOB_RUNNING)
+            return TARS_OK;
+        if (is_over(deadline))
+            return tars_fail(TARS_ETIMEOUT, err, "job %lld has not ended yet", (long long)job_id);
+        pthread_mutex_lock(&ingest->lock);
+        nap(ingest);
+        pthread_mutex_unlock(&ingest->lock);
+    }
+}
+
+/* --------------------------------------------------------------------- jobs */
+
+static tars_status submit_some(struct tars_ingest *ingest,
+                               const struct tars_ingest_request *requests, size_t n, int64_t *ids,
+                               struct tars_err *err)
+{
+    struct tars_store_job jobs[SUBMIT_AT_ONCE];
+    tars_status status;
+
+    for (size_t i = 0; i < n; i++) {
+        if (!requests[i].path || !requests[i].path[0])
+            return tars_fail(TARS_EINVAL, err, "a file to take in needs a path");
+        jobs[i] = (struct tars_store_job){.kind = "ingest",
+                                          .collection = requests[i].collection,
+                                          .path = requests[i].path,
+                                          .spool = requests[i].spool,
+                                          .force = requests[i].force,
+                                          .created_us = ingest->now_us()};
+    }
+    status = tars_store_jobs_add(ingest->config.store, jobs, n, err);
+    for (size_t i = 0; !status && ids && i < n; i++)
+        ids[i] = jobs[i].id;
+    return status;
+}
+
+tars_status tars_ingest_submit(struct tars_ingest *ingest,
+                               const struct tars_ingest_request *requests, size_t n, int64_t *ids,
+                               struct tars_err *err)
+{
+    tars_status status = TARS_OK;
+
+    for (size_t i = 0; !status && i < n; i += SUBMIT_AT_ONCE) {
+        size_t some = n - i < SUBMIT_AT_ONCE ? n - i : SUBMIT_AT_ONCE;
+
+        status = submit_some(ingest, requests + i, some, ids ? ids + i : NULL, err);
+        tars_ingest_wake(ingest);
+    }
+    return status;
+}
+
+tars_status tars_ingest_cancel(struct tars_ingest *ingest, int64_t job_id, struct tars_err *err)
+{
+    tars_status status = tars_store_job_cancel(ingest->config.store, job_id, ingest->now_us(), err);
+
+    if (status)
+        return status;
+    pthread_mutex_lock(&ingest->lock);
+    for (struct tars_ingest_run *run = ingest->runs; run; run = run->next) {
+        if (run->job.id == job_id) {
+            atomic_store(&run->cancelled, true);
+            atomic_store(&run->halted, true);
+        }
+    }
+    pthread_cond_broadcast(&ingest->changed);
+    pthread_mutex_unlock(&ingest->lock);
+    return TARS_OK;
+}
+
+tars_status tars_ingest_retry(struct tars_ingest *ingest, int64_t job_id, struct tars_err *err)
+{
+    tars_status status = tars_store_job_retry(ingest->config.store, job_id, ingest->now_us(), err);
+
+    if (!status)
+        tars_ingest_wake(ingest);
+    return status;
+}
+
+/* --------------------------------------------------------------- the others */
+
+tars_status tars_ingest_replay(struct tars_ingest *ingest, struct tars_err *err)
+{
+    tars_status status;
+
+    pthread_mutex_lock(&ingest->index_lock);
+    status = tars_ingest_replay_locked(ingest, err);
+    pthread_mutex_unlock(&ingest->index_lock);
+    return status;
+}
+
+struct tars_ingest_stats tars_ingest_stats(struct tars_ingest *ingest)
+{
+    struct tars_ingest_stats stats;
+    struct tars_store_stats held = {0};
+
+    pthread_mutex_lock(&ingest->lock);
+    stats = ingest->stats;
+    pthread_mutex_unlock(&ingest->lock);
+    if (!tars_store_stats(ingest->config.store, &held, NULL))
+        stats.jobs_waiting = held.jobs_queued + held.jobs_running;
+    return stats;
+}

@@ -1,0 +1,152 @@
+/* ingest_internal - what the files of this room share. Not for others.
+ *
+ *     reader thread                      hand-over              writer thread
+ *     claim, check, hash, extract,   ->  one batch waits,   ->  embed, store, index,
+ *     chunk, analyse                     one is worked on       finish, tell
+ *
+ * A run is one job under way. Its documents come in parts, in order, spread over batches; the last
+ * part ends the run. The reader makes runs and parts, the writer frees them: after a hand-over the
+ * reader touches of a run only what is marked "reader".
+ */
+#ifndef TARS_INGEST_INGEST_INTERNAL_H
+#define TARS_INGEST_INGEST_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "base/mem/arena.h"
+#include "base/mem/span.h"
+#include "index/index.h"
+#include "ingest/ingest.h"
+#include "text/analyzer.h"
+
+#define TARS_INGEST_RUN_BYTES   ((size_t)1 << 20) /* arena of a job's strings */
+#define TARS_INGEST_BATCH_BYTES ((size_t)2 << 30) /* arena of a batch */
+
+/* A job under way. */
+struct tars_ingest_run {
+    struct tars_ingest_run *next; /* in the list of those under way; guarded by lock */
+    struct tars_arena arena;      /* of the strings of job and file */
+    struct tars_store_job job;
+    struct tars_store_file file;
+    const char *file_name;
+    const char *file_type;
+    int64_t created_us; /* of the file */
+    int64_t started_ns;
+    int64_t round;         /* of the store's batch */
+    atomic_bool cancelled; /* somebody does not want it any more */
+    atomic_bool halted;    /* cancelled, or ingest stops: give up soon */
+    uint64_t read;         /* reader: documents that were extracted */
+    /* The writer's: */
+    tars_status status; /* the first failure of a part */
+    struct tars_err err;
+    int64_t documents;
+    int64_t chunks;
+    char document_id[TARS_DOCUMENT_ID_BYTES]; /* of the only document */
+};
+
+/* What the index needs of a passage, besides vectors. */
+struct tars_ingest_words {
+    struct tars_index_term *terms; /* (count,) */
+    size_t count;
+    uint32_t length;
+};
+
+/* What the tag of a struct tars_store_put points to. */
+struct tars_ingest_extra {
+    struct tars_store_passage *passages; /* those of the put, to be given vectors */
+    struct tars_ingest_words *words;     /* (passage_count,) */
+};
+
+/* Documents of one run in one batch. */
+struct tars_ingest_part {
+    struct tars_ingest_run *run;
+    struct tars_store_put *puts; /* (put_count,) */
+    size_t put_count, put_cap;
+    bool last;          /* ends the run */
+    bool unchanged;     /* the file was taken in before, as it is */
+    tars_status status; /* of reading, when last */
+    struct tars_err err;
+    struct tars_ingest_part *next;
+};
+
+/* A window to be embedded. */
+struct tars_ingest_window {
+    struct tars_span text;
+    struct tars_ingest_run *run;
+};
+
+struct tars_ingest_batch {
+    struct tars_arena arena; /* of all that hangs on it */
+    struct tars_ingest_part *first, *newest;
+    struct tars_ingest_window *windows; /* (window_count,) of all parts in order */
+    size_t window_count, window_cap;
+    size_t tokens; /* about, of the windows */
+};
+
+struct tars_ingest {
+    struct tars_ingest_config config;
+    size_t dim; /* of the encoder; 0: none */
+    int64_t (*now_us)(void);
+
+    pthread_t reader, writer;
+    bool is_started;
+    atomic_bool stopping;
+
+    pthread_mutex_t lock;              /* guards the fields down to stats */
+    pthread_cond_t changed;            /* any of them has */
+    struct tars_ingest_batch *waiting; /* handed over, not taken yet; or NULL */
+    bool writer_idle;                  /* the writer waits for a batch */
+    bool reader_done;                  /* no batch will come any more */
+    bool queue_empty;                  /* the reader found no queued job since the last submit */
+    uint64_t submits;                  /* counts what may have made a job due */
+    struct tars_ingest_run *runs;      /* under way */
+    struct tars_ingest_stats stats;
+
+    pthread_mutex_t event_lock; /* held while config.event runs */
+
+    pthread_mutex_t index_lock; /* guards writing to store documents and index, and the two below */
+    struct tars_analyzer *replay_analyzer;
+    bool index_is_behind; /* an apply failed: replay before the next */
+    bool partial_noted;   /* the store knows that some passages lack vectors */
+    int64_t last_round;
+};
+
+/* ingest.c */
+void tars_ingest_tell(struct tars_ingest *ingest, const struct tars_ingest_event *event);
+void tars_ingest_wake(struct tars_ingest *ingest);
+
+/* walk.c: forget files of the store below path that are not on disk any more; counts into
+ * *forgotten. */
+TARS_MUST_USE tars_status tars_ingest_forget_missing(struct tars_ingest *ingest,
+                                                     const char *collection, const char *path,
+                                                     int64_t *forgotten, struct tars_err *err);
+
+/* read.c: the reader thread; ctx is the ingest. */
+void *tars_ingest_reader(void *ctx);
+/* prepare.c: append a document to the newest part of the batch: chunks, windows, terms. */
+TARS_MUST_USE tars_status tars_ingest_prepare(
+    struct tars_ingest *ingest, struct tars_analyzer *analyzer, struct tars_ingest_batch *batch,
+    struct tars_ingest_run *run, const struct tars_document *document, struct tars_err *err);
+/* The terms of a passage as the index wants them; title is its document's. In arena. */
+TARS_MUST_USE tars_status tars_ingest_tally(struct tars_analyzer *analyzer,
+                                            struct tars_arena *arena, const char *title,
+                                            const struct tars_store_passage *passage,
+                                            struct tars_ingest_words *out);
+void tars_ingest_batch_free(struct tars_ingest_batch *batch);
+
+/* write.c: the writer thread. */
+void *tars_ingest_writer(void *ctx);
+void tars_ingest_run_free(struct tars_ingest *ingest, struct tars_ingest_run *run);
+
+/* apply.c, with index_lock held: changes that were just committed, with the passages at hand. */
+void tars_ingest_apply(struct tars_ingest *ingest, const struct tars_store_changes *changes,
+                       const struct tars_ingest_part *part);
+TARS_MUST_USE tars_status tars_ingest_replay_locked(struct tars_ingest *ingest,
+                                                    struct tars_err *err);
+/* Save the index if enough has changed; when idle sooner than when busy, at the end always. */
+enum tars_ingest_save { TARS_SAVE_BUSY, TARS_SAVE_IDLE, TARS_SAVE_END };
+void tars_ingest_save(struct tars_ingest *ingest, enum tars_ingest_save when);
+
+#endif

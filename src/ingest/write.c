@@ -1,0 +1,375 @@
+/* write - the writer thread: embeds a batch, stores each file's part, brings the index along, and
+ * tells how each file ended. */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/sys/clock.h"
+#include "ingest/ingest_internal.h"
+#include "model/encoder.h"
+
+#define EMBED_WINDOWS  64 /* at a time: between two looks at cancelled and stopping */
+#define KEPT_JOBS      20000
+#define PRUNE_EVERY    256
+#define BACKOFF_US     INT64_C(1000000) /* before the second attempt; 4 times as long each time */
+#define NS_PER_MS_REAL 1e6
+
+/* --------------------------------------------------------------------- runs */
+
+void tars_ingest_run_free(struct tars_ingest *ingest, struct tars_ingest_run *run)
+{
+    pthread_mutex_lock(&ingest->lock);
+    for (struct tars_ingest_run **at = &ingest->runs; *at; at = &(*at)->next) {
+        if (*at == run) {
+            *at = run->next;
+            break;
+        }
+    }
+    pthread_cond_broadcast(&ingest->changed);
+    pthread_mutex_unlock(&ingest->lock);
+    tars_arena_release(&run->arena);
+    free(run);
+}
+
+static void note_stage(struct tars_ingest *ingest, struct tars_ingest_run *run, const char *stage,
+                       double progress)
+{
+    run->job.stage = stage;
+    run->job.progress = progress;
+    run->job.updated_us = ingest->now_us();
+    if (tars_store_job_update(ingest->config.store, &run->job, NULL))
+        tars_log_warning(ingest->config.log, "ingest", "cannot note the progress of job %lld",
+                         (long long)run->job.id);
+}
+
+/* ---------------------------------------------------------------- embedding */
+
+static bool is_off(const struct tars_ingest_run *run)
+{
+    return run->status || atomic_load_explicit(&run->halted, memory_order_relaxed);
+}
+
+static void fail_runs(struct tars_ingest_batch *batch, tars_status status,
+                      const struct tars_err *err)
+{
+    for (struct tars_ingest_part *part = batch->first; part; part = part->next) {
+        if (!part->run->status && part->put_count) {
+            part->run->status = status;
+            part->run->err = *err;
+        }
+    }
+}
+
+/* The windows from *at on whose runs are still wanted, at most EMBED_WINDOWS, and where their
+ * vectors go. */
+static size_t gather(const struct tars_ingest_batch *batch, size_t *at, struct tars_span *texts,
+                     size_t *places)
+{
+    size_t n = 0;
+
+    for (; *at < batch->window_count && n < EMBED_WINDOWS; (*at)++) {
+        if (is_off(batch->windows[*at].run))
+            continue;
+        texts[n] = batch->windows[*at].text;
+        places[n++] = *at;
+    }
+    return n;
+}
+
+/* vectors: (window_count, dim). */
+static tars_status embed_windows(struct tars_ingest *ingest, struct tars_ingest_batch *batch,
+                                 float *vectors, struct tars_err *err)
+{
+    size_t dim = ingest->dim;
+    float *some = malloc(EMBED_WINDOWS * dim * sizeof(*some));
+    tars_status status = some ? TARS_OK : tars_fail(TARS_ENOMEM, err, "no memory to embed");
+    size_t at = 0;
+
+    while (!status && at < batch->window_count) {
+        struct tars_span texts[EMBED_WINDOWS];
+        size_t places[EMBED_WINDOWS];
+        size_t n = gather(batch, &at, texts, places);
+
+        if (n == 0)
+            break;
+        status =
+            tars_encoder_embed(ingest->config.encoder, TARS_EMBED_PASSAGE, texts, n, some, err);
+        for (size_t i = 0; !status && i < n; i++)
+            memcpy(vectors + places[i] * dim, some + i * dim, dim * sizeof(*some));
+    }
+    free(some);
+    return status;
+}
+
+/* Give each passage its vectors: they lie in the order in which passages were prepared. */
+static void place_vectors(const struct tars_ingest *ingest, struct tars_ingest_batch *batch,
+                          const float *vectors)
+{
+    for (struct tars_ingest_part *part = batch->first; part; part = part->next) {
+        for (size_t i = 0; i < part->put_count; i++) {
+            struct tars_ingest_extra *extra = part->puts[i].tag;
+
+            for (size_t k = 0; k < part->puts[i].passage_count; k++) {
+                extra->passages[k].vectors = vectors;
+                vectors += extra->passages[k].window_count * ingest->dim;
+            }
+        }
+    }
+}
+
+static void embed(struct tars_ingest *ingest, struct tars_ingest_batch *batch)
+{
+    struct tars_err err = {.text = ""};
+    float *vectors;
+    tars_status status;
+
+    if (!ingest->dim || batch->window_count == 0)
+        return;
+    for (struct tars_ingest_part *part = batch->first; part; part = part->next) {
+        if (part->put_count)
+            note_stage(ingest, part->run, "embedding", 0.5);
+    }
+    vectors = tars_arena_calloc(&batch->arena, batch->window_count, ingest->dim * sizeof(*vectors));
+    if (vectors)
+        status = embed_windows(ingest, batch, vectors, &err);
+    else
+        status = tars_fail(TARS_ENOMEM, &err, "no memory for vectors");
+    if (status) {
+        fail_runs(batch, status, &err);
+        return;
+    }
+    place_vectors(ingest, batch, vectors);
+    pthread_mutex_lock(&ingest->lock);
+    ingest->stats.tokens_embedded += (int64_t)batch->tokens;
+    pthread_mutex_unlock(&ingest->lock);
+}
+
+/* ------------------------------------------------------------------ storing */
+
+/* Without an encoder, into a store that has vectors: note that some passages lack them. */
+static tars_status note_partial(struct tars_ingest *ingest, struct tars_err *err)
+{
+    struct tars_store_model model;
+    tars_status status = TARS_OK;
+
+    if (ingest->dim || ingest->partial_noted)
+        return TARS_OK;
+    status = tars_store_model(ingest->config.store, &model, err);
+    if (!status && model.identity[0])
+        status = tars_store_meta_set(ingest->config.store, "embed.partial", "1", err);
+    if (!status)
+        ingest->partial_noted = true;
+    return status;
+}
+
+static tars_status store_part(struct tars_ingest *ingest, struct tars_ingest_batch *batch,
+                              struct tars_ingest_part *part, struct tars_err *err)
+{
+    struct tars_ingest_run *run = part->run;
+    struct tars_store_changes changes = {0};
+    struct tars_store_batch put = {.file = &run->file,
+                                   .puts = part->puts,
+                                   .put_count = part->put_count,
+                                   .round = run->round,
+                                   .finish = part->last,
+                                   .dim = ingest->dim};
+    tars_status status;
+
+    run->file.indexed_us = ingest->now_us();
+    pthread_mutex_lock(&ingest->index_lock);
+    status = note_partial(ingest, err);
+    if (!status)
+        status = tars_store_put(ingest->config.store, &put, &batch->arena, &changes, err);
+    if (!status)
+        tars_ingest_apply(ingest, &changes, part);
+    pthread_mutex_unlock(&ingest->index_lock);
+    return status;
+}
+
+static void count_part(struct tars_ingest_run *run, const struct tars_ingest_part *part)
+{
+    for (size_t i = 0; i < part->put_count; i++) {
+        const struct tars_store_document *document = part->puts[i].document;
+
+        run->documents++;
+        run->chunks += (int64_t)part->puts[i].passage_count;
+        (void)snprintf(run->document_id, sizeof(run->document_id), "%s",
+                       run->documents == 1 ? document->document_id : "");
+    }
+}
+
+/* ------------------------------------------------------------------- ending */
+
+/* Another attempt may help. */
+static bool may_pass(tars_status status)
+{
+    return status == TARS_ENOMEM || status == TARS_EIO || status == TARS_EUNAVAILABLE ||
+           status == TARS_EBUSY || status == TARS_EAGAIN;
+}
+
+static enum tars_ingest_outcome outcome_of(const struct tars_ingest_part *part)
+{
+    const struct tars_ingest_run *run = part->run;
+
+    if (run->status == TARS_ECANCELED || run->status == TARS_EUNSUPPORTED)
+        return TARS_INGEST_SKIPPED;
+    if (run->status)
+        return TARS_INGEST_FAILED;
+    return part->unchanged ? TARS_INGEST_UNCHANGED : TARS_INGEST_INDEXED;
+}
+
+/* The job goes back to the queue: a stop, or a fault that may pass. */
+static void requeue(struct tars_ingest *ingest, struct tars_ingest_run *run, bool stopped)
+{
+    struct tars_store_job *job = &run->job;
+
+    job->state = TARS_JOB_QUEUED;
+    job->error = run->err.text;
+    job->not_before_us = 0;
+    if (!stopped) {
+        job->not_before_us = ingest->now_us() + (BACKOFF_US << (2 * (job->attempts - 1)));
+        tars_log_warning(ingest->config.log, "ingest", "%s: %s; trying again", run->file_name,
+                         run->err.text);
+    }
+    note_stage(ingest, run, "waiting", 0);
+    tars_ingest_wake(ingest);
+}
+
+static enum tars_job_state state_of(enum tars_ingest_outcome outcome, tars_status status)
+{
+    if (status == TARS_ECANCELED)
+        return TARS_JOB_CANCELLED;
+    return outcome == TARS_INGEST_INDEXED || outcome == TARS_INGEST_UNCHANGED ? TARS_JOB_DONE
+                                                                              : TARS_JOB_FAILED;
+}
+
+static void finish_job(struct tars_ingest *ingest, struct tars_ingest_run *run,
+                       enum tars_ingest_outcome outcome)
+{
+    struct tars_store_job *job = &run->job;
+
+    job->state = state_of(outcome, run->status);
+    job->error = run->err.text;
+    job->result = tars_ingest_outcome_text(outcome);
+    job->chunks = run->chunks;
+    (void)snprintf(job->document_id, sizeof(job->document_id), "%s", run->document_id);
+    job->finished_us = ingest->now_us();
+    note_stage(ingest, run, job->result, 1);
+    if (job->spool[0] && job->state != TARS_JOB_FAILED)
+        (void)unlink(job->spool);
+    if (job->id % PRUNE_EVERY == 0 && tars_store_jobs_prune(ingest->config.store, KEPT_JOBS, NULL))
+        tars_log_warning(ingest->config.log, "ingest", "cannot forget old jobs");
+}
+
+static void count_outcome(struct tars_ingest *ingest, const struct tars_ingest_run *run,
+                          enum tars_ingest_outcome outcome)
+{
+    struct tars_ingest_stats *stats = &ingest->stats;
+
+    pthread_mutex_lock(&ingest->lock);
+    stats->files_indexed += outcome == TARS_INGEST_INDEXED;
+    stats->files_unchanged += outcome == TARS_INGEST_UNCHANGED;
+    stats->files_failed += outcome == TARS_INGEST_FAILED;
+    stats->files_skipped += outcome == TARS_INGEST_SKIPPED;
+    stats->chunks_made += outcome == TARS_INGEST_INDEXED ? run->chunks : 0;
+    pthread_mutex_unlock(&ingest->lock);
+}
+
+static void end_run(struct tars_ingest *ingest, const struct tars_ingest_part *part)
+{
+    struct tars_ingest_run *run = part->run;
+    enum tars_ingest_outcome outcome = outcome_of(part);
+    struct tars_ingest_event event = {.job_id = run->job.id,
+                                      .collection = run->file.collection,
+                                      .path = run->file.path,
+                                      .outcome = outcome,
+                                      .status = run->status,
+                                      .reason = run->err.text,
+                                      .document_id = run->document_id,
+                                      .documents = run->documents,
+                                      .chunks = run->chunks,
+                                      .ms = (double)(tars_clock_mono_ns() - run->started_ns) /
+                                            NS_PER_MS_REAL};
+
+    if (part->unchanged && run->documents == 1 &&
+        tars_document_id(run->file.collection, run->file.path, "", run->document_id))
+        run->document_id[0] = '\0';
+    finish_job(ingest, run, outcome);
+    count_outcome(ingest, run, outcome);
+    tars_ingest_tell(ingest, &event);
+}
+
+/* What the reader found, and what has happened since, into the run. */
+static void settle(struct tars_ingest_part *part)
+{
+    struct tars_ingest_run *run = part->run;
+
+    if (!run->status && part->status) {
+        run->status = part->status;
+        run->err = part->err;
+    }
+    if (!run->status && is_off(run))
+        run->status = tars_fail(TARS_ECANCELED, &run->err, "cancelled");
+}
+
+static void write_part(struct tars_ingest *ingest, struct tars_ingest_batch *batch,
+                       struct tars_ingest_part *part)
+{
+    struct tars_ingest_run *run = part->run;
+    bool stopped;
+
+    settle(part);
+    if (!run->status && !part->unchanged) {
+        run->status = store_part(ingest, batch, part, &run->err);
+        count_part(run, part);
+    }
+    if (!part->last)
+        return;
+    stopped = run->status == TARS_ECANCELED && !atomic_load(&run->cancelled);
+    if (stopped || (may_pass(run->status) && run->job.attempts < TARS_INGEST_ATTEMPTS))
+        requeue(ingest, run, stopped);
+    else
+        end_run(ingest, part);
+    tars_ingest_run_free(ingest, run);
+}
+
+/* --------------------------------------------------------------------- loop */
+
+/* The next batch; NULL when none will come. */
+static struct tars_ingest_batch *take(struct tars_ingest *ingest)
+{
+    struct tars_ingest_batch *batch;
+
+    pthread_mutex_lock(&ingest->lock);
+    if (!ingest->waiting && !ingest->reader_done) {
+        ingest->writer_idle = true;
+        pthread_mutex_unlock(&ingest->lock);
+        tars_ingest_save(ingest, TARS_SAVE_IDLE);
+        pthread_mutex_lock(&ingest->lock);
+    }
+    while (!ingest->waiting && !ingest->reader_done)
+        pthread_cond_wait(&ingest->changed, &ingest->lock);
+    batch = ingest->waiting;
+    ingest->waiting = NULL;
+    ingest->writer_idle = false;
+    pthread_cond_broadcast(&ingest->changed);
+    pthread_mutex_unlock(&ingest->lock);
+    return batch;
+}
+
+void *tars_ingest_writer(void *ctx)
+{
+    struct tars_ingest *ingest = ctx;
+    struct tars_ingest_batch *batch;
+
+    while ((batch = take(ingest))) {
+        embed(ingest, batch);
+        for (struct tars_ingest_part *part = batch->first; part; part = part->next)
+            write_part(ingest, batch, part);
+        tars_ingest_batch_free(batch);
+        if (tars_store_checkpoint(ingest->config.store, NULL))
+            tars_log_warning(ingest->config.log, "ingest", "cannot move the store's log");
+        tars_ingest_save(ingest, TARS_SAVE_BUSY);
+    }
+    return NULL;
+}
