@@ -1,0 +1,165 @@
+/* Products of the layers: right in each type and bucket, and never by oneDNN's reference loop. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "model/linear.h"
+#include "support/faults.h"
+
+#define K 96
+#define N 80
+
+static const size_t row_counts[] = {1, 15, 16, 17, 31, 48, 100, 127, 128};
+
+static float weights[N * K];
+static float bias[N];
+
+static int fill(void **state)
+{
+    uint32_t seed = 1;
+
+    for (size_t i = 0; i < (size_t)N * K; i++) {
+        seed = seed * 1664525U + 1013904223U;
+        weights[i] = (float)((double)(seed >> 8) / (1 << 24) - 0.5);
+    }
+    for (size_t i = 0; i < N; i++)
+        bias[i] = (float)i;
+    return 0;
+}
+
+static void fp32_products(void **state)
+{
+    struct tars_linear_set *set = NULL;
+    struct tars_linear_run *run = NULL;
+    struct tars_linear linear;
+    static float x[TARS_LINEAR_ROWS * K];
+    static float y[TARS_LINEAR_ROWS * N];
+
+    tars_linear_one_thread();
+    assert_int_equal(tars_linear_set_new(TARS_LINEAR_FP32, &set, NULL), TARS_OK);
+    assert_int_equal(tars_linear_init(set, K, N, weights, bias, &linear, NULL), TARS_OK);
+    assert_memory_equal(linear.bias, bias, sizeof(bias));
+    assert_int_equal(tars_linear_run_new(set, &run, NULL), TARS_OK);
+    for (size_t i = 0; i < TARS_LINEAR_ROWS * K; i++)
+        x[i] = (float)(i % 13) - 6;
+    for (size_t c = 0; c < sizeof(row_counts) / sizeof(row_counts[0]); c++) {
+        assert_int_equal(tars_linear_apply(run, &linear, x, row_counts[c], y, NULL), TARS_OK);
+        for (size_t r = 0; r < row_counts[c]; r++) {
+            for (size_t i = 0; i < N; i++) {
+                double wanted = 0;
+
+                for (size_t k = 0; k < K; k++)
+                    wanted += (double)x[r * K + k] * (double)weights[i * K + k];
+                assert_true(fabs(wanted - (double)y[r * N + i]) < 1e-3);
+            }
+        }
+    }
+    tars_linear_run_free(run);
+    tars_linear_release(&linear);
+    tars_linear_set_free(set);
+}
+
+/* The greatest activations and weights of one sign: the sums must not saturate anywhere. */
+static void int8_products(void **state)
+{
+    struct tars_linear_set *set = NULL;
+    struct tars_linear_run *run = NULL;
+    struct tars_linear linear;
+    static float ones[N * K];
+    static uint8_t x[TARS_LINEAR_ROWS * K];
+    static int32_t y[TARS_LINEAR_ROWS * N];
+
+    for (size_t i = 0; i < (size_t)N * K; i++)
+        ones[i] = i / K % 2 ? -2.0F : 2.0F;
+    tars_linear_one_thread();
+    assert_int_equal(tars_linear_set_new(TARS_LINEAR_INT8, &set, NULL), TARS_OK);
+    assert_int_equal(tars_linear_init(set, K, N, ones, bias, &linear, NULL), TARS_OK);
+    assert_int_equal(tars_linear_run_new(set, &run, NULL), TARS_OK);
+    memset(x, tars_linear_set_levels(set), sizeof(x));
+    for (size_t c = 0; c < sizeof(row_counts) / sizeof(row_counts[0]); c++) {
+        assert_int_equal(tars_linear_apply(run, &linear, x, row_counts[c], y, NULL), TARS_OK);
+        for (size_t i = 0; i < row_counts[c] * N; i++)
+            assert_int_equal(y[i], (i % N % 2 ? -127 : 127) * K * tars_linear_set_levels(set));
+    }
+    for (size_t i = 0; i < N; i++) {
+        assert_true(fabsf(linear.scale[i] - 2.0F / 127) < 1e-6F);
+        assert_true(fabsf(linear.sum[i] - (i % 2 ? -2.0F : 2.0F) * K) < 1e-3F);
+    }
+    tars_linear_run_free(run);
+    tars_linear_release(&linear);
+    tars_linear_set_free(set);
+}
+
+static void no_shape_falls_back_to_the_reference(void **state)
+{
+    static const struct {
+        size_t k, n;
+    } shapes[] = {{384, 1152}, {384, 384}, {384, 1536}, {1536, 384}};
+    static const enum tars_linear_type all[] = {TARS_LINEAR_INT8, TARS_LINEAR_BF16,
+                                                TARS_LINEAR_FP32};
+
+    for (size_t t = 0; t < sizeof(all) / sizeof(all[0]); t++) {
+        struct tars_linear_set *set = NULL;
+
+        assert_int_equal(tars_linear_set_new(all[t], &set, NULL), TARS_OK);
+        for (size_t s = 0; s < sizeof(shapes) / sizeof(shapes[0]); s++) {
+            for (size_t rows = TARS_LINEAR_STEP; rows <= TARS_LINEAR_ROWS;
+                 rows += TARS_LINEAR_STEP) {
+                const char *name =
+                    tars_linear_set_implementation(set, shapes[s].k, shapes[s].n, rows);
+
+                if (!strstr(name, "brg") && !strstr(name, "jit") && !strstr(name, "gemm")) {
+                    fail_msg("(%zu, %zu) with %zu rows is computed by '%s'", shapes[s].k,
+                             shapes[s].n, rows, name);
+                }
+                assert_null(strstr(name, "ref"));
+            }
+        }
+        print_message("  %s\n", tars_linear_set_implementation(set, 384, 384, 16));
+        tars_linear_set_free(set);
+    }
+}
+
+static void use_once(void *ctx)
+{
+    struct tars_linear_set *set = NULL;
+    struct tars_linear_run *run = NULL;
+    struct tars_linear linear = {0};
+    static uint8_t x[TARS_LINEAR_STEP * K];
+    static int32_t y[TARS_LINEAR_STEP * N];
+    tars_status status = tars_linear_set_new(TARS_LINEAR_INT8, &set, NULL);
+
+    if (status == TARS_OK)
+        status = tars_linear_init(set, K, N, weights, bias, &linear, NULL);
+    if (status == TARS_OK)
+        status = tars_linear_run_new(set, &run, NULL);
+    if (status == TARS_OK)
+        status = tars_linear_apply(run, &linear, x, 1, y, NULL);
+    assert_int_equal(status, faults_happened() ? TARS_ENOMEM : TARS_OK);
+    tars_linear_run_free(run);
+    tars_linear_release(&linear);
+    tars_linear_set_free(set);
+}
+
+static void every_allocation_may_fail(void **state)
+{
+    assert_true(faults_each(use_once, NULL) >= 4);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(fp32_products),
+        cmocka_unit_test(int8_products),
+        cmocka_unit_test(no_shape_falls_back_to_the_reference),
+        cmocka_unit_test(every_allocation_may_fail),
+    };
+
+    return cmocka_run_group_tests(tests, fill, NULL);
+}
