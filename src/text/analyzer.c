@@ -46,11 +46,12 @@ void tars_analyzer_free(struct tars_analyzer *analyzer)
 
 /* One text on its way to terms. */
 struct run {
-    struct tars_analyzer *analyzer;
     struct tars_arena *arena;
     struct sb_stemmer *stemmer; /* NULL: words stay as they are */
     int lang;
+    int asked_in; /* its stop words are dropped too: the language of a question, else lang */
     bool keep_stop_words;
+    size_t stop_words; /* of lang, that were met */
     struct tars_terms out;
     size_t cap;
     uint32_t position;  /* of the next word */
@@ -144,7 +145,12 @@ static void add_pairs(struct run *run, const char *ptr, size_t len)
 
 static void add_word(struct run *run, const char *ptr, size_t len)
 {
-    if (run->keep_stop_words || !tars_stop_word(run->lang, ptr, len))
+    bool stops = tars_stop_word(run->lang, ptr, len);
+
+    run->stop_words += stops;
+    if (!stops && run->asked_in != run->lang)
+        stops = tars_stop_word(run->asked_in, ptr, len);
+    if (run->keep_stop_words || !stops)
         add_stem(run, ptr, len);
     run->position++;
 }
@@ -248,39 +254,61 @@ static tars_status stemmer_of(struct tars_analyzer *analyzer, int lang, struct s
     return TARS_OK;
 }
 
-static tars_status analyze(struct tars_analyzer *analyzer, struct tars_arena *arena, int lang,
-                           bool keep_stop_words, struct tars_span text, struct tars_terms *out)
+/* Which way a text is taken. */
+struct way {
+    int lang;
+    int asked_in;
+    bool keep_stop_words;
+};
+
+static tars_status fold(struct tars_arena *arena, int lang, struct tars_span text,
+                        struct tars_span *out)
 {
-    struct run run = {.analyzer = analyzer,
-                      .arena = arena,
-                      .lang = lang >= 0 && lang < TARS_LANGUAGE_COUNT ? lang : TARS_LANG_UNKNOWN,
-                      .keep_stop_words = keep_stop_words};
+    enum tars_normal_form form = lang == TARS_LANG_TURKISH ? TARS_NFKC_LOW_TURKISH : TARS_NFKC_LOW;
+    tars_status status = tars_normalize(arena, form, text.ptr, text.len, out);
+
+    if (status != TARS_OK || out->len == 0 || out->ptr != text.ptr)
+        return status;
+    /* Lent back, but terms must live as long as the arena. */
+    out->ptr = tars_arena_strndup(arena, text.ptr, text.len);
+    return out->ptr ? TARS_OK : TARS_ENOMEM;
+}
+
+/* *stop_words may be NULL. */
+static tars_status analyze(struct tars_analyzer *analyzer, struct tars_arena *arena, struct way way,
+                           struct tars_span text, struct tars_terms *out, size_t *stop_words)
+{
+    struct run run = {.arena = arena,
+                      .lang = way.lang,
+                      .asked_in = way.asked_in,
+                      .keep_stop_words = way.keep_stop_words};
     struct tars_span folded;
     tars_status status = stemmer_of(analyzer, run.lang, &run.stemmer);
 
+    if (status == TARS_OK)
+        status = fold(arena, run.lang, text, &folded);
     if (status != TARS_OK)
         return status;
-    status =
-        tars_normalize(arena, run.lang == TARS_LANG_TURKISH ? TARS_NFKC_LOW_TURKISH : TARS_NFKC_LOW,
-                       text.ptr, text.len, &folded);
-    if (status != TARS_OK)
-        return status;
-    if (folded.len &&
-        folded.ptr == text.ptr) { /* lent back: terms must live as long as the arena */
-        folded.ptr = tars_arena_strndup(arena, text.ptr, text.len);
-        if (!folded.ptr)
-            return TARS_ENOMEM;
-    }
     take_text(&run, folded);
-    if (run.status == TARS_OK)
-        *out = run.out;
-    return run.status;
+    if (run.status != TARS_OK)
+        return run.status;
+    *out = run.out;
+    if (stop_words)
+        *stop_words = run.stop_words;
+    return TARS_OK;
+}
+
+static int known(int lang)
+{
+    return lang >= 0 && lang < TARS_LANGUAGE_COUNT ? lang : TARS_LANG_UNKNOWN;
 }
 
 tars_status tars_analyze(struct tars_analyzer *analyzer, struct tars_arena *arena, int lang,
                          const char *text, size_t len, struct tars_terms *out)
 {
-    return analyze(analyzer, arena, lang, false, tars_span(text, len), out);
+    struct way way = {known(lang), known(lang), false};
+
+    return analyze(analyzer, arena, way, tars_span(text, len), out, NULL);
 }
 
 static uint64_t hash_term(const char *ptr, size_t len)
@@ -367,21 +395,52 @@ static tars_status distinct(struct tars_arena *arena, const struct tars_terms *e
     return TARS_OK;
 }
 
-static tars_status analyze_all(struct tars_analyzer *analyzer, struct tars_arena *arena,
-                               const int *langs, size_t n_langs, bool keep_stop_words,
-                               struct tars_span text, struct tars_terms *out)
-{
-    struct tars_terms *each = tars_arena_calloc(arena, n_langs, sizeof(*each));
+/* A question in every language of the index. */
+struct question {
+    struct tars_analyzer *analyzer;
+    struct tars_arena *arena;
+    const int *langs; /* (n,) */
+    size_t n;
+    struct tars_span text;
+    struct tars_terms *each; /* (n,) in the arena */
+};
 
-    if (!each)
-        return TARS_ENOMEM;
-    for (size_t i = 0; i < n_langs; i++) {
-        tars_status status = analyze(analyzer, arena, langs[i], keep_stop_words, text, &each[i]);
+/* The language most of whose stop words the question holds: a better sign in a short text than
+ * letters are. TARS_LANG_UNKNOWN when it has none. Without it the "the" of an English question
+ * would count as a rare word of the two French documents that the index also has. */
+static tars_status find_asked_in(struct question *question, int *asked_in)
+{
+    size_t best = 0;
+
+    *asked_in = TARS_LANG_UNKNOWN;
+    for (size_t i = 0; i < question->n; i++) {
+        int lang = known(question->langs[i]);
+        struct way way = {lang, lang, true};
+        size_t stop_words;
+        tars_status status = analyze(question->analyzer, question->arena, way, question->text,
+                                     &question->each[i], &stop_words);
 
         if (status != TARS_OK)
             return status;
+        if (stop_words > best) {
+            best = stop_words;
+            *asked_in = lang;
+        }
     }
-    return distinct(arena, each, n_langs, out);
+    return TARS_OK;
+}
+
+static tars_status analyze_each(struct question *question, int asked_in)
+{
+    tars_status status = TARS_OK;
+
+    for (size_t i = 0; i < question->n && status == TARS_OK; i++) {
+        struct way way = {known(question->langs[i]), asked_in, false};
+
+        status = analyze(question->analyzer, question->arena, way, question->text,
+                         &question->each[i], NULL);
+    }
+    return status;
 }
 
 tars_status tars_analyze_query(struct tars_analyzer *analyzer, struct tars_arena *arena,
@@ -389,18 +448,25 @@ tars_status tars_analyze_query(struct tars_analyzer *analyzer, struct tars_arena
                                struct tars_terms *out)
 {
     static const int UNKNOWN[] = {TARS_LANG_UNKNOWN};
-    struct tars_span span = tars_span(text, len);
+    struct question question = {
+        analyzer, arena, n_langs ? langs : UNKNOWN, n_langs ? n_langs : 1, tars_span(text, len),
+        NULL};
+    struct tars_terms with_stop_words;
     struct tars_terms found;
+    int asked_in;
     tars_status status;
 
-    if (n_langs == 0) {
-        langs = UNKNOWN;
-        n_langs = 1;
-    }
-    status = analyze_all(analyzer, arena, langs, n_langs, false, span, &found);
-    if (status == TARS_OK && found.count == 0)
-        status = analyze_all(analyzer, arena, langs, n_langs, true, span, &found);
+    question.each = tars_arena_calloc(arena, question.n, sizeof(*question.each));
+    if (!question.each)
+        return TARS_ENOMEM;
+    status = find_asked_in(&question, &asked_in);
     if (status == TARS_OK)
-        *out = found;
+        status = distinct(arena, question.each, question.n, &with_stop_words);
+    if (status == TARS_OK)
+        status = analyze_each(&question, asked_in);
+    if (status == TARS_OK)
+        status = distinct(arena, question.each, question.n, &found);
+    if (status == TARS_OK)
+        *out = found.count ? found : with_stop_words;
     return status;
 }

@@ -3,13 +3,19 @@
  * cld2 decides. Where it will not, the script does: most scripts here belong to one language, and
  * plain Latin letters are taken for English, whose rules harm other languages least.
  */
+#include <stdbool.h>
 #include <string.h>
+
+#include <utf8proc.h>
 
 #include "text/analyzer.h"
 #include "text/cld2_shim.h"
 #include "text/normalize.h"
+#include "text/stop_words.h"
 
 #define DETECT_MAX  ((size_t)64 << 10)
+#define SHORT_TEXT  512 /* bytes */
+#define WORD_MAX    32  /* bytes of the longest word looked up */
 #define COUNT_OF(a) (sizeof(a) / sizeof((a)[0]))
 
 static const char *const NAMES[TARS_LANGUAGE_COUNT] = {
@@ -79,6 +85,51 @@ static int guess_by_script(const char *text, size_t len)
     return best;
 }
 
+/* How many words of a short text are stop words of lang, and whether it has letters past ASCII. */
+struct evidence {
+    size_t stop_words[TARS_LANGUAGE_COUNT];
+    bool accents;
+};
+
+static void weigh_word(struct evidence *evidence, const char *ptr, size_t len)
+{
+    for (int i = 1; i < TARS_LANGUAGE_COUNT; i++)
+        evidence->stop_words[i] += tars_stop_word(i, ptr, len);
+}
+
+static void gather(struct evidence *evidence, const char *text, size_t len)
+{
+    char word[WORD_MAX + TARS_UTF8_MAX];
+    size_t to = 0;
+
+    for (size_t at = 0; at < len;) {
+        uint32_t code;
+
+        at += tars_utf8_decode(text + at, len - at, &code);
+        if (!tars_char_is_alnum(code)) {
+            weigh_word(evidence, word, to);
+            to = 0;
+        } else if (to < WORD_MAX) {
+            to += tars_utf8_encode((uint32_t)utf8proc_tolower((utf8proc_int32_t)code), word + to);
+        }
+        evidence->accents |= code >= 0xC0 && code < 0x250;
+    }
+    weigh_word(evidence, word, to);
+}
+
+/* cld2 finds Irish and Latin in titles of five English words. A short text needs a witness: letters
+ * that English lacks, or stop words. */
+static bool is_believable(int lang, const char *text, size_t len)
+{
+    struct evidence evidence = {0};
+
+    if (len >= SHORT_TEXT || lang == TARS_LANG_ENGLISH ||
+        guess_by_script(text, len) != TARS_LANG_ENGLISH)
+        return true;
+    gather(&evidence, text, len);
+    return evidence.accents || evidence.stop_words[lang] > evidence.stop_words[TARS_LANG_ENGLISH];
+}
+
 int tars_language_detect(const char *text, size_t len)
 {
     size_t used = len > DETECT_MAX ? tars_utf8_floor(text, len, DETECT_MAX) : len;
@@ -91,7 +142,7 @@ int tars_language_detect(const char *text, size_t len)
     code = tars_cld2_detect(text, (int)used, &reliable);
     if (code && reliable) {
         lang = tars_language_of(code);
-        if (lang != TARS_LANG_UNKNOWN || used >= 512)
+        if (is_believable(lang, text, used))
             return lang;
     }
     return guess_by_script(text, used);
