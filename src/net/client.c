@@ -299,12 +299,12 @@ static tars_status status_of(CURLcode code)
 {
     switch (code) {
     case CURLE_URL_MALFORMAT:
-    case CURLE_UNSUPPORTED_PROTOCOL:
         return TARS_EINVAL;
     case CURLE_OPERATION_TIMEDOUT:
         return TARS_ETIMEOUT;
     case CURLE_OUT_OF_MEMORY:
         return TARS_ENOMEM;
+    case CURLE_UNSUPPORTED_PROTOCOL: /* the URL's was looked at before; so the answer's */
     case CURLE_WEIRD_SERVER_REPLY:
     case CURLE_BAD_CONTENT_ENCODING:
         return TARS_EFORMAT;

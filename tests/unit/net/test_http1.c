@@ -146,7 +146,7 @@ static const struct row rows[] = {
     {"http/1.1", "GET / http/1.1\r\n" HOST END, TARS_EFORMAT, 400},
     {"HTTP/1.10", "GET / HTTP/1.10\r\n" HOST END, TARS_EFORMAT, 400},
     {"HTTP/11", "GET / HTTP/11\r\n" HOST END, TARS_EFORMAT, 400},
-    {"TLS hello", "\x16\x03\x01\x02\x00\x01\n", TARS_EFORMAT, 400},
+    {"TLS hello", "\x16\x03\x01\x02\x01\n", TARS_EFORMAT, 400},
 };
 
 #define ROWS (sizeof(rows) / sizeof(rows[0]))
