@@ -111,7 +111,7 @@ static bool read_question(struct tars_exchange *ex, struct question *question)
 static void write_score(struct tars_json *json, const char *key, bool known, double score)
 {
     if (known && !isnan(score))
-        tars_json_fixed(json, key, score, 6);
+        tars_json_double(json, key, score);
     else
         tars_json_null(json, key);
 }

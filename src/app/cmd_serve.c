@@ -1,0 +1,138 @@
+/* cmd_serve - the server: open everything, listen, say where, wait for a signal, stop cleanly. */
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "app/command.h"
+#include "app/places.h"
+#include "app/wiring.h"
+#include "base/sys/clock.h"
+#include "net/server.h"
+
+#define GRACE_MS     10000 /* for requests under way */
+#define LOOP_THREADS 2
+#define BODIES_MAX   ((size_t)512 << 20)
+
+const struct tars_option tars_options_serve[] = {
+    {"bind", 'b', "ADDRESS", "TARS_BIND", "Address to listen on; loopback only (127.0.0.1)"},
+    {"port", 'p', "PORT", "BACKEND_PORT", "Port to listen on; 0 picks a free one (8000)"},
+    {"tls-cert", 0, "FILE", "TLS_CERT_PATH", "PEM certificate chain, for HTTPS"},
+    {"tls-key", 0, "FILE", "TLS_KEY_PATH", "PEM key of the certificate"},
+    {"watch", 'w', "DIR", "NAS_MOUNT_POINT", "Keep in step with this folder"},
+    {NULL, 0, NULL, NULL, NULL},
+};
+
+/* 127.0.0.0/8 or ::1. */
+static bool is_loopback(const char *address)
+{
+    struct in_addr four;
+    struct in6_addr six;
+
+    if (inet_pton(AF_INET, address, &four) == 1)
+        return ntohl(four.s_addr) >> 24 == 127;
+    return inet_pton(AF_INET6, address, &six) == 1 && IN6_IS_ADDR_LOOPBACK(&six);
+}
+
+static const char *text_or_null(const struct tars_settings *settings, enum tars_setting id)
+{
+    const char *text = tars_settings_text(settings, id);
+
+    return text[0] ? text : NULL;
+}
+
+static tars_status open_server(struct tars_cli *cli, struct tars_wiring *wiring,
+                               struct tars_server **server, struct tars_err *err)
+{
+    const char *bind = tars_settings_text(cli->settings, TARS_SET_TARS_BIND);
+    size_t file = (size_t)tars_settings_int(cli->settings, TARS_SET_MAX_FILE_SIZE_MB) << 20U;
+    const struct tars_server_config config = {
+        .bind = strcmp(bind, "localhost") == 0 ? "127.0.0.1" : bind,
+        .port = (uint16_t)tars_settings_int(cli->settings, TARS_SET_BACKEND_PORT),
+        .threads = LOOP_THREADS,
+        .tls_cert = text_or_null(cli->settings, TARS_SET_TLS_CERT_PATH),
+        .tls_key = text_or_null(cli->settings, TARS_SET_TLS_KEY_PATH),
+        .handler = tars_api_handle,
+        .ctx = tars_wiring_api(wiring),
+        .max_body_bytes = 2 * file + ((size_t)1 << 20U),
+        .max_bodies_bytes = 2 * file + ((size_t)1 << 20U) > BODIES_MAX ? 4 * file : BODIES_MAX,
+    };
+
+    if (!is_loopback(config.bind))
+        return tars_fail(TARS_EINVAL, err,
+                         "TARS_BIND is \"%s\": expected a loopback address such as 127.0.0.1; this "
+                         "version has no authentication, so it does not listen on a network. Put "
+                         "a proxy that authenticates in front of it",
+                         bind);
+    return tars_server_open(&config, server, err);
+}
+
+static const char *url_of(struct tars_cli *cli, const struct tars_server *server)
+{
+    const char *bind = tars_settings_text(cli->settings, TARS_SET_TARS_BIND);
+    bool is_six = strchr(bind, ':') != NULL;
+
+    return tars_arena_printf(
+        &cli->arena, "%s://%s%s%s:%u",
+        tars_settings_text(cli->settings, TARS_SET_TLS_CERT_PATH)[0] ? "https" : "http",
+        is_six ? "[" : "", bind, is_six ? "]" : "", (unsigned)tars_server_port(server));
+}
+
+static void announce(struct tars_cli *cli, const char *url, const char *data, int64_t start_ms)
+{
+    int64_t took = tars_clock_mono_ms() - start_ms;
+
+    tars_log_info(cli->log, "app", "listening at %s, data in %s, ready in %lld ms", url, data,
+                  (long long)took);
+    if (cli->json)
+        printf("{\"url\":\"%s\",\"pid\":%ld,\"ready_ms\":%lld}\n", url, (long)getpid(),
+               (long long)took);
+    else
+        printf("T.A.R.S. is ready at %s (Ctrl-C stops it)\n", url);
+    (void)fflush(stdout);
+}
+
+static tars_status serve(struct tars_cli *cli, struct tars_wiring *wiring, int64_t start_ms,
+                         struct tars_err *err)
+{
+    struct tars_server *server = NULL;
+    struct tars_server_note note = {.token = tars_wiring_token(wiring), .pid = getpid()};
+    const char *data = tars_wiring_data(wiring);
+    tars_status status = open_server(cli, wiring, &server, err);
+
+    if (status != TARS_OK)
+        return status;
+    note.url = url_of(cli, server);
+    status = note.url ? tars_note_write(data, &note, err) : TARS_ENOMEM;
+    if (status == TARS_OK) {
+        announce(cli, note.url, data, start_ms);
+        (void)tars_lifecycle_wait(cli->lifecycle, -1);
+        tars_log_info(cli->log, "app", "stopping");
+    }
+    tars_note_remove(data);
+    if (tars_server_stop(server, GRACE_MS) != TARS_OK)
+        tars_log_warning(cli->log, "app", "some requests did not end in %d s and were dropped",
+                         GRACE_MS / 1000);
+    tars_server_close(server);
+    return status;
+}
+
+int tars_cmd_serve(struct tars_cli *cli)
+{
+    const struct tars_wiring_config config = {
+        .settings = cli->settings, .log = cli->log, .serves = true, .ingests = true};
+    int64_t start_ms = tars_clock_mono_ms();
+    struct tars_wiring *wiring = NULL;
+    struct tars_err err = {{0}};
+    tars_status status = tars_wiring_open(&config, &wiring, &err);
+
+    if (status == TARS_OK)
+        status = serve(cli, wiring, start_ms, &err);
+    tars_wiring_close(wiring);
+    if (status == TARS_OK) {
+        tars_log_info(cli->log, "app", "stopped");
+        return TARS_EXIT_OK; /* being told to stop is how a server ends well */
+    }
+    tars_cli_complain("%s", err.text[0] ? err.text : tars_status_text(status));
+    return status == TARS_EINVAL ? TARS_EXIT_USAGE : TARS_EXIT_FAILED;
+}

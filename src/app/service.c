@@ -1,0 +1,496 @@
+/* service - see service.h. Each function turns plain values into one call of a room, and back. */
+#include "app/service.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "ingest/ingest.h"
+#include "ingest/spool.h"
+#include "retrieve/retrieve.h"
+#include "text/analyzer.h"
+
+#define WAIT_STEP_MS 250  /* between looks at a cancel flag */
+#define IDLE_STEPS   20   /* quiet steps after which the queue itself is asked */
+#define CANCEL_PAGE  1000 /* jobs looked at in one go */
+#define SUBMIT_MAX   1024
+
+/* ------------------------------------------------------------------------------------------ search
+ */
+
+static void fill_hit(struct tars_hit *hit, const struct tars_found *found)
+{
+    const struct tars_store_passage *passage = found->passage;
+    const struct tars_store_document *document = passage->document;
+
+    *hit = (struct tars_hit){
+        .chunk_id = passage->chunk_id,
+        .document_id = document->document_id,
+        .external_id = document->external_id,
+        .content = tars_span(passage->text, passage->text_len),
+        .chunk_index = passage->chunk_index,
+        .token_count = passage->token_count,
+        .file_path = document->path,
+        .file_name = document->file_name,
+        .file_type = document->file_type,
+        .title = document->title,
+        .section = passage->section,
+        .sha256 = document->sha256,
+        .metadata_json = document->metadata_json,
+        .file_size = document->file_size,
+        .created_us = document->created_us,
+        .modified_us = document->modified_us,
+        .indexed_us = document->indexed_us,
+        .page_count = document->page_count,
+        .word_count = document->word_count,
+        .page_first = passage->page_first,
+        .page_last = passage->page_last,
+        .char_start = passage->char_start,
+        .char_end = passage->char_end,
+        .relevance = found->relevance,
+        .fused = found->fused,
+        .vector_score = found->vector_score,
+        .bm25_score = found->bm25_score,
+    };
+}
+
+static tars_status search(void *ctx, const struct tars_search_request *request,
+                          struct tars_call *call, struct tars_search_reply *reply,
+                          struct tars_err *err)
+{
+    static const enum tars_retrieve_mode modes[] = {
+        [TARS_SEARCH_HYBRID] = TARS_RETRIEVE_HYBRID,
+        [TARS_SEARCH_WORDS] = TARS_RETRIEVE_WORDS,
+        [TARS_SEARCH_VECTORS] = TARS_RETRIEVE_VECTORS,
+    };
+    const struct tars_service *service = ctx;
+    const struct tars_retrieve_request wanted = {
+        .query = tars_span_of(request->query),
+        .top_k = request->top_k,
+        .threshold = request->threshold,
+        .filters_json = request->filters_json,
+        .mode = modes[request->mode],
+        .distinct_documents = request->distinct_documents,
+    };
+    struct tars_retrieved found = {0};
+    tars_status status = tars_retrieve(service->retriever, &wanted, call, &found, err);
+
+    if (status != TARS_OK)
+        return status;
+    reply->hits = tars_arena_calloc(call->arena, found.count + 1, sizeof(*reply->hits));
+    if (!reply->hits)
+        return tars_fail(TARS_ENOMEM, err, "no memory for %zu results", found.count);
+    for (size_t i = 0; i < found.count; i++)
+        fill_hit(&reply->hits[i], &found.found[i]);
+    reply->count = found.count;
+    reply->fusion_method = found.fusion_method ? found.fusion_method : "";
+    reply->degraded = found.degraded ? found.degraded_part : NULL;
+    return TARS_OK;
+}
+
+/* ------------------------------------------------------------------------------------------- stats
+ */
+
+static tars_status stats(void *ctx, struct tars_arena *arena, struct tars_collection_stats *out,
+                         struct tars_err *err)
+{
+    const struct tars_service *service = ctx;
+    struct tars_store_stats found;
+    tars_status status = tars_store_stats(service->store, &found, err);
+
+    if (status != TARS_OK)
+        return status;
+    *out = (struct tars_collection_stats){
+        .files = found.files,
+        .documents = found.documents,
+        .chunks = found.passages,
+        .bytes = found.file_bytes,
+        .last_indexed_us = found.last_indexed_us,
+        .dimension = service->dimension,
+        .jobs_queued = found.jobs_queued,
+        .jobs_running = found.jobs_running,
+        .jobs_failed = found.jobs_failed,
+        .embedding_model = service->embedding_model,
+        .language_model = service->language_model,
+    };
+    return TARS_OK;
+}
+
+/* ------------------------------------------------------------------------------------- one at a
+ * time */
+
+/* Keep the bytes of an upload; *path is in arena. */
+static tars_status spool(const struct tars_service *service, struct tars_span bytes,
+                         struct tars_arena *arena, const char **path, struct tars_err *err)
+{
+    struct tars_spool_file *file = NULL;
+    const char *kept = NULL;
+    tars_status status = tars_spool_new(service->spool_dir, service->max_upload_bytes, &file, err);
+
+    if (status == TARS_OK)
+        status = tars_spool_write(file, bytes.ptr, bytes.len, err);
+    if (status == TARS_OK)
+        status = tars_spool_commit(file, &kept, err);
+    if (status == TARS_OK) {
+        *path = tars_arena_strdup(arena, kept);
+        status = *path ? TARS_OK : TARS_ENOMEM;
+    }
+    tars_spool_free(file);
+    return status;
+}
+
+static tars_status submit(void *ctx, const struct tars_take *takes, size_t n,
+                          struct tars_call *call, int64_t *job_ids, struct tars_err *err)
+{
+    const struct tars_service *service = ctx;
+    struct tars_ingest_request *requests;
+
+    if (n > SUBMIT_MAX)
+        return tars_fail(TARS_ETOOBIG, err, "more than %d files at once", SUBMIT_MAX);
+    requests = tars_arena_calloc(call->arena, n + 1, sizeof(*requests));
+    if (!requests)
+        return tars_fail(TARS_ENOMEM, err, "no memory for %zu files", n);
+    for (size_t i = 0; i < n; i++) {
+        requests[i].collection = takes[i].collection;
+        requests[i].path = takes[i].path;
+        requests[i].force = takes[i].force;
+        if (takes[i].bytes.ptr) {
+            tars_status status =
+                spool(service, takes[i].bytes, call->arena, &requests[i].spool, err);
+
+            if (status != TARS_OK)
+                return status;
+        }
+    }
+    return tars_ingest_submit(service->ingest, requests, n, job_ids, err);
+}
+
+static enum tars_taken_outcome outcome_of(const struct tars_store_job *job)
+{
+    static const struct {
+        const char *result;
+        enum tars_taken_outcome outcome;
+    } table[] = {
+        {"indexed", TARS_TAKEN_INDEXED},
+        {"unchanged", TARS_TAKEN_UNCHANGED},
+        {"skipped", TARS_TAKEN_SKIPPED},
+        {"forgotten", TARS_TAKEN_FORGOTTEN},
+    };
+
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+        if (strcmp(job->result, table[i].result) == 0)
+            return table[i].outcome;
+    }
+    return job->state == TARS_JOB_CANCELLED ? TARS_TAKEN_SKIPPED : TARS_TAKEN_FAILED;
+}
+
+/* The id that a file of one document has for ever; "" for one that was never taken in. */
+static const char *document_of(const struct tars_store_job *job, struct tars_arena *arena)
+{
+    const char *id = tars_arena_strdup(arena, job->document_id);
+
+    return id ? id : "";
+}
+
+static tars_status wait_job(void *ctx, int64_t job_id, struct tars_call *call,
+                            struct tars_taken *taken, struct tars_err *err)
+{
+    const struct tars_service *service = ctx;
+    struct tars_store_job job;
+    tars_status status;
+
+    do {
+        if (tars_call_is_over(call))
+            return tars_fail(TARS_ECANCELED, err, "nobody waits for job %lld any more",
+                             (long long)job_id);
+        status = tars_ingest_wait(service->ingest, job_id, WAIT_STEP_MS, call->arena, &job, err);
+    } while (status == TARS_ETIMEOUT);
+    if (status != TARS_OK)
+        return status;
+    *taken = (struct tars_taken){
+        .path = job.path,
+        .document_id = document_of(&job, call->arena),
+        .outcome = outcome_of(&job),
+        .reason = job.error,
+        .chunks = job.chunks,
+        .ms = (double)(job.finished_us - job.created_us) / 1000,
+        .job_id = job_id,
+    };
+    return TARS_OK;
+}
+
+/* ---------------------------------------------------------------------------------------- a tree
+ */
+
+struct tree {
+    const struct tars_service *service;
+    struct tars_call *call;
+    struct tars_listener *listener;
+    tars_taken_fn *each;
+    void *each_ctx;
+    size_t submitted;
+};
+
+/* Cancel what waits or runs below path. */
+static void cancel_below(const struct tars_service *service, const char *path)
+{
+    static const int states[] = {TARS_JOB_QUEUED, TARS_JOB_RUNNING};
+    struct tars_arena arena;
+
+    tars_arena_init(&arena, (size_t)64 << 20);
+    for (size_t s = 0; s < 2; s++) {
+        struct tars_store_jobs jobs = {0};
+        int64_t before = 0;
+
+        while (tars_store_jobs(service->store, states[s], before, CANCEL_PAGE, &arena, &jobs,
+                               NULL) == TARS_OK &&
+               jobs.count > 0) {
+            for (size_t i = 0; i < jobs.count; i++) {
+                before = jobs.items[i].id;
+                /* One that has ended meanwhile cannot be cancelled, which is as good. */
+                if (tars_path_is_below(jobs.items[i].path, path))
+                    (void)!tars_ingest_cancel(service->ingest, before, NULL);
+            }
+            tars_arena_clear(&arena);
+        }
+    }
+    tars_arena_release(&arena);
+}
+
+/* Tell what has ended until all has; false when the asker said stop. */
+static bool follow(struct tree *tree, struct tars_arena *arena)
+{
+    size_t told = 0;
+    int quiet = 0;
+
+    while (told < tree->submitted) {
+        struct tars_taken taken;
+        tars_status status = tars_listener_next(tree->listener, WAIT_STEP_MS, arena, &taken);
+
+        if (tars_call_is_over(tree->call))
+            return false;
+        if (status == TARS_OK) {
+            quiet = 0;
+            told += taken.job_id != 0;
+            if (!tree->each(tree->each_ctx, &taken, tree->submitted))
+                return false;
+            tars_arena_clear(arena);
+        } else if (++quiet >= IDLE_STEPS) {
+            /* Nothing for long: has the queue run dry without telling us (events were lost)? */
+            if (tars_ingest_stats(tree->service->ingest).jobs_waiting == 0)
+                return true;
+            quiet = 0;
+        }
+    }
+    return true;
+}
+
+/* What was skipped while walking is queued already. */
+static bool tell_skipped(struct tree *tree, struct tars_arena *arena)
+{
+    struct tars_taken taken;
+
+    while (tars_listener_next(tree->listener, 0, arena, &taken) == TARS_OK) {
+        if (!tree->each(tree->each_ctx, &taken, tree->submitted))
+            return false;
+        tars_arena_clear(arena);
+    }
+    return true;
+}
+
+static tars_status ingest(void *ctx, const struct tars_tree *wanted, struct tars_call *call,
+                          tars_taken_fn *each, void *each_ctx, struct tars_err *err)
+{
+    const struct tars_service *service = ctx;
+    const struct tars_ingest_tree request = {wanted->collection, wanted->path, wanted->force,
+                                             wanted->forget_missing};
+    struct tree tree = {service, call, NULL, each, each_ctx, 0};
+    struct tars_arena arena;
+    tars_status status = tars_events_listen(service->events, wanted->path, &tree.listener);
+
+    if (status != TARS_OK)
+        return tars_fail(status, err, "no memory to follow %s", wanted->path);
+    tars_arena_init(&arena, (size_t)1 << 20);
+    status = tars_ingest_submit_tree(service->ingest, &request, &tree.submitted, err);
+    if (status == TARS_OK && (!each(each_ctx, NULL, tree.submitted) || !follow(&tree, &arena) ||
+                              !tell_skipped(&tree, &arena))) {
+        cancel_below(service, wanted->path);
+        status = tars_fail(TARS_ECANCELED, err, "stopped; what was finished stays");
+    }
+    tars_listener_free(tree.listener);
+    tars_arena_release(&arena);
+    return status;
+}
+
+/* ------------------------------------------------------------------------------------------ forget
+ */
+
+static tars_status forget(void *ctx, const char *document_id, int64_t *chunks, struct tars_err *err)
+{
+    const struct tars_service *service = ctx;
+
+    return tars_ingest_forget(service->ingest, document_id, chunks, err);
+}
+
+static tars_status forget_path(void *ctx, const char *path, int64_t *documents, int64_t *chunks,
+                               struct tars_err *err)
+{
+    const struct tars_service *service = ctx;
+
+    return tars_ingest_forget_path(service->ingest, NULL, path, documents, chunks, err);
+}
+
+/* -------------------------------------------------------------------------------------------- jobs
+ */
+
+static int state_of(const char *text)
+{
+#define X(name, value, label)       \
+    if (strcmp(text, (label)) == 0) \
+        return name;
+    TARS_JOB_STATE_LIST(X)
+#undef X
+    return 0;
+}
+
+static struct tars_job_view view_of(const struct tars_store_job *job, struct tars_arena *arena)
+{
+    return (struct tars_job_view){
+        .id = job->id,
+        .kind = job->kind,
+        .path = job->path,
+        .state = tars_job_state_text(job->state),
+        .stage = job->stage,
+        .progress = job->progress,
+        .attempts = job->attempts,
+        .error = job->error,
+        .document_id = document_of(job, arena),
+        .chunks = job->chunks,
+        .created_us = job->created_us,
+        .updated_us = job->updated_us,
+        .finished_us = job->finished_us,
+    };
+}
+
+static tars_status jobs(void *ctx, const char *state, size_t limit, struct tars_arena *arena,
+                        struct tars_job_view **out, size_t *count, struct tars_err *err)
+{
+    const struct tars_service *service = ctx;
+    struct tars_store_jobs found = {0};
+    int wanted = state ? state_of(state) : 0;
+    struct tars_job_view *views;
+    tars_status status;
+
+    if (state && !wanted)
+        return tars_fail(TARS_EINVAL, err,
+                         "state is one of queued, running, done, failed, cancelled");
+    status = tars_store_jobs(service->store, wanted, 0, limit, arena, &found, err);
+    if (status != TARS_OK)
+        return status;
+    views = tars_arena_calloc(arena, found.count + 1, sizeof(*views));
+    if (!views)
+        return TARS_ENOMEM;
+    for (size_t i = 0; i < found.count; i++)
+        views[i] = view_of(&found.items[i], arena);
+    *out = views;
+    *count = found.count;
+    return TARS_OK;
+}
+
+static tars_status job(void *ctx, int64_t id, struct tars_arena *arena, struct tars_job_view *out,
+                       struct tars_err *err)
+{
+    const struct tars_service *service = ctx;
+    struct tars_store_job found;
+    tars_status status = tars_store_job(service->store, id, arena, &found, err);
+
+    if (status == TARS_OK)
+        *out = view_of(&found, arena);
+    return status == TARS_ENOTFOUND ? tars_fail(status, err, "No such job") : status;
+}
+
+static tars_status job_cancel(void *ctx, int64_t id, struct tars_err *err)
+{
+    const struct tars_service *service = ctx;
+
+    return tars_ingest_cancel(service->ingest, id, err);
+}
+
+static tars_status job_retry(void *ctx, int64_t id, struct tars_err *err)
+{
+    const struct tars_service *service = ctx;
+
+    return tars_ingest_retry(service->ingest, id, err);
+}
+
+/* --------------------------------------------------------------------------------------- documents
+ */
+
+struct listing {
+    struct tars_arena *arena;
+    struct tars_document_view *views; /* (count,) */
+    size_t count;
+    size_t cap;
+};
+
+static const char *keep(struct tars_arena *arena, const char *text)
+{
+    const char *copy = tars_arena_strdup(arena, text);
+
+    return copy ? copy : "";
+}
+
+static bool add_document(void *ctx, const struct tars_store_document *document)
+{
+    struct listing *listing = ctx;
+    struct tars_arena *arena = listing->arena;
+
+    if (listing->count == listing->cap)
+        return false;
+    listing->views[listing->count++] = (struct tars_document_view){
+        .document_id = keep(arena, document->document_id),
+        .external_id = keep(arena, document->external_id),
+        .path = keep(arena, document->path),
+        .file_name = keep(arena, document->file_name),
+        .file_type = keep(arena, document->file_type),
+        .title = keep(arena, document->title),
+        .sha256 = keep(arena, document->sha256),
+        .language = tars_language_name(document->language),
+        .file_size = document->file_size,
+        .pages = document->page_count,
+        .chunks = document->chunk_count,
+        .indexed_us = document->indexed_us,
+    };
+    return true;
+}
+
+static tars_status documents(void *ctx, size_t limit, size_t offset, struct tars_arena *arena,
+                             struct tars_document_view **out, size_t *count, struct tars_err *err)
+{
+    const struct tars_service *service = ctx;
+    const struct tars_store_document_filter filter = {.limit = limit, .offset = offset};
+    struct listing listing = {.arena = arena, .cap = limit};
+    tars_status status;
+
+    listing.views = tars_arena_calloc(arena, limit + 1, sizeof(*listing.views));
+    if (!listing.views)
+        return TARS_ENOMEM;
+    status = tars_store_documents(service->store, &filter, add_document, &listing, err);
+    *out = listing.views;
+    *count = listing.count;
+    return status;
+}
+
+const struct tars_service_ops tars_service_ops = {
+    .search = search,
+    .stats = stats,
+    .submit = submit,
+    .wait = wait_job,
+    .ingest = ingest,
+    .forget = forget,
+    .forget_path = forget_path,
+    .jobs = jobs,
+    .job = job,
+    .job_cancel = job_cancel,
+    .job_retry = job_retry,
+    .documents = documents,
+};

@@ -1,0 +1,27 @@
+/* service - the functions that routes call (api/service.h), over store, retrieve and ingest. */
+#ifndef TARS_APP_SERVICE_H
+#define TARS_APP_SERVICE_H
+
+#include "api/service.h"
+#include "app/events.h"
+#include "store/store.h"
+
+struct tars_retriever;
+struct tars_ingest;
+
+/* What the functions work on: their ctx. Borrowed; filled by wiring. */
+struct tars_service {
+    struct tars_store *store;
+    struct tars_retriever *retriever;
+    struct tars_ingest *ingest;
+    struct tars_events *events;
+    const char *spool_dir;
+    int64_t max_upload_bytes;
+    int64_t dimension;           /* of the vectors; 0: words only */
+    const char *embedding_model; /* "" when there is none */
+    const char *language_model;
+};
+
+extern const struct tars_service_ops tars_service_ops;
+
+#endif

@@ -1,0 +1,560 @@
+/* wiring - see wiring.h for the contract. */
+#include "app/wiring.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "app/events.h"
+#include "app/places.h"
+#include "app/service.h"
+#include "app/writer.h"
+#include "base/crypto/digest.h"
+#include "base/sys/file.h"
+#include "extract/client.h"
+#include "index/index.h"
+#include "ingest/ingest.h"
+#include "ingest/spool.h"
+#include "ingest/watch.h"
+#include "model/encoder.h"
+#include "rag/fetch.h"
+#include "rag/rag.h"
+#include "retrieve/retrieve.h"
+#include "store/store_sqlite.h"
+#include "text/wordpiece.h"
+
+#define ARENA_MAX    ((size_t)1 << 20)
+#define WARNINGS_MAX ((size_t)16 << 10)
+#define TOKEN_BYTES  32
+#define WAIT_THREADS 16
+
+struct tars_wiring {
+    struct tars_arena arena; /* texts below */
+    const struct tars_settings *settings;
+    struct tars_log *log;
+    const char *data;
+    char token[2 * TOKEN_BYTES + 1];
+    struct tars_buf warnings;
+
+    struct tars_metrics *metrics;
+    struct tars_health health;
+    struct tars_store *store;
+    struct tars_encoder *encoder; /* NULL: words only */
+    struct tars_wordpiece *plain; /* tokenizer where there is no encoder; owned */
+    struct tars_index *index;
+    struct tars_extract *extract;
+    struct tars_events *events;
+    struct tars_ingest *ingest;
+    struct tars_watch *watch;
+    struct tars_retriever *retriever;
+    struct tars_writer *writer;
+    struct tars_rag *rag;
+    struct tars_service service;
+    struct tars_pool *compute;
+    struct tars_pool *wait;
+    struct tars_api *api;
+};
+
+static size_t thread_count(const struct tars_settings *settings)
+{
+    int64_t wanted = tars_settings_int(settings, TARS_SET_TARS_THREADS);
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+
+    if (wanted > 0)
+        return (size_t)wanted;
+    return processors > 0 ? (size_t)processors : 1;
+}
+
+static void warn(struct tars_wiring *w, const char *words)
+{
+    tars_buf_append_text(&w->warnings, words);
+    tars_buf_append_char(&w->warnings, '\n');
+    tars_log_warning(w->log, "app", "%s", words);
+}
+
+/* ------------------------------------------------------------------------------------------ health
+ */
+
+static tars_status check_store(void *ctx, struct tars_err *err)
+{
+    struct tars_wiring *w = ctx;
+    struct tars_store_stats stats;
+
+    return tars_store_stats(w->store, &stats, err);
+}
+
+static tars_status check_encoder(void *ctx, struct tars_err *err)
+{
+    struct tars_wiring *w = ctx;
+
+    if (!w->encoder)
+        return tars_fail(TARS_EUNAVAILABLE, err, "no embedding model: words only");
+    return TARS_OK;
+}
+
+static tars_status check_writer(void *ctx, struct tars_err *err)
+{
+    struct tars_wiring *w = ctx;
+
+    return tars_writer_health(w->writer, err);
+}
+
+static tars_status check_watch(void *ctx, struct tars_err *err)
+{
+    struct tars_wiring *w = ctx;
+
+    if (!w->watch || !tars_watch_stats(w->watch).available)
+        return tars_fail(TARS_EUNAVAILABLE, err, "no folder is watched");
+    return TARS_OK;
+}
+
+static tars_status register_parts(struct tars_wiring *w)
+{
+    const struct tars_health_part parts[] = {
+        {"store", false, check_store, w},
+        {"embedding_model", false, check_encoder, w},
+        {"language_model", true, check_writer, w},
+        {"watcher", true, check_watch, w},
+    };
+    size_t count = sizeof(parts) / sizeof(parts[0]) - (w->watch ? 0 : 1);
+    tars_status status = TARS_OK;
+
+    for (size_t i = 0; i < count && status == TARS_OK; i++)
+        status = tars_health_add(&w->health, &parts[i]);
+    return status;
+}
+
+/* ------------------------------------------------------------------------------------- the parts
+ */
+
+static tars_status open_store(const char *data, size_t readers, struct tars_store **store,
+                              struct tars_err *err)
+{
+    const struct tars_store_sqlite_config config = {.dir = data, .readers = readers};
+
+    return tars_store_sqlite_open(&config, store, err);
+}
+
+static enum tars_encoder_precision precision_of(const char *text)
+{
+    if (strcmp(text, "fp32") == 0)
+        return TARS_ENCODER_FP32;
+    return strcmp(text, "bf16") == 0 ? TARS_ENCODER_BF16 : TARS_ENCODER_INT8;
+}
+
+static tars_status open_encoder(const struct tars_settings *settings, const char *data,
+                                struct tars_arena *arena, struct tars_encoder **encoder,
+                                struct tars_err *err)
+{
+    struct tars_encoder_config config = {
+        .precision = precision_of(tars_settings_text(settings, TARS_SET_EMBED_PRECISION)),
+        .threads = thread_count(settings),
+        .max_tokens = (size_t)tars_settings_int(settings, TARS_SET_EMBED_MAX_SEQ_LENGTH),
+        .cache_dir = data,
+    };
+    tars_status status = tars_places_model(settings, data, arena, &config.dir, err);
+
+    if (status != TARS_OK)
+        return status;
+    return tars_encoder_open(&config, encoder, err);
+}
+
+/* Without a model there is no vocabulary either: then a word counts as one token. */
+static tars_status open_plain(struct tars_wiring *w, struct tars_err *err)
+{
+    const struct tars_wordpiece_config config = {
+        .vocab_txt = tars_span_of("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n")};
+
+    return tars_wordpiece_new(&config, &w->plain, err);
+}
+
+static tars_status open_model(struct tars_wiring *w, struct tars_err *err)
+{
+    struct tars_err why = {{0}};
+    tars_status status = open_encoder(w->settings, w->data, &w->arena, &w->encoder, &why);
+    const char *words;
+
+    if (status == TARS_OK)
+        return TARS_OK;
+    if (status == TARS_ENOMEM)
+        return tars_fail(status, err, "%s", why.text);
+    words = tars_arena_printf(&w->arena, "searching by words only: %s", why.text);
+    warn(w, words ? words : "searching by words only");
+    return open_plain(w, err);
+}
+
+/* A snapshot that is damaged or of another model is only a shadow: it is built again. */
+static tars_status open_index(struct tars_wiring *w, struct tars_err *err)
+{
+    const struct tars_encoder_info *info = w->encoder ? tars_encoder_info(w->encoder) : NULL;
+    struct tars_index_config config = {
+        .dir = tars_arena_printf(&w->arena, "%s/index", w->data),
+        .dim = info ? info->dim : 0,
+        .identity = info ? info->identity : NULL,
+    };
+    struct tars_err why = {{0}};
+    tars_status status;
+
+    if (!config.dir)
+        return tars_fail(TARS_ENOMEM, err, "no memory for the index");
+    status = tars_dir_make(config.dir, err);
+    if (status != TARS_OK)
+        return status;
+    status = tars_index_open(&config, &w->index, &why);
+    if (status != TARS_EFORMAT && status != TARS_EMISMATCH)
+        return status == TARS_OK ? status : tars_fail(status, err, "%s", why.text);
+    tars_log_warning(w->log, "app", "the index is built again: %s", why.text);
+    config.fresh = true;
+    return tars_index_open(&config, &w->index, err);
+}
+
+static tars_status open_extract(struct tars_wiring *w, struct tars_err *err)
+{
+    const struct tars_extract_config config = {
+        .program = tars_settings_text(w->settings, TARS_SET_TARS_EXTRACT),
+        .memory_bytes = (size_t)tars_settings_int(w->settings, TARS_SET_TARS_EXTRACT_MEMORY_MB)
+                        << 20U,
+        .timeout_ms = tars_settings_int(w->settings, TARS_SET_TARS_EXTRACT_SECONDS) * 1000,
+    };
+
+    return tars_extract_open(&config, &w->extract, err);
+}
+
+static struct tars_chunk_config chunk_config(const struct tars_settings *settings,
+                                             const struct tars_wordpiece *wordpiece,
+                                             size_t max_tokens)
+{
+    bool semantic = tars_settings_flag(settings, TARS_SET_USE_SEMANTIC_CHUNKING);
+    size_t min = (size_t)tars_settings_int(settings, TARS_SET_SEMANTIC_CHUNK_MIN);
+    size_t max = (size_t)tars_settings_int(settings, TARS_SET_SEMANTIC_CHUNK_MAX);
+    size_t window = (size_t)tars_settings_int(settings, TARS_SET_EMBED_MAX_SEQ_LENGTH);
+    size_t overlap = (size_t)tars_settings_int(settings, TARS_SET_CHUNK_OVERLAP);
+
+    if (!semantic)
+        min = max = (size_t)tars_settings_int(settings, TARS_SET_CHUNK_SIZE);
+    if (max_tokens && window > max_tokens)
+        window = max_tokens;
+    if (window < 64)
+        window = 64;
+    return (struct tars_chunk_config){
+        .wordpiece = wordpiece,
+        .min_tokens = min < max ? min : max,
+        .max_tokens = max,
+        .window_tokens = window,
+        .overlap_tokens = overlap < window / 4 ? overlap : window / 4,
+    };
+}
+
+static tars_status open_ingest(struct tars_wiring *w, struct tars_err *err)
+{
+    const struct tars_wordpiece *wordpiece =
+        w->encoder ? tars_encoder_wordpiece(w->encoder) : w->plain;
+    size_t max_tokens = w->encoder ? tars_encoder_info(w->encoder)->max_tokens : 0;
+    const struct tars_ingest_config config = {
+        .store = w->store,
+        .index = w->index,
+        .extract = w->extract,
+        .encoder = w->encoder,
+        .chunk = chunk_config(w->settings, wordpiece, max_tokens),
+        .extensions = tars_settings_text(w->settings, TARS_SET_ALLOWED_EXTENSIONS),
+        .max_file_bytes = tars_settings_int(w->settings, TARS_SET_MAX_FILE_SIZE_MB) << 20U,
+        .event = tars_events_post,
+        .event_ctx = w->events,
+        .log = w->log,
+    };
+
+    return tars_ingest_open(&config, &w->ingest, err);
+}
+
+static tars_status open_retriever(struct tars_wiring *w, struct tars_err *err)
+{
+    bool is_rrf = strcmp(tars_settings_text(w->settings, TARS_SET_HYBRID_FUSION), "rrf") == 0;
+    const struct tars_retriever_config config = {
+        .store = w->store,
+        .index = w->index,
+        .encoder = w->encoder,
+        .alpha = tars_settings_real(w->settings, TARS_SET_HYBRID_ALPHA),
+        .fusion = is_rrf ? TARS_FUSION_RRF : TARS_FUSION_LINEAR,
+    };
+    tars_status status = tars_retriever_new(&config, &w->retriever);
+
+    return status == TARS_OK ? status : tars_fail(status, err, "the retriever cannot be made");
+}
+
+static tars_status open_rag(struct tars_wiring *w, struct tars_err *err)
+{
+    struct tars_rag_config config = {
+        .fetch = tars_rag_fetch,
+        .fetch_ctx = w->retriever,
+        .max_context_tokens =
+            (size_t)tars_settings_int(w->settings, TARS_SET_RAG_MAX_CONTEXT_TOKENS),
+        .max_tokens = (int)tars_settings_int(w->settings, TARS_SET_MODEL_MAX_TOKENS),
+        .temperature = (float)tars_settings_real(w->settings, TARS_SET_MODEL_TEMPERATURE),
+        .top_p = (float)tars_settings_real(w->settings, TARS_SET_MODEL_TOP_P),
+        .top_k = (int)tars_settings_int(w->settings, TARS_SET_MODEL_TOP_K),
+    };
+    tars_status status = tars_writer_open(w->settings, w->log, &w->writer, err);
+
+    if (status != TARS_OK)
+        return status;
+    config.llm = tars_writer_llm(w->writer);
+    return tars_rag_new(&config, &w->rag, err);
+}
+
+static tars_status open_service(struct tars_wiring *w, struct tars_err *err)
+{
+    const struct tars_encoder_info *info = w->encoder ? tars_encoder_info(w->encoder) : NULL;
+
+    w->service = (struct tars_service){
+        .store = w->store,
+        .retriever = w->retriever,
+        .ingest = w->ingest,
+        .events = w->events,
+        .spool_dir = tars_arena_printf(&w->arena, "%s/spool", w->data),
+        .max_upload_bytes = tars_settings_int(w->settings, TARS_SET_MAX_FILE_SIZE_MB) << 20U,
+        .dimension = info ? (int64_t)info->dim : 0,
+        .embedding_model = info ? info->name : "",
+        .language_model = tars_writer_name(w->writer),
+    };
+    return w->service.spool_dir ? TARS_OK : tars_fail(TARS_ENOMEM, err, "no memory");
+}
+
+/* --------------------------------------------------------------------------------- for a server */
+
+static tars_status open_watch(struct tars_wiring *w, struct tars_err *err)
+{
+    const struct tars_watch_config config = {
+        .ingest = w->ingest,
+        .path = tars_settings_text(w->settings, TARS_SET_NAS_MOUNT_POINT),
+        .scan_interval_ms = tars_settings_int(w->settings, TARS_SET_NAS_SCAN_INTERVAL) * 1000,
+        .log = w->log,
+    };
+
+    if (!tars_settings_flag(w->settings, TARS_SET_NAS_WATCH_ENABLED))
+        return TARS_OK;
+    return tars_watch_open(&config, &w->watch, err);
+}
+
+static tars_status open_pools(struct tars_wiring *w, struct tars_err *err)
+{
+    const struct tars_pool_config compute = {.name = "tars-compute",
+                                             .threads = thread_count(w->settings)};
+    const struct tars_pool_config wait = {.name = "tars-wait", .threads = WAIT_THREADS};
+    tars_status status = tars_pool_new(&compute, &w->compute);
+
+    if (status == TARS_OK)
+        status = tars_pool_new(&wait, &w->wait);
+    if (status == TARS_OK)
+        status = tars_random_hex(w->token, TOKEN_BYTES);
+    return status == TARS_OK ? status : tars_fail(status, err, "no threads for requests");
+}
+
+static const char *first_of(const char *a, const char *b)
+{
+    return a[0] ? a : b;
+}
+
+static tars_status open_api(struct tars_wiring *w, struct tars_err *err)
+{
+    const struct tars_settings *s = w->settings;
+    const struct tars_api_config config = {
+        .service = &tars_service_ops,
+        .service_ctx = &w->service,
+        .rag = w->rag,
+        .compute = w->compute,
+        .wait = w->wait,
+        .metrics = w->metrics,
+        .log = w->log,
+        .health = &w->health,
+        .collection_name = tars_settings_text(s, TARS_SET_CHROMA_COLLECTION_NAME),
+        .roots = first_of(tars_settings_text(s, TARS_SET_TARS_ROOTS),
+                          tars_settings_text(s, TARS_SET_NAS_MOUNT_POINT)),
+        .cors_origins = first_of(tars_settings_text(s, TARS_SET_ALLOWED_ORIGINS),
+                                 tars_settings_text(s, TARS_SET_CORS_ORIGINS)),
+        .owner_token = w->token,
+        .environment = tars_settings_text(s, TARS_SET_FASTAPI_ENV),
+        .max_upload_bytes = (size_t)tars_settings_int(s, TARS_SET_MAX_FILE_SIZE_MB) << 20U,
+        .default_top_k = (int)tars_settings_int(s, TARS_SET_RAG_TOP_K),
+        .default_threshold = tars_settings_real(s, TARS_SET_RAG_RELEVANCE_THRESHOLD),
+        .rerank = tars_settings_flag(s, TARS_SET_RAG_RERANK_ENABLED),
+        .include_sources = tars_settings_flag(s, TARS_SET_RAG_INCLUDE_SOURCES),
+        .prometheus = tars_settings_flag(s, TARS_SET_PROMETHEUS_ENABLED),
+    };
+
+    return tars_api_new(&config, &w->api, err);
+}
+
+/* ------------------------------------------------------------------------------------- life cycle
+ */
+
+static tars_status open_rooms(struct tars_wiring *w, struct tars_err *err)
+{
+    static tars_status (*const steps[])(struct tars_wiring *, struct tars_err *) = {
+        open_model, open_index, open_extract, open_ingest, open_retriever, open_rag, open_service,
+    };
+    tars_status status =
+        open_store(w->data, thread_count(w->settings) + WAIT_THREADS / 4, &w->store, err);
+
+    for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]) && status == TARS_OK; i++)
+        status = steps[i](w, err);
+    return status;
+}
+
+static tars_status open_all(struct tars_wiring *w, const struct tars_wiring_config *config,
+                            struct tars_err *err)
+{
+    tars_status status = tars_places_data(w->settings, &w->arena, &w->data, err);
+
+    if (status == TARS_OK)
+        status = tars_metrics_new(&w->metrics);
+    if (status == TARS_OK)
+        status = tars_events_new(&w->events);
+    if (status == TARS_OK)
+        status = open_rooms(w, err);
+    if (status == TARS_OK && config->serves)
+        status = tars_spool_sweep(w->service.spool_dir, err);
+    if (status == TARS_OK && config->serves)
+        status = open_pools(w, err);
+    if (status == TARS_OK && config->serves)
+        status = open_watch(w, err);
+    if (status == TARS_OK)
+        status = register_parts(w);
+    if (status == TARS_OK)
+        status = open_api(w, err);
+    if (status == TARS_OK && config->ingests)
+        status = tars_ingest_start(w->ingest, err);
+    return status;
+}
+
+tars_status tars_wiring_open(const struct tars_wiring_config *config, struct tars_wiring **wiring,
+                             struct tars_err *err)
+{
+    struct tars_wiring *made = calloc(1, sizeof(*made));
+    tars_status status;
+
+    if (!made)
+        return tars_fail(TARS_ENOMEM, err, "no memory");
+    tars_arena_init(&made->arena, ARENA_MAX);
+    tars_buf_init(&made->warnings, WARNINGS_MAX);
+    made->settings = config->settings;
+    made->log = config->log;
+    status = open_all(made, config, err);
+    if (status != TARS_OK) {
+        tars_wiring_close(made);
+        return status;
+    }
+    tars_series_set(tars_metrics_series(made->metrics, TARS_METRIC_APPLICATION_INFO,
+                                        TARS_SERVICE_VERSION,
+                                        tars_settings_text(made->settings, TARS_SET_FASTAPI_ENV),
+                                        made->service.language_model),
+                    1);
+    *wiring = made;
+    return TARS_OK;
+}
+
+static void save_index(struct tars_wiring *w)
+{
+    struct tars_index_stats stats;
+    struct tars_err err = {{0}};
+
+    if (!w->index)
+        return;
+    tars_index_stats(w->index, &stats);
+    /* Not saved is not lost: the next start replays it. */
+    if (stats.unsaved > 0 && tars_index_save(w->index, &err) != TARS_OK)
+        tars_log_warning(w->log, "app", "the index was not saved: %s", err.text);
+}
+
+void tars_wiring_close(struct tars_wiring *wiring)
+{
+    struct tars_wiring *w = wiring;
+
+    if (!w)
+        return;
+    tars_watch_close(w->watch);
+    if (w->ingest)
+        tars_ingest_stop(w->ingest);
+    tars_pool_free(w->wait);
+    tars_pool_free(w->compute);
+    tars_api_free(w->api);
+    tars_rag_free(w->rag);
+    tars_writer_close(w->writer);
+    tars_retriever_free(w->retriever);
+    tars_ingest_close(w->ingest);
+    save_index(w);
+    tars_extract_close(w->extract);
+    tars_index_close(w->index);
+    tars_wordpiece_free(w->plain);
+    tars_encoder_close(w->encoder);
+    tars_store_close(w->store);
+    tars_events_free(w->events);
+    tars_metrics_free(w->metrics);
+    tars_buf_release(&w->warnings);
+    tars_arena_release(&w->arena);
+    free(w);
+}
+
+struct tars_api *tars_wiring_api(struct tars_wiring *wiring)
+{
+    return wiring->api;
+}
+
+struct tars_metrics *tars_wiring_metrics(struct tars_wiring *wiring)
+{
+    return wiring->metrics;
+}
+
+const char *tars_wiring_data(const struct tars_wiring *wiring)
+{
+    return wiring->data;
+}
+
+const char *tars_wiring_token(const struct tars_wiring *wiring)
+{
+    return wiring->token;
+}
+
+const char *tars_wiring_warnings(const struct tars_wiring *wiring)
+{
+    return wiring->warnings.ptr ? wiring->warnings.ptr : "";
+}
+
+/* ---------------------------------------------------------------------------------------- reindex
+ */
+
+tars_status tars_wiring_reindex(const struct tars_settings *settings, struct tars_log *log,
+                                atomic_bool *cancelled,
+                                void (*progress)(void *ctx, int64_t done, int64_t total),
+                                void *progress_ctx, struct tars_err *err)
+{
+    struct tars_store *store = NULL;
+    struct tars_encoder *encoder = NULL;
+    struct tars_arena arena;
+    const char *data;
+    tars_status status;
+
+    tars_arena_init(&arena, ARENA_MAX);
+    status = tars_places_data(settings, &arena, &data, err);
+    if (status == TARS_OK)
+        status = open_store(data, 2, &store, err);
+    if (status == TARS_OK)
+        status = open_encoder(settings, data, &arena, &encoder, err);
+    if (status == TARS_OK) {
+        const struct tars_reembed_config config = {
+            .store = store,
+            .encoder = encoder,
+            .chunk = chunk_config(settings, tars_encoder_wordpiece(encoder),
+                                  tars_encoder_info(encoder)->max_tokens),
+            .cancelled = cancelled,
+            .progress = progress,
+            .progress_ctx = progress_ctx,
+        };
+
+        status = tars_ingest_reembed(&config, err);
+    }
+    tars_encoder_close(encoder);
+    tars_store_close(store);
+    tars_arena_release(&arena);
+    return status;
+}

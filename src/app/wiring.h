@@ -1,0 +1,53 @@
+/* wiring - settings into working parts, in one place: who is made of what, and who is freed when.
+ *
+ *     store -> encoder -> index -> extract -> ingest -> retriever -> llm -> rag -> service -> api
+ *
+ * A part that may be away (embedding model, language model) costs its feature: a warning says which
+ * and how to get it. A part that must be there stops the opening with words.
+ */
+#ifndef TARS_APP_WIRING_H
+#define TARS_APP_WIRING_H
+
+#include <stdbool.h>
+
+#include "api/api.h"
+#include "app/settings.h"
+#include "base/status.h"
+#include "obs/health.h"
+#include "obs/log.h"
+#include "obs/metrics.h"
+
+struct tars_store;
+struct tars_encoder;
+struct tars_wiring;
+
+struct tars_wiring_config {
+    const struct tars_settings *settings; /* required; borrowed for the wiring's life */
+    struct tars_log *log;                 /* may be NULL; borrowed */
+    bool serves;                          /* pools, watched folder, owner's token: for a server */
+    bool ingests;                         /* start taking in queued jobs */
+};
+
+/* Open everything. EBUSY: another process has the data folder. */
+TARS_MUST_USE tars_status tars_wiring_open(const struct tars_wiring_config *config,
+                                           struct tars_wiring **wiring, struct tars_err *err);
+/* Stop ingestion, save the index, close all. NULL is allowed. */
+void tars_wiring_close(struct tars_wiring *wiring);
+
+struct tars_api *tars_wiring_api(struct tars_wiring *wiring);
+struct tars_metrics *tars_wiring_metrics(struct tars_wiring *wiring);
+/* The data folder, and the token that server.json gives to its owner; lent. */
+const char *tars_wiring_data(const struct tars_wiring *wiring);
+const char *tars_wiring_token(const struct tars_wiring *wiring);
+/* What is away, for people: "" or a line each. Lent. */
+const char *tars_wiring_warnings(const struct tars_wiring *wiring);
+
+/* Embed all passages again with the model of the settings (`tars reindex`). progress may be NULL.
+ * Needs the data folder for itself. */
+TARS_MUST_USE tars_status tars_wiring_reindex(const struct tars_settings *settings,
+                                              struct tars_log *log, atomic_bool *cancelled,
+                                              void (*progress)(void *ctx, int64_t done,
+                                                               int64_t total),
+                                              void *progress_ctx, struct tars_err *err);
+
+#endif

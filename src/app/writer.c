@@ -1,0 +1,180 @@
+/* writer - see writer.h for the contract. */
+#include "app/writer.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/sys/clock.h"
+#include "llm/llm_auto.h"
+#include "llm/llm_extract.h"
+#include "llm/llm_llama.h"
+#include "llm/llm_ollama.h"
+#include "llm/llm_openai.h"
+#include "net/client.h"
+
+#define HEALTH_MS 5000
+
+struct tars_writer {
+    struct tars_client *client;
+    struct tars_llm *llm; /* owned */
+};
+
+static tars_status open_llama(const struct tars_settings *s, struct tars_llm **llm,
+                              struct tars_err *err)
+{
+    const char *path = tars_settings_text(s, TARS_SET_LLM_MODEL_PATH);
+
+    if (!path[0])
+        return tars_fail(TARS_EINVAL, err, "LLM_BACKEND=llama needs LLM_MODEL_PATH, a GGUF file");
+#ifdef TARS_HAVE_LLAMA
+    {
+        const struct tars_llm_llama_config config = {
+            .path = path,
+            .context_tokens = (int)tars_settings_int(s, TARS_SET_OLLAMA_CONTEXT_LENGTH),
+        };
+
+        return tars_llm_llama_open(&config, llm, err);
+    }
+#else
+    return tars_fail(TARS_EUNSUPPORTED, err,
+                     "LLM_MODEL_PATH is set, but this program was built without llama.cpp; build "
+                     "with TARS_LLAMA_DIR=$(scripts/llama)");
+#endif
+}
+
+static int64_t timeout_ms(const struct tars_settings *s)
+{
+    return tars_settings_int(s, TARS_SET_LLM_TIMEOUT_SECONDS) * 1000;
+}
+
+static tars_status open_ollama(const struct tars_settings *s, struct tars_client *client,
+                               struct tars_llm **llm, struct tars_err *err)
+{
+    const struct tars_llm_ollama_config config = {
+        .client = client,
+        .base_url = tars_settings_text(s, TARS_SET_OLLAMA_HOST),
+        .model = tars_settings_text(s, TARS_SET_OLLAMA_MODEL),
+        .timeout_ms = timeout_ms(s),
+    };
+
+    return tars_llm_ollama_open(&config, llm, err);
+}
+
+static tars_status open_openai(const struct tars_settings *s, struct tars_client *client,
+                               struct tars_llm **llm, struct tars_err *err)
+{
+    const struct tars_llm_openai_config config = {
+        .client = client,
+        .base_url = tars_settings_text(s, TARS_SET_OPENAI_BASE_URL),
+        .api_key = tars_settings_text(s, TARS_SET_OPENAI_API_KEY),
+        .model = tars_settings_text(s, TARS_SET_OPENAI_MODEL),
+        .timeout_ms = timeout_ms(s),
+    };
+
+    if (!config.base_url[0])
+        return tars_fail(TARS_EINVAL, err, "LLM_BACKEND=openai needs OPENAI_BASE_URL");
+    return tars_llm_openai_open(&config, llm, err);
+}
+
+/* A model file that cannot be used costs this candidate, with a warning. */
+static tars_status open_auto(const struct tars_settings *s, struct tars_log *log,
+                             struct tars_client *client, struct tars_llm **llm,
+                             struct tars_err *err)
+{
+    struct tars_llm *candidates[3] = {NULL};
+    const struct tars_llm_auto_config config = {.candidates = candidates,
+                                                .now_ms = tars_clock_mono};
+    struct tars_llm_auto_config filled = config;
+    struct tars_err why = {{0}};
+    tars_status status = TARS_OK;
+
+    if (tars_settings_text(s, TARS_SET_LLM_MODEL_PATH)[0]) {
+        if (open_llama(s, &candidates[filled.count], &why) == TARS_OK)
+            filled.count++;
+        else
+            tars_log_warning(log, "app", "%s", why.text);
+    }
+    status = open_ollama(s, client, &candidates[filled.count], err);
+    if (status == TARS_OK) {
+        filled.count++;
+        status = tars_llm_extract_open(&candidates[filled.count], err);
+    }
+    if (status == TARS_OK) {
+        filled.count++;
+        status = tars_llm_auto_open(&filled, llm, err);
+    }
+    for (size_t i = 0; i < filled.count && status != TARS_OK; i++)
+        tars_llm_free(candidates[i]);
+    return status;
+}
+
+static tars_status open_llm(const struct tars_settings *s, struct tars_log *log,
+                            struct tars_writer *writer, struct tars_err *err)
+{
+    const char *backend = tars_settings_text(s, TARS_SET_LLM_BACKEND);
+
+    if (strcmp(backend, "llama") == 0)
+        return open_llama(s, &writer->llm, err);
+    if (strcmp(backend, "ollama") == 0)
+        return open_ollama(s, writer->client, &writer->llm, err);
+    if (strcmp(backend, "openai") == 0)
+        return open_openai(s, writer->client, &writer->llm, err);
+    if (strcmp(backend, "extract") == 0)
+        return tars_llm_extract_open(&writer->llm, err);
+    return open_auto(s, log, writer->client, &writer->llm, err);
+}
+
+tars_status tars_writer_open(const struct tars_settings *settings, struct tars_log *log,
+                             struct tars_writer **writer, struct tars_err *err)
+{
+    const struct tars_client_config config = {0};
+    struct tars_writer *made = calloc(1, sizeof(*made));
+    tars_status status;
+
+    if (!made)
+        return tars_fail(TARS_ENOMEM, err, "no memory for the language model");
+    status = tars_client_new(&config, &made->client);
+    if (status == TARS_OK)
+        status = open_llm(settings, log, made, err);
+    else
+        status = tars_fail(status, err, "the HTTP client cannot be made");
+    if (status != TARS_OK) {
+        tars_writer_close(made);
+        return status;
+    }
+    *writer = made;
+    return TARS_OK;
+}
+
+void tars_writer_close(struct tars_writer *writer)
+{
+    if (!writer)
+        return;
+    tars_llm_free(writer->llm);
+    tars_client_free(writer->client);
+    free(writer);
+}
+
+struct tars_llm *tars_writer_llm(struct tars_writer *writer)
+{
+    return writer->llm;
+}
+
+const char *tars_writer_name(const struct tars_writer *writer)
+{
+    return writer->llm->model;
+}
+
+tars_status tars_writer_health(struct tars_writer *writer, struct tars_err *err)
+{
+    struct tars_call call = {.client_id = "health"};
+    struct tars_arena arena;
+    tars_status status;
+
+    tars_arena_init(&arena, (size_t)1 << 20);
+    call.arena = &arena;
+    call.deadline_ms = tars_clock_mono_ms() + HEALTH_MS;
+    status = tars_llm_health(writer->llm, &call, err);
+    tars_arena_release(&arena);
+    return status;
+}

@@ -1,0 +1,26 @@
+/* writer - the language model that the settings ask for, with what it needs (an HTTP client). */
+#ifndef TARS_APP_WRITER_H
+#define TARS_APP_WRITER_H
+
+#include "app/settings.h"
+#include "base/status.h"
+#include "llm/llm.h"
+#include "obs/log.h"
+
+struct tars_writer;
+
+/* LLM_BACKEND=auto is the first of these that is well: the GGUF of LLM_MODEL_PATH, Ollama,
+ * quotations. A model file that cannot be opened stops the start when it was asked for by name. */
+TARS_MUST_USE tars_status tars_writer_open(const struct tars_settings *settings,
+                                           struct tars_log *log, struct tars_writer **writer,
+                                           struct tars_err *err);
+/* NULL is allowed. */
+void tars_writer_close(struct tars_writer *writer);
+
+/* Lent for the writer's life. */
+struct tars_llm *tars_writer_llm(struct tars_writer *writer);
+const char *tars_writer_name(const struct tars_writer *writer);
+/* TARS_OK when it could write now, within 5 seconds. */
+TARS_MUST_USE tars_status tars_writer_health(struct tars_writer *writer, struct tars_err *err);
+
+#endif
