@@ -34,8 +34,9 @@
 
 #define WINDOW_MAX        3    /* sentences */
 #define WINDOW_PENALTY    0.03 /* for each sentence after the first */
-#define COVERAGE          0.62 /* weighted share of terms that must be found */
-#define COVERAGE_SHORT    0.95 /* the same for sentences of few terms */
+#define OWN_BONUS         0.20 /* times the coverage without what is granted */
+#define COVERAGE          0.50 /* weighted share of terms that must be found */
+#define COVERAGE_SHORT    0.75 /* the same for sentences of few terms */
 #define SHORT_TERMS       3
 #define COVERAGE_TOGETHER 0.85 /* by two sources */
 #define NAME_WEIGHT       1.5
@@ -511,15 +512,18 @@ static struct window best_window(const struct claim *claim, const struct view *v
 
     for (size_t first = 0; first < view->sentences.count; first++) {
         struct bits held = view->granted;
+        struct bits own = {{0}, 0};
 
         for (size_t count = 1; count <= WINDOW_MAX && first + count <= view->sentences.count;
              count++) {
             struct window window = {.first = first, .count = count};
 
             join_bits(&held, &view->held[first + count - 1]);
+            join_bits(&own, &view->held[first + count - 1]);
             window.held = held;
             window.coverage = coverage(claim, &held);
-            window.rank = window.coverage - WINDOW_PENALTY * (double)(count - 1);
+            window.rank = window.coverage + OWN_BONUS * coverage(claim, &own) -
+                          WINDOW_PENALTY * (double)(count - 1);
             if (holds_numbers(claim, &held) && window.coverage >= wanted_coverage(claim))
                 window.rank += 1;
             if (window.rank > best.rank)
@@ -703,6 +707,22 @@ static tars_status judge_sentence(struct check *check, size_t sentence,
     return conclude(check, findings, out);
 }
 
+/* Citation marks and rules between paragraphs: no sentences of their own. */
+static bool has_no_words(const struct check *check, size_t sentence)
+{
+    const struct tars_word *first;
+    size_t count;
+
+    slice(&check->variants[0].words, sentence, &first, &count);
+    return count == 0;
+}
+
+static void extend_last(struct tars_citations *made, size_t end)
+{
+    if (made->count)
+        made->sentences[made->count - 1].end = end;
+}
+
 static tars_status set_up(struct check *check, const struct tars_cite_source *sources)
 {
     tars_status status = split_answer(check);
@@ -733,8 +753,12 @@ tars_status tars_cite_check(struct tars_analyzer *analyzer, struct tars_arena *a
     if (!made.sentences)
         return TARS_ENOMEM;
     for (size_t i = 0; i < check.sentences.count && status == TARS_OK; i++) {
-        struct tars_cite_sentence *sentence = &made.sentences[i];
+        struct tars_cite_sentence *sentence = &made.sentences[made.count];
 
+        if (has_no_words(&check, i)) {
+            extend_last(&made, check.sentences.items[i].end);
+            continue;
+        }
         sentence->start = check.sentences.items[i].start;
         sentence->end = check.sentences.items[i].end;
         status = judge_sentence(&check, i, sentence);

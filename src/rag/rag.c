@@ -219,7 +219,9 @@ static tars_status say_no_answer(struct answering *state)
     const struct tars_llm *llm =
         config->llm && !state->request->quotes_only ? config->llm : config->quoter;
 
-    state->out->model = llm->model;
+    state->out->model = tars_arena_strdup(state->call->arena, llm->model);
+    if (!state->out->model)
+        return TARS_ENOMEM;
     return hear_token(state, no_answer, sizeof(no_answer) - 1) ? TARS_OK : TARS_ECANCELED;
 }
 
@@ -346,7 +348,12 @@ tars_status tars_rag_answer(struct tars_rag *rag, const struct tars_rag_request 
     tars_status status;
 
     *out = (struct tars_rag_answer){.query = request->query, .answer = "", .context_used = ""};
-    out->model = rag->config.llm ? rag->config.llm->model : rag->config.quoter->model;
+    out->model = tars_arena_strdup(call->arena, rag->config.llm ? rag->config.llm->model
+                                                                : rag->config.quoter->model);
+    if (!out->model) {
+        out->model = "";
+        return tars_fail(TARS_ENOMEM, err, "the answer does not fit into memory");
+    }
     status = check_request(request, err);
     if (status != TARS_OK)
         return status;

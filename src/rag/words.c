@@ -311,33 +311,46 @@ static enum tars_unit sign_at(struct tars_span text, size_t at, size_t len)
     return tars_number_unit_of(tars_span(text.ptr + at, len));
 }
 
-/* What follows a number may be its scale or unit: "5 million", "5 %", "500万". */
-static void finish_numbers(struct scan *scan)
+/* The word behind word in its sentence, close enough to belong to it; NULL if there is none. */
+static struct tars_word *follower(const struct tars_words *words, const struct tars_word *word)
 {
-    struct tars_words *out = scan->out;
+    struct tars_word *next = words->items + (word - words->items) + 1;
 
-    for (size_t i = 0; i < out->count; i++) {
-        struct tars_word *word = &out->items[i];
-        struct tars_number *number;
-        const struct tars_word *next = i + 1 < out->count ? word + 1 : NULL;
-        double scale;
+    if (next >= words->items + words->count || next->sentence != word->sentence ||
+        next->start - word->end > 3)
+        return NULL;
+    return next;
+}
 
-        if (!(word->flags & TARS_WORD_NUMBER))
-            continue;
-        number = &out->numbers[word->number];
-        if (!next || next->sentence != word->sentence || next->start - word->end > 3)
-            continue;
-        scale = tars_number_scale_of(next->fold);
+static void set_scale(struct tars_word *word, struct tars_number *number, double scale)
+{
+    double value = number->value * scale;
+
+    number->scale = scale;
+    word->hash = tars_words_hash(tars_span((const char *)&value, sizeof(value)));
+    word->term = word->hash;
+}
+
+/* What follows a number may be its scale or unit: "5 million", "5 percent", "500万". Such words
+ * then say nothing of their own. */
+static void finish_numbers(struct tars_words *words)
+{
+    for (size_t i = 0; i < words->count; i++) {
+        struct tars_word *word = &words->items[i];
+        struct tars_word *next = word->flags & TARS_WORD_NUMBER ? follower(words, word) : NULL;
+        double scale = next ? tars_number_scale_of(next->fold) : 0;
+        enum tars_unit unit;
+
         if (scale > 0) {
-            double value = number->value * scale;
-
-            number->scale = scale;
-            word->hash = tars_words_hash(tars_span((const char *)&value, sizeof(value)));
-            word->term = word->hash;
-            next = i + 2 < out->count ? word + 2 : NULL;
+            set_scale(word, &words->numbers[word->number], scale);
+            next->term = 0;
+            next = follower(words, next);
         }
-        if (next && next->sentence == word->sentence && !number->unit)
-            number->unit = tars_number_unit_of(next->fold);
+        unit = next ? tars_number_unit_of(next->fold) : TARS_UNIT_NONE;
+        if (unit) {
+            words->numbers[word->number].unit = unit;
+            next->term = 0;
+        }
     }
 }
 
@@ -493,6 +506,7 @@ tars_status tars_words_scan(struct tars_analyzer *analyzer, struct tars_arena *a
     }
     if (status != TARS_OK)
         return status;
-    finish_numbers(&scan);
-    return stem_all(analyzer, arena, lang, out);
+    status = stem_all(analyzer, arena, lang, out);
+    finish_numbers(out);
+    return status;
 }
