@@ -73,7 +73,7 @@ static void add_term(struct run *run, const char *ptr, size_t len, uint32_t posi
     if (run->status != TARS_OK)
         return;
     run->out.items = items;
-    run->out.items[run->out.count++] = (struct tars_term){ptr, (uint32_t)len, position};
+    run->out.items[run->out.count++] = (struct tars_term){ptr, (uint32_t)len, position, 1};
 }
 
 /* Letters that make a stem worth having: a stemmer given digits only wastes time. */
@@ -322,8 +322,7 @@ static uint64_t hash_term(const char *ptr, size_t len)
 
 /* Open addressing over the distinct terms found so far; an entry is an index + 1, 0 is free. */
 struct tally {
-    struct tars_term_count *counts; /* (count,) */
-    uint32_t *positions;            /* (count,) of the first appearance */
+    struct tars_term *terms; /* (count,); count of each is that of the tally */
     size_t count;
     uint32_t *slots; /* (mask + 1,) */
     size_t mask;
@@ -335,64 +334,103 @@ static tars_status tally_init(struct tally *tally, struct tars_arena *arena, siz
 
     while (slots < terms * 2)
         slots *= 2;
-    tally->counts = tars_arena_calloc(arena, terms + 1, sizeof(*tally->counts));
-    tally->positions = tars_arena_calloc(arena, terms + 1, sizeof(*tally->positions));
+    tally->terms = tars_arena_calloc(arena, terms + 1, sizeof(*tally->terms));
     tally->slots = tars_arena_calloc(arena, slots, sizeof(*tally->slots));
     tally->mask = slots - 1;
     tally->count = 0;
-    return tally->counts && tally->positions && tally->slots ? TARS_OK : TARS_ENOMEM;
+    return tally->terms && tally->slots ? TARS_OK : TARS_ENOMEM;
 }
 
-static void tally_add(struct tally *tally, const struct tars_term *term)
+/* The entry of a term; a new one has count 0. */
+static struct tars_term *tally_find(struct tally *tally, const struct tars_term *term)
 {
     size_t slot = hash_term(term->ptr, term->len) & tally->mask;
+    struct tars_term *found;
 
     for (; tally->slots[slot]; slot = (slot + 1) & tally->mask) {
-        struct tars_term_count *count = &tally->counts[tally->slots[slot] - 1];
-
-        if (count->len == term->len && memcmp(count->ptr, term->ptr, term->len) == 0) {
-            count->tf++;
-            return;
-        }
+        found = &tally->terms[tally->slots[slot] - 1];
+        if (found->len == term->len && memcmp(found->ptr, term->ptr, term->len) == 0)
+            return found;
     }
-    tally->counts[tally->count] = (struct tars_term_count){term->ptr, term->len, 1};
-    tally->positions[tally->count] = term->position;
+    found = &tally->terms[tally->count];
+    *found = *term;
+    found->count = 0;
     tally->slots[slot] = (uint32_t)++tally->count;
+    return found;
+}
+
+static tars_status tally_all(struct tally *tally, struct tars_arena *arena,
+                             const struct tars_terms *terms)
+{
+    if (tally_init(tally, arena, terms->count) != TARS_OK)
+        return TARS_ENOMEM;
+    for (size_t i = 0; i < terms->count; i++)
+        tally_find(tally, &terms->items[i])->count++;
+    return TARS_OK;
 }
 
 tars_status tars_terms_tally(struct tars_arena *arena, const struct tars_terms *terms,
                              struct tars_term_count **out, size_t *count_out)
 {
+    struct tars_term_count *counts = tars_arena_calloc(arena, terms->count + 1, sizeof(*counts));
     struct tally tally;
 
-    if (tally_init(&tally, arena, terms->count) != TARS_OK)
+    if (!counts || tally_all(&tally, arena, terms) != TARS_OK)
         return TARS_ENOMEM;
-    for (size_t i = 0; i < terms->count; i++)
-        tally_add(&tally, &terms->items[i]);
-    *out = tally.counts;
+    for (size_t i = 0; i < tally.count; i++)
+        counts[i] =
+            (struct tars_term_count){tally.terms[i].ptr, tally.terms[i].len, tally.terms[i].count};
+    *out = counts;
     *count_out = tally.count;
     return TARS_OK;
 }
 
+/* Distinct terms of n lists, each with its highest count in any of them. */
 static tars_status distinct(struct tars_arena *arena, const struct tars_terms *each, size_t n,
                             struct tars_terms *out)
 {
-    struct tally tally;
-    struct tars_term *items;
+    struct tally all;
     size_t total = 0;
 
     for (size_t i = 0; i < n; i++)
         total += each[i].count;
-    items = tars_arena_calloc(arena, total + 1, sizeof(*items));
-    if (!items || tally_init(&tally, arena, total) != TARS_OK)
+    if (tally_init(&all, arena, total) != TARS_OK)
         return TARS_ENOMEM;
-    for (size_t i = 0; i < n; i++)
-        for (size_t k = 0; k < each[i].count; k++)
-            tally_add(&tally, &each[i].items[k]);
-    for (size_t i = 0; i < tally.count; i++)
-        items[i] = (struct tars_term){tally.counts[i].ptr, tally.counts[i].len, tally.positions[i]};
-    *out = (struct tars_terms){items, tally.count};
+    for (size_t i = 0; i < n; i++) {
+        struct tally one;
+
+        if (tally_all(&one, arena, &each[i]) != TARS_OK)
+            return TARS_ENOMEM;
+        for (size_t k = 0; k < one.count; k++) {
+            struct tars_term *term = tally_find(&all, &one.terms[k]);
+
+            if (one.terms[k].count > term->count)
+                term->count = one.terms[k].count;
+        }
+    }
+    *out = (struct tars_terms){all.terms, all.count};
     return TARS_OK;
+}
+
+static bool is_letter(const struct tars_term *term)
+{
+    return term->len == 1 && term->ptr[0] >= 'a' && term->ptr[0] <= 'z';
+}
+
+/* Initials and enumerations lead a long question astray; a short one ("vitamin C") needs them. */
+static void drop_letters(struct tars_terms *terms)
+{
+    size_t letters = 0;
+    size_t to = 0;
+
+    for (size_t i = 0; i < terms->count; i++)
+        letters += is_letter(&terms->items[i]);
+    if (terms->count - letters < TARS_QUESTION_LONG)
+        return;
+    for (size_t i = 0; i < terms->count; i++)
+        if (!is_letter(&terms->items[i]))
+            terms->items[to++] = terms->items[i];
+    terms->count = to;
 }
 
 /* A question in every language of the index. */
@@ -466,7 +504,9 @@ tars_status tars_analyze_query(struct tars_analyzer *analyzer, struct tars_arena
         status = analyze_each(&question, asked_in);
     if (status == TARS_OK)
         status = distinct(arena, question.each, question.n, &found);
-    if (status == TARS_OK)
-        *out = found.count ? found : with_stop_words;
-    return status;
+    if (status != TARS_OK)
+        return status;
+    *out = found.count ? found : with_stop_words;
+    drop_letters(out);
+    return TARS_OK;
 }

@@ -21,6 +21,7 @@
 #include "base/status.h"
 
 #define TARS_TERM_BYTES_MAX 64 /* of one term */
+#define TARS_QUESTION_LONG  4  /* distinct terms; such a question does without single letters */
 
 /* Language, number (stored: never used again), ISO 639 code, Snowball algorithm or NULL. */
 #define TARS_LANGUAGE_LIST(X)                       \
@@ -88,6 +89,8 @@ struct tars_term {
     uint32_t len;      /* 1..TARS_TERM_BYTES_MAX */
     uint32_t position; /* which word of the text, from 0; stop words count. In a question, variants
                           of one word by several languages share it. */
+    uint32_t count;    /* in a question: how often the term stands there, its weight for the word
+                          index; in a document: 1 */
 };
 
 struct tars_terms {
@@ -114,8 +117,9 @@ TARS_MUST_USE tars_status tars_analyze(struct tars_analyzer *analyzer, struct ta
                                        struct tars_terms *out);
 
 /* The distinct terms of a question over the languages that the index holds; with n_langs 0 as for
- * TARS_LANG_UNKNOWN. With one language exactly the terms that a document in it would give. When all
- * words are stop words, they are kept. TARS_ENOMEM. */
+ * TARS_LANG_UNKNOWN. With one language exactly the terms that a document in it would give, but
+ * single Latin letters, which are left out of a question of TARS_QUESTION_LONG terms or more. When
+ * all words are stop words, they are kept. TARS_ENOMEM. */
 TARS_MUST_USE tars_status tars_analyze_query(struct tars_analyzer *analyzer,
                                              struct tars_arena *arena, const int *langs,
                                              size_t n_langs, const char *text, size_t len,

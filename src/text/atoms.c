@@ -5,7 +5,8 @@
 
 #include "text/normalize.h"
 
-#define SLICE_CHARS 256 /* of a huge word; more than a word may have, so each slice is [UNK] too \
+#define SLICE_CHARS                                                                              \
+    256                 /* of a huge word; more than a word may have, so each slice is [UNK] too \
                          */
 #define HUGE_BYTES 2048 /* a word of more bytes is sliced; two slices at least */
 

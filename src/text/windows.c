@@ -82,8 +82,10 @@ static tars_status spread(const struct tars_atoms *atoms, size_t budget, size_t 
 
     for (;;) {
         size_t end = tars_atoms_fit(atoms, from, budget);
-        tars_status status =
-            add_window(chunk, arena, &cap, atoms->items[from].start, atoms->items[end - 1].end);
+        /* Ends of the text that are no tokens (stray accents) belong to the windows there. */
+        size_t first = from ? atoms->items[from].start : 0;
+        size_t last = end < atoms->count ? atoms->items[end - 1].end : chunk->text_len;
+        tars_status status = add_window(chunk, arena, &cap, first, last);
         size_t next;
 
         if (status != TARS_OK || end == atoms->count)

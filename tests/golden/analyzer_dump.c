@@ -1,6 +1,7 @@
 /* analyzer_dump LANG|auto [QUERY_LANGS] - for tests/golden/analyzer_bm25.py: reads texts, each as a
  * line with its length in bytes and then the bytes, and prints a line for each: its language, then
- * its terms, tabs between. With QUERY_LANGS (codes, commas between) texts are taken for questions.
+ * its terms, tabs between, each as often as it counts. With QUERY_LANGS (codes, commas between)
+ * texts are taken for questions.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -60,7 +61,8 @@ int main(int argc, char **argv)
         }
         printf("%s", tars_language_name(lang));
         for (size_t i = 0; !failed && i < terms.count; i++)
-            printf("\t%.*s", (int)terms.items[i].len, terms.items[i].ptr);
+            for (uint32_t k = 0; k < terms.items[i].count; k++)
+                printf("\t%.*s", (int)terms.items[i].len, terms.items[i].ptr);
         putchar('\n');
         tars_arena_clear(&arena);
     }
