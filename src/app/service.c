@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "app/writer.h"
 #include "ingest/ingest.h"
 #include "ingest/spool.h"
 #include "retrieve/retrieve.h"
@@ -110,7 +111,7 @@ static tars_status stats(void *ctx, struct tars_arena *arena, struct tars_collec
         .jobs_running = found.jobs_running,
         .jobs_failed = found.jobs_failed,
         .embedding_model = service->embedding_model,
-        .language_model = service->language_model,
+        .language_model = tars_writer_name(service->writer),
     };
     return TARS_OK;
 }

@@ -8,6 +8,7 @@
 
 struct tars_retriever;
 struct tars_ingest;
+struct tars_writer;
 
 /* What the functions work on: their ctx. Borrowed; filled by wiring. */
 struct tars_service {
@@ -19,7 +20,7 @@ struct tars_service {
     int64_t max_upload_bytes;
     int64_t dimension;           /* of the vectors; 0: words only */
     const char *embedding_model; /* "" when there is none */
-    const char *language_model;
+    struct tars_writer *writer;  /* the language model */
 };
 
 extern const struct tars_service_ops tars_service_ops;

@@ -17,6 +17,7 @@
 #include "ingest/ingest.h"
 #include "ingest/spool.h"
 #include "ingest/watch.h"
+#include "llm/llm_extract.h"
 #include "model/encoder.h"
 #include "rag/fetch.h"
 #include "rag/rag.h"
@@ -49,6 +50,7 @@ struct tars_wiring {
     struct tars_watch *watch;
     struct tars_retriever *retriever;
     struct tars_writer *writer;
+    struct tars_llm *quoter; /* answers where the writer cannot */
     struct tars_rag *rag;
     struct tars_service service;
     struct tars_pool *compute;
@@ -296,9 +298,12 @@ static tars_status open_rag(struct tars_wiring *w, struct tars_err *err)
     };
     tars_status status = tars_writer_open(w->settings, w->log, &w->writer, err);
 
+    if (status == TARS_OK)
+        status = tars_llm_extract_open(&w->quoter, err);
     if (status != TARS_OK)
         return status;
     config.llm = tars_writer_llm(w->writer);
+    config.quoter = w->quoter;
     return tars_rag_new(&config, &w->rag, err);
 }
 
@@ -315,7 +320,7 @@ static tars_status open_service(struct tars_wiring *w, struct tars_err *err)
         .max_upload_bytes = tars_settings_int(w->settings, TARS_SET_MAX_FILE_SIZE_MB) << 20U,
         .dimension = info ? (int64_t)info->dim : 0,
         .embedding_model = info ? info->name : "",
-        .language_model = tars_writer_name(w->writer),
+        .writer = w->writer,
     };
     return w->service.spool_dir ? TARS_OK : tars_fail(TARS_ENOMEM, err, "no memory");
 }
@@ -447,7 +452,7 @@ tars_status tars_wiring_open(const struct tars_wiring_config *config, struct tar
     tars_series_set(tars_metrics_series(made->metrics, TARS_METRIC_APPLICATION_INFO,
                                         TARS_SERVICE_VERSION,
                                         tars_settings_text(made->settings, TARS_SET_FASTAPI_ENV),
-                                        made->service.language_model),
+                                        tars_settings_text(made->settings, TARS_SET_LLM_BACKEND)),
                     1);
     *wiring = made;
     return TARS_OK;
@@ -480,6 +485,7 @@ void tars_wiring_close(struct tars_wiring *wiring)
     tars_api_free(w->api);
     tars_rag_free(w->rag);
     tars_writer_close(w->writer);
+    tars_llm_free(w->quoter);
     tars_retriever_free(w->retriever);
     tars_ingest_close(w->ingest);
     save_index(w);

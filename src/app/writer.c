@@ -1,6 +1,7 @@
 /* writer - see writer.h for the contract. */
 #include "app/writer.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,11 +13,17 @@
 #include "llm/llm_openai.h"
 #include "net/client.h"
 
-#define HEALTH_MS 5000
+#define HEALTH_MS  5000
+#define RECHECK_MS 15000 /* between looks at who is well */
 
 struct tars_writer {
     struct tars_client *client;
-    struct tars_llm *llm; /* owned */
+    struct tars_llm *llm;           /* owned */
+    struct tars_llm *candidates[3]; /* (candidate_count,) those of auto, best first; lent by llm */
+    size_t candidate_count;
+    pthread_mutex_t lock;    /* guards the two below */
+    struct tars_llm *chosen; /* who writes now; NULL: not looked at yet */
+    int64_t chosen_ms;       /* when that was found */
 };
 
 static tars_status open_llama(const struct tars_settings *s, struct tars_llm **llm,
@@ -78,13 +85,10 @@ static tars_status open_openai(const struct tars_settings *s, struct tars_client
 
 /* A model file that cannot be used costs this candidate, with a warning. */
 static tars_status open_auto(const struct tars_settings *s, struct tars_log *log,
-                             struct tars_client *client, struct tars_llm **llm,
-                             struct tars_err *err)
+                             struct tars_writer *writer, struct tars_err *err)
 {
-    struct tars_llm *candidates[3] = {NULL};
-    const struct tars_llm_auto_config config = {.candidates = candidates,
-                                                .now_ms = tars_clock_mono};
-    struct tars_llm_auto_config filled = config;
+    struct tars_llm **candidates = writer->candidates;
+    struct tars_llm_auto_config filled = {.candidates = candidates, .now_ms = tars_clock_mono};
     struct tars_err why = {{0}};
     tars_status status = TARS_OK;
 
@@ -94,15 +98,16 @@ static tars_status open_auto(const struct tars_settings *s, struct tars_log *log
         else
             tars_log_warning(log, "app", "%s", why.text);
     }
-    status = open_ollama(s, client, &candidates[filled.count], err);
+    status = open_ollama(s, writer->client, &candidates[filled.count], err);
     if (status == TARS_OK) {
         filled.count++;
         status = tars_llm_extract_open(&candidates[filled.count], err);
     }
     if (status == TARS_OK) {
         filled.count++;
-        status = tars_llm_auto_open(&filled, llm, err);
+        status = tars_llm_auto_open(&filled, &writer->llm, err);
     }
+    writer->candidate_count = status == TARS_OK ? filled.count : 0;
     for (size_t i = 0; i < filled.count && status != TARS_OK; i++)
         tars_llm_free(candidates[i]);
     return status;
@@ -121,7 +126,7 @@ static tars_status open_llm(const struct tars_settings *s, struct tars_log *log,
         return open_openai(s, writer->client, &writer->llm, err);
     if (strcmp(backend, "extract") == 0)
         return tars_llm_extract_open(&writer->llm, err);
-    return open_auto(s, log, writer->client, &writer->llm, err);
+    return open_auto(s, log, writer, err);
 }
 
 tars_status tars_writer_open(const struct tars_settings *settings, struct tars_log *log,
@@ -133,6 +138,7 @@ tars_status tars_writer_open(const struct tars_settings *settings, struct tars_l
 
     if (!made)
         return tars_fail(TARS_ENOMEM, err, "no memory for the language model");
+    pthread_mutex_init(&made->lock, NULL);
     status = tars_client_new(&config, &made->client);
     if (status == TARS_OK)
         status = open_llm(settings, log, made, err);
@@ -152,6 +158,7 @@ void tars_writer_close(struct tars_writer *writer)
         return;
     tars_llm_free(writer->llm);
     tars_client_free(writer->client);
+    pthread_mutex_destroy(&writer->lock);
     free(writer);
 }
 
@@ -160,12 +167,7 @@ struct tars_llm *tars_writer_llm(struct tars_writer *writer)
     return writer->llm;
 }
 
-const char *tars_writer_name(const struct tars_writer *writer)
-{
-    return writer->llm->model;
-}
-
-tars_status tars_writer_health(struct tars_writer *writer, struct tars_err *err)
+static tars_status health_of(struct tars_llm *llm, struct tars_err *err)
 {
     struct tars_call call = {.client_id = "health"};
     struct tars_arena arena;
@@ -174,7 +176,40 @@ tars_status tars_writer_health(struct tars_writer *writer, struct tars_err *err)
     tars_arena_init(&arena, (size_t)1 << 20);
     call.arena = &arena;
     call.deadline_ms = tars_clock_mono_ms() + HEALTH_MS;
-    status = tars_llm_health(writer->llm, &call, err);
+    status = tars_llm_health(llm, &call, err);
     tars_arena_release(&arena);
     return status;
+}
+
+tars_status tars_writer_health(struct tars_writer *writer, struct tars_err *err)
+{
+    return health_of(writer->llm, err);
+}
+
+/* Who would write now. The last candidate quotes, and is always well. */
+static struct tars_llm *choose(const struct tars_writer *writer)
+{
+    for (size_t i = 0; i + 1 < writer->candidate_count; i++) {
+        if (health_of(writer->candidates[i], NULL) == TARS_OK)
+            return writer->candidates[i];
+    }
+    return writer->candidate_count ? writer->candidates[writer->candidate_count - 1] : writer->llm;
+}
+
+const char *tars_writer_name(struct tars_writer *writer)
+{
+    int64_t now = tars_clock_mono_ms();
+    struct tars_llm *chosen;
+
+    pthread_mutex_lock(&writer->lock);
+    chosen = now - writer->chosen_ms < RECHECK_MS ? writer->chosen : NULL;
+    pthread_mutex_unlock(&writer->lock);
+    if (chosen)
+        return chosen->model;
+    chosen = choose(writer);
+    pthread_mutex_lock(&writer->lock);
+    writer->chosen = chosen;
+    writer->chosen_ms = now;
+    pthread_mutex_unlock(&writer->lock);
+    return chosen->model;
 }

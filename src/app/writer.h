@@ -19,7 +19,8 @@ void tars_writer_close(struct tars_writer *writer);
 
 /* Lent for the writer's life. */
 struct tars_llm *tars_writer_llm(struct tars_writer *writer);
-const char *tars_writer_name(const struct tars_writer *writer);
+/* The model that would write now; may ask for its health, at most every 15 seconds. */
+const char *tars_writer_name(struct tars_writer *writer);
 /* TARS_OK when it could write now, within 5 seconds. */
 TARS_MUST_USE tars_status tars_writer_health(struct tars_writer *writer, struct tars_err *err);
 
