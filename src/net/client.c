@@ -188,10 +188,11 @@ static int got_progress(void *ctx, curl_off_t down_total, curl_off_t down, curl_
 
 static bool is_over(struct fetch *fetch)
 {
-    if (is_cancelled(fetch))
+    if (is_cancelled(fetch)) {
         fetch->why = TARS_ECANCELED;
-    else if (tars_clock_mono_ms() - fetch->last_ms >= fetch->idle_ms)
+    } else if (tars_clock_mono_ms() - fetch->last_ms >= fetch->idle_ms) {
         fetch->why = TARS_ETIMEOUT;
+    }
     return fetch->why != TARS_OK;
 }
 
@@ -204,9 +205,10 @@ static bool has_break(const char *text)
 
 static tars_status check(const struct tars_client_request *request, struct tars_err *err)
 {
-    if (strncmp(request->url, "http://", 7) != 0 && strncmp(request->url, "https://", 8) != 0)
+    if (strncmp(request->url, "http://", 7) != 0 && strncmp(request->url, "https://", 8) != 0) {
         return tars_fail(TARS_EINVAL, err, "%.200s is not an http:// or https:// address",
                          request->url);
+    }
     if (has_break(request->url) || (request->method && has_break(request->method)))
         return tars_fail(TARS_EINVAL, err, "a line break in an address");
     for (size_t i = 0; i < request->header_count; i++) {
@@ -286,10 +288,11 @@ static CURLcode set_request(const struct tars_client *client, CURL *easy,
         code |= curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE, (long)request->body.len);
         code |= curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request->body.ptr);
     }
-    if (request->method && strcmp(request->method, "HEAD") == 0)
+    if (request->method && strcmp(request->method, "HEAD") == 0) {
         code |= curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
-    else if (request->method)
+    } else if (request->method) {
         code |= curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request->method);
+    }
     return code;
 }
 
@@ -393,10 +396,11 @@ tars_status tars_client_fetch(struct tars_client *client, const struct tars_clie
         goto out;
     }
     code = perform(line.multi, &fetch);
-    if (code)
+    if (code) {
         status = fail(&fetch, code, err);
-    else
+    } else {
         fill_reply(&fetch, reply);
+    }
 out:
     put_back(client, line);
     curl_slist_free_all(headers);

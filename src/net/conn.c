@@ -40,10 +40,11 @@ static void link_in(struct tars_conn *conn)
 
 static void link_out(struct tars_conn *conn)
 {
-    if (conn->prev)
+    if (conn->prev) {
         conn->prev->next = conn->next;
-    else
+    } else {
         conn->group->first = conn->next;
+    }
     if (conn->next)
         conn->next->prev = conn->prev;
 }
@@ -124,10 +125,11 @@ static void send_raw(struct tars_conn *conn, char *bytes, size_t len)
         }
         done = sent > 0 ? (size_t)sent : 0;
     }
-    if (done == len)
+    if (done == len) {
         free(bytes);
-    else
+    } else {
         enqueue(conn, bytes, len, done);
+    }
 }
 
 /* Send what TLS has ready. expected is a hint of how much that is. */
@@ -162,10 +164,11 @@ void tars_conn_write(struct tars_conn *conn, char *bytes, size_t len)
     }
     status = tars_tls_write(conn->tls, bytes, len);
     free(bytes);
-    if (status)
+    if (status) {
         tars_conn_close(conn);
-    else
+    } else {
         send_cipher(conn, len);
+    }
 }
 
 void tars_conn_finish(struct tars_conn *conn)
@@ -224,15 +227,17 @@ static void take_cipher(struct tars_conn *conn, const char *ptr, size_t len)
         send_cipher(conn, 0);
         if (status == TARS_EAGAIN || conn->is_closing)
             return;
-        if (status)
+        if (status) {
             atomic_fetch_add_explicit(conn->group->tls_failures, 1, memory_order_relaxed);
-        else
+        } else {
             open_up(conn);
+        }
     }
-    if (status)
+    if (status) {
         tars_conn_close(conn);
-    else if (!conn->is_closing)
+    } else if (!conn->is_closing) {
         give_plain(conn);
+    }
 }
 
 static void lend_buffer(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
@@ -262,12 +267,13 @@ static void got_bytes(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 
     if (n == 0 || conn->is_closing)
         return;
-    if (n < 0)
+    if (n < 0) {
         got_end(conn, n);
-    else if (conn->tls)
+    } else if (conn->tls) {
         take_cipher(conn, buf->base, (size_t)n);
-    else
+    } else {
         conn->protocol->on_bytes(conn, buf->base, (size_t)n);
+    }
 }
 
 void tars_conn_pause(struct tars_conn *conn)
@@ -312,10 +318,11 @@ tars_status tars_conn_accept(struct tars_conn *conn, struct tars_conn_group *gro
         return TARS_EIO;
     }
     uv_tcp_nodelay(&conn->tcp, 1);
-    if (context)
+    if (context) {
         conn->deadline_ms = tars_clock_mono_ms() + group->handshake_timeout_ms;
-    else
+    } else {
         open_up(conn);
+    }
     return TARS_OK;
 }
 

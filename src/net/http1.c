@@ -44,7 +44,7 @@ static bool is_hex(char c)
 
 static char to_lower(char c)
 {
-    return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
+    return (char)(c >= 'A' && c <= 'Z' ? c + 32 : c);
 }
 
 bool tars_http1_is(struct tars_span span, const char *text)
@@ -147,7 +147,8 @@ static tars_status read_request_line(struct tars_http1 *parser, const char *base
 {
     const char *space = line.len ? memchr(line.ptr, ' ', line.len) : NULL;
     const char *second;
-    struct tars_span method, target;
+    struct tars_span method;
+    struct tars_span target;
     size_t left;
     tars_status status;
 
@@ -289,7 +290,8 @@ static tars_status read_header(struct tars_http1 *parser, const char *base, stru
 {
     const char *colon = memchr(line.ptr, ':', line.len);
     struct tars_http1_field *field = &parser->headers[parser->header_count];
-    struct tars_span name, value;
+    struct tars_span name;
+    struct tars_span value;
 
     if (parser->header_count == TARS_HTTP1_HEADERS_MAX)
         return refuse(parser, 431, "too many headers");

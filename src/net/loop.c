@@ -92,10 +92,11 @@ void tars_loop_release(struct tars_loop *loop)
     loop->is_quitting = true;
     uv_mutex_unlock(&loop->lock);
     uv_async_send(&loop->wake);
-    if (loop->has_thread)
+    if (loop->has_thread) {
         uv_thread_join(&loop->thread);
-    else
+    } else {
         uv_run(&loop->uv, UV_RUN_DEFAULT);
+    }
     uv_loop_close(&loop->uv);
     uv_mutex_destroy(&loop->lock);
 }
@@ -109,10 +110,11 @@ bool tars_loop_post(struct tars_loop *loop, struct tars_loop_job *job)
     }
     job->is_queued = true;
     job->next = NULL;
-    if (loop->last)
+    if (loop->last) {
         loop->last->next = job;
-    else
+    } else {
         loop->first = job;
+    }
     loop->last = job;
     uv_mutex_unlock(&loop->lock);
     uv_async_send(&loop->wake);

@@ -146,8 +146,9 @@ static void schedule(struct tars_http_reply *reply)
     if (tars_loop_is_current(reply->loop) && reply->is_in_handler)
         return;
     tars_reply_ref(reply);
-    if (!tars_loop_post(reply->loop, &reply->job))
-        tars_reply_unref(reply);
+    if (!tars_loop_post(reply->loop,
+                        &reply->job)) /* the queue has one already; ours is not the last */
+        atomic_fetch_sub_explicit(&reply->refs, 1, memory_order_relaxed);
 }
 
 /* The handle's end. shared is touched last: the server may be freed when handles is 0. */
@@ -208,10 +209,11 @@ static void append_connection(struct tars_http_reply *reply)
 {
     if (atomic_load_explicit(&reply->shared->is_stopping, memory_order_relaxed))
         reply->must_close = true;
-    if (reply->must_close)
+    if (reply->must_close) {
         tars_buf_append_text(&reply->out, "connection: close\r\n");
-    else if (reply->minor == 0)
+    } else if (reply->minor == 0) {
         tars_buf_append_text(&reply->out, "connection: keep-alive\r\n");
+    }
 }
 
 /* The head, all but the framing and the empty line. */
@@ -413,10 +415,11 @@ tars_status tars_http_reply_write(struct tars_http_reply *reply, const char *ptr
 
     uv_mutex_lock(&reply->lock);
     assert(reply->is_started && !reply->is_ended);
-    if (reply->is_bodyless)
+    if (reply->is_bodyless) {
         status = atomic_load(&reply->is_gone) ? TARS_ECANCELED : TARS_OK;
-    else
+    } else {
         status = write_all(reply, ptr, len);
+    }
     uv_mutex_unlock(&reply->lock);
     if (!status && len)
         schedule(reply);
@@ -427,10 +430,11 @@ void tars_http_reply_end(struct tars_http_reply *reply)
 {
     uv_mutex_lock(&reply->lock);
     assert(!reply->is_ended);
-    if (!reply->is_started)
+    if (!reply->is_started) {
         build_500(reply);
-    else if (reply->is_chunked)
+    } else if (reply->is_chunked) {
         tars_buf_append_text(&reply->out, "0\r\n\r\n");
+    }
     if (reply->out.status)
         reply->is_aborted = true;
     reply->is_ended = true;

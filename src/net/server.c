@@ -82,12 +82,14 @@ static tars_status check_config(const struct tars_server_config *config, struct 
 {
     if (!config->handler)
         return tars_fail(TARS_EINVAL, err, "the server has no handler");
-    if (config->threads > THREADS_MAX)
+    if (config->threads > THREADS_MAX) {
         return tars_fail(TARS_EINVAL, err, "%u loop threads are too many; at most %d",
                          config->threads, THREADS_MAX);
-    if (config->max_head_bytes > TARS_HTTP1_HEAD_MAX)
+    }
+    if (config->max_head_bytes > TARS_HTTP1_HEAD_MAX) {
         return tars_fail(TARS_EINVAL, err, "a head of %zu bytes is too large; at most %d",
                          config->max_head_bytes, TARS_HTTP1_HEAD_MAX);
+    }
     if (config->max_body_bytes > SIZE_MAX / 4 || config->max_bodies_bytes > SIZE_MAX / 4)
         return tars_fail(TARS_EINVAL, err, "the limit of a body is too large");
     if (config->reply_queue_bytes > INT32_MAX / 2)
@@ -187,7 +189,7 @@ static void accepted(uv_stream_t *listener, int status)
 
 static uint16_t port_of(int fd)
 {
-    struct sockaddr_storage address;
+    struct sockaddr_storage address = {.ss_family = AF_UNSPEC};
     socklen_t len = sizeof(address);
 
     if (getsockname(fd, (struct sockaddr *)&address, &len))
@@ -347,9 +349,10 @@ static tars_status open_all(struct tars_server *server, struct tars_err *err)
 
     if (!status)
         status = check_is_free(&server->config, &address, err);
-    if (!status && server->config.tls_cert)
+    if (!status && server->config.tls_cert) {
         status = tars_tls_context_new(server->config.tls_cert, server->config.tls_key, &server->tls,
                                       err);
+    }
     for (unsigned i = 0; i < server->config.threads && !status; i++)
         status = open_shard(server, &server->shards[i], &address, err);
     for (unsigned i = 0; i < server->config.threads && !status; i++) {

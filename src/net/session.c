@@ -167,16 +167,18 @@ static void pump(struct tars_session *session)
         drop_reply(session);
         return;
     }
-    if (out.len)
+    if (out.len) {
         tars_conn_write(&session->conn, out.ptr, out.len);
-    else
+    } else {
         tars_buf_release(&out);
-    if (session->conn.is_closing)
+    }
+    if (session->conn.is_closing) {
         drop_reply(session);
-    else if (is_ended)
+    } else if (is_ended) {
         finish_exchange(session, must_close);
-    else
+    } else {
         note_unsent(session);
+    }
 }
 
 static void pump_job(struct tars_loop_job *job)
@@ -328,10 +330,11 @@ static void body_chunked(struct tars_session *session, struct tars_span *in)
         if (!status && !add_body(session, data, 0))
             return;
     } while (!status);
-    if (status == TARS_ENOTFOUND)
+    if (status == TARS_ENOTFOUND) {
         dispatch(session);
-    else if (status != TARS_EAGAIN)
+    } else if (status != TARS_EAGAIN) {
         reject(session, 400, "the chunks of the body are malformed");
+    }
 }
 
 static void body_counted(struct tars_session *session, struct tars_span *in)
@@ -362,10 +365,11 @@ static void extend_deadline(struct tars_session *session)
 /* Take body bytes off *in. The phase may be another after it. */
 static void take_body(struct tars_session *session, struct tars_span *in)
 {
-    if (session->parser.is_chunked)
+    if (session->parser.is_chunked) {
         body_chunked(session, in);
-    else
+    } else {
         body_counted(session, in);
+    }
     if (session->phase == BODY && session->reply)
         extend_deadline(session);
 }
@@ -418,10 +422,11 @@ static bool step_head(struct tars_session *session)
 
     if (status == TARS_EAGAIN)
         return false;
-    if (status)
+    if (status) {
         reject(session, session->parser.reject, session->parser.why);
-    else
+    } else {
         begin_exchange(session);
+    }
     return true;
 }
 
@@ -468,10 +473,11 @@ static void advance(struct tars_session *session)
         session->has_head_bytes = true;
         session->conn.deadline_ms = in_ms(session->env->config->head_timeout_ms);
     }
-    if (session->phase == BUSY && session->in_len >= PIPELINE_MAX)
+    if (session->phase == BUSY && session->in_len >= PIPELINE_MAX) {
         tars_conn_pause(&session->conn);
-    else
+    } else {
         tars_conn_resume(&session->conn);
+    }
 }
 
 static void on_bytes(struct tars_conn *conn, const char *ptr, size_t len)
@@ -496,7 +502,7 @@ static void on_bytes(struct tars_conn *conn, const char *ptr, size_t len)
 
 static void find_peer(struct tars_session *session)
 {
-    struct sockaddr_storage address;
+    struct sockaddr_storage address = {.ss_family = AF_UNSPEC};
     int len = sizeof(address);
 
     if (uv_tcp_getpeername(&session->conn.tcp, (struct sockaddr *)&address, &len))

@@ -25,8 +25,8 @@ void tars_base64_encode(struct tars_buf *out, enum tars_base64 kind, const void 
             bits |= in[i + 2];
         four[0] = alphabet[bits >> 18];
         four[1] = alphabet[bits >> 12 & 63];
-        four[2] = have > 1 ? alphabet[bits >> 6 & 63] : '=';
-        four[3] = have > 2 ? alphabet[bits & 63] : '=';
+        four[2] = (char)(have > 1 ? alphabet[bits >> 6 & 63] : '=');
+        four[3] = (char)(have > 2 ? alphabet[bits & 63] : '=');
         tars_buf_append(out, four, kind == TARS_BASE64 ? 4 : have + 1);
     }
 }

@@ -52,7 +52,8 @@ static bool take_quoted(struct tars_span *rest, struct tars_span *value)
 /* Take the next "; name=value" off *rest. 1 there was one, 0 the end, -1 malformed. */
 static int take_param(struct tars_span *rest, struct tars_span *name, struct tars_span *value)
 {
-    const char *equals, *end;
+    const char *equals;
+    const char *end;
 
     *rest = trim(*rest);
     if (rest->len == 0)
@@ -103,12 +104,12 @@ static bool boundary_is_valid(struct tars_span boundary)
 tars_status tars_multipart_boundary(struct tars_span content_type, struct tars_span *boundary)
 {
     struct tars_span rest = content_type;
-    struct tars_span name, value;
-    int got;
+    struct tars_span name;
+    struct tars_span value;
 
     if (!is_word(take_word(&rest), "multipart/form-data"))
         return TARS_EUNSUPPORTED;
-    while ((got = take_param(&rest, &name, &value)) > 0) {
+    while (take_param(&rest, &name, &value) > 0) {
         if (!is_word(name, "boundary"))
             continue;
         if (!boundary_is_valid(value))
@@ -123,7 +124,8 @@ tars_status tars_multipart_boundary(struct tars_span content_type, struct tars_s
 
 static bool read_disposition(struct tars_span rest, struct tars_multipart_part *part)
 {
-    struct tars_span name, value;
+    struct tars_span name;
+    struct tars_span value;
     bool has_name = false;
     int got;
 
@@ -151,7 +153,8 @@ static bool read_line(struct tars_span line, struct tars_multipart_part *part,
                       bool *has_disposition)
 {
     const char *colon = line.len ? memchr(line.ptr, ':', line.len) : NULL;
-    struct tars_span name, value;
+    struct tars_span name;
+    struct tars_span value;
 
     if (!colon || memchr(line.ptr, '\0', line.len))
         return false;
@@ -297,12 +300,13 @@ tars_status tars_multipart_next(struct tars_multipart *reader, struct tars_multi
         break;
     }
     status = next(reader, part);
-    if (status == TARS_ENOTFOUND)
+    if (status == TARS_ENOTFOUND) {
         reader->state = ENDED;
-    else if (status == TARS_ETOOBIG)
+    } else if (status == TARS_ETOOBIG) {
         reader->state = TOO_BIG;
-    else if (status)
+    } else if (status) {
         reader->state = BROKEN;
+    }
     return status;
 }
 
@@ -359,7 +363,8 @@ tars_status tars_multipart_file_name(const struct tars_multipart_part *part,
                                      struct tars_arena *arena, char **name)
 {
     struct tars_span raw = part->filename;
-    size_t len, base = 0;
+    size_t len;
+    size_t base = 0;
     char *text;
 
     if (part->filename_is_extended && !strip_charset(&raw))
@@ -370,10 +375,11 @@ tars_status tars_multipart_file_name(const struct tars_multipart_part *part,
     len = unescape(text, raw.len, part->filename_is_extended);
     text[len] = '\0';
     for (size_t i = 0; i < len; i++) {
-        if (text[i] == '/' || text[i] == '\\')
+        if (text[i] == '/' || text[i] == '\\') {
             base = i + 1;
-        else if ((unsigned char)text[i] < ' ' || text[i] == 127)
+        } else if ((unsigned char)text[i] < ' ' || text[i] == 127) {
             text[i] = '_';
+        }
     }
     len -= base;
     text += base;

@@ -29,7 +29,8 @@ static int hex_value(char c)
 /* The byte of the three characters at ptr, or -1. */
 static int escaped(const char *ptr, size_t left)
 {
-    int high, low;
+    int high;
+    int low;
 
     if (left < 3)
         return -1;
@@ -82,10 +83,11 @@ void tars_url_encode(struct tars_buf *out, struct tars_span text)
         unsigned char c = (unsigned char)text.ptr[i];
         char escape[3] = {'%', digits[c / 16], digits[c % 16]};
 
-        if (is_unreserved((char)c))
+        if (is_unreserved((char)c)) {
             tars_buf_append_char(out, (char)c);
-        else
+        } else {
             tars_buf_append(out, escape, sizeof(escape));
+        }
     }
 }
 
@@ -112,7 +114,9 @@ bool tars_url_query_next(struct tars_span *rest, struct tars_span *name, struct 
 tars_status tars_url_query_get(struct tars_arena *arena, struct tars_span query, const char *name,
                                struct tars_span *value)
 {
-    struct tars_span raw_name, raw_value, decoded;
+    struct tars_span raw_name;
+    struct tars_span raw_value;
+    struct tars_span decoded;
 
     while (tars_url_query_next(&query, &raw_name, &raw_value)) {
         tars_status status = tars_url_decode(arena, raw_name, true, &decoded);

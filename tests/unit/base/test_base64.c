@@ -77,7 +77,8 @@ static void test_bad(void **state)
 static void there_and_back(void *ctx)
 {
     unsigned char all[256];
-    struct tars_buf text, bytes;
+    struct tars_buf text;
+    struct tars_buf bytes;
 
     (void)ctx;
     for (size_t i = 0; i < sizeof(all); i++)

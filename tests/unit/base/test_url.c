@@ -68,7 +68,10 @@ static void test_encode(void **state)
 
 static void test_query(void **state)
 {
-    struct tars_span path, query, name, value;
+    struct tars_span path;
+    struct tars_span query;
+    struct tars_span name;
+    struct tars_span value;
 
     (void)state;
     tars_url_split(tars_span_of("/a/b?x=1&&y&=z&w=a=b?c"), &path, &query);

@@ -59,7 +59,9 @@ static const struct row rows[] = {
 static void run(const struct row *row, size_t step)
 {
     struct guard guard = guard_copy(row->bytes, strlen(row->bytes));
-    size_t len = strlen(row->bytes), at = 0, body_len = 0;
+    size_t len = strlen(row->bytes);
+    size_t at = 0;
+    size_t body_len = 0;
     struct tars_chunked chunked;
     tars_status status = TARS_EAGAIN;
     char body[64];
@@ -99,16 +101,17 @@ static void test_rows(void **state)
 static void feed_waste(const char *start, const char *unit)
 {
     struct tars_chunked chunked;
-    struct tars_span in = tars_span_of(start), data;
+    struct tars_span in = tars_span_of(start);
+    struct tars_span data;
     tars_status status;
 
     tars_chunked_init(&chunked);
     status = tars_chunked_next(&chunked, &in, &data);
     for (int i = 0; i < 2 * TARS_CHUNKED_WASTE_MAX && status != TARS_ETOOBIG; i++) {
         in = tars_span_of(unit);
-        do
+        do {
             status = tars_chunked_next(&chunked, &in, &data);
-        while (status == TARS_OK);
+        } while (status == TARS_OK);
         assert_true(status == TARS_EAGAIN || status == TARS_ETOOBIG);
     }
     assert_int_equal(status, TARS_ETOOBIG);

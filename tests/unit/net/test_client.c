@@ -262,7 +262,8 @@ static void test_cancel(void **state)
     struct tars_client_request request = {.url = url, .cancelled = &cancelled};
     struct tars_client_reply reply;
     int64_t start = tars_clock_mono_ms();
-    pthread_t thread, canceller;
+    pthread_t thread;
+    pthread_t canceller;
 
     snprintf(url, sizeof(url), "http://127.0.0.1:%u/", listen_any(&mute.fd));
     pthread_create(&thread, NULL, mute_thread, &mute);

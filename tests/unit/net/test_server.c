@@ -203,7 +203,8 @@ static void say(int fd, const char *text)
  * frees it. */
 static char *hear(int fd, const char *stop)
 {
-    size_t len = 0, cap = (size_t)1 << 16;
+    size_t len = 0;
+    size_t cap = (size_t)1 << 16;
     char *all = malloc(cap);
     int64_t until = tars_clock_mono_ms() + PATIENCE_MS;
 
@@ -334,17 +335,19 @@ static void test_pipeline(void **state)
     struct bench *bench = open_with(&config);
     int fd = dial(bench);
     struct tars_buf all;
-    char *answer, *at;
+    char *answer;
+    char *at;
 
     (void)state;
     tars_buf_init(&all, 1 << 20);
     for (int i = 0; i < 1000; i++) {
-        if (i % 20 == 19)
+        if (i % 20 == 19) {
             tars_buf_appendf(&all, "GET /stream?n=1&size=2 HTTP/1.1\r\n" H "\r\n");
-        else if (i % 2)
+        } else if (i % 2) {
             tars_buf_appendf(&all, "GET /n%d HTTP/1.1\r\n" H "\r\n", i);
-        else
+        } else {
             tars_buf_appendf(&all, "POST /n%d HTTP/1.1\r\n" H "Content-Length: 3\r\n\r\nabc", i);
+        }
     }
     tars_buf_appendf(&all, "GET /last HTTP/1.1\r\n" H "Connection: close\r\n\r\n");
     say_n(fd, all.ptr, all.len);
@@ -415,7 +418,8 @@ static void test_big_bodies(void **state)
     struct tars_server_config config = {0};
     struct bench *bench = open_with(&config);
     size_t size = (size_t)8 << 20;
-    char *body = malloc(size + 1), *answer;
+    char *body = malloc(size + 1);
+    char *answer;
     char head[128];
     int fd = dial(bench);
 
@@ -445,7 +449,8 @@ static void test_budget(void **state)
 {
     struct tars_server_config config = {.max_body_bytes = 200000, .max_bodies_bytes = 100000};
     struct bench *bench = open_with(&config);
-    char *block = calloc(1, 150000), *answer;
+    char *block = calloc(1, 150000);
+    char *answer;
     int fd = dial(bench);
 
     (void)state;
@@ -475,7 +480,9 @@ static void test_too_many(void **state)
 {
     struct tars_server_config config = {.max_connections = 2};
     struct bench *bench = open_with(&config);
-    int a = dial(bench), b = dial(bench), c;
+    int a = dial(bench);
+    int b = dial(bench);
+    int c;
     char *answer;
 
     (void)state;
@@ -616,7 +623,9 @@ static void test_graceful(void **state)
 {
     struct tars_server_config config = {.threads = 2};
     struct bench *bench = open_with(&config);
-    int busy = dial(bench), idle = dial(bench), half = dial(bench);
+    int busy = dial(bench);
+    int idle = dial(bench);
+    int half = dial(bench);
     pthread_t thread;
     char *answer;
 

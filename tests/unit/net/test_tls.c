@@ -44,11 +44,12 @@ static void handle(void *ctx, const struct tars_http_request *request,
                    struct tars_http_reply *reply)
 {
     (void)ctx;
-    if (request->body.len)
+    if (request->body.len) {
         tars_http_reply_send_text(reply, 200, "text/plain", request->body.ptr, request->body.len);
-    else
+    } else {
         tars_http_reply_send_text(reply, 200, "text/plain", request->is_tls ? "tls" : "plain",
                                   request->is_tls ? 3 : 5);
+    }
 }
 
 static int set_up(void **state)
@@ -56,7 +57,8 @@ static int set_up(void **state)
     struct bench *bench = calloc(1, sizeof(*bench));
     struct tars_server_config config = {.handler = handle, .handshake_timeout_ms = 300};
     struct tars_err err = {""};
-    char command[4 * FILES_PATH_MAX], out[64];
+    char command[4 * FILES_PATH_MAX];
+    char out[64];
 
     files_make_dir(bench->dir);
     snprintf(bench->cert, sizeof(bench->cert), "%s/cert.pem", bench->dir);
@@ -107,7 +109,8 @@ static void test_s_client(void **state)
     struct bench *bench = *state;
 
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        char command[512], out[16384];
+        char command[512];
+        char out[16384];
         const char *has = strrchr(rows[i].has, '|') ? strrchr(rows[i].has, '|') + 1 : rows[i].has;
 
         snprintf(command, sizeof(command),
@@ -133,11 +136,14 @@ static bool first_byte(void *ctx, int status, const char *ptr, size_t len)
 static void test_client(void **state)
 {
     struct bench *bench = *state;
-    struct tars_client_config trusting = {.ca_file = bench->cert}, careful = {0};
+    struct tars_client_config trusting = {.ca_file = bench->cert};
+    struct tars_client_config careful = {0};
     struct tars_client *client = NULL;
     struct tars_client_reply reply;
     size_t size = (size_t)5 << 20;
-    char *body = malloc(size), url[64], first = 0;
+    char *body = malloc(size);
+    char url[64];
+    char first = 0;
     struct tars_client_request request = {.url = url};
 
     snprintf(url, sizeof(url), "https://localhost:%u/", (unsigned)tars_server_port(bench->server));
