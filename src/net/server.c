@@ -189,13 +189,12 @@ static void accepted(uv_stream_t *listener, int status)
 
 static uint16_t port_of(int fd)
 {
-    struct sockaddr_storage address = {.ss_family = AF_UNSPEC};
+    struct sockaddr_in6 address = {.sin6_port = 0}; /* sockaddr_in has its port at the same place */
     socklen_t len = sizeof(address);
 
     if (getsockname(fd, (struct sockaddr *)&address, &len))
         return 0;
-    return ntohs(address.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&address)->sin6_port
-                                               : ((struct sockaddr_in *)&address)->sin_port);
+    return ntohs(address.sin6_port);
 }
 
 static tars_status listen_on(struct tars_server *server, struct shard *shard,
