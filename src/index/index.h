@@ -92,8 +92,7 @@ struct tars_index_stats {
     uint64_t windows;  /* vectors held, those of removed passages included */
     uint64_t terms;    /* distinct */
     uint64_t unsaved;  /* passages added or removed since the snapshot */
-    uint64_t last_id;  /* greatest passage id ever added; 0: none */
-    uint64_t bytes;    /* allocated; pages of the snapshot are not counted */
+    uint64_t last_id;  /* greatest passage id held; 0: none */
     uint64_t by_language[TARS_INDEX_LANGUAGES]; /* passages that can be found */
     bool approximate; /* vector searches use the graph; false: they compare all */
 };

@@ -1,0 +1,277 @@
+/* bm25 - see bm25.h. */
+#include "index/bm25.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "index/top.h"
+
+#define SLACK 1.000001 /* bounds are summed in another order than scores */
+
+struct list {
+    struct tars_postings_cursor cursor;
+    double factor;   /* weight * idf * (k1 + 1) */
+    double bound;    /* what it can add at most */
+    double score;    /* what it adds to the passage at hand */
+    size_t in_query; /* place among the query's terms */
+};
+
+struct scorer {
+    const struct tars_bm25 *bm25;
+    const struct tars_index_filter *filter;
+    double norm;         /* k1 * (1 - b) */
+    double per_word;     /* k1 * b / mean length */
+    struct list **lists; /* (count,) those with postings, weakest first */
+    struct list **query; /* (count,) the same in the order of the query */
+    double *reach;       /* (count + 1,) reach[i]: what lists 0 .. i - 1 can add together */
+    size_t count;
+    struct tars_top top;
+};
+
+/* ------------------------------------------------------------------ weights */
+
+static double idf_of(const struct tars_bm25 *bm25, uint32_t number)
+{
+    double n = bm25->view.count;
+    double df = 0;
+
+    if (number != TARS_POSTINGS_NONE)
+        df = atomic_load_explicit(&tars_postings_term_at(bm25->postings, number)->df,
+                                  memory_order_relaxed);
+    df = df < n ? df : n;
+    return log(1 + (n - df + 0.5) / (df + 0.5));
+}
+
+static double part(const struct scorer *scorer, const struct list *list, double tf, double length)
+{
+    return list->factor * tf / (tf + scorer->norm + scorer->per_word * length);
+}
+
+static double part_bound(const struct scorer *scorer, const struct list *list, uint32_t bound)
+{
+    return bound == 0 ? 0 : SLACK * part(scorer, list, bound >> 16, bound & 0xffff);
+}
+
+static uint32_t number_of(const struct tars_bm25 *bm25, const struct tars_index_query_term *term)
+{
+    if (term->len == 0 || term->len > TARS_POSTINGS_TERM_MAX || !(term->weight > 0) ||
+        !isfinite(term->weight))
+        return TARS_POSTINGS_NONE;
+    return tars_postings_find(bm25->postings, term->ptr, term->len);
+}
+
+double tars_bm25_ceiling(const struct tars_bm25 *bm25, const struct tars_index_query_term *terms,
+                         size_t n_terms)
+{
+    double sum = 0;
+
+    for (size_t i = 0; i < n_terms && i < TARS_BM25_TERMS_MAX; i++) {
+        if (terms[i].weight > 0 && isfinite(terms[i].weight))
+            sum += (double)terms[i].weight * idf_of(bm25, number_of(bm25, &terms[i]));
+    }
+    return sum * (bm25->k1 + 1);
+}
+
+/* -------------------------------------------------------------------- setup */
+
+static void release(struct scorer *scorer)
+{
+    for (size_t i = 0; i < scorer->count; i++)
+        free(scorer->query[i]);
+    free((void *)scorer->query);
+    free((void *)scorer->lists);
+    free(scorer->reach);
+    tars_top_release(&scorer->top);
+}
+
+static tars_status add_list(struct scorer *scorer, const struct tars_index_query_term *term)
+{
+    const struct tars_bm25 *bm25 = scorer->bm25;
+    uint32_t number = number_of(bm25, term);
+    struct list *list;
+
+    if (number == TARS_POSTINGS_NONE)
+        return TARS_OK;
+    list = malloc(sizeof(*list));
+    if (!list)
+        return TARS_ENOMEM;
+    list->in_query = scorer->count;
+    list->factor = (double)term->weight * idf_of(bm25, number) * (bm25->k1 + 1);
+    list->bound =
+        part_bound(scorer, list,
+                   atomic_load_explicit(&tars_postings_term_at(bm25->postings, number)->bound,
+                                        memory_order_relaxed));
+    tars_postings_cursor_init(&list->cursor, bm25->postings, number);
+    scorer->query[scorer->count] = list;
+    scorer->lists[scorer->count++] = list;
+    return TARS_OK;
+}
+
+static int weakest_first(const void *a, const void *b)
+{
+    const struct list *left = *(struct list *const *)a;
+    const struct list *right = *(struct list *const *)b;
+
+    if (left->bound != right->bound)
+        return left->bound < right->bound ? -1 : 1;
+    return (left->in_query > right->in_query) - (left->in_query < right->in_query);
+}
+
+static tars_status prepare(struct scorer *scorer, const struct tars_bm25 *bm25,
+                           const struct tars_index_query_term *terms, size_t n_terms, size_t k)
+{
+    double length = (double)atomic_load_explicit(&bm25->passages->length, memory_order_relaxed);
+    double mean = length > 0 && bm25->view.count > 0 ? length / bm25->view.count : 1;
+    tars_status status = tars_top_init(&scorer->top, k);
+
+    n_terms = n_terms < TARS_BM25_TERMS_MAX ? n_terms : TARS_BM25_TERMS_MAX;
+    scorer->bm25 = bm25;
+    scorer->norm = bm25->k1 * (1 - bm25->b);
+    scorer->per_word = bm25->k1 * bm25->b / mean;
+    scorer->lists = (struct list **)calloc(n_terms + 1, sizeof(*scorer->lists));
+    scorer->query = (struct list **)calloc(n_terms + 1, sizeof(*scorer->query));
+    scorer->reach = calloc(n_terms + 1, sizeof(*scorer->reach));
+    if (status != TARS_OK || !scorer->lists || !scorer->query || !scorer->reach)
+        return TARS_ENOMEM;
+    for (size_t i = 0; i < n_terms && status == TARS_OK; i++)
+        status = add_list(scorer, &terms[i]);
+    qsort((void *)scorer->lists, scorer->count, sizeof(struct list *), weakest_first);
+    for (size_t i = 0; i < scorer->count; i++)
+        scorer->reach[i + 1] = scorer->reach[i] + scorer->lists[i]->bound;
+    return status;
+}
+
+/* ------------------------------------------------------------------- search */
+
+/* The least ordinal that a list from first on stands on. */
+static uint32_t least(const struct scorer *scorer, size_t first)
+{
+    uint32_t ordinal = TARS_POSTINGS_END;
+
+    for (size_t i = first; i < scorer->count; i++) {
+        if (scorer->lists[i]->cursor.ordinal < ordinal)
+            ordinal = scorer->lists[i]->cursor.ordinal;
+    }
+    return ordinal;
+}
+
+/* What list adds to the passage; its cursor goes there. */
+static double take(const struct scorer *scorer, struct list *list, uint32_t ordinal,
+                   uint32_t length)
+{
+    if (list->cursor.ordinal < ordinal)
+        tars_postings_seek(&list->cursor, ordinal);
+    list->score = 0;
+    if (list->cursor.ordinal == ordinal)
+        list->score = part(scorer, list, list->cursor.tf, length);
+    return list->score;
+}
+
+/* The passage's score, 0 when it cannot be over floor. Lists from first on are taken in any case.
+ */
+static double score_of(struct scorer *scorer, size_t first, uint32_t ordinal, uint32_t length,
+                       double floor)
+{
+    double sum = 0;
+
+    for (size_t i = first; i < scorer->count; i++)
+        sum += take(scorer, scorer->lists[i], ordinal, length);
+    for (size_t i = first; i-- > 0;) {
+        struct list *list = scorer->lists[i];
+
+        if ((sum + scorer->reach[i + 1]) * SLACK <= floor)
+            return 0;
+        list->score = 0;
+        if (list->cursor.ordinal < ordinal) {
+            uint32_t bound = tars_postings_peek(&list->cursor, ordinal);
+
+            if ((sum + scorer->reach[i] + part_bound(scorer, list, bound)) * SLACK <= floor)
+                return 0;
+        }
+        sum += take(scorer, list, ordinal, length);
+    }
+    sum = 0;
+    for (size_t i = 0; i < scorer->count; i++)
+        sum += scorer->query[i]->score;
+    return sum;
+}
+
+static bool wanted(const struct scorer *scorer, const struct tars_passage *passage)
+{
+    return passage &&
+           (!scorer->filter || scorer->filter->accepts(scorer->filter->ctx, passage->id));
+}
+
+static void run(struct scorer *scorer, bool prune)
+{
+    const struct tars_bm25 *bm25 = scorer->bm25;
+    size_t first = 0; /* lists before it cannot bring in a passage alone */
+
+    for (;;) {
+        double floor = prune ? tars_top_floor(&scorer->top) : -1;
+        const struct tars_passage *passage;
+        uint32_t ordinal;
+        double score;
+
+        while (first < scorer->count && scorer->reach[first + 1] * SLACK <= floor)
+            first++;
+        ordinal = least(scorer, first);
+        if (ordinal >= bm25->view.count)
+            break;
+        passage = tars_passages_seen(bm25->passages, &bm25->view, ordinal);
+        if (wanted(scorer, passage)) {
+            score = score_of(scorer, first, ordinal, passage->length, floor);
+            if (score > 0)
+                tars_top_offer(&scorer->top, passage->id, (float)score);
+        }
+        for (size_t i = first; i < scorer->count; i++) {
+            if (scorer->lists[i]->cursor.ordinal <= ordinal)
+                tars_postings_seek(&scorer->lists[i]->cursor, ordinal + 1);
+        }
+    }
+}
+
+static tars_status search(const struct tars_bm25 *bm25, const struct tars_index_query_term *terms,
+                          size_t n_terms, size_t k, const struct tars_index_filter *filter,
+                          bool prune, struct tars_index_hit *hits, size_t *n)
+{
+    struct scorer scorer = {.filter = filter && filter->accepts ? filter : NULL};
+    tars_status status = prepare(&scorer, bm25, terms, n_terms, k);
+
+    if (status == TARS_OK) {
+        if (scorer.count > 0 && k > 0)
+            run(&scorer, prune);
+        *n = tars_top_sorted(&scorer.top, hits);
+    }
+    release(&scorer);
+    return status;
+}
+
+tars_status tars_bm25_search(const struct tars_bm25 *bm25,
+                             const struct tars_index_query_term *terms, size_t n_terms, size_t k,
+                             const struct tars_index_filter *filter, struct tars_index_hit *hits,
+                             size_t *n)
+{
+    return search(bm25, terms, n_terms, k, filter, true, hits, n);
+}
+
+tars_status tars_bm25_search_all(const struct tars_bm25 *bm25,
+                                 const struct tars_index_query_term *terms, size_t n_terms,
+                                 size_t k, const struct tars_index_filter *filter,
+                                 struct tars_index_hit *hits, size_t *n)
+{
+    return search(bm25, terms, n_terms, k, filter, false, hits, n);
+}
+
+tars_status tars_bm25_score(const struct tars_bm25 *bm25, const struct tars_index_query_term *terms,
+                            size_t n_terms, uint32_t ordinal, float *score)
+{
+    struct scorer scorer = {0};
+    tars_status status = prepare(&scorer, bm25, terms, n_terms, 1);
+    const struct tars_passage *passage = tars_passages_at(bm25->passages, ordinal);
+
+    if (status == TARS_OK)
+        *score = (float)score_of(&scorer, 0, ordinal, passage->length, -1);
+    release(&scorer);
+    return status;
+}

@@ -1,0 +1,53 @@
+/* bm25 - which passages answer a question's words best.
+ *
+ *     score = sum over terms of weight * idf * tf * (k1 + 1) / (tf + k1 * (1 - b + b * len / mean))
+ *     idf   = ln(1 + (N - df + 0.5) / (df + 0.5))
+ *
+ * Method    MaxScore: terms in order of what they can add at most; once k passages are found, the
+ *           weakest terms alone cannot bring in another, so only passages of the stronger ones are
+ *           looked at, and the weak terms are asked only while the bounds (of the term, then of its
+ *           block) leave hope. tars_bm25_search_all() looks at everything: the same results.
+ * Order     Scores are summed in double, in the order of the query's terms, so that both methods
+ * and words_score give the same bits. Ties by ascending id. Removed   N, df and the mean length
+ * count removed passages until the next save: all of them alike, so that scores stay comparable,
+ * and a saved index scores as one that never had them.
+ */
+#ifndef TARS_INDEX_BM25_H
+#define TARS_INDEX_BM25_H
+
+#include <stddef.h>
+
+#include "index/index.h"
+#include "index/passages.h"
+#include "index/postings.h"
+
+#define TARS_BM25_TERMS_MAX 1024 /* of a query; more are left out */
+
+struct tars_bm25 {
+    const struct tars_postings *postings;
+    const struct tars_passages *passages;
+    struct tars_passages_view view;
+    double k1;
+    double b;
+};
+
+/* As tars_index_search_words(). */
+TARS_MUST_USE tars_status tars_bm25_search(const struct tars_bm25 *bm25,
+                                           const struct tars_index_query_term *terms,
+                                           size_t n_terms, size_t k,
+                                           const struct tars_index_filter *filter,
+                                           struct tars_index_hit *hits, size_t *n);
+/* The same, slowly: the truth for tests. */
+TARS_MUST_USE tars_status tars_bm25_search_all(const struct tars_bm25 *bm25,
+                                               const struct tars_index_query_term *terms,
+                                               size_t n_terms, size_t k,
+                                               const struct tars_index_filter *filter,
+                                               struct tars_index_hit *hits, size_t *n);
+/* The score of the passage with this ordinal. */
+TARS_MUST_USE tars_status tars_bm25_score(const struct tars_bm25 *bm25,
+                                          const struct tars_index_query_term *terms, size_t n_terms,
+                                          uint32_t ordinal, float *score);
+double tars_bm25_ceiling(const struct tars_bm25 *bm25, const struct tars_index_query_term *terms,
+                         size_t n_terms);
+
+#endif

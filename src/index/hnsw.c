@@ -1,0 +1,234 @@
+/* hnsw - building the graph; see hnsw.h. Searching is in hnsw_walk.c.
+ *
+ * A new node is complete, its own links too, before any link to it is stored. The order of stores:
+ * node and vector; its links, layer by layer; the links of others to it (release); count; entry.
+ */
+#include "index/hnsw.h"
+
+#include <assert.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "index/hnsw_internal.h"
+
+#define FIRST_LOG 8
+
+void tars_hnsw_init(struct tars_hnsw *hnsw, size_t dim)
+{
+    *hnsw = (struct tars_hnsw){.dim = dim, .stride = tars_distance_stride(dim)};
+    hnsw->distance = tars_distance_best();
+    tars_column_init(&hnsw->nodes, sizeof(struct tars_hnsw_node) + hnsw->stride, FIRST_LOG);
+    tars_column_init(&hnsw->exact, dim * sizeof(float), FIRST_LOG);
+    tars_column_init(&hnsw->links0, sizeof(struct tars_hnsw_links0), FIRST_LOG);
+    tars_column_init(&hnsw->upper, sizeof(struct tars_hnsw_links), FIRST_LOG - 3);
+}
+
+void tars_hnsw_release(struct tars_hnsw *hnsw)
+{
+    tars_column_release(&hnsw->nodes);
+    tars_column_release(&hnsw->exact);
+    tars_column_release(&hnsw->links0);
+    tars_column_release(&hnsw->upper);
+    tars_hnsw_scratch_free(hnsw->scratch);
+    hnsw->scratch = NULL;
+}
+
+float tars_hnsw_exact(const struct tars_hnsw *hnsw, const float *query, uint32_t node)
+{
+    float score = hnsw->distance->dot(query, tars_column_at(&hnsw->exact, node), hnsw->dim);
+
+    return isfinite(score) ? score : 0;
+}
+
+float tars_hnsw_between(const struct tars_hnsw *hnsw, uint32_t a, uint32_t b)
+{
+    const struct tars_hnsw_node *left = tars_hnsw_node_at(hnsw, a);
+    const struct tars_hnsw_node *right = tars_hnsw_node_at(hnsw, b);
+    int32_t dot = hnsw->distance->dot_codes(left->codes, right->codes, hnsw->stride, right->sum);
+
+    return (float)dot * left->scale * right->scale;
+}
+
+/* -------------------------------------------------------------------- links */
+
+static bool is_diverse(const struct tars_hnsw *hnsw, const struct tars_hnsw_found *picked, size_t n,
+                       struct tars_hnsw_found candidate)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (tars_hnsw_between(hnsw, candidate.node, picked[i].node) > candidate.score)
+            return false;
+    }
+    return true;
+}
+
+size_t tars_hnsw_pick(const struct tars_hnsw *hnsw, struct tars_hnsw_found *candidates, size_t n,
+                      size_t max)
+{
+    struct tars_hnsw_found spare[TARS_HNSW_M0];
+    size_t picked = 0;
+    size_t spared = 0;
+
+    for (size_t i = 0; i < n && picked < max; i++) {
+        struct tars_hnsw_found candidate = candidates[i];
+
+        if (is_diverse(hnsw, candidates, picked, candidate))
+            candidates[picked++] = candidate;
+        else if (spared < TARS_HNSW_M0)
+            spare[spared++] = candidate;
+    }
+    for (size_t i = 0; i < spared && picked < max; i++)
+        candidates[picked++] = spare[i];
+    return picked;
+}
+
+static _Atomic uint32_t *count_of(_Atomic uint32_t *ids)
+{
+    _Static_assert(offsetof(struct tars_hnsw_links, ids) == sizeof(uint32_t), "count before ids");
+    _Static_assert(offsetof(struct tars_hnsw_links0, ids) == sizeof(uint32_t), "count before ids");
+    return ids - 1;
+}
+
+static void set_links(_Atomic uint32_t *ids, const struct tars_hnsw_found *picked, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        atomic_store_explicit(&ids[i], picked[i].node, memory_order_release);
+    atomic_store_explicit(count_of(ids), (uint32_t)n, memory_order_release);
+}
+
+/* Let node link to made, giving up the link that is missed least when its list is full. */
+static void link_back(const struct tars_hnsw *hnsw, uint32_t node, uint32_t made, float score,
+                      uint32_t layer)
+{
+    size_t max = layer == 0 ? TARS_HNSW_M0 : TARS_HNSW_M;
+    struct tars_hnsw_found all[TARS_HNSW_M0 + 1];
+    size_t n = 0;
+    uint32_t count = 0;
+    _Atomic uint32_t *ids = tars_hnsw_links(hnsw, node, layer, &count);
+
+    if (!ids)
+        return;
+    if (count < max) {
+        atomic_store_explicit(&ids[count], made, memory_order_release);
+        atomic_store_explicit(count_of(ids), count + 1, memory_order_release);
+        return;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t other = atomic_load_explicit(&ids[i], memory_order_relaxed);
+
+        if (other < made)
+            all[n++] = (struct tars_hnsw_found){tars_hnsw_between(hnsw, node, other), other};
+    }
+    all[n++] = (struct tars_hnsw_found){score, made};
+    qsort(all, n, sizeof(all[0]), tars_hnsw_found_order);
+    set_links(ids, all, tars_hnsw_pick(hnsw, all, n, max));
+}
+
+/* ---------------------------------------------------------------------- add */
+
+/* Layers above 0: each with a sixteenth of the one below. */
+static uint32_t draw_layer(uint32_t owner, uint32_t number)
+{
+    uint64_t x = ((uint64_t)owner << 32 | number) + UINT64_C(0x9e3779b97f4a7c15);
+    uint32_t layer = 0;
+
+    x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    x = (x ^ (x >> 27)) * UINT64_C(0x94d049bb133111eb);
+    x ^= x >> 31;
+    while ((x & (TARS_HNSW_M - 1)) == 0 && layer < TARS_HNSW_LAYERS) {
+        x >>= 4;
+        layer++;
+    }
+    return layer;
+}
+
+/* All the memory that a new node may need. */
+static tars_status prepare(struct tars_hnsw *hnsw, uint32_t layer)
+{
+    uint32_t count = atomic_load_explicit(&hnsw->count, memory_order_relaxed);
+    tars_status status = TARS_OK;
+
+    if (!hnsw->scratch)
+        status = tars_hnsw_scratch_new(hnsw, TARS_HNSW_EF_CONSTRUCTION, &hnsw->scratch);
+    if (status == TARS_OK)
+        status = tars_hnsw_scratch_fit(hnsw->scratch, TARS_HNSW_EF_CONSTRUCTION, count);
+    if (status == TARS_OK)
+        status = tars_column_prepare(&hnsw->nodes, 1);
+    if (status == TARS_OK)
+        status = tars_column_prepare(&hnsw->exact, 1);
+    if (status == TARS_OK)
+        status = tars_column_prepare(&hnsw->links0, 1);
+    if (status == TARS_OK && layer > 0)
+        status = tars_column_prepare(&hnsw->upper, layer);
+    return status;
+}
+
+/* Find neighbours in one layer, link to them and back; returns where to go on below. */
+static uint32_t connect(struct tars_hnsw *hnsw, uint32_t made, uint32_t start, uint32_t layer)
+{
+    struct tars_hnsw_scratch *scratch = hnsw->scratch;
+    struct tars_hnsw_found *found;
+    uint32_t next;
+    uint32_t count;
+    size_t picked;
+
+    tars_hnsw_walk(hnsw, scratch, start, layer, TARS_HNSW_EF_CONSTRUCTION, NULL);
+    found = scratch->best.items;
+    qsort(found, scratch->best.count, sizeof(*found), tars_hnsw_found_order);
+    next = found[0].node;
+    picked = tars_hnsw_pick(hnsw, found, scratch->best.count, TARS_HNSW_M);
+    set_links(tars_hnsw_links(hnsw, made, layer, &count), found, picked);
+    for (size_t i = 0; i < picked; i++)
+        link_back(hnsw, found[i].node, made, found[i].score, layer);
+    return next;
+}
+
+static void join(struct tars_hnsw *hnsw, uint32_t made, uint32_t layer)
+{
+    uint64_t entry = atomic_load_explicit(&hnsw->entry, memory_order_relaxed);
+    uint32_t top = (uint32_t)(entry >> 32);
+    uint32_t at = (uint32_t)entry;
+
+    if (made > 0) {
+        for (uint32_t l = top; l > layer; l--)
+            at = tars_hnsw_descend(hnsw, hnsw->scratch, at, l);
+        for (uint32_t l = layer < top ? layer : top;; l--) {
+            at = connect(hnsw, made, at, l);
+            if (l == 0)
+                break;
+        }
+    }
+    if (made == 0 || layer > top)
+        atomic_store_explicit(&hnsw->entry, (uint64_t)layer << 32 | made, memory_order_release);
+    atomic_store_explicit(&hnsw->count, made + 1, memory_order_release);
+}
+
+tars_status tars_hnsw_add(struct tars_hnsw *hnsw, const float *vector, uint32_t owner,
+                          uint32_t number)
+{
+    uint32_t layer = draw_layer(owner, number);
+    tars_status status = prepare(hnsw, layer);
+    struct tars_hnsw_scratch *scratch = hnsw->scratch;
+    struct tars_hnsw_node *node;
+    uint32_t made;
+    int32_t sum;
+
+    if (status != TARS_OK)
+        return status;
+    if (!tars_distance_quantise(vector, hnsw->dim, scratch->codes, &scratch->scale, &sum))
+        return TARS_EINVAL;
+    made = tars_column_take(&hnsw->nodes, 1);
+    (void)tars_column_take(&hnsw->links0, 1);
+    memcpy(tars_column_at(&hnsw->exact, tars_column_take(&hnsw->exact, 1)), vector,
+           hnsw->dim * sizeof(*vector));
+    assert(hnsw->links0.count == hnsw->nodes.count && hnsw->exact.count == hnsw->nodes.count);
+    node = tars_hnsw_node_at(hnsw, made);
+    node->scale = scratch->scale;
+    node->sum = sum;
+    node->owner = owner;
+    node->layer = layer;
+    node->upper = layer > 0 ? tars_column_take(&hnsw->upper, layer) : 0;
+    memcpy(node->codes, scratch->codes, hnsw->stride);
+    join(hnsw, made, layer);
+    return TARS_OK;
+}

@@ -1,0 +1,524 @@
+/* index - see index.h for the contract.
+ *
+ * DESIGN
+ *
+ *     index -> shadow (the current state; snapshot.h) -> passages, hnsw, postings
+ *
+ * Readers enter, load the shadow, search, leave. Only save() replaces the shadow: it writes the
+ * snapshot, maps it, stores the new pointer, and frees the old shadow when every reader that may
+ * have seen it has left. Entering is one add to a counter; there are two counters, and save() turns
+ * readers to the other one before it waits for the first, twice, so that it waits for those who
+ * were there and not for those who come (the scheme of sleepable RCU).
+ */
+#include "index/index.h"
+
+#include <assert.h>
+#include <limits.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/sys/file.h"
+#include "index/bm25.h"
+#include "index/snapshot.h"
+#include "index/top.h"
+
+#define SAMPLE        256  /* passages asked to guess how many a filter accepts */
+#define WALK_COST     8.0  /* looking at a node on a walk, in nodes looked at in a scan */
+#define WALK_FANOUT   16.0 /* nodes looked at on a walk, for each one of ef */
+#define SAVE_PAUSE_NS 200000
+
+struct tars_index {
+    struct tars_index_config config; /* with every default filled in; dir and identity are ours */
+    char dir[PATH_MAX];
+    char path[PATH_MAX];
+    char identity[TARS_INDEX_IDENTITY_MAX];
+    _Atomic(struct tars_shadow *) shadow;
+    _Atomic uint64_t seq;
+    _Atomic uint64_t unsaved;
+    _Atomic uint64_t readers[2]; /* inside, by the turn at which they entered */
+    _Atomic uint32_t turn;
+};
+
+/* ------------------------------------------------------------------ readers */
+
+/* Counters are no part of what a const index means to its callers. */
+static struct tars_index *writable(const struct tars_index *index)
+{
+    return (struct tars_index *)(uintptr_t)index;
+}
+
+static const struct tars_shadow *enter(const struct tars_index *index, uint32_t *turn)
+{
+    *turn = atomic_load(&index->turn) & 1;
+    atomic_fetch_add(&writable(index)->readers[*turn], 1);
+    return atomic_load(&index->shadow);
+}
+
+static void leave(const struct tars_index *index, uint32_t turn)
+{
+    atomic_fetch_sub(&writable(index)->readers[turn], 1);
+}
+
+/* Wait until no reader is inside who entered before. */
+static void wait_for_readers(struct tars_index *index)
+{
+    const struct timespec pause = {.tv_nsec = SAVE_PAUSE_NS};
+
+    for (int i = 0; i < 2; i++) {
+        uint32_t turn = atomic_fetch_add(&index->turn, 1) & 1;
+
+        while (atomic_load(&index->readers[turn]) > 0)
+            (void)nanosleep(&pause, NULL);
+    }
+}
+
+/* --------------------------------------------------------------- life cycle */
+
+static tars_status set_config(struct tars_index *index, const struct tars_index_config *config,
+                              struct tars_err *err)
+{
+    struct tars_index_config *own = &index->config;
+    const char *identity = config->identity ? config->identity : "";
+
+    if (config->dim > TARS_INDEX_DIM_MAX || strlen(identity) >= sizeof(index->identity) ||
+        !(config->k1 >= 0) || config->b > 1)
+        return tars_fail(TARS_EINVAL, err, "the settings of the index are out of range");
+    *own = *config;
+    own->ef = config->ef ? config->ef : TARS_INDEX_EF_DEFAULT;
+    own->exact_below = config->exact_below ? config->exact_below : TARS_INDEX_EXACT_BELOW;
+    own->k1 = config->k1 > 0 ? config->k1 : 1.2;
+    own->b = config->b == 0 ? 0.75 : fmax(config->b, 0);
+    memcpy(index->identity, identity, strlen(identity) + 1);
+    own->identity = index->identity;
+    if (!config->dir)
+        return TARS_OK;
+    if (snprintf(index->dir, sizeof(index->dir), "%s", config->dir) >= (int)sizeof(index->dir) ||
+        snprintf(index->path, sizeof(index->path), "%s/index.tars", config->dir) >=
+            (int)sizeof(index->path))
+        return tars_fail(TARS_EINVAL, err, "the path of the index is too long");
+    own->dir = index->dir;
+    return TARS_OK;
+}
+
+static tars_status open_shadow(struct tars_index *index, struct tars_err *err)
+{
+    struct tars_shadow *shadow = NULL;
+    tars_status status = TARS_ENOTFOUND;
+    uint64_t seq = 0;
+
+    if (index->config.dir && !index->config.fresh)
+        status = tars_snapshot_open(index->path, index->config.dim, index->identity,
+                                    index->config.verify, &shadow, &seq, err);
+    if (status == TARS_ENOTFOUND)
+        status = tars_shadow_new(index->config.dim, &shadow);
+    if (status == TARS_OK) {
+        atomic_store(&index->shadow, shadow);
+        atomic_store(&index->seq, seq);
+    }
+    return status;
+}
+
+tars_status tars_index_open(const struct tars_index_config *config, struct tars_index **index,
+                            struct tars_err *err)
+{
+    struct tars_index *made = calloc(1, sizeof(*made));
+    tars_status status;
+
+    if (!made)
+        return tars_fail(TARS_ENOMEM, err, "no memory for the index");
+    status = set_config(made, config, err);
+    if (status == TARS_OK)
+        status = open_shadow(made, err);
+    if (status != TARS_OK) {
+        free(made);
+        return status;
+    }
+    *index = made;
+    return TARS_OK;
+}
+
+void tars_index_close(struct tars_index *index)
+{
+    if (!index)
+        return;
+    tars_shadow_free(atomic_load(&index->shadow));
+    free(index);
+}
+
+/* --------------------------------------------------------------- the writer */
+
+static bool passage_is_valid(const struct tars_index_passage *passage, size_t dim)
+{
+    if (passage->lang < 0 || passage->lang >= TARS_INDEX_LANGUAGES ||
+        passage->vector_count > TARS_INDEX_WINDOWS_MAX)
+        return false;
+    for (size_t i = 0; i < passage->term_count; i++) {
+        const struct tars_index_term *term = &passage->terms[i];
+
+        if (term->len == 0 || term->len > TARS_POSTINGS_TERM_MAX || term->tf == 0)
+            return false;
+    }
+    for (size_t i = 0; dim > 0 && i < passage->vector_count * dim; i++) {
+        if (!isfinite(passage->vectors[i]))
+            return false;
+    }
+    return true;
+}
+
+static tars_status fill(struct tars_shadow *shadow, const struct tars_index_passage *passage,
+                        uint32_t ordinal)
+{
+    struct tars_passage *slot = tars_passages_at(&shadow->passages, ordinal);
+    tars_status status = TARS_OK;
+
+    for (size_t i = 0; i < passage->term_count && status == TARS_OK; i++) {
+        const struct tars_index_term *term = &passage->terms[i];
+
+        status = tars_postings_add(&shadow->postings, term->ptr, term->len, ordinal, term->tf,
+                                   passage->length);
+    }
+    if (shadow->dim == 0)
+        return status;
+    slot->window_first = shadow->hnsw.nodes.count;
+    for (size_t i = 0; i < passage->vector_count && status == TARS_OK; i++) {
+        status =
+            tars_hnsw_add(&shadow->hnsw, passage->vectors + i * shadow->dim, ordinal, (uint32_t)i);
+        if (status == TARS_OK)
+            slot->window_count++;
+    }
+    return status;
+}
+
+tars_status tars_index_add(struct tars_index *index, const struct tars_index_passage *passage)
+{
+    struct tars_shadow *shadow = atomic_load_explicit(&index->shadow, memory_order_relaxed);
+    uint32_t ordinal;
+    tars_status status;
+
+    if (!passage_is_valid(passage, shadow->dim))
+        return TARS_EINVAL;
+    if (passage->id <= shadow->passages.last_id)
+        return TARS_OK;
+    status = tars_passages_prepare(&shadow->passages);
+    if (status != TARS_OK)
+        return status;
+    ordinal = tars_passages_take(&shadow->passages, passage);
+    status = fill(shadow, passage, ordinal);
+    if (status == TARS_OK) {
+        tars_passages_accept(&shadow->passages, ordinal);
+        atomic_fetch_add_explicit(&index->unsaved, 1, memory_order_relaxed);
+    } else {
+        tars_passages_give_up(&shadow->passages, ordinal);
+    }
+    return status;
+}
+
+void tars_index_remove(struct tars_index *index, uint64_t first, uint64_t last)
+{
+    struct tars_shadow *shadow = atomic_load_explicit(&index->shadow, memory_order_relaxed);
+    uint64_t removed = tars_passages_remove(&shadow->passages, first, last);
+
+    atomic_fetch_add_explicit(&index->unsaved, removed, memory_order_relaxed);
+}
+
+void tars_index_publish(struct tars_index *index, uint64_t seq)
+{
+    struct tars_shadow *shadow = atomic_load_explicit(&index->shadow, memory_order_relaxed);
+
+    tars_passages_publish(&shadow->passages);
+    atomic_store(&index->seq, seq);
+}
+
+tars_status tars_index_save(struct tars_index *index, struct tars_err *err)
+{
+    struct tars_shadow *old = atomic_load_explicit(&index->shadow, memory_order_relaxed);
+    struct tars_shadow *made = NULL;
+    uint64_t seq = atomic_load(&index->seq);
+    tars_status status;
+
+    if (!index->config.dir)
+        return TARS_OK;
+    status = tars_dir_make(index->dir, err);
+    if (status == TARS_OK)
+        status = tars_snapshot_write(old, index->path, index->identity, seq, err);
+    if (status == TARS_OK)
+        status = tars_snapshot_open(index->path, index->config.dim, index->identity, false, &made,
+                                    &seq, err);
+    if (status != TARS_OK)
+        return status;
+    atomic_store(&index->shadow, made);
+    atomic_store(&index->unsaved, 0);
+    wait_for_readers(index);
+    tars_shadow_free(old);
+    return TARS_OK;
+}
+
+/* ------------------------------------------------------------ vector search */
+
+/* What one vector search shares. */
+struct search {
+    const struct tars_shadow *shadow;
+    struct tars_passages_view view;
+    const struct tars_index_filter *filter; /* NULL: all */
+    const float *query;
+    size_t k;
+};
+
+static bool accepts_owner(void *ctx, uint32_t owner)
+{
+    const struct search *search = ctx;
+    const struct tars_passage *passage =
+        tars_passages_seen(&search->shadow->passages, &search->view, owner);
+
+    return passage &&
+           (!search->filter || search->filter->accepts(search->filter->ctx, passage->id));
+}
+
+/* The share of passages that are accepted, guessed from some of them. */
+static double accepted_share(const struct search *search)
+{
+    uint32_t count = search->view.count;
+    uint32_t step = count / SAMPLE + 1;
+    uint32_t asked = 0;
+    uint32_t yes = 0;
+
+    if (!search->filter)
+        return 1;
+    for (uint32_t i = step / 2; i < count; i += step, asked++)
+        yes += accepts_owner((void *)(uintptr_t)search, i);
+    return asked > 0 ? (double)yes / asked : 1;
+}
+
+/* Whether comparing all nodes is cheaper than a walk that needs ef accepted ones. */
+static bool scan_is_better(const struct tars_index *index, const struct search *search, size_t ef)
+{
+    double nodes = atomic_load_explicit(&search->shadow->hnsw.count, memory_order_relaxed);
+    double share;
+
+    if (nodes < (double)index->config.exact_below)
+        return true;
+    share = accepted_share(search);
+    if (share * nodes < (double)ef * 2)
+        return true;
+    return (double)ef / share * WALK_FANOUT * WALK_COST > nodes && search->filter;
+}
+
+/* The exact score of the passage's best window; windows that are not its own do not count. */
+static bool best_window(const struct search *search, uint32_t ordinal, float *score)
+{
+    const struct tars_hnsw *hnsw = &search->shadow->hnsw;
+    const struct tars_passage *passage = tars_passages_at(&search->shadow->passages, ordinal);
+    uint32_t nodes = atomic_load_explicit(&hnsw->count, memory_order_acquire);
+    bool any = false;
+
+    for (uint32_t i = 0; i < passage->window_count && i < TARS_INDEX_WINDOWS_MAX; i++) {
+        uint64_t node = (uint64_t)passage->window_first + i;
+        float exact;
+
+        if (node >= nodes || tars_hnsw_node_at(hnsw, (uint32_t)node)->owner != ordinal)
+            break;
+        exact = tars_hnsw_exact(hnsw, search->query, (uint32_t)node);
+        if (!any || exact > *score)
+            *score = exact;
+        any = true;
+    }
+    return any;
+}
+
+static int by_owner(const void *a, const void *b)
+{
+    uint32_t left = *(const uint32_t *)a;
+    uint32_t right = *(const uint32_t *)b;
+
+    return (left > right) - (left < right);
+}
+
+/* The k best passages of the found nodes, rescored; *passages: how many distinct ones there were.
+ */
+static tars_status rank(const struct search *search, const struct tars_hnsw_found *found, size_t n,
+                        struct tars_index_hit *hits, size_t *kept, size_t *passages)
+{
+    uint32_t *owners = malloc((n + 1) * sizeof(*owners));
+    struct tars_top top = {0};
+    tars_status status = tars_top_init(&top, search->k);
+
+    *passages = 0;
+    if (!owners || status != TARS_OK) {
+        status = TARS_ENOMEM;
+        goto out;
+    }
+    for (size_t i = 0; i < n; i++)
+        owners[i] = tars_hnsw_node_at(&search->shadow->hnsw, found[i].node)->owner;
+    qsort(owners, n, sizeof(*owners), by_owner);
+    for (size_t i = 0; i < n; i++) {
+        float score = 0;
+
+        if ((i > 0 && owners[i] == owners[i - 1]) || !best_window(search, owners[i], &score))
+            continue;
+        tars_top_offer(&top, tars_passages_at(&search->shadow->passages, owners[i])->id, score);
+        (*passages)++;
+    }
+    *kept = tars_top_sorted(&top, hits);
+out:
+    free(owners);
+    tars_top_release(&top);
+    return status;
+}
+
+/* Search with more and more candidates until there are k distinct passages, or all were seen. */
+static tars_status search_nodes(const struct tars_index *index, const struct search *search,
+                                struct tars_index_hit *hits, size_t *n)
+{
+    const struct tars_hnsw_accept accept = {accepts_owner, (void *)(uintptr_t)search};
+    size_t ef = index->config.ef > search->k * 3 / 2 ? index->config.ef : search->k * 3 / 2;
+    size_t kept = 0;
+
+    for (;; ef *= 2) {
+        uint32_t nodes = atomic_load_explicit(&search->shadow->hnsw.count, memory_order_acquire);
+        bool scan = scan_is_better(index, search, ef);
+        struct tars_hnsw_found *found = NULL;
+        size_t count = 0;
+        size_t passages = 0;
+        tars_status status =
+            scan ? tars_hnsw_scan(&search->shadow->hnsw, search->query, ef, &accept, &found, &count)
+                 : tars_hnsw_search(&search->shadow->hnsw, search->query, ef, &accept, &found,
+                                    &count);
+
+        if (status == TARS_OK)
+            status = rank(search, found, count, hits, &kept, &passages);
+        free(found);
+        if (status != TARS_OK)
+            return status;
+        if (passages >= search->k || ef >= nodes || (scan && count < ef))
+            break;
+    }
+    *n = kept;
+    return TARS_OK;
+}
+
+tars_status tars_index_search_vector(const struct tars_index *index, const float *query, size_t k,
+                                     const struct tars_index_filter *filter,
+                                     struct tars_index_hit *hits, size_t *n)
+{
+    struct search search = {
+        .filter = filter && filter->accepts ? filter : NULL, .query = query, .k = k};
+    tars_status status = TARS_OK;
+    uint32_t turn;
+
+    if (k > TARS_INDEX_K_MAX)
+        return TARS_EINVAL;
+    search.shadow = enter(index, &turn);
+    search.view = tars_passages_look(&search.shadow->passages);
+    if (search.shadow->dim == 0 || k == 0)
+        *n = 0;
+    else
+        status = search_nodes(index, &search, hits, n);
+    leave(index, turn);
+    return status;
+}
+
+tars_status tars_index_vector_score(const struct tars_index *index, const float *query, uint64_t id,
+                                    float *score)
+{
+    struct search search = {.query = query};
+    tars_status status = TARS_ENOTFOUND;
+    uint32_t turn;
+    uint32_t ordinal;
+
+    search.shadow = enter(index, &turn);
+    search.view = tars_passages_look(&search.shadow->passages);
+    ordinal = tars_passages_find(&search.shadow->passages, &search.view, id);
+    if (search.shadow->dim > 0 && ordinal != TARS_PASSAGES_NONE &&
+        best_window(&search, ordinal, score))
+        status = TARS_OK;
+    leave(index, turn);
+    return status;
+}
+
+/* -------------------------------------------------------------------- words */
+
+static struct tars_bm25 bm25_of(const struct tars_index *index, const struct tars_shadow *shadow)
+{
+    return (struct tars_bm25){.postings = &shadow->postings,
+                              .passages = &shadow->passages,
+                              .view = tars_passages_look(&shadow->passages),
+                              .k1 = index->config.k1,
+                              .b = index->config.b};
+}
+
+tars_status tars_index_search_words(const struct tars_index *index,
+                                    const struct tars_index_query_term *terms, size_t n_terms,
+                                    size_t k, const struct tars_index_filter *filter,
+                                    struct tars_index_hit *hits, size_t *n)
+{
+    struct tars_bm25 bm25;
+    tars_status status;
+    uint32_t turn;
+
+    if (k > TARS_INDEX_K_MAX)
+        return TARS_EINVAL;
+    bm25 = bm25_of(index, enter(index, &turn));
+    status = tars_bm25_search(&bm25, terms, n_terms, k, filter, hits, n);
+    leave(index, turn);
+    return status;
+}
+
+tars_status tars_index_words_score(const struct tars_index *index,
+                                   const struct tars_index_query_term *terms, size_t n_terms,
+                                   uint64_t id, float *score)
+{
+    tars_status status = TARS_ENOTFOUND;
+    uint32_t turn;
+    struct tars_bm25 bm25 = bm25_of(index, enter(index, &turn));
+    uint32_t ordinal = tars_passages_find(bm25.passages, &bm25.view, id);
+
+    if (ordinal != TARS_PASSAGES_NONE)
+        status = tars_bm25_score(&bm25, terms, n_terms, ordinal, score);
+    leave(index, turn);
+    return status;
+}
+
+double tars_index_words_ceiling(const struct tars_index *index,
+                                const struct tars_index_query_term *terms, size_t n_terms)
+{
+    uint32_t turn;
+    struct tars_bm25 bm25 = bm25_of(index, enter(index, &turn));
+    double ceiling = tars_bm25_ceiling(&bm25, terms, n_terms);
+
+    leave(index, turn);
+    return ceiling;
+}
+
+/* -------------------------------------------------------------------- stats */
+
+uint64_t tars_index_seq(const struct tars_index *index)
+{
+    return atomic_load(&index->seq);
+}
+
+void tars_index_stats(const struct tars_index *index, struct tars_index_stats *stats)
+{
+    uint32_t turn;
+    const struct tars_shadow *shadow = enter(index, &turn);
+    const struct tars_passages *passages = &shadow->passages;
+    uint32_t count = tars_passages_look(passages).count;
+    uint64_t living = atomic_load_explicit(&passages->living, memory_order_relaxed);
+
+    *stats = (struct tars_index_stats){.seq = atomic_load(&index->seq),
+                                       .passages = living,
+                                       .removed = count > living ? count - living : 0,
+                                       .unsaved = atomic_load(&index->unsaved)};
+    stats->terms = atomic_load_explicit(&shadow->postings.term_count, memory_order_relaxed);
+    if (shadow->dim > 0)
+        stats->windows = atomic_load_explicit(&shadow->hnsw.count, memory_order_relaxed);
+    stats->approximate = stats->windows >= index->config.exact_below;
+    if (count > 0)
+        stats->last_id = tars_passages_at(passages, count - 1)->id;
+    for (int i = 0; i < TARS_INDEX_LANGUAGES; i++)
+        stats->by_language[i] =
+            atomic_load_explicit(&passages->by_language[i], memory_order_relaxed);
+    leave(index, turn);
+}

@@ -1,0 +1,97 @@
+/* snapshot - one whole state of the index, and its file.
+ *
+ *     0      header (struct tars_snapshot_header), 4096 bytes with zeros behind
+ *     4096   sections, each at a multiple of 64 bytes, in this order:
+ *              passages  struct tars_passage[]
+ *              nodes     (20 + stride) bytes each: struct tars_hnsw_node
+ *              exact     float (windows, dim)
+ *              links0    struct tars_hnsw_links0[]
+ *              upper     struct tars_hnsw_links[]
+ *              blocks    8 bytes each: chains of struct tars_postings_block
+ *              texts     the bytes of terms
+ *              terms     struct tars_postings_term[]
+ *              slots     uint32 (power of two,): the hash table of terms
+ *
+ * All numbers are little-endian, as on the machines that it runs on; the magic would not match on
+ * another. The file is mapped privately and used in place: what the writer changes (links, deaths,
+ * counts) is a private copy of a page, until the next save.
+ *
+ * Safety    open() checks the header's digest and each section's place and size, in microseconds.
+ *           Damage inside sections cannot lead out of bounds: whoever reads an index compares it;
+ *           it can make results worse. With verify, the SHA-256 of all sections is checked first.
+ * Writing   Removed passages are left out: passages and nodes are numbered anew, links to lost
+ * nodes are replaced by the heuristic from what those nodes linked to, postings are packed.
+ */
+#ifndef TARS_INDEX_SNAPSHOT_H
+#define TARS_INDEX_SNAPSHOT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "index/hnsw.h"
+#include "index/index.h"
+#include "index/passages.h"
+#include "index/postings.h"
+
+#define TARS_SNAPSHOT_VERSION 1
+
+enum tars_snapshot_section {
+    TARS_SNAPSHOT_PASSAGES = 0,
+    TARS_SNAPSHOT_NODES = 1,
+    TARS_SNAPSHOT_EXACT = 2,
+    TARS_SNAPSHOT_LINKS0 = 3,
+    TARS_SNAPSHOT_UPPER = 4,
+    TARS_SNAPSHOT_BLOCKS = 5,
+    TARS_SNAPSHOT_TEXTS = 6,
+    TARS_SNAPSHOT_TERMS = 7,
+    TARS_SNAPSHOT_SLOTS = 8,
+};
+#define TARS_SNAPSHOT_SECTIONS 9
+
+struct tars_snapshot_place {
+    uint64_t offset; /* bytes, from the start of the file */
+    uint64_t count;  /* elements */
+};
+
+/* 64-bit fields first, so that there is no gap. */
+struct tars_snapshot_header {
+    char magic[8];                              /* "TARSIDX" and a NUL */
+    uint64_t version;                           /* TARS_SNAPSHOT_VERSION */
+    uint64_t dim;                               /* 0: no vectors */
+    uint64_t seq;                               /* last change of the store in it */
+    uint64_t last_id;                           /* greatest passage id ever added */
+    uint64_t length;                            /* words in all passages */
+    uint64_t entry;                             /* of the graph: layer << 32 | node */
+    uint64_t size;                              /* bytes of the file */
+    uint64_t by_language[TARS_INDEX_LANGUAGES]; /* passages */
+    struct tars_snapshot_place places[TARS_SNAPSHOT_SECTIONS];
+    char identity[TARS_INDEX_IDENTITY_MAX]; /* of the model; terminated */
+    char digest[72];        /* SHA-256 of everything from 4096 on, 64 hexadecimal digits, zeros */
+    char header_digest[72]; /* likewise, of the header with this field zero */
+};
+
+/* One state: what readers search and the one writer grows. */
+struct tars_shadow {
+    void *map; /* (map_len,) bytes, private and writable, or NULL */
+    size_t map_len;
+    struct tars_passages passages;
+    struct tars_hnsw hnsw; /* not initialised when dim is 0 */
+    struct tars_postings postings;
+    size_t dim;
+};
+
+TARS_MUST_USE tars_status tars_shadow_new(size_t dim, struct tars_shadow **shadow);
+void tars_shadow_free(struct tars_shadow *shadow);
+
+/* Map the file at path. *seq: the change that it is as of.
+ *   TARS_ENOTFOUND, TARS_EFORMAT, TARS_EMISMATCH, TARS_EIO, TARS_ENOMEM */
+TARS_MUST_USE tars_status tars_snapshot_open(const char *path, size_t dim, const char *identity,
+                                             bool verify, struct tars_shadow **shadow,
+                                             uint64_t *seq, struct tars_err *err);
+/* Write all living passages of the shadow to path, as a whole or not at all. The writer's. */
+TARS_MUST_USE tars_status tars_snapshot_write(const struct tars_shadow *shadow, const char *path,
+                                              const char *identity, uint64_t seq,
+                                              struct tars_err *err);
+
+#endif

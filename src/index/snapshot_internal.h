@@ -1,0 +1,20 @@
+/* snapshot_internal - what snapshot.c (opening) and snapshot_write.c share. */
+#ifndef TARS_INDEX_SNAPSHOT_INTERNAL_H
+#define TARS_INDEX_SNAPSHOT_INTERNAL_H
+
+#include "index/snapshot.h"
+
+#define TARS_SNAPSHOT_MAGIC "TARSIDX"
+#define TARS_SNAPSHOT_DATA  4096 /* where sections begin */
+#define TARS_SNAPSHOT_ALIGN 64   /* of each section */
+
+_Static_assert(sizeof(struct tars_snapshot_header) <= TARS_SNAPSHOT_DATA,
+               "the header has its place");
+
+/* Bytes of one element. */
+size_t tars_snapshot_elem(enum tars_snapshot_section section, size_t dim);
+/* hex: TARS_SHA256_HEX_BYTES. */
+TARS_MUST_USE tars_status tars_snapshot_header_digest(const struct tars_snapshot_header *header,
+                                                      char *hex);
+
+#endif

@@ -1,0 +1,478 @@
+/* Unit tests of index/index: both searches, publishing, removing, saving, damage. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <math.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/mem/buf.h"
+#include "base/sys/file.h"
+#include "index/index.h"
+#include "support/faults.h"
+#include "support/files.h"
+
+#define DIM     64
+#define TOP     10
+#define CENTRES 64
+
+/* ------------------------------------------------------------------ made-up data */
+
+static uint64_t next_random(uint64_t *state)
+{
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    return *state;
+}
+
+static float gauss(uint64_t *state)
+{
+    float sum = 0;
+
+    for (int i = 0; i < 6; i++)
+        sum += (float)(next_random(state) >> 40) / 16777216.0F - 0.5F;
+    return sum;
+}
+
+/* The vector of window w of passage id: near one of CENTRES centres, unit length. */
+static void make_vector(uint64_t id, uint64_t w, float *out)
+{
+    uint64_t noise = (id + 1) * UINT64_C(0x9e3779b97f4a7c15) + w * 77777;
+    uint64_t centre;
+    float norm = 0;
+
+    (void)next_random(&noise);
+    centre = (next_random(&noise) % CENTRES + 1) * UINT64_C(0xd1342543de82ef95);
+    for (int i = 0; i < DIM; i++) {
+        out[i] = gauss(&centre) + 0.7F * gauss(&noise);
+        norm += out[i] * out[i];
+    }
+    for (int i = 0; i < DIM; i++)
+        out[i] /= sqrtf(norm);
+}
+
+static size_t windows_of(uint64_t id)
+{
+    return id % 5 == 0 ? 2 : 1;
+}
+
+static float exact(uint64_t id, const float *query)
+{
+    float vector[DIM];
+    float best = -2;
+
+    for (size_t w = 0; w < windows_of(id); w++) {
+        float sum = 0;
+
+        make_vector(id, w, vector);
+        for (int i = 0; i < DIM; i++)
+            sum += vector[i] * query[i];
+        best = sum > best ? sum : best;
+    }
+    return best;
+}
+
+static tars_status add(struct tars_index *index, uint64_t id)
+{
+    char words[4][32];
+    struct tars_index_term terms[4];
+    float vectors[2 * DIM];
+    struct tars_index_passage passage = {.id = id,
+                                         .vectors = vectors,
+                                         .terms = terms,
+                                         .vector_count = windows_of(id),
+                                         .term_count = 4,
+                                         .length = 4 + (uint32_t)(id % 7),
+                                         .lang = (int)(id % 3)};
+
+    make_vector(id, 0, vectors);
+    make_vector(id, 1, vectors + DIM);
+    for (uint32_t i = 0; i < 4; i++) {
+        static const uint64_t spread[4] = {2, 11, 97, 1000003};
+
+        (void)snprintf(words[i], sizeof(words[i]), "w%u-%llu", i,
+                       (unsigned long long)(id % spread[i]));
+        terms[i] = (struct tars_index_term){words[i], (uint32_t)strlen(words[i]),
+                                            1 + (uint32_t)(id % (i + 2))};
+    }
+    return tars_index_add(index, &passage);
+}
+
+static struct tars_index *open_at(const char *dir, size_t exact_below)
+{
+    const struct tars_index_config config = {
+        .dir = dir, .dim = DIM, .identity = "model", .exact_below = exact_below};
+    struct tars_index *index = NULL;
+
+    assert_int_equal(tars_index_open(&config, &index, NULL), TARS_OK);
+    return index;
+}
+
+static void fill(struct tars_index *index, uint64_t first, uint64_t last)
+{
+    for (uint64_t id = first; id <= last; id++)
+        assert_int_equal(add(index, id), TARS_OK);
+    tars_index_publish(index, last);
+}
+
+/* ------------------------------------------------------------------- recall */
+
+typedef bool accept_fn(void *ctx, uint64_t id);
+
+static bool accept_all(void *ctx, uint64_t id)
+{
+    (void)ctx;
+    return id > 0;
+}
+
+static bool accept_third(void *ctx, uint64_t id)
+{
+    (void)ctx;
+    return id % 3 == 0;
+}
+
+static bool accept_few(void *ctx, uint64_t id)
+{
+    (void)ctx;
+    return id % 97 == 0;
+}
+
+static bool alive_upper(void *ctx, uint64_t id)
+{
+    return id > *(const uint64_t *)ctx;
+}
+
+/* Recall@10 over queries, of passages first..last that accepts takes. */
+static double recall(struct tars_index *index, uint64_t first, uint64_t last, accept_fn *accepts,
+                     void *ctx, bool filtered)
+{
+    const struct tars_index_filter filter = {accepts, ctx};
+    size_t right = 0;
+    size_t all = 0;
+
+    for (uint64_t q = 0; q < 50; q++) {
+        float query[DIM];
+        float scores[TOP] = {0};
+        struct tars_index_hit hits[TOP];
+        size_t n = 0;
+
+        make_vector(UINT64_C(1) << 40 | q, 0, query);
+        for (int i = 0; i < TOP; i++)
+            scores[i] = -2;
+        for (uint64_t id = first; id <= last; id++) {
+            float score = accepts(ctx, id) ? exact(id, query) : -2;
+
+            for (int i = 0; i < TOP; i++) {
+                if (score > scores[i]) {
+                    float swap = scores[i];
+
+                    scores[i] = score;
+                    score = swap;
+                }
+            }
+        }
+        assert_int_equal(
+            tars_index_search_vector(index, query, TOP, filtered ? &filter : NULL, hits, &n),
+            TARS_OK);
+        assert_int_equal(n, TOP);
+        for (size_t i = 0; i < n; i++) {
+            assert_true(accepts(ctx, hits[i].id));
+            assert_true(fabsf(hits[i].score - exact(hits[i].id, query)) < 1e-4F);
+            right += hits[i].score >= scores[TOP - 1] - 1e-5F;
+        }
+        all += TOP;
+    }
+    return (double)right / (double)all;
+}
+
+static void graph_finds_what_comparing_all_finds(void **state)
+{
+    struct tars_index *index = open_at(NULL, 1);
+
+    (void)state;
+    fill(index, 1, 6000);
+    assert_true(recall(index, 1, 6000, accept_all, NULL, false) >= 0.98);
+    assert_true(recall(index, 1, 6000, accept_third, NULL, true) >= 0.98);
+    assert_true(recall(index, 1, 6000, accept_few, NULL, true) >= 0.98);
+    tars_index_close(index);
+}
+
+static void scan_is_exact(void **state)
+{
+    struct tars_index *index = open_at(NULL, 100000);
+
+    (void)state;
+    fill(index, 1, 1500);
+    assert_true(recall(index, 1, 1500, accept_all, NULL, false) >= 0.998);
+    tars_index_close(index);
+}
+
+static void churn_does_not_spoil_recall(void **state)
+{
+    char dir[FILES_PATH_MAX];
+    struct tars_index *index;
+    struct tars_index_stats stats;
+    uint64_t floor = 0;
+
+    (void)state;
+    files_make_dir(dir);
+    index = open_at(dir, 1);
+    fill(index, 1, 4000);
+    for (int round = 1; round <= 4; round++) {
+        tars_index_remove(index, floor + 1, floor + 1000);
+        floor += 1000;
+        fill(index, floor + 3001, floor + 4000);
+        assert_true(recall(index, 1, floor + 4000, alive_upper, &floor, false) >= 0.98);
+        assert_int_equal(tars_index_save(index, NULL), TARS_OK);
+        assert_true(recall(index, 1, floor + 4000, alive_upper, &floor, false) >= 0.98);
+    }
+    tars_index_stats(index, &stats);
+    assert_int_equal(stats.passages, 4000);
+    assert_int_equal(stats.removed, 0);
+    assert_int_equal(stats.windows, 4800);
+    tars_index_close(index);
+    files_remove_dir(dir);
+}
+
+/* ---------------------------------------------------------------- behaviour */
+
+static size_t count_word(struct tars_index *index, const char *word, struct tars_index_hit *hits)
+{
+    const struct tars_index_query_term term = {word, (uint32_t)strlen(word), 1};
+    size_t n = 99;
+
+    assert_int_equal(tars_index_search_words(index, &term, 1, 10, NULL, hits, &n), TARS_OK);
+    return n;
+}
+
+static void changes_appear_when_published(void **state)
+{
+    struct tars_index *index = open_at(NULL, 0);
+    struct tars_index_hit hits[10];
+    float query[DIM];
+    float score = 0;
+
+    (void)state;
+    make_vector(2, 0, query);
+    assert_int_equal(add(index, 2), TARS_OK);
+    assert_int_equal(count_word(index, "w0-0", hits), 0);
+    assert_int_equal(tars_index_vector_score(index, query, 2, &score), TARS_ENOTFOUND);
+    tars_index_publish(index, 1);
+    assert_int_equal(tars_index_seq(index), 1);
+    assert_int_equal(count_word(index, "w0-0", hits), 1);
+    assert_int_equal(hits[0].id, 2);
+    assert_int_equal(tars_index_vector_score(index, query, 2, &score), TARS_OK);
+    assert_true(fabsf(score - 1) < 1e-4F);
+    tars_index_remove(index, 1, 5);
+    assert_int_equal(count_word(index, "w0-0", hits), 1);
+    tars_index_publish(index, 2);
+    assert_int_equal(count_word(index, "w0-0", hits), 0);
+    assert_int_equal(add(index, 2), TARS_OK);
+    tars_index_publish(index, 3);
+    assert_int_equal(count_word(index, "w0-0", hits), 0);
+    tars_index_close(index);
+}
+
+static void snapshot_brings_it_back(void **state)
+{
+    char dir[FILES_PATH_MAX];
+    struct tars_index *index;
+    struct tars_index_hit before[10];
+    struct tars_index_hit after[10];
+    struct tars_index_config config = {.dim = DIM, .identity = "other"};
+    size_t n;
+
+    (void)state;
+    files_make_dir(dir);
+    index = open_at(dir, 1);
+    fill(index, 1, 700);
+    n = count_word(index, "w1-3", before);
+    assert_int_equal(tars_index_save(index, NULL), TARS_OK);
+    assert_int_equal(count_word(index, "w1-3", after), n);
+    tars_index_close(index);
+    index = open_at(dir, 1);
+    assert_int_equal(tars_index_seq(index), 700);
+    assert_int_equal(count_word(index, "w1-3", after), n);
+    assert_memory_equal(&before[9].id, &after[9].id, sizeof(uint64_t));
+    assert_true(recall(index, 1, 700, accept_all, NULL, false) >= 0.98);
+    fill(index, 600, 900); /* replay: 600..700 are there */
+    assert_true(recall(index, 1, 900, accept_all, NULL, false) >= 0.98);
+    tars_index_close(index);
+    config.dir = dir;
+    assert_int_equal(tars_index_open(&config, &index, NULL), TARS_EMISMATCH);
+    files_remove_dir(dir);
+}
+
+static void damage_is_refused_or_harmless(void **state)
+{
+    char dir[FILES_PATH_MAX];
+    char path[FILES_PATH_MAX];
+    struct tars_index_config config = {.dim = DIM, .identity = "model", .exact_below = 1};
+    struct tars_index *index;
+    struct tars_index_hit hits[10];
+    struct tars_buf file;
+    uint64_t random = 5;
+
+    (void)state;
+    files_make_dir(dir);
+    index = open_at(dir, 1);
+    fill(index, 1, 20);
+    assert_int_equal(tars_index_save(index, NULL), TARS_OK);
+    tars_index_close(index);
+    assert_true(snprintf(path, sizeof(path), "%s/index.tars", dir) > 0);
+    tars_buf_init(&file, 1 << 24);
+    assert_int_equal(tars_file_read(path, &file, NULL), TARS_OK);
+    config.dir = dir;
+    for (size_t len = 0; len < file.len; len += len < 5000 ? 97 : 1) {
+        files_write(dir, "index.tars", file.ptr, len, path);
+        assert_int_equal(tars_index_open(&config, &index, NULL), TARS_EFORMAT);
+    }
+    for (int round = 0; round < 60; round++) {
+        float query[DIM];
+        size_t n;
+        char *copy = malloc(file.len);
+
+        memcpy(copy, file.ptr, file.len);
+        for (int i = 0; i < 40; i++)
+            copy[4096 + next_random(&random) % (file.len - 4096)] = (char)next_random(&random);
+        files_write(dir, "index.tars", copy, file.len, path);
+        free(copy);
+        config.verify = true;
+        assert_int_equal(tars_index_open(&config, &index, NULL), TARS_EFORMAT);
+        config.verify = false;
+        assert_int_equal(tars_index_open(&config, &index, NULL), TARS_OK);
+        make_vector(3, 0, query);
+        assert_int_equal(tars_index_search_vector(index, query, 10, NULL, hits, &n), TARS_OK);
+        (void)count_word(index, "w0-1", hits);
+        assert_int_equal(add(index, 5000), TARS_OK);
+        tars_index_remove(index, 3, 9);
+        tars_index_publish(index, 9);
+        if (round % 4 == 0)
+            assert_int_equal(tars_index_save(index, NULL), TARS_OK);
+        assert_int_equal(tars_index_search_vector(index, query, 10, NULL, hits, &n), TARS_OK);
+        tars_index_close(index);
+    }
+    tars_buf_release(&file);
+    files_remove_dir(dir);
+}
+
+/* ------------------------------------------------------------------ threads */
+
+struct shared {
+    struct tars_index *index;
+    atomic_bool stop;
+    _Atomic uint64_t searches;
+};
+
+static void *read_always(void *ctx)
+{
+    struct shared *shared = ctx;
+
+    while (!atomic_load(&shared->stop)) {
+        const struct tars_index_query_term terms[2] = {{"w0-1", 4, 1}, {"w1-3", 4, 1}};
+        struct tars_index_hit hits[TOP];
+        struct tars_index_stats stats;
+        float query[DIM];
+        size_t n = 0;
+
+        make_vector(atomic_fetch_add(&shared->searches, 1), 0, query);
+        if (tars_index_search_vector(shared->index, query, TOP, NULL, hits, &n) != TARS_OK ||
+            tars_index_search_words(shared->index, terms, 2, TOP, NULL, hits, &n) != TARS_OK)
+            abort();
+        tars_index_stats(shared->index, &stats);
+    }
+    return NULL;
+}
+
+static void readers_and_writer_at_once(void **state)
+{
+    char dir[FILES_PATH_MAX];
+    struct shared shared = {0};
+    pthread_t threads[2];
+
+    (void)state;
+    files_make_dir(dir);
+    shared.index = open_at(dir, 1);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, read_always, &shared), 0);
+    for (uint64_t id = 1; id <= 1500; id++) {
+        assert_int_equal(add(shared.index, id), TARS_OK);
+        if (id % 10 == 0)
+            tars_index_remove(shared.index, id - 5, id - 4);
+        if (id % 7 == 0)
+            tars_index_publish(shared.index, id);
+        if (id % 300 == 0)
+            assert_int_equal(tars_index_save(shared.index, NULL), TARS_OK);
+    }
+    while (atomic_load(&shared.searches) < 100) {
+    }
+    atomic_store(&shared.stop, true);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+    tars_index_close(shared.index);
+    files_remove_dir(dir);
+}
+
+/* ------------------------------------------------------------------- memory */
+
+static void work(void *ctx)
+{
+    const struct tars_index_config config = {
+        .dir = ctx, .dim = DIM, .identity = "model", .exact_below = 1};
+    struct tars_index *index = NULL;
+    const struct tars_index_query_term term = {"w0-1", 4, 1};
+    struct tars_index_hit hits[10];
+    float query[DIM];
+    size_t n;
+
+    if (tars_index_open(&config, &index, NULL) != TARS_OK)
+        return;
+    for (uint64_t id = 1; id <= 40; id++) {
+        if (add(index, id) != TARS_OK)
+            assert_int_equal(add(index, id), TARS_OK);
+    }
+    tars_index_publish(index, 40);
+    make_vector(7, 0, query);
+    if (tars_index_search_vector(index, query, 10, NULL, hits, &n) == TARS_OK)
+        assert_int_equal(n, 10);
+    if (tars_index_search_words(index, &term, 1, 10, NULL, hits, &n) == TARS_OK)
+        assert_int_equal(n, 10);
+    (void)!tars_index_save(index, NULL);
+    if (tars_index_search_vector(index, query, 10, NULL, hits, &n) == TARS_OK)
+        assert_int_equal(hits[0].id, 7);
+    tars_index_close(index);
+}
+
+static void every_allocation_may_fail(void **state)
+{
+    char dir[FILES_PATH_MAX];
+
+    (void)state;
+    files_make_dir(dir);
+    assert_true(faults_each(work, dir) > 20);
+    files_remove_dir(dir);
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(graph_finds_what_comparing_all_finds),
+        cmocka_unit_test(scan_is_exact),
+        cmocka_unit_test(churn_does_not_spoil_recall),
+        cmocka_unit_test(changes_appear_when_published),
+        cmocka_unit_test(snapshot_brings_it_back),
+        cmocka_unit_test(damage_is_refused_or_harmless),
+        cmocka_unit_test(readers_and_writer_at_once),
+        cmocka_unit_test(every_allocation_may_fail),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
