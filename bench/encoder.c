@@ -121,12 +121,13 @@ static int measure(struct tars_encoder *encoder, const char *precision, double s
         return 1;
     speed = passages(encoder, seconds, out);
     done = queries(encoder, seconds, out, &p50_ms, &p95_ms);
-    if (done)
+    if (done) {
         printf("{\"precision\":\"%s\",\"implementation\":\"%s\",\"tokens_per_s\":%.0f,"
                "\"query_p50_ms\":%.3f,\"query_p95_ms\":%.3f,\"open_ms\":%.1f,\"loaded_kb\":%ld,"
                "\"resident_kb\":%ld}\n",
                precision, tars_encoder_info(encoder)->implementation, speed, p50_ms, p95_ms,
                open_ms, loaded_kb, resident_kb());
+    }
     free(out);
     return done ? 0 : 1;
 }
@@ -145,10 +146,11 @@ int main(int argc, char **argv)
         (void)fprintf(stderr, "usage: bench_encoder MODEL_FOLDER [int8|bf16|fp32] [SECONDS]\n");
         return 2;
     }
-    if (strcmp(precision, "fp32") == 0)
+    if (strcmp(precision, "fp32") == 0) {
         config.precision = TARS_ENCODER_FP32;
-    else if (strcmp(precision, "bf16") == 0)
+    } else if (strcmp(precision, "bf16") == 0) {
         config.precision = TARS_ENCODER_BF16;
+    }
     if (tars_encoder_open(&config, &encoder, &err) != TARS_OK) {
         (void)fprintf(stderr, "%s\n", err.text);
         return 1;

@@ -93,7 +93,7 @@ tars_status tars_bert_work_new(const struct tars_bert *bert, size_t max_tokens,
 {
     struct tars_bert_work *made = calloc(1, sizeof(*made));
     tars_status status = TARS_ENOMEM;
-    uintptr_t start;
+    size_t start;
 
     if (!made)
         return TARS_ENOMEM;
@@ -106,8 +106,8 @@ tars_status tars_bert_work_new(const struct tars_bert *bert, size_t max_tokens,
         tars_bert_work_free(made);
         return status;
     }
-    start = ((uintptr_t)made->block + ALIGN_BYTES - 1) & ~(uintptr_t)(ALIGN_BYTES - 1);
-    (void)lay_out(bert, made, made->block + (start - (uintptr_t)made->block));
+    start = (ALIGN_BYTES - (uintptr_t)made->block % ALIGN_BYTES) % ALIGN_BYTES;
+    (void)lay_out(bert, made, made->block + start);
     *work = made;
     return TARS_OK;
 }
@@ -135,8 +135,8 @@ static void put_row(const struct tars_bert *bert, struct input *input, size_t i,
 
     switch (tars_linear_set_type(bert->set)) {
     case TARS_LINEAR_INT8:
-        bert->kernels->quantise(row, input->width, tars_linear_set_levels(bert->set), to,
-                                &input->scale[i], &input->zero[i]);
+        bert->kernels->quantise(row, input->width, TARS_LINEAR_LEVELS, to, &input->scale[i],
+                                &input->zero[i]);
         break;
     case TARS_LINEAR_BF16:
         bert->kernels->to_bf16(row, input->width, to);
@@ -184,9 +184,10 @@ static tars_status project_qkv(const struct tars_bert *bert, struct tars_bert_wo
 
     if (status != TARS_OK)
         return status;
-    for (size_t r = 0; r < rows; r++)
+    for (size_t r = 0; r < rows; r++) {
         get_row(bert, work, &layer->qkv, &work->input, first + r, r,
                 work->qkv + (first + r) * layer->qkv.n);
+    }
     return TARS_OK;
 }
 
@@ -241,9 +242,10 @@ static tars_status finish_block(const struct tars_bert *bert, struct tars_bert_w
         add_and_norm(bert, work, &layer->out, &work->input, first, &layer->norm1, first, rows, err);
     if (status == TARS_OK)
         status = up(bert, work, layer, first, rows, err);
-    if (status == TARS_OK)
+    if (status == TARS_OK) {
         status = add_and_norm(bert, work, &layer->down, &work->middle, 0, &layer->norm2, first,
                               rows, err);
+    }
     if (status == TARS_OK && i + 1 < bert->config.layers)
         status = project_qkv(bert, work, &bert->layers[i + 1], first, rows, err);
     return status;
@@ -303,10 +305,11 @@ static tars_status each_block(const struct tars_bert *bert, struct tars_bert_wor
     for (size_t first = 0; first < tokens && status == TARS_OK; first += TARS_LINEAR_ROWS) {
         size_t rows = tokens - first < TARS_LINEAR_ROWS ? tokens - first : TARS_LINEAR_ROWS;
 
-        if (i == bert->config.layers)
+        if (i == bert->config.layers) {
             status = project_qkv(bert, work, &bert->layers[0], first, rows, err);
-        else
+        } else {
             status = finish_block(bert, work, i, first, rows, err);
+        }
     }
     return status;
 }
@@ -322,10 +325,11 @@ static void pool(enum tars_model_pooling pooling, const float *x, size_t tokens,
         const float *row = x + t * hidden;
 
         for (size_t d = 0; d < hidden; d++) {
-            if (pooling == TARS_POOLING_MEAN)
+            if (pooling == TARS_POOLING_MEAN) {
                 out[d] += row[d];
-            else
+            } else {
                 out[d] = row[d] > out[d] ? row[d] : out[d];
+            }
         }
     }
 }

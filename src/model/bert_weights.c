@@ -36,15 +36,17 @@ static tars_status get(const struct loader *loader, const char *name, size_t row
 {
     const struct tars_tensor *tensor = find(loader, name);
 
-    if (!tensor)
+    if (!tensor) {
         return tars_fail(TARS_EFORMAT, loader->err,
                          "%s lacks the tensor '%s'; it does not fit the config.json beside it",
                          loader->path, name);
+    }
     if (tensor->dim_count != (rows ? 2 : 1) || tensor->dims[rows ? 1 : 0] != columns ||
-        (rows && tensor->dims[0] != rows) || tensor->type == TARS_TENSOR_OTHER)
+        (rows && tensor->dims[0] != rows) || tensor->type == TARS_TENSOR_OTHER) {
         return tars_fail(TARS_EFORMAT, loader->err,
                          "%s: the tensor '%s' has not the shape or type that config.json asks for",
                          loader->path, name);
+    }
     *out = tensor;
     return TARS_OK;
 }
@@ -55,7 +57,9 @@ static tars_status read_into(const struct loader *loader, const char *name, size
     const struct tars_tensor *tensor = NULL;
     tars_status status = get(loader, name, rows, columns, &tensor);
 
-    return status == TARS_OK ? tars_tensor_read_f32(tensor, 0, tensor->count, out) : status;
+    if (status != TARS_OK || !tensor)
+        return status;
+    return tars_tensor_read_f32(tensor, 0, tensor->count, out);
 }
 
 /* --------------------------------------------------------------------- parts */
@@ -169,9 +173,10 @@ static tars_status load_positions(const struct loader *loader)
                        hidden, bert->positions);
     if (status != TARS_OK || !types)
         return status;
-    if (types->count < hidden || types->type == TARS_TENSOR_OTHER)
+    if (types->count < hidden || types->type == TARS_TENSOR_OTHER) {
         return tars_fail(TARS_EFORMAT, loader->err, "%s: the token types have no sensible shape",
                          loader->path);
+    }
     status = tars_tensor_read_f32(types, 0, hidden, loader->matrix);
     for (size_t i = 0; i < bert->config.positions && status == TARS_OK; i++)
         bert->kernels->add(bert->positions + i * hidden, loader->matrix, hidden);

@@ -52,10 +52,11 @@ static tars_status load(const struct reader *reader, const char *name, json_t **
     if (status != TARS_OK)
         goto out;
     *json = json_loadb(text.ptr ? text.ptr : "", text.len, 0, &where);
-    if (!*json)
+    if (!*json) {
         status =
             tars_fail(TARS_EFORMAT, reader->err, "%s: line %d: %s; fetch the model's folder again",
                       path, where.line, where.text);
+    }
 out:
     tars_buf_release(&text);
     return status;
@@ -82,11 +83,12 @@ static tars_status read_size(const struct reader *reader, const json_t *json, co
     const json_t *value = json_object_get(json, key);
     json_int_t number = json_integer_value(value);
 
-    if (!json_is_integer(value) || number < 1 || (uint64_t)number > max)
+    if (!json_is_integer(value) || number < 1 || (uint64_t)number > max) {
         return tars_fail(TARS_EFORMAT, reader->err,
                          "%s/config.json: '%s' should be a number from 1 to %zu; is this the "
                          "folder of a BERT model?",
                          reader->dir, key, max);
+    }
     *out = (size_t)number;
     return TARS_OK;
 }
@@ -107,9 +109,10 @@ static tars_status copy_text(const struct reader *reader, const char *what, cons
 {
     size_t len = strlen(text);
 
-    if (len >= size)
+    if (len >= size) {
         return tars_fail(TARS_EFORMAT, reader->err, "%s: %s is longer than %zu bytes", reader->dir,
                          what, size - 1);
+    }
     memcpy(out, text, len + 1);
     return TARS_OK;
 }
@@ -122,20 +125,23 @@ static tars_status check_family(const struct reader *reader, const json_t *json)
     const char *act = json_string_value(json_object_get(json, "hidden_act"));
     const char *position = json_string_value(json_object_get(json, "position_embedding_type"));
 
-    if (type && strcmp(type, "bert") != 0)
+    if (type && strcmp(type, "bert") != 0) {
         return tars_fail(TARS_EUNSUPPORTED, reader->err,
                          "%s/config.json: a model of type '%.40s'; models of type 'bert' are "
                          "supported (all-MiniLM, bge, e5, gte in their small and base sizes)",
                          reader->dir, type);
-    if (act && strcmp(act, "gelu") != 0)
+    }
+    if (act && strcmp(act, "gelu") != 0) {
         return tars_fail(TARS_EUNSUPPORTED, reader->err,
                          "%s/config.json: hidden_act '%.40s' is not supported, only 'gelu'",
                          reader->dir, act);
-    if (position && strcmp(position, "absolute") != 0)
+    }
+    if (position && strcmp(position, "absolute") != 0) {
         return tars_fail(TARS_EUNSUPPORTED, reader->err,
                          "%s/config.json: position_embedding_type '%.40s' is not supported, only "
                          "'absolute'",
                          reader->dir, position);
+    }
     return TARS_OK;
 }
 
@@ -162,10 +168,11 @@ static tars_status read_shape(struct reader *reader, const json_t *json)
         if (status != TARS_OK)
             return status;
     }
-    if (out->hidden % out->heads != 0)
+    if (out->hidden % out->heads != 0) {
         return tars_fail(TARS_EFORMAT, reader->err,
                          "%s/config.json: num_attention_heads does not divide hidden_size",
                          reader->dir);
+    }
     out->layer_norm_eps = json_is_number(eps) ? (float)json_number_value(eps) : 1e-12F;
     out->max_tokens = out->positions;
     return TARS_OK;
@@ -177,11 +184,12 @@ static tars_status read_bert(struct reader *reader)
     const char *origin;
     tars_status status = load(reader, "config.json", &json);
 
-    if (status == TARS_ENOTFOUND)
+    if (status == TARS_ENOTFOUND) {
         return tars_fail(TARS_ENOTFOUND, reader->err,
                          "%s/config.json is not there; point EMBED_MODEL at a folder as "
                          "sentence-transformers writes it, or run scripts/deps to fetch one",
                          reader->dir);
+    }
     if (status != TARS_OK)
         goto out;
     status = check_family(reader, json);
@@ -230,16 +238,17 @@ static tars_status read_pooling(struct reader *reader)
     status = load_optional(reader, file, &json);
     if (status != TARS_OK || !json)
         return status;
-    if (json_is_true(json_object_get(json, "pooling_mode_cls_token")))
+    if (json_is_true(json_object_get(json, "pooling_mode_cls_token"))) {
         reader->out->pooling = TARS_POOLING_CLS;
-    else if (json_is_true(json_object_get(json, "pooling_mode_mean_tokens")))
+    } else if (json_is_true(json_object_get(json, "pooling_mode_mean_tokens"))) {
         reader->out->pooling = TARS_POOLING_MEAN;
-    else if (json_is_true(json_object_get(json, "pooling_mode_max_tokens")))
+    } else if (json_is_true(json_object_get(json, "pooling_mode_max_tokens"))) {
         reader->out->pooling = TARS_POOLING_MAX;
-    else
+    } else {
         status =
             tars_fail(TARS_EUNSUPPORTED, reader->err,
                       "%s/%s: none of the poolings mean, cls and max is set", reader->dir, file);
+    }
     json_decref(json);
     return status;
 }
@@ -300,9 +309,10 @@ static tars_status read_prefixes(struct reader *reader)
         passage = json_string_value(json_object_get(prompts, "passage"));
     status = copy_text(reader, "the query prefix", query, TARS_MODEL_PREFIX_MAX,
                        reader->out->query_prefix);
-    if (status == TARS_OK)
+    if (status == TARS_OK) {
         status = copy_text(reader, "the passage prefix", passage, TARS_MODEL_PREFIX_MAX,
                            reader->out->passage_prefix);
+    }
     json_decref(json);
     return status;
 }

@@ -217,8 +217,9 @@ static void invite(struct call *call)
 static tars_status run_call(struct tars_encoder *encoder, const int32_t *ids, const size_t *starts,
                             size_t n, float *out, struct tars_err *err)
 {
-    struct call call = {.encoder = encoder, .ids = ids, .starts = starts, .n = n, .out = out};
+    struct call call = {.encoder = encoder, .ids = ids, .starts = starts, .n = n};
 
+    call.out = out;
     if (n == 0)
         return TARS_OK;
     if (pthread_mutex_init(&call.lock, NULL) != 0)
@@ -246,9 +247,10 @@ tars_status tars_encoder_embed_ids(struct tars_encoder *encoder, const int32_t *
     for (size_t i = 0; i < n; i++) {
         size_t count = starts[i + 1] - starts[i];
 
-        if (starts[i + 1] < starts[i] || count == 0 || count > encoder->info.max_tokens)
+        if (starts[i + 1] < starts[i] || count == 0 || count > encoder->info.max_tokens) {
             return tars_fail(TARS_EINVAL, err, "text %zu has not 1 to %zu tokens", i,
                              encoder->info.max_tokens);
+        }
         for (size_t t = starts[i]; t < starts[i + 1]; t++) {
             if (ids[t] < 0 || (size_t)ids[t] >= encoder->config.vocab)
                 return tars_fail(TARS_EINVAL, err, "token %d is not in the vocabulary", ids[t]);
@@ -286,9 +288,10 @@ static tars_status add_text(const struct tars_encoder *encoder, const char *pref
         text = tars_buf_span(&whole);
     }
     status = whole.status;
-    if (status == TARS_OK)
+    if (status == TARS_OK) {
         status = tars_wordpiece_encode(encoder->wordpiece, &arena, text.len ? text.ptr : "",
                                        text.len, &tokens);
+    }
     if (status == TARS_OK) {
         size_t count = tokens.count < room ? tokens.count : room;
 
@@ -326,9 +329,10 @@ tars_status tars_encoder_embed(struct tars_encoder *encoder, enum tars_embed_kin
             status = add_text(encoder, prefix, texts[first + i], &ids, i);
         if (status == TARS_ETOOBIG)
             status = tars_fail(status, err, "a text is too long to be embedded; cut it");
-        if (status == TARS_OK)
+        if (status == TARS_OK) {
             status =
                 run_call(encoder, ids.ids, ids.starts, step, out + first * encoder->info.dim, err);
+        }
     }
     free(ids.ids);
     return status;
@@ -352,14 +356,16 @@ static tars_status open_wordpiece(struct tars_encoder *encoder, const char *path
     struct tars_err why = {""};
     tars_status status = tars_wordpiece_new(&config, &encoder->wordpiece, &why);
 
-    if (status != TARS_OK)
+    if (status != TARS_OK) {
         return tars_fail(status, err, "%s: %.400s", path,
                          why.text[0] ? why.text : tars_status_text(status));
-    if (tars_wordpiece_vocab_size(encoder->wordpiece) > encoder->config.vocab)
+    }
+    if (tars_wordpiece_vocab_size(encoder->wordpiece) > encoder->config.vocab) {
         return tars_fail(TARS_EFORMAT, err,
                          "%s has more pieces than config.json's vocab_size; they belong to "
                          "different models",
                          path);
+    }
     return TARS_OK;
 }
 
@@ -381,9 +387,10 @@ static tars_status open_vocab(struct tars_encoder *encoder,
         status = open_wordpiece(encoder, path, tars_buf_span(&vocab), err);
     if (status == TARS_OK)
         status = tars_weights_digest(weights_path, config->cache_dir, digest, err);
-    if (status == TARS_OK)
+    if (status == TARS_OK) {
         status = tars_model_identity(&encoder->config, digest, tars_buf_span(&vocab),
                                      encoder->info.identity);
+    }
     tars_buf_release(&vocab);
     return status;
 }
@@ -405,11 +412,12 @@ static tars_status open_bert(struct tars_encoder *encoder, const struct tars_enc
         return status;
     tars_linear_one_thread();
     status = tars_bert_open(&encoder->config, path, types[config->precision], &encoder->bert, err);
-    if (status == TARS_ENOTFOUND)
+    if (status == TARS_ENOTFOUND) {
         return tars_fail(status, err,
                          "%s is not there; the weights are needed as safetensors (a folder with "
                          "only pytorch_model.bin must be converted first)",
                          path);
+    }
     if (status != TARS_OK)
         return status;
     encoder->info.precision = precisions[tars_bert_type(encoder->bert)];
@@ -452,9 +460,10 @@ tars_status tars_encoder_open(const struct tars_encoder_config *config,
     tars_status status;
 
     if (!config->dir || config->threads > TARS_ENCODER_THREADS_MAX ||
-        config->precision > TARS_ENCODER_FP32)
+        config->precision > TARS_ENCODER_FP32) {
         return tars_fail(TARS_EINVAL, err, "no model folder, or threads over %d",
                          TARS_ENCODER_THREADS_MAX);
+    }
     made = calloc(1, sizeof(*made));
     if (!made)
         return TARS_ENOMEM;

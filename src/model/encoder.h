@@ -29,8 +29,8 @@
 struct tars_encoder;
 
 enum tars_encoder_precision {
-    TARS_ENCODER_INT8, /* the default */
-    TARS_ENCODER_BF16, /* where the processor multiplies bf16 itself; else fp32 is taken */
+    TARS_ENCODER_INT8, /* the default; where the processor has VNNI, else fp32 is taken */
+    TARS_ENCODER_BF16, /* where the processor multiplies bf16 itself, else fp32 is taken */
     TARS_ENCODER_FP32,
 };
 

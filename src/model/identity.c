@@ -86,10 +86,11 @@ static tars_status digest_of(int fd, const char *path, const char *cache_dir, ch
     if (about.status == TARS_OK && side_path.len > 0 && recall(side_path.ptr, &about, hex))
         goto out;
     status = tars_sha256_hex_fd(fd, hex);
-    if (status != TARS_OK)
+    if (status != TARS_OK) {
         status = tars_fail(status, err, "%s: reading failed", path);
-    else if (about.status == TARS_OK && side_path.len > 0)
+    } else if (about.status == TARS_OK && side_path.len > 0) {
         remember(side_path.ptr, &about, hex);
+    }
 out:
     tars_buf_release(&side_path);
     tars_buf_release(&about);
@@ -102,9 +103,10 @@ tars_status tars_weights_digest(const char *path, const char *cache_dir, char *h
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     tars_status status;
 
-    if (fd < 0)
+    if (fd < 0) {
         return tars_fail(errno == ENOENT ? TARS_ENOTFOUND : TARS_EIO, err, "%s: %s", path,
                          strerror(errno));
+    }
     status = digest_of(fd, path, cache_dir, hex, err);
     (void)close(fd);
     return status;

@@ -155,9 +155,10 @@ static void dequantise(const struct tars_dequantise *from, float *out, size_t n)
               __builtin_convertvector(acc, vec) * (load(from->scale + i) * from->row_scale) +
                   (load(from->sum + i) * from->row_zero + load(from->bias + i)));
     }
-    for (; i < n; i++)
+    for (; i < n; i++) {
         out[i] = (float)from->acc[i] * (from->scale[i] * from->row_scale) +
                  (from->sum[i] * from->row_zero + from->bias[i]);
+    }
 }
 
 static void quantise(const float *row, size_t n, int levels, uint8_t *out, float *scale,
@@ -353,10 +354,11 @@ static void attend_rows(const struct head *h, const float *qkv, size_t hidden, s
     float inverse[KERNELS_ROWS];
 
     for (size_t r = 0; r < ROWS; r++) {
-        if (r < rows)
+        if (r < rows) {
             memcpy(h->queries + r * h->dim, qkv + r * 3 * hidden, h->dim * sizeof(float));
-        else
+        } else {
             memset(h->queries + r * h->dim, 0, h->dim * sizeof(float));
+        }
     }
     multiply(h->queries, h->dim, h->keys, h->dim, h->wide, h->scores);
     for (size_t r = 0; r < ROWS; r++)

@@ -38,7 +38,6 @@ struct shape {
 
 struct tars_linear_set {
     enum tars_linear_type type;
-    int levels;
     dnnl_engine_t engine;
     pthread_mutex_t lock; /* guards shapes and shape_count; a made bucket is never changed */
     struct shape shapes[SHAPES_MAX];
@@ -74,7 +73,16 @@ static tars_status refused(dnnl_status_t status, const char *what, struct tars_e
 
 static void *aligned(void *ptr)
 {
-    return (void *)(((uintptr_t)ptr + ALIGN_BYTES - 1) & ~(uintptr_t)(ALIGN_BYTES - 1));
+    return (char *)ptr + (ALIGN_BYTES - (uintptr_t)ptr % ALIGN_BYTES) % ALIGN_BYTES;
+}
+
+/* oneDNN takes memory to read through a pointer to change. */
+static void *mutable(const void *ptr)
+{
+    void *same;
+
+    memcpy(&same, &ptr, sizeof(same));
+    return same;
 }
 
 static dnnl_memory_desc_t plain(size_t rows, size_t columns, dnnl_data_type_t type,
@@ -88,19 +96,17 @@ static dnnl_memory_desc_t plain(size_t rows, size_t columns, dnnl_data_type_t ty
     return desc;
 }
 
-static bool has_pairs_of_32_bits(void)
+/* Whether the processor has products of that type without a catch. */
+static bool is_native(enum tars_linear_type type)
 {
-    int isa = (int)dnnl_get_effective_cpu_isa();
+    const int isa = (int)dnnl_get_effective_cpu_isa();
+    const int vnni512 = (int)dnnl_cpu_isa_avx512_core_vnni;
+    const int vnni2 = (int)dnnl_cpu_isa_avx2_vnni;
+    const int bf16 = (int)dnnl_cpu_isa_avx512_core_bf16;
 
-    return (isa & (int)dnnl_cpu_isa_avx512_core_vnni) == (int)dnnl_cpu_isa_avx512_core_vnni ||
-           (isa & (int)dnnl_cpu_isa_avx2_vnni) == (int)dnnl_cpu_isa_avx2_vnni;
-}
-
-static bool has_bf16(void)
-{
-    int isa = (int)dnnl_get_effective_cpu_isa();
-
-    return (isa & (int)dnnl_cpu_isa_avx512_core_bf16) == (int)dnnl_cpu_isa_avx512_core_bf16;
+    if (type == TARS_LINEAR_INT8)
+        return (isa & vnni512) == vnni512 || (isa & vnni2) == vnni2;
+    return type == TARS_LINEAR_FP32 || (isa & bf16) == bf16;
 }
 
 void tars_linear_one_thread(void)
@@ -118,8 +124,7 @@ tars_status tars_linear_set_new(enum tars_linear_type type, struct tars_linear_s
 
     if (!made)
         return TARS_ENOMEM;
-    made->type = type == TARS_LINEAR_BF16 && !has_bf16() ? TARS_LINEAR_FP32 : type;
-    made->levels = has_pairs_of_32_bits() ? 255 : 127;
+    made->type = is_native(type) ? type : TARS_LINEAR_FP32;
     status = refused(dnnl_engine_create(&made->engine, dnnl_cpu, 0), "to make an engine", err);
     if (status == TARS_OK && pthread_mutex_init(&made->lock, NULL) != 0) {
         (void)dnnl_engine_destroy(made->engine);
@@ -156,11 +161,6 @@ enum tars_linear_type tars_linear_set_type(const struct tars_linear_set *set)
 size_t tars_linear_set_x_bytes(const struct tars_linear_set *set)
 {
     return types[set->type].x_bytes;
-}
-
-int tars_linear_set_levels(const struct tars_linear_set *set)
-{
-    return set->levels;
 }
 
 /* --------------------------------------------------------------- primitives */
@@ -229,9 +229,10 @@ static tars_status find_shape(struct tars_linear_set *set, size_t k, size_t n, s
     shape->k = k;
     shape->n = n;
     shape->packed = plain(k, n, types[set->type].weights, dnnl_format_tag_any, &status);
-    if (status == dnnl_success)
+    if (status == dnnl_success) {
         status =
             make_bucket(set, k, n, TARS_LINEAR_ROWS, &shape->packed, &shape->buckets[BUCKETS - 1]);
+    }
     if (status != dnnl_success)
         return refused(status, "a matrix product", err);
     set->shape_count++;
@@ -247,9 +248,10 @@ static tars_status find_bucket(struct tars_linear_set *set, struct shape *shape,
     dnnl_status_t status = dnnl_success;
 
     (void)pthread_mutex_lock(&set->lock);
-    if (!bucket->primitive)
+    if (!bucket->primitive) {
         status = make_bucket(set, shape->k, shape->n, (i + 1) * TARS_LINEAR_STEP, &shape->packed,
                              bucket);
+    }
     (void)pthread_mutex_unlock(&set->lock);
     *out = bucket;
     return refused(status, "a matrix product", err);
@@ -305,9 +307,10 @@ static void *convert(const struct tars_linear_set *set, const float *weights,
         return made;
     }
     made = malloc(count);
-    for (size_t i = 0; made && i < linear->n; i++)
+    for (size_t i = 0; made && i < linear->n; i++) {
         linear->scale[i] = quantise_column(weights + i * linear->k, linear->k,
                                            (int8_t *)made + i * linear->k, &linear->sum[i]);
+    }
     return made;
 }
 
@@ -325,12 +328,14 @@ static dnnl_status_t pack(struct tars_linear_set *set, void *from, struct tars_l
 
     if (status == dnnl_success)
         status = dnnl_memory_create(&from_memory, &source, set->engine, from);
-    if (status == dnnl_success)
+    if (status == dnnl_success) {
         status = dnnl_memory_create(&to_memory, &linear->shape->packed, set->engine,
                                     DNNL_MEMORY_ALLOCATE);
-    if (status == dnnl_success)
+    }
+    if (status == dnnl_success) {
         status = dnnl_reorder_primitive_desc_create(&desc, &source, set->engine,
                                                     &linear->shape->packed, set->engine, NULL);
+    }
     if (status == dnnl_success)
         status = dnnl_primitive_create(&reorder, desc);
     if (status == dnnl_success)
@@ -373,10 +378,11 @@ tars_status tars_linear_init(struct tars_linear_set *set, size_t k, size_t n, co
     converted = convert(set, weights, &made);
     status = converted ? refused(pack(set, converted, &made), "to pack weights", err) : TARS_ENOMEM;
     free(converted);
-    if (status != TARS_OK)
+    if (status != TARS_OK) {
         tars_linear_release(&made);
-    else
+    } else {
         *linear = made;
+    }
     return status;
 }
 
@@ -440,7 +446,7 @@ static dnnl_status_t execute(struct tars_linear_run *run, const struct bucket *b
     dnnl_memory_t in = NULL;
     dnnl_memory_t out = NULL;
     dnnl_memory_t scratch = NULL;
-    dnnl_status_t status = dnnl_memory_create(&in, &bucket->x, engine, (void *)(uintptr_t)x);
+    dnnl_status_t status = dnnl_memory_create(&in, &bucket->x, engine, mutable(x));
 
     if (status == dnnl_success)
         status = dnnl_memory_create(&out, &bucket->y, engine, y);

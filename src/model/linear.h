@@ -9,8 +9,9 @@
  *           under a lock.
  * int8      Weights: signed, one scale per output column. Activations: unsigned, one scale and zero
  *           per row, applied by the caller (kernels.h: dequantise); as a post-op they would push
- *           oneDNN to its reference loop. Where the processor sums pairs of products in 16 bits (no
- *           VNNI), activations keep to 7 bits, so that no sum can saturate.
+ *           oneDNN to its reference loop. Only where the processor adds products in 32 bits (VNNI):
+ *           elsewhere pairs are added in 16 bits, activations would have to keep to 7 bits, and the
+ *           cosine to fp32 falls to 0.98. The set is fp32 there.
  * Threads   A set and its linears are safe to share; a run is not. A computing thread calls
  *           tars_linear_one_thread() first.
  */
@@ -22,8 +23,9 @@
 
 #include "base/status.h"
 
-#define TARS_LINEAR_ROWS 128 /* most rows of one product */
-#define TARS_LINEAR_STEP 16  /* rows are rounded up to a multiple of it */
+#define TARS_LINEAR_ROWS   128 /* most rows of one product */
+#define TARS_LINEAR_STEP   16  /* rows are rounded up to a multiple of it */
+#define TARS_LINEAR_LEVELS 255 /* greatest step of a quantised activation */
 
 enum tars_linear_type {
     TARS_LINEAR_INT8, /* x uint8_t, y int32_t */
@@ -44,7 +46,7 @@ struct tars_linear {
     void *weights;       /* dnnl_memory_t, packed */
 };
 
-/* bf16 where the processor has no such product becomes fp32: see tars_linear_set_type(). */
+/* A type that the processor has no good product for becomes fp32: see tars_linear_set_type(). */
 TARS_MUST_USE tars_status tars_linear_set_new(enum tars_linear_type type,
                                               struct tars_linear_set **set, struct tars_err *err);
 void tars_linear_set_free(struct tars_linear_set *set);
@@ -52,8 +54,6 @@ void tars_linear_set_free(struct tars_linear_set *set);
 enum tars_linear_type tars_linear_set_type(const struct tars_linear_set *set);
 /* Bytes of an element of x. */
 size_t tars_linear_set_x_bytes(const struct tars_linear_set *set);
-/* Greatest step of a quantised activation: 255 or 127. */
-int tars_linear_set_levels(const struct tars_linear_set *set);
 
 /* Name that oneDNN gives to what computes (k, n) with that many rows, "" when there is none yet.
  * Lent until the set is freed. */

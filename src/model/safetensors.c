@@ -47,14 +47,15 @@ static bool is_shallow(const char *json, size_t len)
     for (size_t i = 0; i < len; i++) {
         char c = json[i];
 
-        if (in_string && c == '\\')
+        if (in_string && c == '\\') {
             i++;
-        else if (c == '"')
+        } else if (c == '"') {
             in_string = !in_string;
-        else if (!in_string && (c == '{' || c == '['))
+        } else if (!in_string && (c == '{' || c == '[')) {
             depth++;
-        else if (!in_string && (c == '}' || c == ']'))
+        } else if (!in_string && (c == '}' || c == ']')) {
             depth--;
+        }
         if (depth > DEPTH_MAX)
             return false;
     }
@@ -137,16 +138,18 @@ static tars_status read_tensor(const char *name, const json_t *json, struct tars
     const char *dtype = json_string_value(json_object_get(json, "dtype"));
     size_t element_bytes = dtype ? type_of(dtype, &tensor->type) : 0;
 
-    if (element_bytes == 0)
+    if (element_bytes == 0) {
         return tars_fail(TARS_EFORMAT, err, "tensor '%.100s' has the unknown type '%.20s'", name,
                          dtype ? dtype : "");
+    }
     if (!read_shape(json_object_get(json, "shape"), tensor))
         return tars_fail(TARS_EFORMAT, err, "tensor '%.100s' has no sensible shape", name);
-    if (!read_place(json_object_get(json, "data_offsets"), data, element_bytes, tensor))
+    if (!read_place(json_object_get(json, "data_offsets"), data, element_bytes, tensor)) {
         return tars_fail(TARS_EFORMAT, err,
                          "tensor '%.100s' lies outside the file or does not fit its shape; the "
                          "file may be cut off",
                          name);
+    }
     return TARS_OK;
 }
 
@@ -173,9 +176,10 @@ static tars_status check_overlaps(struct tars_safetensors *file, struct tars_err
     for (size_t i = 1; i < file->count; i++) {
         const struct tars_tensor *last = &file->tensors[i - 1];
 
-        if (last->data + last->bytes > file->tensors[i].data)
+        if (last->data + last->bytes > file->tensors[i].data) {
             return tars_fail(TARS_EFORMAT, err, "tensors '%.100s' and '%.100s' overlap", last->name,
                              file->tensors[i].name);
+        }
     }
     return TARS_OK;
 }
@@ -199,9 +203,10 @@ static tars_status read_tensors(struct tars_safetensors *file, json_t *header,
 
         if (strcmp(name, "__metadata__") == 0)
             continue;
-        if (strlen(name) > TARS_SAFETENSORS_NAME_MAX)
+        if (strlen(name) > TARS_SAFETENSORS_NAME_MAX) {
             return tars_fail(TARS_ETOOBIG, err, "a tensor's name is longer than %d bytes",
                              TARS_SAFETENSORS_NAME_MAX);
+        }
         status = read_tensor(name, value, data, tensor, err);
         if (status != TARS_OK)
             return status;
@@ -220,16 +225,19 @@ static tars_status load_header(struct tars_span bytes, json_t **header, struct t
     json_error_t where;
     uint64_t len;
 
-    if (bytes.len < LENGTH_BYTES)
+    if (bytes.len < LENGTH_BYTES) {
         return tars_fail(TARS_EFORMAT, err, "too short for a safetensors file (%zu bytes)",
                          bytes.len);
+    }
     len = read_le64((const unsigned char *)bytes.ptr);
-    if (len > bytes.len - LENGTH_BYTES)
+    if (len > bytes.len - LENGTH_BYTES) {
         return tars_fail(TARS_EFORMAT, err,
                          "the header is longer than the file; not a safetensors file, or cut off");
-    if (len > TARS_SAFETENSORS_HEADER_MAX)
+    }
+    if (len > TARS_SAFETENSORS_HEADER_MAX) {
         return tars_fail(TARS_ETOOBIG, err, "the header is larger than %zu bytes",
                          TARS_SAFETENSORS_HEADER_MAX);
+    }
     if (!is_shallow(json, (size_t)len))
         return tars_fail(TARS_EFORMAT, err, "the header is nested too deep");
     *header = json_loadb(json, (size_t)len, JSON_REJECT_DUPLICATES, &where);
@@ -319,11 +327,20 @@ size_t tars_safetensors_count(const struct tars_safetensors *file)
     return file->count;
 }
 
+/* The system takes pages to read through a pointer to change. */
+static void *mutable(const void *ptr)
+{
+    void *same;
+
+    memcpy(&same, &ptr, sizeof(same));
+    return same;
+}
+
 void tars_safetensors_forget_pages(const struct tars_safetensors *file)
 {
     /* Advice only: where it is not taken, the pages stay, and nothing else changes. */
     if (file->map.ptr)
-        (void)madvise((void *)(uintptr_t)file->map.ptr, file->map.len, MADV_DONTNEED);
+        (void)madvise(mutable(file->map.ptr), file->map.len, MADV_DONTNEED);
 }
 
 static float float_from_bits(uint32_t bits)

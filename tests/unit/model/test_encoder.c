@@ -227,53 +227,53 @@ static void bad_ids_are_refused(void **state)
 
 /* -------------------------------------------------------------------- opening */
 
+static const struct {
+    const char *name;
+    const char *file;
+    const char *text; /* NULL: weights without the tensor named in part */
+    const char *part; /* of the message */
+    tars_status status;
+} broken[] = {
+    {"no weights", "model.safetensors", "", "too short", TARS_EFORMAT},
+    {"no word table", "model.safetensors", NULL, "embeddings.word_embeddings.weight", TARS_EFORMAT},
+    {"no bias", "model.safetensors", NULL, "encoder.layer.1.output.dense.bias", TARS_EFORMAT},
+    {"no key", "model.safetensors", NULL, "encoder.layer.0.attention.self.key.weight",
+     TARS_EFORMAT},
+    {"no norm", "model.safetensors", NULL, "encoder.layer.1.output.LayerNorm.weight", TARS_EFORMAT},
+    {"no positions", "model.safetensors", NULL, "embeddings.position_embeddings.weight",
+     TARS_EFORMAT},
+    {"vocabulary of another model", "vocab.txt",
+     "[PAD]\n[UNK]\n[CLS]\n[SEP]\na\nb\nc\nd\ne\nf\ng\nh\ni\nj\nk\nl\nm\n", "vocab_size",
+     TARS_EFORMAT},
+    {"vocabulary without specials", "vocab.txt", "a\nb\n", "vocab.txt", TARS_EFORMAT},
+    {"another shape", "config.json",
+     "{\"model_type\":\"bert\",\"hidden_size\":32,\"num_hidden_layers\":2,"
+     "\"num_attention_heads\":2,\"intermediate_size\":40,\"max_position_embeddings\":48,"
+     "\"vocab_size\":16}",
+     "shape", TARS_EFORMAT},
+};
+
 static void broken_folders(void **state)
 {
     static char bytes[TINY_FLOATS * sizeof(float) + 65536];
-    static const struct {
-        const char *name;
-        const char *file;
-        const char *text; /* NULL: weights without the tensor named in part */
-        const char *part; /* of the message */
-        tars_status status;
-    } rows[] = {
-        {"no weights", "model.safetensors", "", "too short", TARS_EFORMAT},
-        {"no word table", "model.safetensors", NULL, "embeddings.word_embeddings.weight",
-         TARS_EFORMAT},
-        {"no bias", "model.safetensors", NULL, "encoder.layer.1.output.dense.bias", TARS_EFORMAT},
-        {"no key", "model.safetensors", NULL, "encoder.layer.0.attention.self.key.weight",
-         TARS_EFORMAT},
-        {"no norm", "model.safetensors", NULL, "encoder.layer.1.output.LayerNorm.weight",
-         TARS_EFORMAT},
-        {"no positions", "model.safetensors", NULL, "embeddings.position_embeddings.weight",
-         TARS_EFORMAT},
-        {"vocabulary of another model", "vocab.txt",
-         "[PAD]\n[UNK]\n[CLS]\n[SEP]\na\nb\nc\nd\ne\nf\ng\nh\ni\nj\nk\nl\nm\n", "vocab_size",
-         TARS_EFORMAT},
-        {"vocabulary without specials", "vocab.txt", "a\nb\n", "vocab.txt", TARS_EFORMAT},
-        {"another shape", "config.json",
-         "{\"model_type\":\"bert\",\"hidden_size\":32,\"num_hidden_layers\":2,"
-         "\"num_attention_heads\":2,\"intermediate_size\":40,\"max_position_embeddings\":48,"
-         "\"vocab_size\":16}",
-         "shape", TARS_EFORMAT},
-    };
     const char *dir = ((struct folder *)*state)->dir;
     const struct tars_encoder_config config = {.dir = dir};
 
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+    for (size_t i = 0; i < sizeof(broken) / sizeof(broken[0]); i++) {
         struct tars_encoder *encoder = NULL;
         struct tars_err err = {""};
         char path[FILES_PATH_MAX];
 
-        print_message("  %s\n", rows[i].name);
+        print_message("  %s\n", broken[i].name);
         tiny_write(&tiny, dir);
-        if (rows[i].text)
-            tiny_write_text(dir, rows[i].file, rows[i].text);
-        else
-            files_write(dir, rows[i].file, bytes,
-                        tiny_file(&tiny, "", rows[i].part, bytes, sizeof(bytes)), path);
-        assert_int_equal(tars_encoder_open(&config, &encoder, &err), rows[i].status);
-        assert_non_null(strstr(err.text, rows[i].part));
+        if (broken[i].text) {
+            tiny_write_text(dir, broken[i].file, broken[i].text);
+        } else {
+            files_write(dir, broken[i].file, bytes,
+                        tiny_file(&tiny, "", broken[i].part, bytes, sizeof(bytes)), path);
+        }
+        assert_int_equal(tars_encoder_open(&config, &encoder, &err), broken[i].status);
+        assert_non_null(strstr(err.text, broken[i].part));
         assert_null(encoder);
     }
 }
@@ -431,13 +431,14 @@ static void real_folder(char *dir)
     const char *cache = getenv("XDG_CACHE_HOME");
     const char *home = getenv("HOME");
 
-    if (set)
+    if (set) {
         (void)snprintf(dir, FILES_PATH_MAX, "%s", set);
-    else if (cache)
+    } else if (cache) {
         (void)snprintf(dir, FILES_PATH_MAX, "%s/tars/models/all-MiniLM-L6-v2", cache);
-    else
+    } else {
         (void)snprintf(dir, FILES_PATH_MAX, "%s/.cache/tars/models/all-MiniLM-L6-v2",
                        home ? home : "");
+    }
     if (access(dir, R_OK) != 0) {
         print_message("skipped: %s is not there; run scripts/deps, or set TARS_TEST_MODEL\n", dir);
         skip();
@@ -452,7 +453,7 @@ static json_t *golden(void)
     if (!json) {
         fail_msg("encoder_minilm.json: %s", where.text);
     }
-    return json_object_get(json, "texts");
+    return json;
 }
 
 /* The texts of the golden file through the tokenizer and the network, all in one batch. */
@@ -465,18 +466,21 @@ static void agree_with_golden(enum tars_encoder_precision precision, double leas
     static float out[TEXTS * DIM];
     struct tars_encoder_config config = {.dir = dir, .precision = precision, .threads = 2};
     struct tars_encoder *encoder;
-    json_t *rows;
+    json_t *root;
+    const json_t *rows;
     double lowest = 1;
     double highest = 0;
 
     real_folder(dir);
-    rows = golden();
+    root = golden();
+    rows = json_object_get(root, "texts");
     encoder = open_or_fail(&config);
     assert_int_equal(tars_encoder_info(encoder)->dim, DIM);
     assert_int_equal(tars_encoder_info(encoder)->max_tokens, 256);
-    for (size_t i = 0; i < json_array_size(rows); i++)
+    for (size_t i = 0; i < json_array_size(rows); i++) {
         texts[i] =
             tars_span_of(json_string_value(json_object_get(json_array_get(rows, i), "text")));
+    }
     assert_int_equal(
         tars_encoder_embed(encoder, TARS_EMBED_PASSAGE, texts, json_array_size(rows), out, NULL),
         TARS_OK);
@@ -496,21 +500,25 @@ static void agree_with_golden(enum tars_encoder_precision precision, double leas
                   tars_encoder_info(encoder)->implementation, lowest, highest);
     assert_true(lowest >= least_cosine);
     assert_true(highest <= most_difference);
+    json_decref(root);
     tars_encoder_close(encoder);
 }
 
 static void minilm_fp32_within_1e_4(void **state)
 {
+    (void)state;
     agree_with_golden(TARS_ENCODER_FP32, 0.99999, 1e-4);
 }
 
 static void minilm_int8_cosine_over_099(void **state)
 {
+    (void)state;
     agree_with_golden(TARS_ENCODER_INT8, 0.99, 0.1);
 }
 
 static void minilm_bf16_cosine_over_0999(void **state)
 {
+    (void)state;
     agree_with_golden(TARS_ENCODER_BF16, 0.999, 0.1);
 }
 

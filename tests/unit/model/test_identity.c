@@ -32,6 +32,7 @@ static size_t read_side(const char *dir, char *out, size_t size)
 
 static void side_file_is_believed_while_it_fits(void **state)
 {
+    (void)state;
     char dir[FILES_PATH_MAX];
     char path[FILES_PATH_MAX];
     char side_path[FILES_PATH_MAX];
@@ -61,6 +62,7 @@ static void side_file_is_believed_while_it_fits(void **state)
 
 static void without_or_with_a_useless_cache(void **state)
 {
+    (void)state;
     struct tars_err err = {""};
     char dir[FILES_PATH_MAX];
     char path[FILES_PATH_MAX];
@@ -79,6 +81,7 @@ static void without_or_with_a_useless_cache(void **state)
 
 static void identity_changes_with_each_part(void **state)
 {
+    (void)state;
     const struct tars_model_config base = {.max_tokens = 256};
     struct tars_model_config other[] = {base, base, base, base, base};
     char first[TARS_SHA256_HEX_BYTES];
@@ -119,6 +122,7 @@ static void digest_once(void *ctx)
 
 static void every_allocation_may_fail(void **state)
 {
+    (void)state;
     char dir[FILES_PATH_MAX];
     char path[FILES_PATH_MAX];
 

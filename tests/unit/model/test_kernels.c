@@ -97,11 +97,12 @@ static void check_layer_norm(const struct tars_kernels *kernels, size_t n)
         mean += ((double)x[i] + (double)y[i]) / (double)n;
     for (size_t i = 0; i < n; i++)
         variance += pow((double)x[i] + (double)y[i] - mean, 2) / (double)n;
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         near((double)out[i],
              ((double)x[i] + (double)y[i] - mean) / sqrt(variance + 1e-5) * (double)gain[i] +
                  (double)bias[i],
              2e-5);
+    }
     assert_true(out[n] == 42);
 }
 
@@ -145,9 +146,10 @@ static void check_dequantise(const struct tars_kernels *kernels, size_t n)
     fill(bias, n, 11, 1);
     out[n] = 42;
     kernels->dequantise(&from, out, n);
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         near((double)out[i],
              acc[i] * 0.01 * (double)scale[i] - 0.7 * (double)sum[i] + (double)bias[i], 1e-4);
+    }
     assert_true(out[n] == 42);
 }
 
@@ -171,36 +173,43 @@ static void check_bf16(const struct tars_kernels *kernels, size_t n)
 
 static void add_is_right(void **state)
 {
+    (void)state;
     each(check_add);
 }
 
 static void gelu_is_right(void **state)
 {
+    (void)state;
     each(check_gelu);
 }
 
 static void layer_norm_is_right(void **state)
 {
+    (void)state;
     each(check_layer_norm);
 }
 
 static void quantise_is_right(void **state)
 {
+    (void)state;
     each(check_quantise);
 }
 
 static void dequantise_is_right(void **state)
 {
+    (void)state;
     each(check_dequantise);
 }
 
 static void bf16_is_right(void **state)
 {
+    (void)state;
     each(check_bf16);
 }
 
 static void equal_numbers_quantise_to_zero(void **state)
 {
+    (void)state;
     const float x[20] = {[0 ... 19] = -3.5F};
     const struct tars_kernels *kernels;
 
@@ -273,6 +282,7 @@ static void check_attention(const struct tars_kernels *kernels, size_t tokens, s
 
 static void attention_is_right(void **state)
 {
+    (void)state;
     static const size_t tokens[] = {1, 2, 7, 8, 9, 16, 33, 64, 100};
     static const size_t dims[] = {4, 12, 32, 64, 80};
     const struct tars_kernels *kernels;
@@ -289,6 +299,7 @@ static void attention_is_right(void **state)
 /* Scores far apart: the greatest must not overflow, the least must vanish. */
 static void attention_with_extreme_scores(void **state)
 {
+    (void)state;
     const struct tars_kernels *kernels;
     float qkv[2 * 12] = {0};
     float out[8];

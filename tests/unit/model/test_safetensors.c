@@ -24,7 +24,8 @@ static size_t make_file(const char *header, long long length, char *out)
 
     for (size_t i = 0; i < 8; i++)
         out[i] = (char)(claimed >> 8 * i);
-    memcpy(out + 8, header, len);
+    for (size_t i = 0; i < len; i++)
+        out[8 + i] = header[i];
     memset(out + 8 + len, 0, DATA_BYTES);
     return 8 + len + DATA_BYTES;
 }
@@ -32,76 +33,77 @@ static size_t make_file(const char *header, long long length, char *out)
 #define T(dtype, shape, offsets) \
     "{\"t\":{\"dtype\":\"" dtype "\",\"shape\":" shape ",\"data_offsets\":" offsets "}}"
 
+static const struct {
+    const char *name;
+    const char *header;
+    long long length; /* claimed; -1: the true one */
+    tars_status status;
+} hostile[] = {
+    {"well formed", T("F32", "[2,2]", "[0,16]"), -1, TARS_OK},
+    {"no tensor", "{}", -1, TARS_OK},
+    {"metadata only", "{\"__metadata__\":{\"format\":\"pt\"}}", -1, TARS_OK},
+    {"spaces behind", "{}   ", -1, TARS_OK},
+    {"a single number", T("F32", "[]", "[4,8]"), -1, TARS_OK},
+    {"empty tensor at the end", T("F32", "[0,7]", "[16,16]"), -1, TARS_OK},
+    {"integers", T("I64", "[2]", "[0,16]"), -1, TARS_OK},
+    {"length past the file", "{}", 1000, TARS_EFORMAT},
+    {"length of 2^63", "{}", INT64_MAX, TARS_EFORMAT},
+    {"length inside the JSON", T("F32", "[2,2]", "[0,16]"), 5, TARS_EFORMAT},
+    {"length zero", "{}", 0, TARS_EFORMAT},
+    {"not JSON", "{\"t\":", -1, TARS_EFORMAT},
+    {"not UTF-8", "{\"\xff\":1}", -1, TARS_EFORMAT},
+    {"an array", "[]", -1, TARS_EFORMAT},
+    {"a number", "7", -1, TARS_EFORMAT},
+    {"deep nesting", "[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]", -1, TARS_EFORMAT},
+    {"brackets in a string", "{\"__metadata__\":\"[[[[[[[[[[[[[[\\\"[[[\"}", -1, TARS_OK},
+    {"tensor is a number", "{\"t\":1}", -1, TARS_EFORMAT},
+    {"tensor is empty", "{\"t\":{}}", -1, TARS_EFORMAT},
+    {"unknown type", T("F4", "[2,2]", "[0,16]"), -1, TARS_EFORMAT},
+    {"shape is a text", T("F32", "\"x\"", "[0,16]"), -1, TARS_EFORMAT},
+    {"shape of texts", T("F32", "[\"2\"]", "[0,16]"), -1, TARS_EFORMAT},
+    {"negative shape", T("F32", "[-2,-2]", "[0,16]"), -1, TARS_EFORMAT},
+    {"fractional shape", T("F32", "[2.5]", "[0,10]"), -1, TARS_EFORMAT},
+    {"shape overflows", T("F32", "[4294967296,4294967296,4]", "[0,16]"), -1, TARS_EFORMAT},
+    {"bytes overflow", T("F32", "[4611686018427387908]", "[0,16]"), -1, TARS_EFORMAT},
+    {"too many dimensions", T("F32", "[1,1,1,1,1,1,1,1,4]", "[0,16]"), -1, TARS_EFORMAT},
+    {"end before begin", T("F32", "[0]", "[8,4]"), -1, TARS_EFORMAT},
+    {"negative begin", T("F32", "[4]", "[-4,12]"), -1, TARS_EFORMAT},
+    {"past the end", T("F32", "[4]", "[4,20]"), -1, TARS_EFORMAT},
+    {"far past the end", T("F32", "[4]", "[9223372036854775800,9223372036854775807]"), -1,
+     TARS_EFORMAT},
+    {"number over 64 bits", T("F32", "[4]", "[0,99999999999999999999]"), -1, TARS_EFORMAT},
+    {"shorter than its shape", T("F32", "[4]", "[0,12]"), -1, TARS_EFORMAT},
+    {"three offsets", T("F32", "[4]", "[0,16,16]"), -1, TARS_EFORMAT},
+    {"no offsets", "{\"t\":{\"dtype\":\"F32\",\"shape\":[4]}}", -1, TARS_EFORMAT},
+    {"twice the same name",
+     "{\"t\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]},"
+     "\"t\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[8,16]}}",
+     -1, TARS_EFORMAT},
+    {"overlap",
+     "{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]},"
+     "\"b\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[4,12]}}",
+     -1, TARS_EFORMAT},
+    {"the same place twice",
+     "{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]},"
+     "\"b\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}",
+     -1, TARS_EFORMAT},
+};
+
 static void hostile_headers(void **state)
 {
-    static const struct {
-        const char *name;
-        const char *header;
-        long long length; /* claimed; -1: the true one */
-        tars_status status;
-    } rows[] = {
-        {"well formed", T("F32", "[2,2]", "[0,16]"), -1, TARS_OK},
-        {"no tensor", "{}", -1, TARS_OK},
-        {"metadata only", "{\"__metadata__\":{\"format\":\"pt\"}}", -1, TARS_OK},
-        {"spaces behind", "{}   ", -1, TARS_OK},
-        {"a single number", T("F32", "[]", "[4,8]"), -1, TARS_OK},
-        {"empty tensor at the end", T("F32", "[0,7]", "[16,16]"), -1, TARS_OK},
-        {"integers", T("I64", "[2]", "[0,16]"), -1, TARS_OK},
-        {"length past the file", "{}", 1000, TARS_EFORMAT},
-        {"length of 2^63", "{}", INT64_MAX, TARS_EFORMAT},
-        {"length inside the JSON", T("F32", "[2,2]", "[0,16]"), 5, TARS_EFORMAT},
-        {"length zero", "{}", 0, TARS_EFORMAT},
-        {"not JSON", "{\"t\":", -1, TARS_EFORMAT},
-        {"not UTF-8", "{\"\xff\":1}", -1, TARS_EFORMAT},
-        {"an array", "[]", -1, TARS_EFORMAT},
-        {"a number", "7", -1, TARS_EFORMAT},
-        {"deep nesting", "[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]", -1, TARS_EFORMAT},
-        {"brackets in a string", "{\"__metadata__\":\"[[[[[[[[[[[[[[\\\"[[[\"}", -1, TARS_OK},
-        {"tensor is a number", "{\"t\":1}", -1, TARS_EFORMAT},
-        {"tensor is empty", "{\"t\":{}}", -1, TARS_EFORMAT},
-        {"unknown type", T("F4", "[2,2]", "[0,16]"), -1, TARS_EFORMAT},
-        {"shape is a text", T("F32", "\"x\"", "[0,16]"), -1, TARS_EFORMAT},
-        {"shape of texts", T("F32", "[\"2\"]", "[0,16]"), -1, TARS_EFORMAT},
-        {"negative shape", T("F32", "[-2,-2]", "[0,16]"), -1, TARS_EFORMAT},
-        {"fractional shape", T("F32", "[2.5]", "[0,10]"), -1, TARS_EFORMAT},
-        {"shape overflows", T("F32", "[4294967296,4294967296,4]", "[0,16]"), -1, TARS_EFORMAT},
-        {"bytes overflow", T("F32", "[4611686018427387908]", "[0,16]"), -1, TARS_EFORMAT},
-        {"too many dimensions", T("F32", "[1,1,1,1,1,1,1,1,4]", "[0,16]"), -1, TARS_EFORMAT},
-        {"end before begin", T("F32", "[0]", "[8,4]"), -1, TARS_EFORMAT},
-        {"negative begin", T("F32", "[4]", "[-4,12]"), -1, TARS_EFORMAT},
-        {"past the end", T("F32", "[4]", "[4,20]"), -1, TARS_EFORMAT},
-        {"far past the end", T("F32", "[4]", "[9223372036854775800,9223372036854775807]"), -1,
-         TARS_EFORMAT},
-        {"number over 64 bits", T("F32", "[4]", "[0,99999999999999999999]"), -1, TARS_EFORMAT},
-        {"shorter than its shape", T("F32", "[4]", "[0,12]"), -1, TARS_EFORMAT},
-        {"three offsets", T("F32", "[4]", "[0,16,16]"), -1, TARS_EFORMAT},
-        {"no offsets", "{\"t\":{\"dtype\":\"F32\",\"shape\":[4]}}", -1, TARS_EFORMAT},
-        {"twice the same name",
-         "{\"t\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]},"
-         "\"t\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[8,16]}}",
-         -1, TARS_EFORMAT},
-        {"overlap",
-         "{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]},"
-         "\"b\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[4,12]}}",
-         -1, TARS_EFORMAT},
-        {"the same place twice",
-         "{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]},"
-         "\"b\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}",
-         -1, TARS_EFORMAT},
-    };
-
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+    (void)state;
+    for (size_t i = 0; i < sizeof(hostile) / sizeof(hostile[0]); i++) {
         struct tars_safetensors *file = NULL;
         struct tars_err err = {""};
         char bytes[1024];
         struct guard guard;
         tars_status status;
 
-        print_message("  %s\n", rows[i].name);
-        guard = guard_copy(bytes, make_file(rows[i].header, rows[i].length, bytes));
+        print_message("  %s\n", hostile[i].name);
+        guard = guard_copy(bytes, make_file(hostile[i].header, hostile[i].length, bytes));
         status = tars_safetensors_parse(
-            tars_span(guard.ptr, 8 + strlen(rows[i].header) + DATA_BYTES), &file, &err);
-        assert_int_equal(status, rows[i].status);
+            tars_span(guard.ptr, 8 + strlen(hostile[i].header) + DATA_BYTES), &file, &err);
+        assert_int_equal(status, hostile[i].status);
         assert_int_equal(status == TARS_OK, err.text[0] == '\0');
         assert_int_equal(status == TARS_OK, file != NULL);
         tars_safetensors_close(file);
@@ -111,6 +113,7 @@ static void hostile_headers(void **state)
 
 static void every_length_is_survived(void **state)
 {
+    (void)state;
     static const char header[] = T("F32", "[2,2]", "[0,16]");
     char bytes[256];
     size_t len = make_file(header, -1, bytes);
@@ -127,6 +130,7 @@ static void every_length_is_survived(void **state)
 
 static void limits(void **state)
 {
+    (void)state;
     char *header = malloc((size_t)4 << 20);
     char *bytes = malloc((size_t)4 << 20);
     struct tars_safetensors *file = NULL;
@@ -135,10 +139,11 @@ static void limits(void **state)
     assert_non_null(header);
     assert_non_null(bytes);
     header[at++] = '{';
-    for (int i = 0; i <= TARS_SAFETENSORS_TENSORS_MAX; i++)
+    for (int i = 0; i <= TARS_SAFETENSORS_TENSORS_MAX; i++) {
         at += (size_t)snprintf(header + at, 128,
                                "%s\"%d\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]}",
                                i ? "," : "", i);
+    }
     (void)snprintf(header + at, 2, "}");
     assert_int_equal(
         tars_safetensors_parse(tars_span(bytes, make_file(header, -1, bytes)), &file, NULL),
@@ -157,6 +162,7 @@ static void limits(void **state)
 
 static void header_over_its_limit(void **state)
 {
+    (void)state;
     size_t len = TARS_SAFETENSORS_HEADER_MAX + 64;
     char *bytes = calloc(1, len);
     struct tars_safetensors *file = NULL;
@@ -173,6 +179,7 @@ static void header_over_its_limit(void **state)
 
 static void types_become_floats(void **state)
 {
+    (void)state;
     static const struct {
         const char *dtype;
         unsigned char bytes[DATA_BYTES];
@@ -226,6 +233,7 @@ static void types_become_floats(void **state)
 
 static void integers_are_not_read(void **state)
 {
+    (void)state;
     struct tars_safetensors *file = NULL;
     char bytes[256];
     float out;
@@ -240,6 +248,7 @@ static void integers_are_not_read(void **state)
 
 static void files_are_named(void **state)
 {
+    (void)state;
     struct tars_safetensors *file = NULL;
     struct tars_err err = {""};
     char dir[FILES_PATH_MAX];
@@ -266,6 +275,7 @@ static void files_are_named(void **state)
 
 static void parse_once(void *ctx)
 {
+    (void)ctx;
     struct tars_safetensors *file = NULL;
     char bytes[256];
     size_t len = make_file(T("F32", "[4]", "[0,16]"), -1, bytes);
@@ -277,6 +287,7 @@ static void parse_once(void *ctx)
 
 static void every_allocation_may_fail(void **state)
 {
+    (void)state;
     assert_true(faults_each(parse_once, NULL) >= 2);
 }
 

@@ -60,10 +60,11 @@ static inline void tiny_add_pair(struct tiny_model *model, const char *base, siz
     char name[160];
 
     (void)snprintf(name, sizeof(name), "%s.weight", base);
-    if (columns)
+    if (columns) {
         tiny_add(model, name, rows, columns, 0.6F, 0);
-    else
+    } else {
         tiny_add(model, name, 0, rows, 0.4F, 1);
+    }
     (void)snprintf(name, sizeof(name), "%s.bias", base);
     tiny_add(model, name, 0, rows, 0.3F, 0);
 }
@@ -116,15 +117,17 @@ static inline size_t tiny_file(const struct tiny_model *model, const char *prefi
         size_t bytes = (t->rows ? t->rows : 1) * t->columns * sizeof(float);
         char shape[64];
 
-        if (t->rows)
+        if (t->rows) {
             (void)snprintf(shape, sizeof(shape), "%zu,%zu", t->rows, t->columns);
-        else
+        } else {
             (void)snprintf(shape, sizeof(shape), "%zu", t->columns);
-        if (!skip || strcmp(skip, t->name) != 0)
+        }
+        if (!skip || strcmp(skip, t->name) != 0) {
             at += (size_t)snprintf(out + at, size - at,
                                    ",\"%s%s\":{\"dtype\":\"F32\",\"shape\":[%s],\"data_offsets\":["
                                    "%zu,%zu]}",
                                    prefix, t->name, shape, data, data + bytes);
+        }
         data += bytes;
     }
     out[at++] = '}';
@@ -168,10 +171,11 @@ static inline const float *tiny_find(const struct tiny_model *model, size_t laye
 {
     char whole[256];
 
-    if (layer < TINY_LAYERS)
+    if (layer < TINY_LAYERS) {
         (void)snprintf(whole, sizeof(whole), "encoder.layer.%zu.%s", layer, name);
-    else
+    } else {
         (void)snprintf(whole, sizeof(whole), "embeddings.%s", name);
+    }
     for (size_t i = 0; i < model->count; i++) {
         if (strcmp(model->tensors[i].name, whole) == 0)
             return model->tensors[i].at;
@@ -284,12 +288,13 @@ static inline void tiny_truth(const struct tiny_model *model, const int32_t *ids
     double squares = 0;
 
     for (size_t t = 0; t < n; t++) {
-        for (size_t d = 0; d < TINY_HIDDEN; d++)
+        for (size_t d = 0; d < TINY_HIDDEN; d++) {
             x[t][d] =
                 (double)tiny_find(model, none,
                                   "word_embeddings.weight")[(size_t)ids[t] * TINY_HIDDEN + d] +
                 (double)tiny_find(model, none, "position_embeddings.weight")[t * TINY_HIDDEN + d] +
                 (double)tiny_find(model, none, "token_type_embeddings.weight")[d];
+        }
         tiny_norm(model, none, "LayerNorm", x[t]);
     }
     for (size_t l = 0; l < TINY_LAYERS; l++)
