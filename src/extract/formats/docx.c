@@ -8,13 +8,16 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "extract/formats/docx_styles.h"
+#include "extract/formats/html.h"
 #include "extract/formats/package.h"
 #include "extract/formats/table.h"
 
-#define TEXT_MAX  ((size_t)64 * 1024 * 1024)
-#define DEPTH_MAX 250 /* of elements; the library stops at 256 by itself */
+#define TEXT_MAX   ((size_t)64 * 1024 * 1024)
+#define CHUNKS_MAX 10000 /* parts that are looked at */
+#define DEPTH_MAX  250   /* of elements; the library stops at 256 by itself */
 
 static enum tars_sniff sniff(const struct tars_input *input, bool named)
 {
@@ -35,10 +38,11 @@ struct writer {
     struct tars_buf text; /* of the paragraph */
     struct tars_buf cell; /* of the cell, outermost table */
     char style[TARS_DOCX_STYLE_NAME];
-    int outline;    /* level that the paragraph itself says; 0: none */
-    bool is_item;   /* in a list */
-    int tables;     /* open ones */
-    int skip_until; /* depth at which an element that is passed over began; 0: none */
+    int outline;     /* level that the paragraph itself says; 0: none */
+    bool is_item;    /* in a list */
+    bool has_chunks; /* refers to parts in other formats */
+    int tables;      /* open ones */
+    int skip_until;  /* depth at which an element that is passed over began; 0: none */
 };
 
 /* ----------------------------------------------------------------- paragraphs */
@@ -135,6 +139,8 @@ static void begin_element(struct writer *writer, xmlTextReaderPtr reader)
         tars_buf_append_char(&writer->text, '\n');
     } else if (strcmp(name, "noBreakHyphen") == 0) {
         tars_buf_append_char(&writer->text, '-');
+    } else if (strcmp(name, "altChunk") == 0) {
+        writer->has_chunks = true;
     } else if (strcmp(name, "tbl") == 0 && !is_empty) {
         end_paragraph(writer);
         writer->tables++;
@@ -258,8 +264,36 @@ static void write_notes(struct writer *writer, struct tars_package *package, con
     free((char *)xml.ptr);
 }
 
+static bool ends_in(const char *text, const char *suffix)
+{
+    size_t len = strlen(text);
+    size_t n = strlen(suffix);
+
+    return len >= n && strcasecmp(text + len - n, suffix) == 0;
+}
+
+/* Web pages that the file carries in place of text (altChunk). */
+static void write_chunks(struct writer *writer, struct tars_package *package,
+                         struct tars_charsets *charsets)
+{
+    for (size_t i = 0; writer->has_chunks && i < CHUNKS_MAX; i++) {
+        const char *name = tars_package_name(package, i);
+        struct tars_span page;
+
+        if (!name)
+            return;
+        if (strncmp(name, "word/", 5) != 0 ||
+            !(ends_in(name, ".htm") || ends_in(name, ".html") || ends_in(name, ".xhtml")) ||
+            tars_package_read(package, name, &page, NULL) != TARS_OK)
+            continue;
+        if (tars_html_write(charsets, page, writer->sink, NULL, NULL) != TARS_OK)
+            tars_sink_error(writer->sink, "%s could not be read", name);
+        free((char *)page.ptr);
+    }
+}
+
 static tars_status write_document(struct writer *writer, struct tars_package *package,
-                                  struct tars_err *err)
+                                  struct tars_charsets *charsets, struct tars_err *err)
 {
     struct tars_span xml;
     tars_status status = tars_package_read(package, "word/document.xml", &xml, err);
@@ -277,6 +311,7 @@ static tars_status write_document(struct writer *writer, struct tars_package *pa
         return tars_fail(TARS_EFORMAT, err, "the file is damaged: its text part is not sound XML");
     if (!is_sound && writer->sink->status == TARS_OK)
         tars_sink_error(writer->sink, "the text part is damaged; what follows is missing");
+    write_chunks(writer, package, charsets);
     write_notes(writer, package, "word/footnotes.xml");
     write_notes(writer, package, "word/endnotes.xml");
     return TARS_OK;
@@ -319,7 +354,7 @@ static tars_status parse(struct tars_input *input, struct tars_sink *sink, struc
     status = read_styles(package, styles);
     writer.styles = styles;
     if (status == TARS_OK)
-        status = write_document(&writer, package, err);
+        status = write_document(&writer, package, input->charsets, err);
     if (status == TARS_OK) {
         read_title(package, &title);
         tars_sink_document(sink, &(struct tars_sink_document){.title = tars_buf_span(&title)});

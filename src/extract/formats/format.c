@@ -40,6 +40,15 @@ static bool starts_with(struct tars_span head, const char *bytes, size_t len)
     return head.len >= len && memcmp(head.ptr, bytes, len) == 0;
 }
 
+static bool is_foreign(struct tars_span head)
+{
+    for (size_t i = 0; i < sizeof(foreign) / sizeof(foreign[0]); i++) {
+        if (starts_with(head, foreign[i].magic, foreign[i].len))
+            return true;
+    }
+    return false;
+}
+
 /* "EncryptedPackage" in UTF-16 is the name of the stream that holds an encrypted office file. */
 static bool is_encrypted_package(struct tars_span head)
 {
@@ -85,7 +94,9 @@ tars_status tars_format_find(const struct tars_input *input, const struct tars_f
             *name = formats[i].name;
         }
     }
-    return best == TARS_SNIFF_NO ? refuse(input, err) : TARS_OK;
+    if (best == TARS_SNIFF_NO || (best == TARS_SNIFF_MAYBE && is_foreign(input->head)))
+        return refuse(input, err);
+    return TARS_OK;
 }
 
 tars_status tars_format_extract(struct tars_input *input, struct tars_sink *sink)

@@ -4,7 +4,7 @@
  * these writes blocks: inline elements join the text, block elements end it. The tree is never
  * given back, because the library frees it recursively and the process ends anyway.
  */
-#include "extract/formats/format.h"
+#include "extract/formats/html.h"
 
 #include <ctype.h>
 #include <stdlib.h>
@@ -14,6 +14,7 @@
 #include <gumbo.h>
 
 #include "extract/formats/charset.h"
+#include "extract/formats/format.h"
 #include "extract/formats/html_article.h"
 #include "extract/formats/table.h"
 
@@ -77,6 +78,7 @@ struct walker {
     int pre;              /* open pre elements */
     int cells;            /* open cells of a data table: text goes there */
     int items;            /* open list items */
+    bool all;             /* furniture too: there was nothing else */
 };
 
 static void end_block(struct walker *walker, enum tars_block_kind kind, int level)
@@ -283,7 +285,9 @@ static void walk_element(struct walker *walker, const GumboNode *node, int depth
     const struct tars_html_note *note = tars_html_find(walker->page, node, &walker->hint);
     GumboTag tag = node->v.element.tag;
 
-    if (!note || note->dropped || is_link_list(note) || walker->sink->status != TARS_OK)
+    if (!note || walker->sink->status != TARS_OK || tars_html_is_never_read(node))
+        return;
+    if (!walker->all && (note->dropped || is_link_list(note)))
         return;
     if (tag == GUMBO_TAG_BR)
         tars_buf_append_char(&walker->text, '\n');
@@ -314,11 +318,10 @@ static void walk_children(struct walker *walker, const GumboNode *node, int dept
 /* ------------------------------------------------------------------------ page */
 
 /* Text of the title element, which lies in the head. */
-static const char *find_title(const struct tars_html_page *page, const GumboNode *root)
+static const char *find_title(const GumboNode *root)
 {
     const GumboVector *parts = &root->v.element.children;
 
-    (void)page;
     for (unsigned i = 0; i < parts->length; i++) {
         const GumboNode *head = parts->data[i];
 
@@ -338,15 +341,15 @@ static const char *find_title(const struct tars_html_page *page, const GumboNode
     return "";
 }
 
-static void write_parts(struct tars_sink *sink, const struct tars_html_page *page)
+static void write_parts(struct tars_sink *sink, const struct tars_html_page *page, bool all)
 {
-    struct walker walker = {.sink = sink, .page = page};
+    struct walker walker = {.sink = sink, .page = page, .all = all};
 
     tars_table_init(&walker.table, sink);
     tars_buf_init(&walker.text, TEXT_MAX);
     tars_buf_init(&walker.cell, TEXT_MAX);
     for (size_t i = 0; i < page->count; i++) {
-        if (page->notes[i].chosen) {
+        if (all ? i == 0 : page->notes[i].chosen) {
             walk_element(&walker, page->notes[i].node, 0);
             end_flow(&walker);
         }
@@ -356,7 +359,9 @@ static void write_parts(struct tars_sink *sink, const struct tars_html_page *pag
     tars_table_release(&walker.table);
 }
 
-static tars_status write_page(struct tars_sink *sink, struct tars_span text, struct tars_err *err)
+/* The blocks of a page; *title, if asked for, lives in the tree, which stays. */
+static tars_status write_page(struct tars_sink *sink, struct tars_span text, const char **title,
+                              struct tars_err *err)
 {
     GumboOutput *output = gumbo_parse_with_options(&kGumboDefaultOptions, text.ptr, text.len);
     struct tars_html_page page;
@@ -367,9 +372,13 @@ static tars_status write_page(struct tars_sink *sink, struct tars_span text, str
         return tars_fail(TARS_EFORMAT, err, "the page cannot be parsed");
     tars_arena_init(&arena, ARENA_MAX);
     if (tars_html_choose(&arena, output->root, &page)) {
-        write_parts(sink, &page);
-        tars_sink_document(sink, &(struct tars_sink_document){
-                                     .title = tars_span_of(find_title(&page, output->root))});
+        size_t before = sink->blocks;
+
+        write_parts(sink, &page, false);
+        if (sink->blocks == before)
+            write_parts(sink, &page, true);
+        if (title)
+            *title = find_title(output->root);
     } else {
         status = tars_fail(TARS_ETOOBIG, err, "the page has too many elements");
     }
@@ -377,23 +386,33 @@ static tars_status write_page(struct tars_sink *sink, struct tars_span text, str
     return status;
 }
 
-static tars_status parse(struct tars_input *input, struct tars_sink *sink, struct tars_err *err)
+tars_status tars_html_write(struct tars_charsets *charsets, struct tars_span bytes,
+                            struct tars_sink *sink, const char **title, struct tars_err *err)
 {
-    struct tars_span bytes;
     struct tars_buf text;
-    tars_status status = tars_input_whole(input, &bytes, err);
+    tars_status status;
 
-    if (status != TARS_OK)
-        return status;
     tars_buf_init(&text, TEXT_MAX);
-    tars_charset_convert(input->charsets,
-                         tars_charset_detect(input->charsets, bytes, declared_charset(bytes)),
+    tars_charset_convert(charsets, tars_charset_detect(charsets, bytes, declared_charset(bytes)),
                          bytes, &text);
     if (text.status != TARS_OK)
         status = tars_fail(TARS_ETOOBIG, err, "the page is too large");
     else
-        status = write_page(sink, tars_buf_span(&text), err);
+        status = write_page(sink, tars_buf_span(&text), title, err);
     tars_buf_release(&text);
+    return status;
+}
+
+static tars_status parse(struct tars_input *input, struct tars_sink *sink, struct tars_err *err)
+{
+    const char *title = "";
+    struct tars_span bytes;
+    tars_status status = tars_input_whole(input, &bytes, err);
+
+    if (status == TARS_OK)
+        status = tars_html_write(input->charsets, bytes, sink, &title, err);
+    if (status == TARS_OK)
+        tars_sink_document(sink, &(struct tars_sink_document){.title = tars_span_of(title)});
     return status;
 }
 

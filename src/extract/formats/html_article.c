@@ -6,6 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
+#define SLUG_HYPHENS  3    /* words of an id that was made of a title */
 #define SENTENCE      25   /* characters that a paragraph must have to vote */
 #define ANCESTORS     5    /* that a vote reaches */
 #define SIBLING_SHARE 0.2  /* of the winner's points that a neighbour needs */
@@ -16,9 +17,9 @@
 
 /* ------------------------------------------------------------------- furniture */
 
-static bool is_never_read(GumboTag tag)
+bool tars_html_is_never_read(const GumboNode *node)
 {
-    switch (tag) {
+    switch (node->v.element.tag) {
     case GUMBO_TAG_SCRIPT:
     case GUMBO_TAG_STYLE:
     case GUMBO_TAG_NOSCRIPT:
@@ -109,6 +110,16 @@ static bool has_furniture_role(const GumboNode *node)
     return has_any(attribute(node, "role"), roles);
 }
 
+/* Generators of documentation make ids of titles; these words say nothing about the element. */
+static bool is_slug(const char *id)
+{
+    int hyphens = 0;
+
+    for (; *id; id++)
+        hyphens += *id == '-';
+    return hyphens >= SLUG_HYPHENS;
+}
+
 static bool is_unlikely(const GumboNode *node)
 {
     GumboTag tag = node->v.element.tag;
@@ -118,6 +129,8 @@ static bool is_unlikely(const GumboNode *node)
     if (tag == GUMBO_TAG_BODY || tag == GUMBO_TAG_HTML || tag == GUMBO_TAG_ARTICLE ||
         tag == GUMBO_TAG_MAIN || tag == GUMBO_TAG_A)
         return false;
+    if (is_slug(id))
+        id = "";
     return (has_any(class, unlikely) || has_any(id, unlikely)) && !has_any(class, likely) &&
            !has_any(id, likely);
 }
@@ -186,7 +199,7 @@ static void measure(struct measurer *measurer, const GumboNode *node, int parent
     int self = add_note(measurer, node, parent);
     const GumboVector *children = &node->v.element.children;
 
-    if (self < 0 || is_never_read(node->v.element.tag) || is_hidden(node)) {
+    if (self < 0 || tars_html_is_never_read(node) || is_hidden(node)) {
         if (self >= 0)
             measurer->page->notes[self].dropped = true;
         return;

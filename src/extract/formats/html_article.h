@@ -45,6 +45,9 @@ struct tars_html_page {
 /* Measure the page and mark what is dropped and chosen. False when there is no memory. */
 bool tars_html_choose(struct tars_arena *arena, const GumboNode *root, struct tars_html_page *page);
 
+/* True for elements whose content is not text for people: scripts, controls, the head. */
+bool tars_html_is_never_read(const GumboNode *node);
+
 /* Note of an element; NULL for one that was not measured. Ascending calls are fast. */
 const struct tars_html_note *tars_html_find(const struct tars_html_page *page,
                                             const GumboNode *node, size_t *hint);

@@ -99,6 +99,15 @@ tars_status tars_package_read(struct tars_package *package, const char *name,
     return status;
 }
 
+const char *tars_package_name(const struct tars_package *package, size_t index)
+{
+    zip_int64_t count = zip_get_num_entries(package->zip, 0);
+
+    if (count < 0 || index >= (size_t)count)
+        return NULL;
+    return zip_get_name(package->zip, index, 0);
+}
+
 static void be_silent(void *ctx, xmlErrorPtr error)
 {
     (void)ctx;

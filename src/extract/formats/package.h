@@ -29,6 +29,9 @@ void tars_package_close(struct tars_package *package);
 TARS_MUST_USE tars_status tars_package_read(struct tars_package *package, const char *name,
                                             struct tars_span *part, struct tars_err *err);
 
+/* Name of the part of that index, lent; NULL past the last one. */
+const char *tars_package_name(const struct tars_package *package, size_t index);
+
 /* A reader over XML bytes, which are lent to it; NULL when there is no memory. */
 xmlTextReaderPtr tars_xml_open(struct tars_span bytes);
 /* Local name of the current element; "" for anything else. */

@@ -133,6 +133,21 @@ static size_t find_edges(const struct tars_pdf_rows *rows, struct edge *edges, b
     return made;
 }
 
+/* A page of which nothing would be left keeps all: the line is what it says. */
+static void spare_lone_lines(const struct tars_pdf_rows *rows, bool *dropped)
+{
+    for (size_t first = 0; first < rows->count;) {
+        size_t end = first;
+        size_t kept = 0;
+
+        while (end < rows->count && rows->rows[end].page == rows->rows[first].page)
+            kept += !dropped[end++];
+        for (size_t i = first; i < end && kept == 0; i++)
+            dropped[i] = false;
+        first = end;
+    }
+}
+
 static bool *find_running(struct tars_arena *arena, const struct tars_pdf_rows *rows)
 {
     bool *dropped = tars_arena_calloc(arena, rows->count + 1, sizeof(*dropped));
@@ -151,6 +166,7 @@ static bool *find_running(struct tars_arena *arena, const struct tars_pdf_rows *
         drop_run(edges + first, end - first, dropped);
         first = end;
     }
+    spare_lone_lines(rows, dropped);
     return dropped;
 }
 

@@ -13,7 +13,7 @@
 #define BLOCK_BYTES (TARS_PROTOCOL_TEXT_MAX / 4) /* longer text is cut into several blocks */
 #define REPLACEMENT "\xEF\xBF\xBD"
 #define ZERO_WIDTH  0x200B
-#define MARK_SIGN  0xFEFF
+#define MARK_SIGN   0xFEFF
 #define SOFT_HYPHEN 0xAD
 #define NO_BREAK    0xA0
 #define LINE_BREAK  0x2028

@@ -1,0 +1,17 @@
+/* html - text of web pages, also where they lie inside other files. */
+#ifndef TARS_EXTRACT_FORMATS_HTML_H
+#define TARS_EXTRACT_FORMATS_HTML_H
+
+#include "base/mem/span.h"
+#include "base/status.h"
+#include "extract/formats/sink.h"
+
+struct tars_charsets;
+
+/* The blocks of the page in bytes, in any encoding, into sink; no document is ended. *title, if not
+ * NULL, is the page's, and stays for the life of the process. TARS_EFORMAT, TARS_ETOOBIG. */
+TARS_MUST_USE tars_status tars_html_write(struct tars_charsets *charsets, struct tars_span bytes,
+                                          struct tars_sink *sink, const char **title,
+                                          struct tars_err *err);
+
+#endif
