@@ -1,0 +1,193 @@
+/* Unit tests of api/reader: a row is a body and the detail list that comes of it. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "api/reader.h"
+#include "support/faults.h"
+#include "support/guard.h"
+
+#define ROWS(a) (sizeof(a) / sizeof((a)[0]))
+#define GOOD    "[]"
+
+struct row {
+    const char *name;
+    const char *body;
+    const char *type;   /* content type */
+    const char *detail; /* expected */
+};
+
+#define PROBLEM(type, loc, msg, input) \
+    "{\"type\":\"" type "\",\"loc\":[\"body\"" loc "],\"msg\":\"" msg "\",\"input\":" input "}"
+
+static const struct row rows[] = {
+    {"good", "{\"q\":\"a\",\"n\":3,\"x\":0.5,\"f\":true,\"o\":{\"a\":1},\"l\":[\"a\"]}", "", GOOD},
+    {"only what is required", "{\"q\":\"a\"}", "application/json; charset=utf-8", GOOD},
+    {"nulls where they may be", "{\"q\":\"a\",\"t\":null,\"o\":null}", "", GOOD},
+    {"types bend", "{\"q\":\"a\",\"n\":\"3\",\"x\":1,\"f\":\"off\"}", "", GOOD},
+    {"whole floats and booleans are integers", "{\"q\":\"\",\"n\":true,\"x\":false,\"f\":1.0}",
+     "application/problem+json", GOOD},
+    {"unknown fields", "{\"q\":\"a\",\"z\":[[]]}", "", GOOD},
+    {"missing field", "{\"n\":1}", "",
+     "[" PROBLEM("missing", ",\"q\"", "Field required", "{\"n\":1}") "]"},
+    {"empty body", " \n", "", "[" PROBLEM("missing", "", "Field required", "null") "]"},
+    {"not a string", "{\"q\":5}", "",
+     "[" PROBLEM("string_type", ",\"q\"", "Input should be a valid string", "5") "]"},
+    {"null for a number", "{\"q\":\"a\",\"n\":null}", "",
+     "[" PROBLEM("int_type", ",\"n\"", "Input should be a valid integer", "null") "]"},
+    {"text for a number", "{\"q\":\"a\",\"n\":\"1.5\"}", "",
+     "[" PROBLEM("int_parsing", ",\"n\"",
+                 "Input should be a valid integer, unable to parse string as an integer",
+                 "\"1.5\"") "]"},
+    {"fraction", "{\"q\":\"a\",\"n\":1.5}", "",
+     "[" PROBLEM("int_from_float", ",\"n\"",
+                 "Input should be a valid integer, got a number with a fractional part",
+                 "1.5") "]"},
+    {"several", "{\"q\":[],\"x\":{},\"f\":\"maybe\",\"o\":1,\"l\":2}", "",
+     "[" PROBLEM("string_type", ",\"q\"", "Input should be a valid string", "[]") "," PROBLEM(
+         "float_type", ",\"x\"", "Input should be a valid number",
+         "{}") "," PROBLEM("bool_parsing", ",\"f\"",
+                           "Input should be a valid boolean, unable to interpret input",
+                           "\"maybe\"") "," PROBLEM("dict_type", ",\"o\"",
+                                                    "Input should be a valid dictionary",
+                                                    "1") "," PROBLEM("list_type", ",\"l\"",
+                                                                     "Input should be a valid list",
+                                                                     "2") "]"},
+    {"item of a list", "{\"q\":\"a\",\"l\":[\"a\",1]}", "",
+     "[" PROBLEM("string_type", ",\"l\",1", "Input should be a valid string", "1") "]"},
+    {"list for a flag", "{\"q\":\"a\",\"f\":[]}", "",
+     "[" PROBLEM("bool_type", ",\"f\"", "Input should be a valid boolean", "[]") "]"},
+    {"too small", "{\"q\":\"a\",\"n\":0}", "",
+     "[{\"type\":\"greater_than_equal\",\"loc\":[\"body\",\"n\"],\"msg\":\"Input should be greater "
+     "than or equal to 1\",\"input\":0,\"ctx\":{\"ge\":1}}]"},
+    {"too large", "{\"q\":\"a\",\"x\":1.1}", "",
+     "[{\"type\":\"less_than_equal\",\"loc\":[\"body\",\"x\"],\"msg\":\"Input should be less than "
+     "or "
+     "equal to 1\",\"input\":1.1000000000000001,\"ctx\":{\"le\":1.0}}]"},
+    {"refused by the handler", "{\"q\":\"bad\"}", "",
+     "[{\"type\":\"value_error\",\"loc\":[\"body\",\"q\"],\"msg\":\"Value error, is "
+     "bad\",\"input\":"
+     "\"bad\",\"ctx\":{\"error\":{}}}]"},
+    {"not JSON", "{\"q\"", "",
+     "[{\"type\":\"json_invalid\",\"loc\":[\"body\",4],\"msg\":\"JSON decode "
+     "error\",\"input\":{},\"ctx\":{\"error\":\"':' expected near end of file\"}}]"},
+    {"a list", "[1]", "",
+     "[" PROBLEM("model_attributes_type", "",
+                 "Input should be a valid dictionary or object to extract fields from", "[1]") "]"},
+    {"another content type", "{\"q\":\"a\"}", "text/plain",
+     "[" PROBLEM("model_attributes_type", "",
+                 "Input should be a valid dictionary or object to extract fields from",
+                 "\"{\\\"q\\\":\\\"a\\\"}\"") "]"},
+    {"nested too deeply",
+     "{\"q\":[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]}", "",
+     "[{\"type\":\"json_invalid\",\"loc\":[\"body\",0],\"msg\":\"JSON decode error\",\"input\":{},"
+     "\"ctx\":{\"error\":\"nested too deeply\"}}]"},
+    {"brackets in strings are text", "{\"q\":\"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[\\\"[[\"}", "",
+     GOOD},
+};
+
+static void read_all(struct tars_reader *reader)
+{
+    const char *q = tars_reader_text(reader, "q", TARS_READER_REQUIRED);
+    size_t count;
+
+    if (q && strcmp(q, "bad") == 0)
+        tars_reader_refuse(reader, "q", "is bad");
+    (void)tars_reader_text(reader, "t", TARS_READER_OPTIONAL);
+    (void)tars_reader_int(reader, "n", 5, 1, 20);
+    (void)tars_reader_real(reader, "x", 0.7, 0, 1);
+    (void)tars_reader_flag(reader, "f", true);
+    (void)tars_reader_object(reader, "o");
+    (void)tars_reader_texts(reader, "l", TARS_READER_OPTIONAL, &count);
+}
+
+static void row_holds(void **state)
+{
+    const struct row *row = *state;
+    struct guard guard = guard_copy(row->body, strlen(row->body));
+    struct tars_arena arena;
+    struct tars_reader reader;
+    struct tars_span detail;
+
+    tars_arena_init(&arena, 1 << 20);
+    tars_reader_init(&reader, &arena, tars_span(guard.ptr, strlen(row->body)),
+                     tars_span_of(row->type));
+    read_all(&reader);
+    assert_int_equal(tars_reader_is_bad(&reader), strcmp(row->detail, GOOD) != 0);
+    detail = tars_reader_detail(&reader);
+    if (!tars_span_is(detail, row->detail))
+        print_message("got      %.*s\nexpected %s\n", (int)detail.len, detail.ptr, row->detail);
+    assert_true(tars_span_is(detail, row->detail));
+    tars_reader_release(&reader);
+    tars_arena_release(&arena);
+    guard_free(&guard);
+}
+
+static void values_come_through(void **state)
+{
+    static const char body[] =
+        "{\"q\":\"\\u00e9\",\"n\":\"7\",\"x\":true,\"f\":\"Off\",\"o\":{ \"a\" : "
+        "[1]},\"l\":[\"a\",\"b\"],\"n\":9}";
+    struct tars_arena arena;
+    struct tars_reader reader;
+    const char *const *texts;
+    size_t count;
+
+    (void)state;
+    tars_arena_init(&arena, 1 << 20);
+    tars_reader_init(&reader, &arena, tars_span_of(body), tars_span(NULL, 0));
+    assert_string_equal(tars_reader_text(&reader, "q", TARS_READER_REQUIRED), "\xC3\xA9");
+    assert_int_equal(tars_reader_int(&reader, "n", 5, 1, 20), 9);
+    assert_true(tars_reader_real(&reader, "x", 0.5, 0, 1) == 1);
+    assert_false(tars_reader_flag(&reader, "f", true));
+    assert_string_equal(tars_reader_object(&reader, "o"), "{\"a\":[1]}");
+    texts = tars_reader_texts(&reader, "l", TARS_READER_REQUIRED, &count);
+    assert_int_equal(count, 2);
+    assert_string_equal(texts[1], "b");
+    assert_int_equal(tars_reader_int(&reader, "absent", 5, 1, 20), 5);
+    assert_null(tars_reader_text(&reader, "absent", TARS_READER_OPTIONAL));
+    assert_false(tars_reader_is_bad(&reader));
+    tars_reader_release(&reader);
+    tars_arena_release(&arena);
+}
+
+static void read_once(void *ctx)
+{
+    const struct row *row = ctx;
+    struct tars_arena arena;
+    struct tars_reader reader;
+
+    tars_arena_init(&arena, 1 << 20);
+    tars_reader_init(&reader, &arena, tars_span_of(row->body), tars_span_of(row->type));
+    read_all(&reader);
+    (void)tars_reader_detail(&reader);
+    tars_reader_release(&reader);
+    tars_arena_release(&arena);
+}
+
+static void each_allocation_may_fail(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ROWS(rows); i++) {
+        struct row row = rows[i];
+
+        assert_true(faults_each(read_once, &row) >= 0);
+    }
+}
+
+int main(void)
+{
+    struct CMUnitTest tests[ROWS(rows) + 2];
+    size_t n = 0;
+
+    for (size_t i = 0; i < ROWS(rows); i++)
+        tests[n++] =
+            (struct CMUnitTest){rows[i].name, row_holds, NULL, NULL, (void *)(uintptr_t)&rows[i]};
+    tests[n++] = (struct CMUnitTest)cmocka_unit_test(values_come_through);
+    tests[n++] = (struct CMUnitTest)cmocka_unit_test(each_allocation_may_fail);
+    return _cmocka_run_group_tests("api/reader", tests, n, NULL, NULL);
+}
