@@ -1,6 +1,7 @@
 /* llm - see llm.h. Here is only what is the same for every back end. */
 #include "llm/llm.h"
 
+#include <stdio.h>
 #include <string.h>
 
 tars_status tars_llm_generate(struct tars_llm *llm, const struct tars_llm_request *request,
@@ -10,10 +11,11 @@ tars_status tars_llm_generate(struct tars_llm *llm, const struct tars_llm_reques
     *result = (struct tars_llm_result){.started = false};
     memcpy(result->model, llm->model, sizeof(result->model));
     if (!request->prompt || request->max_tokens < 0 || request->top_k < 0 ||
-        request->top_p < 0.0F || request->top_p > 1.0F)
+        request->top_p < 0.0F || request->top_p > 1.0F) {
         return tars_fail(TARS_EINVAL, err,
                          "generation: a prompt is needed, max_tokens and top_k from 0, "
                          "top_p from 0 to 1");
+    }
     return llm->ops->generate(llm, request, call, sink, result, err);
 }
 
@@ -43,6 +45,6 @@ void tars_llm_set_model(char *to, const char *name)
         len = TARS_LLM_NAME_BYTES - 1;
     while (len && ((unsigned char)name[len] & 0xC0U) == 0x80U && name[len] != '\0')
         len--;
-    memcpy(to, name, len);
-    memset(to + len, 0, TARS_LLM_NAME_BYTES - len);
+    memset(to, 0, TARS_LLM_NAME_BYTES);
+    (void)snprintf(to, len + 1, "%s", name);
 }

@@ -80,9 +80,10 @@ static tars_status health(struct tars_llm *llm, struct tars_call *call, struct t
 {
     struct auto_llm *me = auto_of(llm);
 
-    for (size_t i = 0; i < me->count; i++)
+    for (size_t i = 0; i < me->count; i++) {
         if (is_well(me, &me->candidates[i], call))
             return TARS_OK;
+    }
     return tars_fail(TARS_EUNAVAILABLE, err, "no language model is reachable");
 }
 
@@ -115,9 +116,10 @@ tars_status tars_llm_auto_open(const struct tars_llm_auto_config *config, struct
 {
     struct auto_llm *me;
 
-    if (config->count == 0 || config->count > TARS_LLM_AUTO_MAX || !config->now_ms)
+    if (config->count == 0 || config->count > TARS_LLM_AUTO_MAX || !config->now_ms) {
         return tars_fail(TARS_EINVAL, err, "auto: 1 to %d back ends and a clock are needed",
                          TARS_LLM_AUTO_MAX);
+    }
     me = calloc(1, sizeof(*me));
     if (!me || pthread_mutex_init(&me->lock, NULL) != 0) {
         free(me);

@@ -51,11 +51,13 @@ static tars_status generate(struct tars_llm *llm, const struct tars_llm_request 
     struct tars_emit emit;
     tars_status status;
 
+    (void)llm;
     tars_emit_init(&emit, sink, call, result);
-    if (request->quote_count == 0)
+    if (request->quote_count == 0) {
         status = tars_emit_push(&emit, nothing, sizeof(nothing) - 1);
-    else
+    } else {
         status = tars_emit_push(&emit, opening, sizeof(opening) - 1);
+    }
     for (size_t i = 0; i < request->quote_count && status == TARS_OK; i++)
         status = push_quote(&emit, &request->quotes[i]);
     if (status == TARS_OK)
@@ -66,6 +68,9 @@ static tars_status generate(struct tars_llm *llm, const struct tars_llm_request 
 
 static tars_status health(struct tars_llm *llm, struct tars_call *call, struct tars_err *err)
 {
+    (void)llm;
+    (void)call;
+    (void)err;
     return TARS_OK;
 }
 

@@ -433,9 +433,10 @@ static tars_status generate(struct tars_llm *llm, const struct tars_llm_request 
     if (status != TARS_OK)
         return status;
     status = tars_turnstile_enter(&me->turnstile, call);
-    if (status != TARS_OK)
+    if (status != TARS_OK) {
         return tars_fail(status, err, "waited for the language model: %s",
                          tars_status_text(status));
+    }
     tars_emit_init(&emit, sink, call, result);
     status = make_context(me, err);
     if (status == TARS_OK)
@@ -455,9 +456,10 @@ static tars_status look_at_file(const char *path, struct tars_err *err)
         return tars_fail(TARS_ENOTFOUND, err, "%s: the language model cannot be opened (%m)", path);
     got = fread(magic, 1, sizeof(magic), file);
     (void)fclose(file);
-    if (got != sizeof(magic) || memcmp(magic, "GGUF", sizeof(magic)) != 0)
+    if (got != sizeof(magic) || memcmp(magic, "GGUF", sizeof(magic)) != 0) {
         return tars_fail(TARS_EFORMAT, err, "%s: not a GGUF file, which LLM_MODEL_PATH has to name",
                          path);
+    }
     return TARS_OK;
 }
 
@@ -465,6 +467,7 @@ static tars_status health(struct tars_llm *llm, struct tars_call *call, struct t
 {
     struct llama_llm *me = llama_of(llm);
 
+    (void)call;
     return atomic_load(&me->model) ? TARS_OK : look_at_file(me->path, err);
 }
 
@@ -557,12 +560,14 @@ tars_status tars_llm_llama_open(const struct tars_llm_llama_config *config, stru
     tars_status status;
 
     if (config->context_tokens &&
-        (config->context_tokens < CONTEXT_MIN || config->context_tokens > CONTEXT_MAX))
+        (config->context_tokens < CONTEXT_MIN || config->context_tokens > CONTEXT_MAX)) {
         return tars_fail(TARS_EINVAL, err, "a language model's context has %d to %d tokens, not %d",
                          CONTEXT_MIN, CONTEXT_MAX, config->context_tokens);
-    if (config->threads < 0 || config->threads > 512)
+    }
+    if (config->threads < 0 || config->threads > 512) {
         return tars_fail(TARS_EINVAL, err, "a language model has 1 to 512 threads, not %d",
                          config->threads);
+    }
     status = look_at_file(config->path, err);
     if (status != TARS_OK)
         return status;

@@ -38,11 +38,12 @@ static tars_status generate(struct tars_llm *llm, const struct tars_llm_request 
     tars_buf_init(&body, TARS_REMOTE_REQUEST_MAX);
     tars_ollama_write(&body, model, request);
     status = body.status;
-    if (status != TARS_OK)
+    if (status != TARS_OK) {
         status = tars_fail(status, err, "Ollama: the prompt is too large");
-    else
+    } else {
         status = tars_remote_generate(&ollama_of(llm)->remote, tars_buf_span(&body),
                                       tars_ollama_parse, call, sink, result, err);
+    }
     tars_buf_release(&body);
     return status;
 }

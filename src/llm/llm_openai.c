@@ -30,11 +30,12 @@ static tars_status generate(struct tars_llm *llm, const struct tars_llm_request 
     tars_buf_init(&body, TARS_REMOTE_REQUEST_MAX);
     tars_openai_write(&body, model, request);
     status = body.status;
-    if (status != TARS_OK)
+    if (status != TARS_OK) {
         status = tars_fail(status, err, "the language model server: the prompt is too large");
-    else
+    } else {
         status = tars_remote_generate(&openai_of(llm)->remote, tars_buf_span(&body),
                                       tars_openai_parse, call, sink, result, err);
+    }
     tars_buf_release(&body);
     return status;
 }
@@ -75,9 +76,10 @@ tars_status tars_llm_openai_open(const struct tars_llm_openai_config *config, st
     struct openai *me;
     tars_status status;
 
-    if (!config->model || !*config->model)
+    if (!config->model || !*config->model) {
         return tars_fail(TARS_EINVAL, err,
                          "the language model server: OPENAI_MODEL must name a model");
+    }
     me = calloc(1, sizeof(*me));
     if (!me)
         return tars_fail(TARS_ENOMEM, err, "the language model server: out of memory");

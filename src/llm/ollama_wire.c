@@ -14,14 +14,16 @@ static void write_prompt(struct tars_json *json, const struct tars_llm_request *
         return;
     }
     tars_buf_init(&text, TARS_REMOTE_REQUEST_MAX);
-    for (size_t i = 0; i < request->history_count; i++)
+    for (size_t i = 0; i < request->history_count; i++) {
         tars_buf_appendf(&text, "User: %s\n\nAssistant: %s\n\n", request->history[i].user,
                          request->history[i].assistant);
+    }
     tars_buf_append_text(&text, request->prompt);
-    if (text.status != TARS_OK)
+    if (text.status != TARS_OK) {
         json->out->status = text.status;
-    else
+    } else {
         tars_json_text_n(json, "prompt", text.ptr, text.len);
+    }
     tars_buf_release(&text);
 }
 

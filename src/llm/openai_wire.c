@@ -65,10 +65,11 @@ static void read_error(const json_t *root, struct tars_remote_line *out)
 
     if (json_is_object(error))
         error = json_object_get(error, "message");
-    if (json_is_string(error))
+    if (json_is_string(error)) {
         out->error = text_of(error);
-    else if (json_object_get(root, "error") && !json_is_null(json_object_get(root, "error")))
+    } else if (json_object_get(root, "error") && !json_is_null(json_object_get(root, "error"))) {
         out->error = tars_span_of("an error without words");
+    }
 }
 
 tars_status tars_openai_parse(struct tars_span line, struct tars_remote_line *out, void **hold)

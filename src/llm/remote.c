@@ -21,6 +21,7 @@ struct stream {
     struct tars_buf refusal; /* the body of an answer other than 200 */
     tars_remote_parse_fn *parse;
     tars_status status; /* first failure of ours */
+    int http;           /* status of the answer; 0 before its first byte */
     bool done;
     char said[256]; /* the server's own error, "" if none */
 };
@@ -67,9 +68,10 @@ tars_status tars_remote_init(struct tars_remote *remote, const struct tars_remot
     *remote = (struct tars_remote){.client = config->client, .who = config->who};
     if (!config->client || !config->base_url ||
         (strncmp(config->base_url, "http://", 7) != 0 &&
-         strncmp(config->base_url, "https://", 8) != 0))
+         strncmp(config->base_url, "https://", 8) != 0)) {
         return tars_fail(TARS_EINVAL, err, "%s: \"%s\" is no address; it begins with http://",
                          config->who, config->base_url ? config->base_url : "");
+    }
     remote->timeout_ms = config->timeout_ms ? config->timeout_ms : TIMEOUT_DEFAULT_MS;
     remote->retry_wait_ms = config->retry_wait_ms ? config->retry_wait_ms : RETRY_DEFAULT_MS;
     remote->attempts = config->attempts ? config->attempts : ATTEMPTS_DEFAULT;
@@ -102,6 +104,8 @@ static void note_error(struct stream *stream, struct tars_span text)
 {
     size_t len = text.len < sizeof(stream->said) - 1 ? text.len : sizeof(stream->said) - 1;
 
+    if (!text.ptr)
+        return;
     while (len && len < text.len && ((unsigned char)text.ptr[len] & 0xC0U) == 0x80U)
         len--;
     if (len)
@@ -138,6 +142,7 @@ static bool take_bytes(void *ctx, int http_status, const char *ptr, size_t len)
 {
     struct stream *stream = ctx;
 
+    stream->http = http_status;
     if (http_status != 200) {
         size_t room = ERROR_BYTES_MAX - stream->refusal.len;
 
@@ -157,10 +162,11 @@ static void read_refusal(struct stream *stream)
 
     if (json_is_object(error))
         error = json_object_get(error, "message");
-    if (json_is_string(error))
+    if (json_is_string(error)) {
         note_error(stream, tars_span(json_string_value(error), json_string_length(error)));
-    else if (stream->refusal.len)
+    } else if (stream->refusal.len) {
         note_error(stream, tars_buf_span(&stream->refusal));
+    }
     json_decref(root);
 }
 
@@ -188,10 +194,11 @@ static tars_status conclude(const struct tars_remote *remote, struct stream *str
         stream->status = tars_lines_finish(&stream->lines);
     if (stream->status == TARS_OK && stream->done)
         stream->status = tars_emit_finish(&stream->emit);
-    if (stream->status == TARS_OK)
+    if (stream->status == TARS_OK) {
         return stream->done ? TARS_OK
                             : tars_fail(TARS_EUNAVAILABLE, err,
                                         "%s broke off in the middle of its answer", remote->who);
+    }
     if (stream->said[0])
         return tars_fail(stream->status, err, "%s says: %s", remote->who, stream->said);
     return tars_fail(stream->status, err, "%s: its answer could not be used: %s", remote->who,
@@ -220,8 +227,10 @@ static tars_status attempt(const struct tars_remote *remote, struct tars_span bo
     tars_status status =
         tars_client_fetch(remote->client, &request, take_bytes, stream, &reply, err);
 
-    if (status == TARS_ECANCELED && stream->status != TARS_OK)
+    if (status == TARS_ECANCELED && stream->status != TARS_OK) {
         status = TARS_OK; /* it was we who stopped it */
+        reply.status = stream->http;
+    }
     if (status == TARS_OK) {
         status = conclude(remote, stream, reply.status, err);
         *may_pass = reply.status == 429 || reply.status >= 500 ||
@@ -294,8 +303,9 @@ tars_status tars_remote_health(const struct tars_remote *remote, struct tars_cal
     tars_buf_init(&body, TARS_REMOTE_LINE_MAX);
     status = tars_client_fetch_buf(remote->client, &request, &body, &reply, err);
     tars_buf_release(&body);
-    if (status == TARS_OK && reply.status != 200)
+    if (status == TARS_OK && reply.status != 200) {
         status = tars_fail(TARS_EUNAVAILABLE, err, "%s answered %d (%s)", remote->who, reply.status,
                            remote->health_url);
+    }
     return status;
 }

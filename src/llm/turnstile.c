@@ -39,10 +39,11 @@ void tars_turnstile_release(struct tars_turnstile *turnstile)
 
 static void join(struct tars_turnstile *turnstile, struct tars_turnstile_waiter *me)
 {
-    if (turnstile->last)
+    if (turnstile->last) {
         turnstile->last->next = me;
-    else
+    } else {
         turnstile->first = me;
+    }
     turnstile->last = me;
     turnstile->waiting++;
 }
@@ -53,10 +54,11 @@ static void quit(struct tars_turnstile *turnstile, const struct tars_turnstile_w
 
     for (struct tars_turnstile_waiter *at = turnstile->first; at != me; at = at->next)
         before = at;
-    if (before)
+    if (before) {
         before->next = me->next;
-    else
+    } else {
         turnstile->first = me->next;
+    }
     if (turnstile->last == me)
         turnstile->last = before;
     turnstile->waiting--;
@@ -92,10 +94,11 @@ tars_status tars_turnstile_enter(struct tars_turnstile *turnstile, struct tars_c
             wait_a_little(turnstile);
     }
     quit(turnstile, &me);
-    if (status == TARS_OK)
+    if (status == TARS_OK) {
         turnstile->inside = true;
-    else
+    } else {
         pthread_cond_broadcast(&turnstile->moved);
+    }
     pthread_mutex_unlock(&turnstile->lock);
     return status;
 }

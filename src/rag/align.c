@@ -89,9 +89,10 @@ static bool is_specific(const struct tars_word *word)
 
 static bool stands_in(const struct tars_word *word, const struct tars_word *words, size_t count)
 {
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         if (words[i].hash == word->hash || (word->term && words[i].term == word->term))
             return true;
+    }
     return false;
 }
 
@@ -99,18 +100,20 @@ static bool stands_in(const struct tars_word *word, const struct tars_word *word
 static const struct tars_word *specific_in(const struct tars_word *a, size_t a_count,
                                            const struct tars_word *b, size_t b_count, bool number)
 {
-    for (size_t i = 0; i < a_count; i++)
+    for (size_t i = 0; i < a_count; i++) {
         if (is_specific(&a[i]) && ((a[i].flags & TARS_WORD_NUMBER) != 0) == number &&
             !stands_in(&a[i], b, b_count))
             return &a[i];
+    }
     return NULL;
 }
 
 static bool has_negation(const struct tars_word *words, size_t count)
 {
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         if (words[i].flags & TARS_WORD_NEGATION)
             return true;
+    }
     return false;
 }
 
@@ -149,7 +152,7 @@ static void judge_gap(const struct gap *gap, struct tars_alignment *out)
  * follows the match at from (-1: none). At the ends only the near ones count. */
 static void set_passage_side(struct gap *gap, const struct side *b, int32_t from, size_t to)
 {
-    size_t first = (size_t)(from + 1);
+    size_t first = from < 0 ? 0 : (size_t)from + 1;
     size_t reach = gap->a_count + LOOK_AROUND;
 
     gap->inside = from >= 0 && to < b->count;

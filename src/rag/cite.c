@@ -170,12 +170,14 @@ static tars_status make_view(struct check *check, const struct tars_cite_source 
     view->text = source->text;
     view->lang = language_of(source->text, check->answer);
     status = tars_sentences_split(check->arena, view->text.ptr, view->text.len, &view->sentences);
-    if (status == TARS_OK)
+    if (status == TARS_OK) {
         status = tars_words_scan(check->analyzer, check->arena, view->lang, view->text,
                                  &view->sentences, &view->words);
-    if (status == TARS_OK)
+    }
+    if (status == TARS_OK) {
         status = tars_words_scan(check->analyzer, check->arena, view->lang, source->title, &title,
                                  &view->title);
+    }
     if (status != TARS_OK)
         return status;
     view->first = tars_arena_calloc(check->arena, view->sentences.count + 1, sizeof(*view->first));
@@ -192,9 +194,10 @@ static tars_status make_view(struct check *check, const struct tars_cite_source 
 
 static struct variant *find_variant(const struct check *check, int lang)
 {
-    for (size_t i = 0; i < check->variant_count; i++)
+    for (size_t i = 0; i < check->variant_count; i++) {
         if (check->variants[i].lang == lang)
             return &check->variants[i];
+    }
     return NULL;
 }
 
@@ -238,10 +241,11 @@ static void slice(const struct tars_words *words, size_t sentence, const struct 
     while (low < high) {
         size_t middle = low + (high - low) / 2;
 
-        if (words->items[middle].sentence < sentence)
+        if (words->items[middle].sentence < sentence) {
             low = middle + 1;
-        else
+        } else {
             high = middle;
+        }
     }
     end = low;
     while (end < words->count && words->items[end].sentence == sentence)
@@ -335,18 +339,20 @@ static const char *const meta_words[] = {
 
 static bool is_meta(const struct tars_word *word)
 {
-    for (size_t i = 0; i < sizeof(meta_words) / sizeof(meta_words[0]); i++)
+    for (size_t i = 0; i < sizeof(meta_words) / sizeof(meta_words[0]); i++) {
         if (tars_span_is(word->fold, meta_words[i]))
             return true;
+    }
     return false;
 }
 
 /* Nothing in the sentence can be right or wrong about the documents' matter. */
 static bool claims_nothing(const struct claim *claim)
 {
-    for (size_t i = 0; i < claim->count; i++)
+    for (size_t i = 0; i < claim->count; i++) {
         if (claim->words[i].term && !is_meta(&claim->words[i]))
             return false;
+    }
     return true;
 }
 
@@ -399,9 +405,10 @@ static void hold_words(const struct claim *claim, const struct tars_words *of, s
             set_bit(held->terms, (size_t)term);
         if (!(word->flags & TARS_WORD_NUMBER))
             continue;
-        for (size_t n = 0; n < claim->number_count; n++)
+        for (size_t n = 0; n < claim->number_count; n++) {
             if (tars_number_equal(claim->numbers[n], &of->numbers[word->number]))
                 set_bit(&held->numbers, n);
+        }
     }
 }
 
@@ -414,10 +421,11 @@ static void hold_months(const struct claim *claim, const struct view *view, size
         int term = word->flags & TARS_WORD_MONTH ? find_term(claim, word->term) : -1;
         double month = tars_number_month_of(word->fold);
 
-        for (size_t w = first; term >= 0 && w < end; w++)
+        for (size_t w = first; term >= 0 && w < end; w++) {
             if ((view->words.items[w].flags & TARS_WORD_NUMBER) &&
                 view->words.numbers[view->words.items[w].number].value == month)
                 set_bit(held->terms, (size_t)term);
+        }
     }
 }
 
@@ -454,9 +462,10 @@ static void weigh(struct claim *claim, const struct check *check)
     for (size_t t = 0; t < claim->term_count; t++) {
         size_t holding = 0;
 
-        for (size_t v = 0; v < check->view_count; v++)
+        for (size_t v = 0; v < check->view_count; v++) {
             for (size_t s = 0; s < check->views[v].sentences.count; s++)
                 holding += has_bit(check->views[v].held[s].terms, t);
+        }
         claim->weights[t] = 1 + log((double)(sentences + 1) / (double)(holding + 1));
         if (has_bit(claim->names.terms, t))
             claim->weights[t] *= NAME_WEIGHT;
@@ -468,25 +477,28 @@ static double coverage(const struct claim *claim, const struct bits *held)
 {
     double sum = 0;
 
-    for (size_t t = 0; t < claim->term_count; t++)
+    for (size_t t = 0; t < claim->term_count; t++) {
         if (has_bit(held->terms, t))
             sum += claim->weights[t];
+    }
     return claim->total > 0 ? sum / claim->total : 1;
 }
 
 static bool holds_numbers(const struct claim *claim, const struct bits *held)
 {
-    for (size_t n = 0; n < claim->number_count; n++)
+    for (size_t n = 0; n < claim->number_count; n++) {
         if (!has_bit(&held->numbers, n))
             return false;
+    }
     return true;
 }
 
 static bool holds_names(const struct claim *claim, const struct bits *held)
 {
-    for (size_t i = 0; i < BITS_WORDS; i++)
+    for (size_t i = 0; i < BITS_WORDS; i++) {
         if (claim->names.terms[i] & ~held->terms[i])
             return false;
+    }
     return true;
 }
 
@@ -535,17 +547,19 @@ static struct window best_window(const struct claim *claim, const struct view *v
 
 static bool denies(const struct tars_words *words, size_t first, size_t end, uint32_t flag)
 {
-    for (size_t i = first; i < end; i++)
+    for (size_t i = first; i < end; i++) {
         if (words->items[i].flags & flag)
             return true;
+    }
     return false;
 }
 
 static bool claim_negates(const struct claim *claim)
 {
-    for (size_t i = 0; i < claim->count; i++)
+    for (size_t i = 0; i < claim->count; i++) {
         if (claim->words[i].flags & TARS_WORD_NEGATION)
             return true;
+    }
     return false;
 }
 
@@ -581,14 +595,15 @@ static void judge_source(const struct check *check, const struct claim *claim,
     out->support.score = window.coverage;
     out->support.start = view->sentences.items[window.first].start;
     out->support.end = view->sentences.items[window.first + window.count - 1].end;
-    if (window.coverage < wanted_coverage(claim))
+    if (window.coverage < wanted_coverage(claim)) {
         out->verdict = TARS_CITE_WORDS;
-    else if (!holds_numbers(claim, &window.held))
+    } else if (!holds_numbers(claim, &window.held)) {
         out->verdict = TARS_CITE_NUMBER;
-    else if (!holds_names(claim, &window.held))
+    } else if (!holds_names(claim, &window.held)) {
         out->verdict = TARS_CITE_NAME;
-    else
+    } else {
         out->verdict = judge_alignment(check, claim, view, &window);
+    }
 }
 
 /* Two sources that cover the claim together: the best one, and the one that adds most. */
@@ -633,9 +648,10 @@ static size_t best_finding(const struct finding *findings, size_t count)
 {
     size_t best = 0;
 
-    for (size_t i = 1; i < count; i++)
+    for (size_t i = 1; i < count; i++) {
         if (findings[i].support.score > findings[best].support.score)
             best = i;
+    }
     return best;
 }
 

@@ -21,9 +21,10 @@ static const uint32_t zeros[] = {0x30, 0x660, 0x6F0, 0x966, 0x9E6, 0xE50, 0xFF10
 
 int tars_digit_value(uint32_t code)
 {
-    for (size_t i = 0; i < sizeof(zeros) / sizeof(zeros[0]); i++)
+    for (size_t i = 0; i < sizeof(zeros) / sizeof(zeros[0]); i++) {
         if (code >= zeros[i] && code < zeros[i] + 10)
             return (int)(code - zeros[i]);
+    }
     return -1;
 }
 
@@ -100,10 +101,11 @@ static bool are_thousands(const struct groups *groups, size_t last)
 {
     if (groups->digits[0] > 3 || last == 0 || groups->digits[last] != 3)
         return false;
-    for (size_t i = 1; i <= last; i++)
+    for (size_t i = 1; i <= last; i++) {
         if (groups->separator[i] != groups->separator[1] ||
             (groups->digits[i] != 3 && groups->digits[i] != 2))
             return false;
+    }
     return true;
 }
 
@@ -213,9 +215,10 @@ static const struct word_value months[] = {
 static const struct word_value *look_up(const struct word_value *table, size_t count,
                                         struct tars_span word)
 {
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         if (tars_span_is(word, table[i].word))
             return &table[i];
+    }
     return NULL;
 }
 

@@ -57,41 +57,58 @@ static void write_block(struct tars_buf *out, size_t number, const char *file_na
     tars_buf_append_char(out, '\n');
 }
 
+struct writing {
+    struct tars_arena *arena;
+    const struct tars_prompt_budget *budget;
+    struct tars_buf out;
+    size_t left; /* tokens */
+};
+
+/* Write source i where it fits; *full says that nothing more does. */
+static tars_status add_source(struct writing *writing, struct tars_rag_source *source, size_t i,
+                              bool *full)
+{
+    size_t head = 8 + count(writing->budget, tars_span_of(source->file_name));
+    struct tars_span text = source->text;
+    size_t need = head + count(writing->budget, text);
+    tars_status status = TARS_OK;
+
+    if (need > writing->left) {
+        *full = true;
+        if (i > 0 || writing->left <= head)
+            return TARS_OK;
+        status = fit(writing->arena, writing->budget, text, writing->left - head, &text);
+        need = writing->left;
+    }
+    if (status != TARS_OK)
+        return status;
+    write_block(&writing->out, i + 1, source->file_name, text);
+    source->in_context = writing->out.status == TARS_OK;
+    writing->left -= need;
+    return writing->out.status;
+}
+
 tars_status tars_prompt_context(struct tars_arena *arena, const struct tars_prompt_budget *budget,
                                 struct tars_rag_source *sources, size_t source_count,
                                 const char **context)
 {
-    struct tars_buf out;
-    size_t left = budget->tokens;
+    struct writing writing = {.arena = arena, .budget = budget, .left = budget->tokens};
     tars_status status = TARS_OK;
-    const char *made;
+    bool full = false;
 
-    tars_buf_init(&out, CONTEXT_BYTES_MAX);
-    for (size_t i = 0; i < source_count && status == TARS_OK; i++) {
-        size_t head = 8 + count(budget, tars_span_of(sources[i].file_name));
-        struct tars_span text = sources[i].text;
-        size_t need = head + count(budget, text);
+    tars_buf_init(&writing.out, CONTEXT_BYTES_MAX);
+    for (size_t i = 0; i < source_count; i++)
+        sources[i].in_context = false;
+    for (size_t i = 0; i < source_count && status == TARS_OK && !full; i++)
+        status = add_source(&writing, &sources[i], i, &full);
+    if (status == TARS_OK) {
+        const char *made =
+            tars_arena_strndup(arena, writing.out.ptr ? writing.out.ptr : "", writing.out.len);
 
-        if (need > left) {
-            if (i > 0 || left <= head)
-                break;
-            status = fit(arena, budget, text, left - head, &text);
-            need = left;
-        }
-        if (status == TARS_OK) {
-            write_block(&out, i + 1, sources[i].file_name, text);
-            sources[i].in_context = out.status == TARS_OK;
-            left -= need;
-        }
+        *context = made ? made : "";
+        status = made ? TARS_OK : TARS_ENOMEM;
     }
-    if (status == TARS_OK && out.status != TARS_OK)
-        status = out.status;
-    made = tars_arena_strndup(arena, out.ptr ? out.ptr : "", out.len);
-    tars_buf_release(&out);
-    if (status == TARS_OK && !made)
-        status = TARS_ENOMEM;
-    if (status == TARS_OK)
-        *context = made;
+    tars_buf_release(&writing.out);
     return status;
 }
 

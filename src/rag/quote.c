@@ -43,9 +43,10 @@ struct pick {
 
 static int find_term(const struct choice *choice, uint64_t term)
 {
-    for (size_t i = 0; i < choice->term_count; i++)
+    for (size_t i = 0; i < choice->term_count; i++) {
         if (choice->terms[i] == term)
             return (int)i;
+    }
     return -1;
 }
 
@@ -58,10 +59,11 @@ static tars_status add_terms(struct choice *choice, int lang, const char *query)
     tars_status status =
         tars_words_scan(choice->analyzer, choice->arena, lang, tars_span_of(query), &all, &words);
 
-    for (size_t i = 0; status == TARS_OK && i < words.count; i++)
+    for (size_t i = 0; status == TARS_OK && i < words.count; i++) {
         if (words.items[i].term && choice->term_count < TERMS_MAX &&
             find_term(choice, words.items[i].term) < 0)
             choice->terms[choice->term_count++] = words.items[i].term;
+    }
     return status;
 }
 
@@ -79,9 +81,10 @@ static tars_status cut_source(struct choice *choice, const struct tars_rag_sourc
     status = tars_sentences_split(choice->arena, cut->text.ptr, cut->text.len, &cut->sentences);
     if (status == TARS_OK)
         status = add_terms(choice, lang, query);
-    if (status == TARS_OK)
+    if (status == TARS_OK) {
         status = tars_words_scan(choice->analyzer, choice->arena, lang, cut->text, &cut->sentences,
                                  &words);
+    }
     if (status != TARS_OK)
         return status;
     cut->held = tars_arena_calloc(choice->arena, cut->sentences.count + 1, sizeof(*cut->held));
@@ -109,9 +112,10 @@ static void weigh(struct choice *choice)
     for (size_t t = 0; t < choice->term_count; t++) {
         size_t holding = 0;
 
-        for (size_t c = 0; c < choice->count; c++)
+        for (size_t c = 0; c < choice->count; c++) {
             for (size_t s = 0; s < choice->cuts[c].sentences.count; s++)
                 holding += choice->cuts[c].held[s] >> t & 1U;
+        }
         if (holding == 0)
             continue; /* a stem of another language, or a word that no source has */
         choice->weights[t] = 1 + log((double)(sentences + 1) / (double)(holding + 1));
@@ -123,9 +127,10 @@ static double overlap(const struct choice *choice, uint64_t held)
 {
     double sum = 0;
 
-    for (size_t t = 0; t < choice->term_count; t++)
+    for (size_t t = 0; t < choice->term_count; t++) {
         if (held >> t & 1U)
             sum += choice->weights[t];
+    }
     return choice->total > 0 ? sum / choice->total : 0;
 }
 
@@ -164,44 +169,58 @@ static void sort_picks(struct pick *picks, size_t count)
     }
 }
 
+struct squeezed {
+    char *to;
+    size_t len;
+    size_t word; /* length at the end of the last whole word */
+};
+
+/* False: full. */
+static bool squeeze_char(struct squeezed *out, const char *ptr, size_t bytes, uint32_t code)
+{
+    if (out->len + bytes > TARS_QUOTE_BYTES_MAX)
+        return false;
+    if (!tars_char_is_space(code)) {
+        memcpy(out->to + out->len, ptr, bytes);
+        out->len += bytes;
+        return true;
+    }
+    if (out->len && out->to[out->len - 1] != ' ') {
+        out->word = out->len;
+        out->to[out->len++] = ' ';
+    }
+    return true;
+}
+
 /* A copy with single spaces, cut at a word. */
 static tars_status squeeze(struct tars_arena *arena, struct tars_span text, struct tars_span *out)
 {
-    char *to = tars_arena_alloc(arena, text.len + 1);
-    size_t len = 0;
-    size_t word = 0; /* length at the end of the last whole word */
+    struct squeezed made = {tars_arena_alloc(arena, text.len + 1), 0, 0};
 
-    if (!to)
+    if (!made.to)
         return TARS_ENOMEM;
     for (size_t i = 0; i < text.len;) {
         uint32_t code;
         size_t bytes = tars_utf8_decode(text.ptr + i, text.len - i, &code);
 
-        if (len + bytes > TARS_QUOTE_BYTES_MAX) {
-            len = word ? word : len;
+        if (!squeeze_char(&made, text.ptr + i, bytes, code)) {
+            made.len = made.word ? made.word : made.len;
             break;
-        }
-        if (tars_char_is_space(code)) {
-            word = len;
-            if (len && to[len - 1] != ' ')
-                to[len++] = ' ';
-        } else {
-            memcpy(to + len, text.ptr + i, bytes);
-            len += bytes;
         }
         i += bytes;
     }
-    while (len && to[len - 1] == ' ')
-        len--;
-    *out = tars_span(to, len);
+    while (made.len && made.to[made.len - 1] == ' ')
+        made.len--;
+    *out = tars_span(made.to, made.len);
     return TARS_OK;
 }
 
 static bool is_repeated(const struct tars_llm_quote *quotes, size_t count, struct tars_span text)
 {
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         if (tars_span_equal(quotes[i].text, text))
             return true;
+    }
     return false;
 }
 

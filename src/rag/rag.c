@@ -84,9 +84,10 @@ static tars_status check_request(const struct tars_rag_request *request, struct 
 {
     if (!request->query || is_blank(request->query))
         return tars_fail(TARS_EINVAL, err, "query cannot be empty");
-    if (tars_utf8_count(request->query, strlen(request->query)) > TARS_RAG_QUERY_CHARS_MAX)
+    if (tars_utf8_count(request->query, strlen(request->query)) > TARS_RAG_QUERY_CHARS_MAX) {
         return tars_fail(TARS_EINVAL, err, "query too long (max %d characters)",
                          TARS_RAG_QUERY_CHARS_MAX);
+    }
     if (request->top_k < 0 || request->top_k > TARS_RAG_TOP_K_MAX)
         return tars_fail(TARS_EINVAL, err, "top_k must be from 1 to %d", TARS_RAG_TOP_K_MAX);
     return TARS_OK;
@@ -155,9 +156,10 @@ static size_t context_budget(const struct answering *state, struct tars_llm *llm
         taken += tars_llm_count_tokens(llm, turn->user, strlen(turn->user));
         taken += tars_llm_count_tokens(llm, turn->assistant, strlen(turn->assistant));
     }
-    if (answer == 0 || answer > llm->context_tokens / 4)
+    if (answer == 0 || answer > llm->context_tokens / 4) {
         answer =
             llm->context_tokens / 4 > ANSWER_SHARE_MIN ? llm->context_tokens / 4 : ANSWER_SHARE_MIN;
+    }
     taken += answer;
     if (taken >= llm->context_tokens)
         return 1;
@@ -202,9 +204,10 @@ static tars_status write_with(struct answering *state, struct tars_llm *llm, str
     }
     if (status == TARS_OK && llm->ops->needs_quotes)
         status = set_quotes(state, &request);
-    if (status != TARS_OK)
+    if (status != TARS_OK) {
         return tars_fail(status, err, "the prompt could not be written: %s",
                          tars_status_text(status));
+    }
     status = tars_llm_generate(llm, &request, state->call, &sink, &result, err);
     state->out->total_tokens = result.tokens;
     state->out->model = tars_arena_strdup(arena, result.model);
@@ -332,9 +335,10 @@ static tars_status answer(struct answering *state, struct tars_err *err)
     if (status == TARS_OK && kept == TARS_OK)
         kept = cite(state);
     state->out->generation_time_ms = ms_since(start_ns);
-    if (status == TARS_OK && kept != TARS_OK)
+    if (status == TARS_OK && kept != TARS_OK) {
         status =
             tars_fail(kept, err, "the citations could not be checked: %s", tars_status_text(kept));
+    }
     return status;
 }
 

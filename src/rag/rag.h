@@ -62,13 +62,13 @@ struct tars_rag_source {
 
 struct tars_rag_request {
     const char *query;                   /* terminated, not blank; required */
-    int top_k;                           /* 0: TARS_RAG_TOP_K_DEFAULT */
     double relevance_threshold;          /* below 0: none */
-    bool rerank;                         /* the asker allows reranking */
     const char *filters_json;            /* terminated JSON object, or NULL */
     const struct tars_llm_turn *history; /* (history_count,) oldest first, or NULL */
     size_t history_count;
     const char *model; /* asks for another model of the back end; NULL: the set one */
+    int top_k;         /* 0: TARS_RAG_TOP_K_DEFAULT */
+    bool rerank;       /* the asker allows reranking */
     bool quotes_only;  /* answer by quotation even where a model is there */
 };
 

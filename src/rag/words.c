@@ -73,10 +73,11 @@ static size_t skip_source_word(struct tars_span text, size_t at)
 {
     static const char word[] = "source";
 
-    for (size_t i = 0; i < sizeof(word) - 1; i++)
+    for (size_t i = 0; i < sizeof(word) - 1; i++) {
         if (at + i >= text.len ||
             ((unsigned char)text.ptr[at + i] | 0x20U) != (unsigned char)word[i])
             return at;
+    }
     return skip_spaces(text, at + sizeof(word) - 1);
 }
 
@@ -92,31 +93,43 @@ static size_t skip_numbers(struct tars_span text, size_t at)
     return digits && digits <= 9 ? at : 0;
 }
 
+/* ": file name" inside a mark that names its source. */
+static size_t skip_name(struct tars_span text, size_t at)
+{
+    if (at >= text.len || text.ptr[at] != ':')
+        return at;
+    while (at < text.len && at < MARK_BYTES_MAX && text.ptr[at] != ']' && text.ptr[at] != ')')
+        at++;
+    return at;
+}
+
+static size_t skip_bracket(struct tars_span text, size_t at, const char *bracket)
+{
+    size_t len = strlen(bracket);
+
+    return at + len <= text.len && memcmp(text.ptr + at, bracket, len) == 0 ? at + len : 0;
+}
+
 size_t tars_words_mark(struct tars_span text)
 {
-    static const char open[] = "\xE3\x80\x90";
-    static const char close[] = "\xE3\x80\x91";
-    size_t at = 0;
-    bool wide = text.len >= 3 && memcmp(text.ptr, open, 3) == 0;
-    bool named;
-    size_t source;
+    static const struct {
+        const char *open;
+        const char *close;
+        bool must_name; /* "(1)" is no mark, "(Source 1)" is */
+    } kinds[] = {{"[", "]", false}, {"(", ")", true}, {"\xE3\x80\x90", "\xE3\x80\x91", false}};
 
-    if (!wide && (text.len == 0 || (text.ptr[0] != '[' && text.ptr[0] != '(')))
-        return 0;
-    at = wide ? 3 : 1;
-    source = skip_source_word(text, at);
-    named = source != at;
-    if (text.ptr[0] == '(' && !named)
-        return 0;
-    at = skip_numbers(text, source);
-    if (at == 0)
-        return 0;
-    if (named && at < text.len && text.ptr[at] == ':')
-        while (at < text.len && at < MARK_BYTES_MAX && text.ptr[at] != ']' && text.ptr[at] != ')')
-            at++;
-    if (wide)
-        return at + 3 <= text.len && memcmp(text.ptr + at, close, 3) == 0 ? at + 3 : 0;
-    return at < text.len && text.ptr[at] == (text.ptr[0] == '[' ? ']' : ')') ? at + 1 : 0;
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        size_t inside = skip_bracket(text, 0, kinds[i].open);
+        size_t source = inside ? skip_source_word(text, inside) : 0;
+        size_t at = source ? skip_numbers(text, source) : 0;
+
+        if (at == 0 || (kinds[i].must_name && source == inside))
+            continue;
+        if (source != inside)
+            at = skip_name(text, at);
+        return skip_bracket(text, at, kinds[i].close);
+    }
+    return 0;
 }
 
 /* -------------------------------------------------------------- first pass */
@@ -149,7 +162,7 @@ static struct tars_word *add_word(struct scan *scan, size_t start, size_t end)
     word = &out->items[out->count++];
     *word = (struct tars_word){.start = start, .end = end, .sentence = scan->sentence};
     if (scan->first)
-        word->flags |= TARS_WORD_FIRST;
+        word->flags |= (uint32_t)TARS_WORD_FIRST;
     scan->first = false;
     return word;
 }
@@ -173,9 +186,10 @@ static tars_status attach_number(struct scan *scan, struct tars_word *word,
 
 static bool is_among(const char *const *table, size_t count, struct tars_span fold)
 {
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         if (tars_span_is(fold, table[i]))
             return true;
+    }
     return false;
 }
 
@@ -196,10 +210,11 @@ static tars_status fold_word(struct scan *scan, struct tars_word *word)
     if (status != TARS_OK)
         return status;
     word->hash = tars_words_hash(word->fold);
-    if (is_negation(word->fold))
+    if (is_negation(word->fold)) {
         word->flags |= TARS_WORD_NEGATION | TARS_WORD_DENIAL;
-    else if (is_among(denials, sizeof(denials) / sizeof(denials[0]), word->fold))
+    } else if (is_among(denials, sizeof(denials) / sizeof(denials[0]), word->fold)) {
         word->flags |= TARS_WORD_DENIAL;
+    }
     if (tars_number_month_of(word->fold) && (word->flags & TARS_WORD_CAPITAL))
         word->flags |= TARS_WORD_MONTH;
     if (tars_number_of_word(word->fold, &value)) {
@@ -256,7 +271,7 @@ static bool ends_word(struct tars_span text, size_t at, size_t end)
 static size_t take_apostrophe(struct tars_span text, size_t at, size_t end, size_t *word_end)
 {
     size_t mark = apostrophe(text, at, end);
-    char next = mark && at + mark < end ? text.ptr[at + mark] : '\0';
+    int next = mark && at + mark < end ? text.ptr[at + mark] : 0;
 
     *word_end = at;
     if ((next != 's' && next != 't') || !ends_word(text, at + mark + 1, end))
@@ -338,11 +353,10 @@ static void finish_numbers(struct tars_words *words)
     for (size_t i = 0; i < words->count; i++) {
         struct tars_word *word = &words->items[i];
         struct tars_word *next = word->flags & TARS_WORD_NUMBER ? follower(words, word) : NULL;
-        double scale = next ? tars_number_scale_of(next->fold) : 0;
         enum tars_unit unit;
 
-        if (scale > 0) {
-            set_scale(word, &words->numbers[word->number], scale);
+        if (next && tars_number_scale_of(next->fold) > 0) {
+            set_scale(word, &words->numbers[word->number], tars_number_scale_of(next->fold));
             next->term = 0;
             next = follower(words, next);
         }
@@ -457,19 +471,23 @@ static tars_status stem_once(struct tars_analyzer *analyzer, struct tars_arena *
  * whole run. */
 static void pair_ideographs(struct tars_words *words)
 {
-    for (size_t i = 0; i < words->count; i++) {
-        struct tars_word *word = &words->items[i];
-        const struct tars_word *next = i + 1 < words->count ? word + 1 : NULL;
-        bool joins = next && (next->flags & TARS_WORD_CJK) && next->start == word->end;
+    const struct tars_word *behind = NULL; /* the word after, if it is an ideograph */
 
-        if (!(word->flags & TARS_WORD_CJK))
+    for (size_t i = words->count; words->items && i > 0; i--) {
+        struct tars_word *word = &words->items[i - 1];
+        const struct tars_word *next = behind;
+
+        behind = word->flags & TARS_WORD_CJK ? word : NULL;
+        if (!behind)
             continue;
-        if (joins)
+        if (next && next->start == word->end) {
             word->term = (word->hash * UINT64_C(0x9E3779B97F4A7C15)) ^ next->hash;
-        else if (i && (word[-1].flags & TARS_WORD_CJK) && word[-1].end == word->start)
+            continue;
+        }
+        word->term = word->hash;
+        if (i > 1 && (words->items[i - 2].flags & TARS_WORD_CJK) &&
+            words->items[i - 2].end == word->start)
             word->term = 0;
-        else
-            word->term = word->hash;
     }
 }
 
@@ -485,9 +503,10 @@ static tars_status stem_all(struct tars_analyzer *analyzer, struct tars_arena *a
     if (!stems.slots)
         return TARS_ENOMEM;
     stems.mask--;
-    for (size_t i = 0; i < words->count && status == TARS_OK; i++)
+    for (size_t i = 0; i < words->count && status == TARS_OK; i++) {
         if (!(words->items[i].flags & (TARS_WORD_CJK | TARS_WORD_NUMBER)))
             status = stem_once(analyzer, arena, lang, &stems, words, i);
+    }
     pair_ideographs(words);
     return status;
 }

@@ -16,6 +16,7 @@
 
 static bool print_token(void *ctx, const char *ptr, size_t len)
 {
+    (void)ctx;
     (void)fwrite(ptr, 1, len, stdout);
     return true;
 }
@@ -74,9 +75,10 @@ int main(int argc, char **argv)
     status = tars_client_global_init();
     if (status == TARS_OK)
         status = tars_client_new(&client_config, &client);
-    if (status == TARS_OK)
+    if (status == TARS_OK) {
         status =
             open_backend(argv, argc > 6 ? (int)strtol(argv[6], NULL, 10) : 3, client, &llm, &err);
+    }
     if (status == TARS_OK)
         status = ask(llm, argv[4], argc > 5 ? strtol(argv[5], NULL, 10) : 0, &err);
     if (status != TARS_OK)

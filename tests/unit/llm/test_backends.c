@@ -33,6 +33,9 @@ static bool hear(void *ctx, const char *ptr, size_t len)
 
 static bool refuse(void *ctx, const char *ptr, size_t len)
 {
+    (void)ctx;
+    (void)ptr;
+    (void)len;
     return false;
 }
 
@@ -136,6 +139,8 @@ static tars_status puppet_generate(struct tars_llm *llm, const struct tars_llm_r
 {
     struct puppet *me = (struct puppet *)llm;
 
+    (void)request;
+    (void)call;
     me->asked++;
     if (me->says) {
         result->started = true;
@@ -148,6 +153,8 @@ static tars_status puppet_health(struct tars_llm *llm, struct tars_call *call, s
 {
     struct puppet *me = (struct puppet *)llm;
 
+    (void)call;
+    (void)err;
     me->checked++;
     return me->well ? TARS_OK : TARS_EUNAVAILABLE;
 }

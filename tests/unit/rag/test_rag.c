@@ -63,6 +63,7 @@ static tars_status fetch(void *ctx, const struct tars_rag_request *request, stru
     const struct scene *scene = ctx;
     struct tars_rag_source *made;
 
+    (void)request->rerank;
     assert_int_equal(request->top_k, TARS_RAG_TOP_K_DEFAULT);
     if (scene->fetch_status != TARS_OK)
         return tars_fail(scene->fetch_status, err, "the index is away");
@@ -89,6 +90,7 @@ static tars_status write_scene(struct tars_llm *llm, const struct tars_llm_reque
 {
     struct scene *scene = ((struct writer *)llm)->scene;
 
+    (void)call;
     assert_true(strlen(request->prompt) < sizeof(scene->prompt));
     memcpy(scene->prompt, request->prompt, strlen(request->prompt) + 1);
     if (scene->says) {
@@ -104,6 +106,7 @@ static tars_status write_scene(struct tars_llm *llm, const struct tars_llm_reque
 
 static void keep(struct tars_llm *llm)
 {
+    (void)llm;
 }
 
 static const struct tars_llm_ops writer_ops = {
@@ -162,13 +165,17 @@ static void an_answer_has_all_its_parts(void **state)
 {
     struct scene scene = {.found = 2,
                           .says = "Staff may take 30 days of leave a year [1]. It rains in Rome."};
-    struct tars_rag_answer answer;
+    struct tars_rag_answer answer = {.answer = "", .model = ""};
     struct tars_arena arena;
     struct tars_err err;
 
     (void)state;
     tars_arena_init(&arena, ARENA_BYTES);
     assert_int_equal(ask(&scene, &arena, true, &leave_question, &answer, &err), TARS_OK);
+    if (!answer.sources || !answer.citations) {
+        fail_msg("no sources or citations");
+        return;
+    }
     assert_string_equal(answer.answer, scene.says);
     assert_string_equal(scene.text, scene.says);
     assert_string_equal(answer.model, "writer:1");
@@ -197,11 +204,11 @@ static void an_answer_has_all_its_parts(void **state)
 static const struct {
     const char *name;
     struct scene scene;
-    bool with_writer;
+    int with_writer;
     tars_status status;
     const char *begins; /* the answer */
     const char *model;
-    bool degraded;
+    int degraded;
 } rows[] = {
     {"no passage",
      {.found = 0, .says = "x"},
@@ -267,16 +274,16 @@ static void what_happens_when(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct scene scene = rows[i].scene;
-        struct tars_rag_answer answer;
+        struct tars_rag_answer answer = {.answer = "", .model = ""};
         struct tars_arena arena;
         struct tars_err err = {.text = ""};
         tars_status status;
 
         tars_arena_init(&arena, ARENA_BYTES);
-        status = ask(&scene, &arena, rows[i].with_writer, &leave_question, &answer, &err);
+        status = ask(&scene, &arena, rows[i].with_writer != 0, &leave_question, &answer, &err);
         if (status != rows[i].status || strcmp(answer.model, rows[i].model) != 0 ||
             strncmp(answer.answer, rows[i].begins, strlen(rows[i].begins)) != 0 ||
-            (answer.degraded != NULL) != rows[i].degraded ||
+            (answer.degraded != NULL) != (rows[i].degraded != 0) ||
             (status != TARS_OK && err.text[0] == '\0')) {
             fail_msg("%s: %d %s \"%s\" %s", rows[i].name, (int)status, answer.model, answer.answer,
                      err.text);
@@ -306,7 +313,7 @@ static void bad_questions_are_refused(void **state)
     memset(huge, 'x', sizeof(huge) - 1);
     for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]); i++) {
         struct scene scene = {.found = 0};
-        struct tars_rag_answer answer;
+        struct tars_rag_answer answer = {.answer = "", .model = ""};
         struct tars_arena arena;
         struct tars_err err;
 
@@ -320,16 +327,20 @@ static void bad_questions_are_refused(void **state)
 static void small_contexts_leave_room(void **state)
 {
     struct scene scene = {.found = 2, .says = "Yes.", .context_tokens = 512};
-    struct tars_rag_answer answer;
+    struct tars_rag_answer answer = {.answer = "", .model = ""};
     struct tars_arena arena;
     struct tars_err err;
 
     (void)state;
     tars_arena_init(&arena, ARENA_BYTES);
     assert_int_equal(ask(&scene, &arena, true, &leave_question, &answer, &err), TARS_OK);
+    if (!answer.sources) {
+        fail_msg("no sources");
+        return;
+    }
     assert_true(answer.sources[0].in_context);
     assert_false(answer.sources[1].in_context);
-    assert_true(strlen(answer.context_used) < 4 * 60);
+    assert_true(strlen(answer.context_used) < 240);
     tars_arena_release(&arena);
 }
 
@@ -337,7 +348,7 @@ static void quotes_only_needs_no_writer(void **state)
 {
     const struct tars_rag_request request = {.query = "days of leave", .quotes_only = true};
     struct scene scene = {.found = 2, .says = "x"};
-    struct tars_rag_answer answer;
+    struct tars_rag_answer answer = {.answer = "", .model = ""};
     struct tars_arena arena;
     struct tars_err err;
 
@@ -353,17 +364,21 @@ static void excerpts_are_cut_at_200_characters(void **state)
 {
     char text[2 * 300 + 1] = "";
     struct scene scene = {.found = 1, .says = "Yes.", .passage = text};
-    struct tars_rag_answer answer;
+    struct tars_rag_answer answer = {.answer = "", .model = ""};
     struct tars_arena arena;
     struct tars_err err;
 
     (void)state;
     for (size_t i = 0; i < 300; i++)
-        memcpy(text + 2 * i, "\xC3\xA9", 3);
+        memcpy(text + (size_t)2 * i, "\xC3\xA9", 3);
     tars_arena_init(&arena, ARENA_BYTES);
     assert_int_equal(ask(&scene, &arena, true, &leave_question, &answer, &err), TARS_OK);
-    assert_int_equal(strlen(answer.sources[0].excerpt), 2 * TARS_RAG_EXCERPT_CHARS + 3);
-    assert_string_equal(answer.sources[0].excerpt + 2 * TARS_RAG_EXCERPT_CHARS, "...");
+    if (!answer.sources) {
+        fail_msg("no sources");
+        return;
+    }
+    assert_int_equal(strlen(answer.sources[0].excerpt), (size_t)2 * TARS_RAG_EXCERPT_CHARS + 3);
+    assert_string_equal(&answer.sources[0].excerpt[(size_t)2 * TARS_RAG_EXCERPT_CHARS], "...");
     tars_arena_release(&arena);
 }
 
@@ -441,7 +456,7 @@ static void long_sentences_are_cut_at_a_word(void **state)
 static void ask_once(void *ctx)
 {
     struct scene scene = {.found = 2, .writer_status = TARS_EUNAVAILABLE};
-    struct tars_rag_answer answer;
+    struct tars_rag_answer answer = {.answer = "", .model = ""};
     struct tars_arena arena;
     struct tars_err err = {.text = ""};
     tars_status status;

@@ -1,0 +1,302 @@
+#!/usr/bin/env python3
+"""The back ends that ask another server, against real servers and against ones that misbehave.
+
+    llm_servers.py PROGRAM [--full] [--real PYTHON] [--model GGUF] [--libs DIR]
+
+PROGRAM is tests/e2e/llm_ask.c, built. A small server over sockets plays the faults: an answer cut
+anywhere, death in mid-stream, garbage, slowness, refusals. With --real, the OpenAI-compatible
+server of that interpreter's llama_cpp package is started with --model and asked; with --full and
+an "ollama" on the PATH, Ollama too. Ends in "N passed, M failed".
+"""
+import argparse
+import json
+import os
+import pathlib
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.request
+
+PASSED = FAILED = SKIPPED = 0
+
+
+def check(name, good, detail=""):
+    global PASSED, FAILED
+    PASSED += bool(good)
+    FAILED += not good
+    print(f"{'ok' if good else 'FAILED':7} {name}" + ("" if good else f": {detail}"), flush=True)
+
+
+def skip(name, why):
+    global SKIPPED
+    SKIPPED += 1
+    print(f"skipped {name}: {why}", flush=True)
+
+
+class Double:
+    """Answers each connection by script(connection number, socket, request bytes)."""
+
+    def __init__(self, script):
+        self.script = script
+        self.requests = []
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
+        threading.Thread(target=self.run, daemon=True).start()
+
+    def run(self):
+        while True:
+            try:
+                peer, _ = self.listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self.serve, args=(peer,), daemon=True).start()
+
+    def serve(self, peer):
+        data = b""
+        try:
+            while b"\r\n\r\n" not in data:
+                more = peer.recv(65536)
+                if not more:
+                    return
+                data += more
+            head, body = data.split(b"\r\n\r\n", 1)
+            length = 0
+            for line in head.split(b"\r\n"):
+                if line.lower().startswith(b"content-length:"):
+                    length = int(line.split(b":")[1])
+            while len(body) < length:
+                body += peer.recv(65536)
+            self.requests.append((head.decode(), body))
+            self.script(len(self.requests), peer, body)
+        except OSError:
+            pass
+        finally:
+            peer.close()
+
+    def close(self):
+        self.listener.close()
+
+
+def reply(peer, body, status="200 OK", pieces=None, kind="application/x-ndjson"):
+    """A whole answer in chunks; pieces: bytes a chunk."""
+    peer.sendall(f"HTTP/1.1 {status}\r\ncontent-type: {kind}\r\n"
+                 "transfer-encoding: chunked\r\nconnection: close\r\n\r\n".encode())
+    step = pieces or len(body) or 1
+    for at in range(0, len(body), step):
+        part = body[at:at + step]
+        peer.sendall(f"{len(part):x}\r\n".encode() + part + b"\r\n")
+    peer.sendall(b"0\r\n\r\n")
+
+
+def begin(peer, body, kind="application/x-ndjson"):
+    """The beginning of an answer that will not end."""
+    peer.sendall(f"HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\ntransfer-encoding: chunked\r\n\r\n"
+                 .encode() + f"{len(body):x}\r\n".encode() + body + b"\r\n")
+
+
+OLLAMA = ('{"model":"m","response":"Staff é","done":false}\n'
+          '{"model":"m","response":" 中😀","done":false}\n'
+          '{"model":"m","response":"","done":true,"eval_count":9}\n').encode()
+OPENAI = (': hello\n\ndata: {"choices":[{"delta":{"role":"assistant"}}]}\n\n'
+          'data: {"choices":[{"delta":{"content":"Staff é"}}]}\n\n'
+          'data: {"choices":[{"delta":{"content":" 中😀"}}]}\r\n\r\ndata: [DONE]\n\n').encode()
+
+
+def ask(program, kind, url, prompt="Hi", deadline_ms=20000, attempts=3, model="m"):
+    start = time.monotonic()
+    done = subprocess.run([program, kind, url, model, prompt, str(deadline_ms), str(attempts)],
+                          capture_output=True, timeout=180)
+    return done.returncode, done.stdout.decode(), time.monotonic() - start
+
+
+def faults(program):
+    for kind, whole in (("ollama", OLLAMA), ("openai", OPENAI)):
+        for step in (1, 2, 3, 7, 1000):
+            double = Double(lambda n, peer, body, s=step: reply(peer, whole, pieces=s))
+            code, out, _ = ask(program, kind, double.url)
+            check(f"{kind}: an answer in pieces of {step} bytes",
+                  code == 0 and out.startswith("Staff é 中😀\n[started"), out)
+            double.close()
+
+        double = Double(lambda n, peer, body: begin(peer, whole[:whole.rindex(b"Staff") + 40]))
+        code, out, _ = ask(program, kind, double.url)
+        check(f"{kind}: death in mid-answer is an error after the text, without a second try",
+              code == 14 and "[started" in out and len(double.requests) == 1, out)
+        double.close()
+
+        double = Double(lambda n, peer, body: None)
+        code, out, _ = ask(program, kind, double.url)
+        check(f"{kind}: death before the first token is tried three times",
+              code == 14 and "[not started" in out and len(double.requests) == 3, out)
+        double.close()
+
+        double = Double(lambda n, peer, body: reply(
+            peer, b'{"error":"loading"}', "503 Service Unavailable") if n < 3
+            else reply(peer, whole))
+        code, out, _ = ask(program, kind, double.url)
+        check(f"{kind}: a server that is loading is asked again",
+              code == 0 and out.startswith("Staff") and len(double.requests) == 3, out)
+        double.close()
+
+        double = Double(lambda n, peer, body: reply(
+            peer, b'{"error":"model \'m\' not found"}', "404 Not Found"))
+        code, out, _ = ask(program, kind, double.url)
+        check(f"{kind}: a refusal is told in the server's words, and not tried again",
+              code == 14 and "model 'm' not found" in out and len(double.requests) == 1, out)
+        double.close()
+
+        garbage = b"data: <html>\n" if kind == "openai" else b"<html>\n"
+        double = Double(lambda n, peer, body, g=garbage: reply(peer, g * 100))
+        code, out, _ = ask(program, kind, double.url)
+        check(f"{kind}: garbage is an error", code == 7 and "[not started" in out, out)
+        double.close()
+
+        double = Double(lambda n, peer, body: reply(peer, b"data: x" + b"y" * 3_000_000))
+        code, out, _ = ask(program, kind, double.url)
+        check(f"{kind}: an endless line is an error", code == 5, out[-200:])
+        double.close()
+
+        def dawdle(n, peer, body):
+            begin(peer, whole[:whole.rindex(b"Staff") + 40])
+            time.sleep(20)
+        double = Double(dawdle)
+        code, out, took = ask(program, kind, double.url, deadline_ms=700)
+        check(f"{kind}: a slow server does not hold a call past its deadline",
+              code == 9 and took < 3, f"{code} {took:.1f} s {out}")
+        double.close()
+
+        code, out, took = ask(program, kind, "http://127.0.0.1:9", attempts=1)
+        check(f"{kind}: nobody there", code == 14 and "[not started" in out and took < 5, out)
+        code, out, _ = ask(program, kind, "127.0.0.1:9")
+        check(f"{kind}: an address that is none", code == 1, out)
+
+    double = Double(lambda n, peer, body: reply(peer, OLLAMA))
+    ask(program, "ollama", double.url + "/", 'say "hi"')
+    head, body = double.requests[0]
+    sent = json.loads(body)
+    check("ollama: the request is that of the contract",
+          head.startswith("POST /api/generate ") and sent["prompt"] == 'say "hi"'
+          and sent["stream"] is True and sent["model"] == "m"
+          and set(sent["options"]) >= {"temperature", "num_predict", "top_p", "top_k"}, head)
+    double.close()
+    for base in ("", "/v1", "/v1/"):
+        double = Double(lambda n, peer, body: reply(peer, OPENAI, kind="text/event-stream"))
+        ask(program, "openai", double.url + base, "hi")
+        head, body = double.requests[0]
+        check(f"openai: the request, base address ending in \"{base}\"",
+              head.startswith("POST /v1/chat/completions ")
+              and "authorization: bearer test-key" in head.lower()
+              and json.loads(body)["messages"] == [{"role": "user", "content": "hi"}], head)
+        double.close()
+    double = Double(lambda n, peer, body: reply(peer, b'{"models":[]}'))
+    code, _, _ = ask(program, "ollama", double.url, "-")
+    check("ollama: health", code == 0 and double.requests[0][0].startswith("GET /api/tags "))
+    double.close()
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
+
+
+def wait_for(url, seconds, process):
+    for _ in range(seconds * 5):
+        if process.poll() is not None:
+            return False
+        try:
+            urllib.request.urlopen(url, timeout=2).read()
+            return True
+        except OSError:
+            time.sleep(0.2)
+    return False
+
+
+def real_openai(program, python, model, libs):
+    port = free_port()
+    env = dict(os.environ)
+    if libs:
+        env.update(LLAMA_CPP_LIB_PATH=libs, LD_LIBRARY_PATH=libs)
+    with tempfile.TemporaryFile() as log:
+        server = subprocess.Popen(
+            [python, "-m", "llama_cpp.server", "--model", model, "--host", "127.0.0.1",
+             "--port", str(port), "--n_ctx", "1024", "--n_threads", "2"],
+            env=env, stdout=log, stderr=log)
+        url = f"http://127.0.0.1:{port}"
+        try:
+            up = wait_for(url + "/v1/models", 90, server)
+            log.seek(0)
+            check("real OpenAI-compatible server: starts", up, log.read()[-800:].decode("replace")
+                  if not up else "")
+            if not up:
+                return
+            code, out, _ = ask(program, "openai", url, "-")
+            check("real OpenAI-compatible server: health", code == 0, out)
+            code, out, took = ask(program, "openai", url + "/v1",
+                                  "What is the capital of France?", 60000)
+            check(f"real OpenAI-compatible server: answers ({took:.1f} s)",
+                  code == 0 and "Paris" in out, out)
+            code, out, took = ask(program, "openai", url, "Tell me a long story.", 400, 1)
+            check("real OpenAI-compatible server: a deadline holds", code in (9, 0) and took < 4,
+                  f"{code} {took:.1f}")
+        finally:
+            server.terminate()
+            server.wait(20)
+
+
+def real_ollama(program, model):
+    binary = shutil.which("ollama")
+    if not binary:
+        skip("Ollama", "no ollama on the PATH")
+        return
+    with tempfile.TemporaryDirectory() as home, tempfile.TemporaryFile() as log:
+        port = free_port()
+        env = dict(os.environ, HOME=home, OLLAMA_HOST=f"127.0.0.1:{port}",
+                   OLLAMA_MODELS=f"{home}/models")
+        server = subprocess.Popen([binary, "serve"], env=env, stdout=log, stderr=log)
+        try:
+            url = f"http://127.0.0.1:{port}"
+            check("Ollama: starts", wait_for(url + "/api/tags", 60, server))
+            recipe = pathlib.Path(home) / "Modelfile"
+            recipe.write_text(f"FROM {model}\n", encoding="utf-8")
+            subprocess.run([binary, "create", "small", "-f", str(recipe)], env=env, check=True,
+                           capture_output=True, timeout=300)
+            code, out, took = ask(program, "ollama", url, "What is the capital of France?", 110000,
+                                  model="small")
+            check(f"Ollama: answers ({took:.1f} s)", code == 0 and "Paris" in out, out)
+            code, out, _ = ask(program, "ollama", url, "Hi", model="absent")
+            check("Ollama: a model that is not there", code == 14 and "not found" in out, out)
+        finally:
+            server.terminate()
+            server.wait(20)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("program")
+    parser.add_argument("--full", action="store_true")
+    parser.add_argument("--real", default="", help="python with llama_cpp.server")
+    parser.add_argument("--libs", default="", help="shared llama.cpp libraries for it")
+    parser.add_argument("--model", default=str(pathlib.Path(
+        os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache")
+        / "tars/models/SmolLM2-135M-Instruct.Q4_1.gguf"))
+    args = parser.parse_args()
+    faults(args.program)
+    if not os.path.exists(args.model):
+        skip("real servers", f"{args.model} is missing")
+    else:
+        if args.real:
+            real_openai(args.program, args.real, args.model, args.libs)
+        else:
+            skip("real OpenAI-compatible server", "no --real PYTHON")
+        if args.full:
+            real_ollama(args.program, args.model)
+    print(f"{PASSED} passed, {FAILED} failed, {SKIPPED} skipped")
+    return 1 if FAILED else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
