@@ -79,9 +79,10 @@ static void add_term(struct run *run, const char *ptr, size_t len, uint32_t posi
 /* Letters that make a stem worth having: a stemmer given digits only wastes time. */
 static bool has_letter(const char *ptr, size_t len)
 {
-    for (size_t i = 0; i < len; i++)
+    for (size_t i = 0; i < len; i++) {
         if ((ptr[i] & 0x80) || (ptr[i] >= 'a' && ptr[i] <= 'z'))
             return true;
+    }
     return false;
 }
 
@@ -377,9 +378,10 @@ tars_status tars_terms_tally(struct tars_arena *arena, const struct tars_terms *
 
     if (!counts || tally_all(&tally, arena, terms) != TARS_OK)
         return TARS_ENOMEM;
-    for (size_t i = 0; i < tally.count; i++)
+    for (size_t i = 0; i < tally.count; i++) {
         counts[i] =
             (struct tars_term_count){tally.terms[i].ptr, tally.terms[i].len, tally.terms[i].count};
+    }
     *out = counts;
     *count_out = tally.count;
     return TARS_OK;
@@ -427,9 +429,10 @@ static void drop_letters(struct tars_terms *terms)
         letters += is_letter(&terms->items[i]);
     if (terms->count - letters < TARS_QUESTION_LONG)
         return;
-    for (size_t i = 0; i < terms->count; i++)
+    for (size_t i = 0; i < terms->count; i++) {
         if (!is_letter(&terms->items[i]))
             terms->items[to++] = terms->items[i];
+    }
     terms->count = to;
 }
 

@@ -67,9 +67,10 @@ static bool is_accent(uint32_t code)
 
 bool tars_bert_is_punctuation(uint32_t code)
 {
-    if (code < 0x80)
+    if (code < 0x80) {
         return (code >= '!' && code <= '/') || (code >= ':' && code <= '@') ||
                (code >= '[' && code <= '`') || (code >= '{' && code <= '~');
+    }
     if (code == 0x166D || code == 0x111C9) /* were punctuation once */
         return true;
     switch (utf8proc_category((utf8proc_int32_t)code)) {
@@ -95,9 +96,10 @@ static uint32_t lower(uint32_t code)
     folded = (uint32_t)utf8proc_tolower((utf8proc_int32_t)code);
     if (folded != code)
         return folded;
-    for (size_t i = 0; i < COUNT_OF(LOWER_LATER); i++)
+    for (size_t i = 0; i < COUNT_OF(LOWER_LATER); i++) {
         if (code >= LOWER_LATER[i].first && code <= LOWER_LATER[i].last)
             return code + (uint32_t)LOWER_LATER[i].delta;
+    }
     return code;
 }
 

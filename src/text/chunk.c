@@ -17,6 +17,7 @@
 #include "text/windows.h"
 
 #define SCRATCH_MAX ((size_t)1 << 30) /* bytes; of one block's tokens */
+#define STRAY_MAX   256               /* bytes after the last token that a chunk takes along */
 #define KINDS       6                 /* block kinds are below this */
 
 struct slice {
@@ -100,33 +101,56 @@ static tars_status join(struct chunker *c, size_t count, struct tars_chunk *chun
     return TARS_OK;
 }
 
-/* Kind and section: those of most of the text; headings speak only where there is nothing else. */
+static enum tars_block_kind kind_of(const struct chunker *c, const struct slice *slice)
+{
+    enum tars_block_kind kind = c->document->blocks[slice->block].kind;
+
+    return kind > 0 && kind < KINDS ? kind : TARS_BLOCK_PARAGRAPH;
+}
+
+/* The slice that speaks for the chunk: the largest one, headings only among themselves. */
+static const struct slice *largest(const struct chunker *c, size_t count)
+{
+    const struct slice *best = &c->slices[0];
+
+    for (size_t i = 1; i < count; i++) {
+        const struct slice *slice = &c->slices[i];
+        bool is_text = kind_of(c, slice) != TARS_BLOCK_HEADING;
+        bool has_text = kind_of(c, best) != TARS_BLOCK_HEADING;
+
+        if (is_text == has_text ? slice->cost > best->cost : is_text)
+            best = slice;
+    }
+    return best;
+}
+
+/* The kind of most of the text that is not headings. */
+static enum tars_block_kind main_kind(const struct chunker *c, size_t count)
+{
+    enum tars_block_kind best = kind_of(c, largest(c, count));
+    size_t cost[KINDS] = {0};
+
+    for (size_t i = 0; i < count; i++)
+        cost[kind_of(c, &c->slices[i])] += c->slices[i].cost;
+    for (int kind = 1; kind < KINDS; kind++) {
+        if (kind != TARS_BLOCK_HEADING && cost[kind] > cost[best] && best != TARS_BLOCK_HEADING)
+            best = (enum tars_block_kind)kind;
+    }
+    return best;
+}
+
 static void describe(const struct chunker *c, size_t count, struct tars_chunk *chunk)
 {
-    size_t cost[KINDS] = {0};
-    const struct slice *largest = &c->slices[0];
-    bool has_text = false;
-
     for (size_t i = 0; i < count; i++) {
-        const struct slice *slice = &c->slices[i];
-        const struct tars_block *block = &c->document->blocks[slice->block];
-        bool is_text = block->kind != TARS_BLOCK_HEADING;
+        int page = c->document->blocks[c->slices[i].block].page;
 
-        if (block->kind < KINDS)
-            cost[block->kind] += slice->cost + 1;
-        if ((is_text && !has_text) || (is_text == has_text && slice->cost > largest->cost))
-            largest = slice;
-        has_text |= is_text;
-        if (block->page) {
-            chunk->page_first = chunk->page_first ? chunk->page_first : block->page;
-            chunk->page_last = block->page;
+        if (page) {
+            chunk->page_first = chunk->page_first ? chunk->page_first : page;
+            chunk->page_last = page;
         }
     }
-    chunk->kind = has_text ? TARS_BLOCK_PARAGRAPH : TARS_BLOCK_HEADING;
-    for (int kind = 1; kind < KINDS; kind++)
-        if (kind != TARS_BLOCK_HEADING && cost[kind] > cost[chunk->kind])
-            chunk->kind = (enum tars_block_kind)kind;
-    chunk->section = c->document->blocks[largest->block].headings;
+    chunk->kind = main_kind(c, count);
+    chunk->section = c->document->blocks[largest(c, count)->block].headings;
 }
 
 /* A heading that stands alone is its own section. */
@@ -220,7 +244,8 @@ struct cut {
     struct tars_atoms atoms;
     size_t header_len; /* of a table; 0: nothing to repeat */
     size_t header_cost;
-    bool open; /* the last slice of the open chunk is of this block */
+    struct tars_range whole; /* bytes of the block without white space round them */
+    bool open;               /* the last slice of the open chunk is of this block */
 };
 
 /* Atoms from..to-1 onto the open chunk, which has room for them. */
@@ -230,6 +255,11 @@ static tars_status put(struct chunker *c, struct cut *cut, size_t from, size_t t
     size_t cost = tars_atoms_cost(&cut->atoms, from, to);
     struct slice slice = {cut->block, atoms[from].start, atoms[to - 1].end, cost, 0};
 
+    /* Stray accents at both ends of the block are no tokens. */
+    if (from == 0)
+        slice.start = cut->whole.start;
+    if (to == cut->atoms.count && cut->whole.end - slice.end < STRAY_MAX)
+        slice.end = cut->whole.end;
     if (cut->open) {
         struct slice *last = &c->slices[c->slice_count - 1];
 
@@ -313,9 +343,10 @@ static tars_status split_lines(struct tars_arena *arena, const char *text, size_
 /* A row such as | --- | :-: |, which Markdown puts under the header. */
 static bool is_rule(const char *ptr, size_t len)
 {
-    for (size_t i = 0; i < len; i++)
+    for (size_t i = 0; i < len; i++) {
         if (!strchr("|-:+= \t\r", ptr[i]))
             return false;
+    }
     return len > 0;
 }
 
@@ -383,7 +414,7 @@ static tars_status place_block(struct chunker *c, size_t index)
     const struct tars_block *block = &c->document->blocks[index];
     struct tars_range range = trim(block);
     struct slice whole = {index, range.start, range.end, 0, 0};
-    struct cut cut = {.block = index};
+    struct cut cut = {.block = index, .whole = range};
     tars_status status;
 
     if (range.start == range.end)
@@ -444,16 +475,18 @@ static tars_status fill_sizes(const struct tars_chunk_config *config,
     if (!config->wordpiece)
         return tars_fail(TARS_EINVAL, err, "chunks cannot be cut without a tokenizer");
     if (sizes->max_tokens < 16 || sizes->max_tokens > INT_MAX / TARS_ATOM_BYTES ||
-        sizes->min_tokens > sizes->max_tokens)
+        sizes->min_tokens > sizes->max_tokens) {
         return tars_fail(TARS_EINVAL, err,
                          "chunks of %zu to %zu tokens do not go: the least must not be over the "
                          "most, and the most must be 16 or more",
                          sizes->min_tokens, sizes->max_tokens);
-    if (sizes->window_tokens < 64 || sizes->overlap_tokens > sizes->window_tokens / 4)
+    }
+    if (sizes->window_tokens < 64 || sizes->overlap_tokens > sizes->window_tokens / 4) {
         return tars_fail(TARS_EINVAL, err,
                          "windows of %zu tokens that overlap by %zu do not go: use 64 or more, and "
                          "overlap by a quarter at most",
                          sizes->window_tokens, sizes->overlap_tokens);
+    }
     return TARS_OK;
 }
 
@@ -487,9 +520,10 @@ tars_status tars_chunk_document(const struct tars_chunk_config *config,
     status = chunk_blocks(&c);
     tars_arena_release(&c.block);
     tars_arena_release(&c.windows);
-    if (status != TARS_OK)
+    if (status != TARS_OK) {
         return tars_fail(status, err, "no memory to cut \"%s\" into chunks",
                          document->title ? document->title : "");
+    }
     *out = c.out;
     return TARS_OK;
 }

@@ -52,9 +52,19 @@ int tars_language_of(const char *name)
         return TARS_LANG_HEBREW;
     if (len == 2 && (memcmp(name, "nb", 2) == 0 || memcmp(name, "nn", 2) == 0))
         return TARS_LANG_NORWEGIAN;
-    for (int i = 1; i < TARS_LANGUAGE_COUNT; i++)
+    for (int i = 1; i < TARS_LANGUAGE_COUNT; i++) {
         if (strlen(NAMES[i]) == len && memcmp(NAMES[i], name, len) == 0)
             return i;
+    }
+    return TARS_LANG_UNKNOWN;
+}
+
+static int script_of(uint32_t code)
+{
+    for (size_t i = 0; i < COUNT_OF(SCRIPTS); i++) {
+        if (code >= SCRIPTS[i].first && code <= SCRIPTS[i].last)
+            return SCRIPTS[i].lang;
+    }
     return TARS_LANG_UNKNOWN;
 }
 
@@ -70,18 +80,18 @@ static int guess_by_script(const char *text, size_t len)
         at += tars_utf8_decode(text + at, len - at, &code);
         if (!tars_char_is_alnum(code) || (code >= '0' && code <= '9'))
             continue;
-        for (size_t i = 0; i < COUNT_OF(SCRIPTS); i++)
-            if (code >= SCRIPTS[i].first && code <= SCRIPTS[i].last)
-                counts[SCRIPTS[i].lang]++;
+        counts[script_of(code)]++;
     }
+    counts[TARS_LANG_UNKNOWN] = 0;
     /* Japanese mixes Han and kana, Chinese does not. */
     if (counts[TARS_LANG_JAPANESE] * 8 >= counts[TARS_LANG_CHINESE] && counts[TARS_LANG_JAPANESE]) {
         counts[TARS_LANG_JAPANESE] += counts[TARS_LANG_CHINESE];
         counts[TARS_LANG_CHINESE] = 0;
     }
-    for (int i = 1; i < TARS_LANGUAGE_COUNT; i++)
+    for (int i = 1; i < TARS_LANGUAGE_COUNT; i++) {
         if (counts[i] > counts[best])
             best = i;
+    }
     return best;
 }
 

@@ -165,9 +165,10 @@ size_t tars_utf8_floor(const char *ptr, size_t len, size_t at)
 
 size_t tars_utf8_offset(const char *ptr, size_t len, size_t count)
 {
-    for (size_t i = 0; i < len; i++)
+    for (size_t i = 0; i < len; i++) {
         if (((unsigned char)ptr[i] & 0xC0) != 0x80 && count-- == 0)
             return i;
+    }
     return len;
 }
 
@@ -253,9 +254,10 @@ static bool is_normal(enum tars_normal_form form, const char *ptr, size_t len)
         return false;
     if (form == TARS_NFC || form == TARS_NFKC)
         return true;
-    for (size_t i = 0; i < len; i++)
+    for (size_t i = 0; i < len; i++) {
         if (ptr[i] >= 'A' && ptr[i] <= 'Z')
             return false;
+    }
     return true;
 }
 

@@ -14,7 +14,7 @@
 
 #include "text/normalize.h"
 
-#define WORD_MAX 16 /* bytes of the longest abbreviation looked at */
+#define WORD_MAX ((size_t)16) /* bytes of the longest abbreviation looked at */
 
 /* Lower case, without the final dot; a space at both ends of each. A sentence seldom ends here. */
 static const char ABBREVIATIONS[] =
@@ -117,7 +117,7 @@ static size_t word_before(const struct cursor *in, size_t from, size_t dot)
 
 static bool is_abbreviation(const char *word, size_t len)
 {
-    char key[WORD_MAX * 2 + 2 * TARS_UTF8_MAX];
+    char key[WORD_MAX * 2 + (size_t)2 * TARS_UTF8_MAX];
     size_t to = 0;
 
     key[to++] = ' ';

@@ -189,11 +189,12 @@ static tars_status find_specials(struct tars_wordpiece *made, struct tars_err *e
     for (size_t i = 0; i < LITERALS; i++) {
         made->literals[i] =
             (struct literal){NAMES[i], strlen(NAMES[i]), find_piece(made, NAMES[i])};
-        if (made->literals[i].id < 0 && i + 1 < LITERALS)
+        if (made->literals[i].id < 0 && i + 1 < LITERALS) {
             return tars_fail(TARS_EFORMAT, err,
                              "the vocabulary has no %s: it is not one of a BERT model; use the "
                              "vocab.txt that came with the model",
                              NAMES[i]);
+        }
     }
     made->specials = (struct tars_wordpiece_specials){made->literals[0].id, made->literals[1].id,
                                                       made->literals[2].id, made->literals[3].id,
@@ -206,9 +207,10 @@ static tars_status load(struct tars_wordpiece *made, struct tars_span vocab, str
     tars_status status;
 
     made->size = count_lines(vocab);
-    if (made->size == 0 || made->size > TARS_WORDPIECE_VOCAB_MAX || vocab.len >= UINT32_MAX)
+    if (made->size == 0 || made->size > TARS_WORDPIECE_VOCAB_MAX || vocab.len >= UINT32_MAX) {
         return tars_fail(TARS_EFORMAT, err, "the vocabulary has %zu pieces; 1 to %d can be used",
                          made->size, TARS_WORDPIECE_VOCAB_MAX);
+    }
     made->vocab = malloc(vocab.len);
     made->piece = calloc(made->size, sizeof(*made->piece));
     if (!made->vocab || !made->piece)
@@ -225,9 +227,10 @@ tars_status tars_wordpiece_new(const struct tars_wordpiece_config *config,
     struct tars_wordpiece *made;
     tars_status status;
 
-    if (config->max_word_chars > TARS_WORDPIECE_WORD_CHARS_MAX)
+    if (config->max_word_chars > TARS_WORDPIECE_WORD_CHARS_MAX) {
         return tars_fail(TARS_EINVAL, err, "words of %zu characters were asked for; at most %d go",
                          config->max_word_chars, TARS_WORDPIECE_WORD_CHARS_MAX);
+    }
     made = calloc(1, sizeof(*made));
     if (!made)
         return tars_fail(TARS_ENOMEM, err, "no memory for the tokenizer");
@@ -289,7 +292,7 @@ static void grow(struct encoder *enc)
         enc->status = TARS_ENOMEM;
         return;
     }
-    if (enc->out.count) {
+    if (enc->out.count && enc->out.ids) {
         memcpy(ids, enc->out.ids, enc->out.count * sizeof(*ids));
         memcpy(start, enc->out.start, enc->out.count * sizeof(*start));
         memcpy(end, enc->out.end, enc->out.count * sizeof(*end));
@@ -303,7 +306,7 @@ static void grow(struct encoder *enc)
 static void emit(struct encoder *enc, int32_t id, uint32_t start, uint32_t end)
 {
     if (enc->arena) {
-        if (enc->out.count == enc->cap || enc->out.ids == NULL)
+        if (enc->out.count == enc->cap || !enc->out.ids)
             grow(enc);
         if (enc->status != TARS_OK)
             return;

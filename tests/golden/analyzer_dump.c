@@ -60,9 +60,10 @@ int main(int argc, char **argv)
             failed = tars_analyze(analyzer, &arena, lang, text, len, &terms) != 0;
         }
         printf("%s", tars_language_name(lang));
-        for (size_t i = 0; !failed && i < terms.count; i++)
+        for (size_t i = 0; !failed && i < terms.count; i++) {
             for (uint32_t k = 0; k < terms.items[i].count; k++)
                 printf("\t%.*s", (int)terms.items[i].len, terms.items[i].ptr);
+        }
         putchar('\n');
         tars_arena_clear(&arena);
     }
