@@ -51,3 +51,7 @@ endforeach()
 if(TARGET test_store_powercut)
   target_sources(test_store_powercut PRIVATE tests/support/powercut_vfs.c)
 endif()
+# Runs the real program.
+if(TARGET test_ingest_ingest AND TARGET tars-extract)
+  add_dependencies(test_ingest_ingest tars-extract)
+endif()

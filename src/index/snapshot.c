@@ -48,7 +48,7 @@ size_t tars_snapshot_elem(enum tars_snapshot_section section, size_t dim)
     case TARS_SNAPSHOT_NODES:
         return sizeof(struct tars_hnsw_node) + tars_distance_stride(dim);
     case TARS_SNAPSHOT_EXACT:
-        return dim * sizeof(float);
+        return dim > 0 ? dim * sizeof(float) : sizeof(float); /* words only: there are none */
     case TARS_SNAPSHOT_LINKS0:
         return sizeof(struct tars_hnsw_links0);
     case TARS_SNAPSHOT_UPPER:

@@ -16,7 +16,8 @@
  */
 #include "store/store_sqlite.h"
 
-#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -214,6 +215,18 @@ static tars_status run_migration(void *ctx, const struct tars_migration *migrati
     return tars_sqlite_commit(sqlite, status, err);
 }
 
+/* Before SQLite makes it readable for all; its log takes the rights of the file. */
+static tars_status make_private(const struct tars_sqlite *sqlite, struct tars_err *err)
+{
+    int fd = open(sqlite->path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+    if (fd < 0)
+        return tars_fail(errno == EACCES || errno == EROFS ? TARS_EDENIED : TARS_EIO, err,
+                         "cannot open %s: %s", sqlite->path, strerror(errno));
+    close(fd);
+    return TARS_OK;
+}
+
 static tars_status open_writer(struct tars_sqlite *sqlite, struct tars_err *err)
 {
     int version = 0;
@@ -302,6 +315,8 @@ tars_status tars_store_sqlite_open(const struct tars_store_sqlite_config *config
         status = tars_dir_make(config->dir, err);
     if (!status)
         status = tars_store_lock(config->dir, &sqlite->lock_fd, err);
+    if (!status)
+        status = make_private(sqlite, err);
     if (!status)
         status = open_writer(sqlite, err);
     if (status) {
