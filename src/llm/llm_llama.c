@@ -523,7 +523,9 @@ static int threads_of(int wanted)
 
     if (wanted)
         return wanted;
-    return processors < TARS_LLM_LLAMA_THREADS_DEFAULT ? 1 : TARS_LLM_LLAMA_THREADS_DEFAULT;
+    if (processors / 2 > TARS_LLM_LLAMA_THREADS_MAX)
+        return TARS_LLM_LLAMA_THREADS_MAX;
+    return processors < 4 ? 1 : (int)(processors / 2);
 }
 
 static tars_status make(const struct tars_llm_llama_config *config, struct llama_llm **made)

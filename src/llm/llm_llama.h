@@ -10,15 +10,16 @@
 
 #include "llm/llm.h"
 
-#define TARS_LLM_LLAMA_CONTEXT_DEFAULT                        \
-    4096 /* tokens; never more than the model was trained for \
-          */
-#define TARS_LLM_LLAMA_THREADS_DEFAULT 2
+#define TARS_LLM_LLAMA_CONTEXT_DEFAULT                                                    \
+    4096                             /* tokens; never more than the model was trained for \
+                                      */
+#define TARS_LLM_LLAMA_THREADS_MAX 4 /* of the default */
 
 struct tars_llm_llama_config {
     const char *path;   /* GGUF file; required, borrowed for the call */
     int context_tokens; /* prompt and answer together; 0: TARS_LLM_LLAMA_CONTEXT_DEFAULT */
-    int threads;        /* 0: TARS_LLM_LLAMA_THREADS_DEFAULT, or the processors if fewer */
+    int threads;        /* 0: half the processors, 1 to TARS_LLM_LLAMA_THREADS_MAX: threads that
+                           share a busy processor wait for each other in a spin */
     bool load_at_start; /* false: the first use loads it; the file is looked at in both cases */
 };
 

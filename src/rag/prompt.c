@@ -10,10 +10,9 @@
 #define CONTEXT_BYTES_MAX ((size_t)1 << 20U)
 
 const char tars_prompt_system[] =
-    "You are T.A.R.S., an assistant that answers questions from an organisation's own documents. "
-    "Give an accurate answer from the context, in complete sentences and in the language of the "
-    "question. Put the numbers of the sources that you used behind each sentence, as in [1]. If "
-    "the context does not contain the answer, say that the documents do not answer the question.";
+    "You are T.A.R.S., a helpful assistant. Answer the question in one or two sentences, in its "
+    "language, using only the context. If the context does not contain the answer, say that the "
+    "documents do not answer the question.";
 
 static size_t count(const struct tars_prompt_budget *budget, struct tars_span text)
 {
