@@ -289,10 +289,11 @@ static void dispatch(struct tars_exchange *ex)
 
     if (tars_routes_match(ex) == TARS_ROUTE_FOUND && ex->route->place != TARS_ROUTE_INLINE)
         pool = ex->route->place == TARS_ROUTE_COMPUTE ? config->compute : config->wait;
-    if (!pool)
+    if (!pool) {
         tars_routes_run(ex);
-    else if (tars_pool_submit(pool, run_task, ex) != TARS_OK)
+    } else if (tars_pool_submit(pool, run_task, ex) != TARS_OK) {
         tars_exchange_fail(ex, 503, "Too many requests are waiting; try again in a moment");
+    }
 }
 
 void tars_api_handle(void *ctx, const struct tars_http_request *request,
@@ -348,6 +349,8 @@ static tars_status local_start(void *ctx, int status, const struct tars_http_hea
 {
     struct local *local = ctx;
 
+    (void)headers; /* nobody in this process asks for them */
+    (void)count;
     local->status = status;
     return TARS_OK;
 }
@@ -357,6 +360,8 @@ static void local_send(void *ctx, int status, const struct tars_http_header *hea
 {
     struct local *local = ctx;
 
+    (void)headers;
+    (void)count;
     local->status = status;
     (void)local_write(local, ptr, len);
 }

@@ -46,18 +46,20 @@ struct headers {
 
 static void add(struct headers *headers, const char *name, const char *value)
 {
-    if (value && headers->count < HEADERS)
+    if (value && headers->count < HEADERS) {
         headers->list[headers->count++] =
             (struct tars_http_header){tars_span_of(name), tars_span_of(value)};
+    }
 }
 
 /* Pages of ours may load only what this server gives them; API replies carry the contract's policy.
  */
 static const char *policy_for(const char *content_type)
 {
-    if (strncmp(content_type, "text/html", 9) == 0)
+    if (strncmp(content_type, "text/html", 9) == 0) {
         return "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
                "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+    }
     return "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' "
            "'unsafe-inline'; img-src 'self' data: https:; font-src 'self' data:; connect-src "
            "'self' "
@@ -110,10 +112,11 @@ void tars_exchange_send(struct tars_exchange *ex, int status)
 
     while (ex->json.depth > 0)
         tars_json_end(&ex->json);
-    if (ex->out.status == TARS_OK)
+    if (ex->out.status == TARS_OK) {
         tars_exchange_send_bytes(ex, status, JSON_TYPE, ex->out.ptr, ex->out.len);
-    else
+    } else {
         tars_exchange_send_bytes(ex, 500, JSON_TYPE, sorry, sizeof(sorry) - 1);
+    }
 }
 
 /* ---------------------------------------------------------------------------------------- streams

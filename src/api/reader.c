@@ -28,10 +28,11 @@ static void write_input(struct tars_reader *reader, const json_t *input)
     char *text = input ? json_dumps(input, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
     size_t len = text ? strlen(text) : 0;
 
-    if (text && len <= TARS_READER_ECHO_MAX)
+    if (text && len <= TARS_READER_ECHO_MAX) {
         tars_json_raw(&reader->writer, "input", text, len);
-    else
+    } else {
         tars_json_null(&reader->writer, "input");
+    }
     free(text);
 }
 
@@ -97,14 +98,15 @@ static bool is_too_deep(struct tars_span body)
     for (size_t i = 0; i < body.len; i++) {
         char c = body.ptr[i];
 
-        if (in_string && c == '\\')
+        if (in_string && c == '\\') {
             i++;
-        else if (c == '"')
+        } else if (c == '"') {
             in_string = !in_string;
-        else if (!in_string && (c == '{' || c == '[') && ++depth > TARS_READER_DEPTH_MAX)
+        } else if (!in_string && (c == '{' || c == '[') && ++depth > TARS_READER_DEPTH_MAX) {
             return true;
-        else if (!in_string && (c == '}' || c == ']') && depth > 0)
+        } else if (!in_string && (c == '}' || c == ']') && depth > 0) {
             depth--;
+        }
     }
     return false;
 }
@@ -240,32 +242,51 @@ static bool text_number(const char *text, double *number)
     return end != text && *end == '\0' && isfinite(*number) && !strpbrk(text, "xXpPnN");
 }
 
+struct number_words {
+    const char *type, *type_msg;       /* not a number at all */
+    const char *parsing, *parsing_msg; /* a text that is none */
+};
+
+static const struct number_words int_words = {
+    "int_type", "Input should be a valid integer", "int_parsing",
+    "Input should be a valid integer, unable to parse string as an integer"};
+static const struct number_words real_words = {
+    "float_type", "Input should be a valid number", "float_parsing",
+    "Input should be a valid number, unable to parse string as a number"};
+
 /* Take a JSON value as a number, as the reference does; a problem and false if it is none. */
 static bool as_number(struct tars_reader *reader, const char *name, const json_t *value,
-                      bool is_int, double *number)
+                      const struct number_words *words, double *number)
 {
-    bool good = true;
+    bool is_text = json_is_string(value);
 
-    if (json_is_boolean(value))
+    if (json_is_boolean(value)) {
         *number = json_is_true(value);
-    else if (json_is_number(value))
+    } else if (json_is_number(value)) {
         *number = json_number_value(value);
-    else if (json_is_string(value))
-        good = text_number(json_string_value(value), number);
-    else {
-        complain(reader, is_int ? "int_type" : "float_type", name, value,
-                 is_int ? "Input should be a valid integer" : "Input should be a valid number");
+    } else if (!is_text) {
+        complain(reader, words->type, name, value, words->type_msg);
+        return false;
+    } else if (!text_number(json_string_value(value), number)) {
+        complain(reader, words->parsing, name, value, words->parsing_msg);
         return false;
     }
-    if (!good || (is_int && json_is_string(value) && *number != floor(*number)))
-        complain(reader, is_int ? "int_parsing" : "float_parsing", name, value,
-                 is_int ? "Input should be a valid integer, unable to parse string as an integer"
-                        : "Input should be a valid number, unable to parse string as a number");
-    else if (is_int && *number != floor(*number))
+    return true;
+}
+
+static bool as_int(struct tars_reader *reader, const char *name, const json_t *value,
+                   double *number)
+{
+    if (!as_number(reader, name, value, &int_words, number))
+        return false;
+    if (*number == floor(*number))
+        return true;
+    if (json_is_string(value)) {
+        complain(reader, int_words.parsing, name, value, int_words.parsing_msg);
+    } else {
         complain(reader, "int_from_float", name, value,
                  "Input should be a valid integer, got a number with a fractional part");
-    else
-        return true;
+    }
     return false;
 }
 
@@ -305,7 +326,7 @@ int64_t tars_reader_int(struct tars_reader *reader, const char *name, int64_t ab
     const double bounds[2] = {(double)min, (double)max};
     double number;
 
-    if (!value || !as_number(reader, name, value, true, &number) ||
+    if (!value || !as_int(reader, name, value, &number) ||
         !within(reader, name, value, number, bounds, true))
         return absent;
     return (int64_t)number;
@@ -318,7 +339,7 @@ double tars_reader_real(struct tars_reader *reader, const char *name, double abs
     const double bounds[2] = {min, max};
     double number;
 
-    if (!value || !as_number(reader, name, value, false, &number) ||
+    if (!value || !as_number(reader, name, value, &real_words, &number) ||
         !within(reader, name, value, number, bounds, false))
         return absent;
     return number;
@@ -339,24 +360,31 @@ static int text_flag(const char *text)
     return -1;
 }
 
-bool tars_reader_flag(struct tars_reader *reader, const char *name, bool absent)
+/* 1, 0 or -1: a number or text that is no flag. */
+static int flag_of(const json_t *value)
 {
-    const json_t *value = find(reader, name, TARS_READER_OPTIONAL);
-    int flag = -1;
+    double number;
 
-    if (!value)
-        return absent;
     if (json_is_boolean(value))
         return json_is_true(value);
     if (json_is_string(value))
-        flag = text_flag(json_string_value(value));
-    else if (json_is_number(value) &&
-             (json_number_value(value) == 0 || json_number_value(value) == 1))
-        flag = json_number_value(value) == 1;
-    else if (!json_is_number(value)) {
+        return text_flag(json_string_value(value));
+    number = json_number_value(value);
+    return number == 0 || number == 1 ? number == 1 : -1;
+}
+
+bool tars_reader_flag(struct tars_reader *reader, const char *name, bool absent)
+{
+    const json_t *value = find(reader, name, TARS_READER_OPTIONAL);
+    int flag;
+
+    if (!value)
+        return absent;
+    if (!json_is_boolean(value) && !json_is_string(value) && !json_is_number(value)) {
         complain(reader, "bool_type", name, value, "Input should be a valid boolean");
         return absent;
     }
+    flag = flag_of(value);
     if (flag >= 0)
         return flag == 1;
     complain(reader, "bool_parsing", name, value,
@@ -405,10 +433,11 @@ const char *const *tars_reader_texts(struct tars_reader *reader, const char *nam
         const struct problem problem = {
             "string_type", name, (int64_t)i, "Input should be a valid string", item, NULL};
 
-        if (json_is_string(item))
+        if (json_is_string(item)) {
             texts[i] = tars_arena_strdup(reader->arena, json_string_value(item));
-        else
+        } else {
             add_problem(reader, &problem);
+        }
     }
     *count = texts ? n : 0;
     return texts;

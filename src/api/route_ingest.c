@@ -203,13 +203,14 @@ static void take_batch(struct tars_exchange *ex, struct batch *batch)
     for (size_t i = 0; i < batch->count; i++) {
         const char *allowed = permitted(ex, batch->paths[i]);
 
-        if (allowed)
+        if (allowed) {
             take_path(ex, allowed, batch->force, &batch->taken[i]);
-        else
+        } else {
             batch->taken[i] = (struct tars_taken){.path = batch->paths[i],
                                                   .document_id = "",
                                                   .outcome = TARS_TAKEN_FAILED,
                                                   .reason = OUTSIDE};
+        }
     }
 }
 
@@ -278,10 +279,11 @@ static tars_status add_part(struct tars_exchange *ex, struct upload *upload,
         return TARS_OK;
     if (upload->count == UPLOADS_MAX)
         return tars_fail(TARS_ETOOBIG, err, "more than %d files in one request", UPLOADS_MAX);
-    if (part->body.len > ex->api->config.max_upload_bytes)
+    if (part->body.len > ex->api->config.max_upload_bytes) {
         return tars_fail(TARS_ETOOBIG, err, "File too large: %.1fMB (max %.1fMB)",
                          (double)part->body.len / 1048576,
                          (double)ex->api->config.max_upload_bytes / 1048576);
+    }
     status = tars_multipart_file_name(part, ex->call.arena, &name);
     if (status != TARS_OK)
         return tars_fail(status, err, "a part named file has no usable file name");
@@ -382,9 +384,10 @@ static void take_multipart(struct tars_exchange *ex)
         no_file(ex);
         return;
     }
-    if (status == TARS_OK)
+    if (status == TARS_OK) {
         status = config->service->submit(config->service_ctx, upload->takes, upload->count,
                                          &ex->call, upload->job_ids, &err);
+    }
     if (status == TARS_OK && !wants_wait(ex)) {
         tars_exchange_json(ex);
         write_job_ids(ex, upload);
@@ -393,10 +396,11 @@ static void take_multipart(struct tars_exchange *ex)
     }
     if (status == TARS_OK)
         status = wait_uploads(ex, upload, &err);
-    if (status == TARS_OK)
+    if (status == TARS_OK) {
         reply_uploads(ex, upload);
-    else
+    } else {
         tars_api_reply_status(ex, status, &err);
+    }
 }
 
 /* Multipart files; with a JSON body it is the alias of /rag/index. */
@@ -405,10 +409,11 @@ void tars_route_rag_upload(struct tars_exchange *ex)
     static const char form[] = "multipart/";
 
     if (ex->content_type.len >= sizeof(form) - 1 &&
-        strncasecmp(ex->content_type.ptr, form, sizeof(form) - 1) == 0)
+        strncasecmp(ex->content_type.ptr, form, sizeof(form) - 1) == 0) {
         take_multipart(ex);
-    else
+    } else {
         tars_route_rag_index(ex);
+    }
 }
 
 /* ------------------------------------------------------------------------------------------ forget
@@ -475,10 +480,11 @@ void tars_route_rag_forget(struct tars_exchange *ex)
     if (!good)
         tars_exchange_invalid(ex, tars_reader_detail(&reader));
     tars_reader_release(&reader);
-    if (good && path)
+    if (good && path) {
         forget_path(ex, path);
-    else if (good)
+    } else if (good) {
         forget_document(ex, id);
+    }
 }
 
 /* --------------------------------------------------------------------------------- lists, and jobs
@@ -716,9 +722,10 @@ void tars_route_ingest(struct tars_exchange *ex)
         return;
     }
     status = tars_exchange_start(ex, "application/x-ndjson");
-    if (status == TARS_OK)
+    if (status == TARS_OK) {
         status = config->service->ingest(config->service_ctx, &request.tree, &ex->call, on_taken,
                                          &progress, &err);
+    }
     write_summary(&progress, status == TARS_OK ? NULL
                              : err.text[0]     ? err.text
                                                : tars_status_text(status));

@@ -68,10 +68,11 @@ static const char *read_query(struct tars_exchange *ex, struct tars_reader *read
 
     if (!query)
         return "";
-    if (query[0] == '\0')
+    if (query[0] == '\0') {
         tars_reader_refuse(reader, "query", "query cannot be empty");
-    else if (count_chars(query) > QUERY_CHARS_MAX)
+    } else if (count_chars(query) > QUERY_CHARS_MAX) {
         tars_reader_refuse(reader, "query", "query too long (max 10000 characters)");
+    }
     return query;
 }
 
@@ -110,18 +111,20 @@ static bool read_question(struct tars_exchange *ex, struct question *question)
 
 static void write_score(struct tars_json *json, const char *key, bool known, double score)
 {
-    if (known && !isnan(score))
+    if (known && !isnan(score)) {
         tars_json_double(json, key, score);
-    else
+    } else {
         tars_json_null(json, key);
+    }
 }
 
 static void write_page(struct tars_json *json, const char *key, int page)
 {
-    if (page > 0)
+    if (page > 0) {
         tars_json_int(json, key, page);
-    else
+    } else {
         tars_json_null(json, key);
+    }
 }
 
 static void write_source(struct tars_json *json, const struct tars_rag_source *source)
@@ -230,9 +233,10 @@ static void count_relevance(struct tars_metrics *metrics, const struct tars_rag_
         reranked = reranked || answer->sources[i].reranked;
     }
     tars_metrics_observe(metrics, TARS_METRIC_RAG_SOURCES, (double)answer->source_count);
-    if (answer->source_count)
+    if (answer->source_count) {
         tars_metrics_observe(metrics, TARS_METRIC_RAG_RELEVANCE,
                              sum / (double)answer->source_count);
+    }
     if (hybrid)
         tars_metrics_add(metrics, TARS_METRIC_RAG_HYBRID, 1);
     if (reranked)
@@ -256,9 +260,10 @@ static void count_answer(const struct tars_exchange *ex, tars_status status,
     tars_metrics_observe(metrics, TARS_METRIC_RAG_GENERATION_DURATION,
                          answer->generation_time_ms / 1000);
     tars_metrics_add(metrics, TARS_METRIC_LLM_TOKENS, answer->total_tokens);
-    if (answer->generation_time_ms > 0)
+    if (answer->generation_time_ms > 0) {
         tars_metrics_set(metrics, TARS_METRIC_LLM_TOKEN_RATE,
                          (double)answer->total_tokens * 1000 / answer->generation_time_ms);
+    }
     count_relevance(metrics, answer);
 }
 
@@ -374,15 +379,17 @@ void tars_route_rag_stream(struct tars_exchange *ex)
     if (!read_question(ex, &question))
         return;
     status = tars_exchange_start(ex, "application/x-ndjson");
-    if (status == TARS_OK)
+    if (status == TARS_OK) {
         status = tars_rag_answer(ex->api->config.rag, &question.request, &ex->call, &events,
                                  &answer, &err);
+    }
     count_answer(ex, status, &answer);
     /* Who is gone needs no last line; that it cannot be written is no news then. */
-    if (status == TARS_OK)
+    if (status == TARS_OK) {
         status = write_complete(&stream, &answer);
-    else if (status != TARS_ECANCELED)
+    } else if (status != TARS_ECANCELED) {
         status = write_error(&stream, status, err.text);
+    }
     (void)status;
     tars_exchange_end(ex);
 }
@@ -472,10 +479,11 @@ static void write_hit(struct tars_json *json, const struct tars_hit *hit, const 
     tars_json_object(json, NULL);
     tars_json_text(json, "chunk_id", hit->chunk_id);
     tars_json_text(json, "document_id", hit->document_id);
-    if (include_content)
+    if (include_content) {
         tars_json_text_n(json, "content", hit->content.ptr, hit->content.len);
-    else
+    } else {
         tars_json_text(json, "content", "");
+    }
     tars_json_int(json, "chunk_index", hit->chunk_index);
     tars_json_int(json, "token_count", hit->token_count);
     write_hit_metadata(json, hit, fusion_method);

@@ -163,9 +163,10 @@ static void sample_process(struct tars_metrics *metrics, int64_t started_us)
     struct rusage usage;
     struct sysinfo machine;
 
-    if (getrusage(RUSAGE_SELF, &usage) == 0)
+    if (getrusage(RUSAGE_SELF, &usage) == 0) {
         tars_metrics_set(metrics, TARS_METRIC_PROCESS_CPU,
                          seconds_of(usage.ru_utime) + seconds_of(usage.ru_stime));
+    }
     tars_metrics_set(metrics, TARS_METRIC_PROCESS_RESIDENT, resident_bytes());
     tars_metrics_set(metrics, TARS_METRIC_PROCESS_FDS, open_descriptors());
     tars_metrics_set(metrics, TARS_METRIC_PROCESS_START, (double)started_us / 1e6);

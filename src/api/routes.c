@@ -64,9 +64,10 @@ static const char *allowed(struct tars_exchange *ex, struct tars_span path)
     struct tars_span parameter;
 
     for (size_t i = 0; i < ROUTES; i++) {
-        if (fits(table[i].path, path, &parameter) && used < sizeof(list) - 16)
+        if (fits(table[i].path, path, &parameter) && used < sizeof(list) - 16) {
             used += (size_t)snprintf(list + used, sizeof(list) - used, "%s%s", used ? ", " : "",
                                      method_text(table[i].method));
+        }
     }
     return used ? tars_arena_strdup(ex->call.arena, list) : NULL;
 }

@@ -230,10 +230,11 @@ static tars_status forget_one(struct tars_cli *cli, struct tars_session *session
     if (status != TARS_OK)
         return status;
     root = parse(reply);
-    if (cli->json)
+    if (cli->json) {
         printf("%s\n", reply->ptr ? reply->ptr : "{}");
-    else if (strcmp(tars_object_text(root, "status"), "success") == 0)
+    } else if (strcmp(tars_object_text(root, "status"), "success") == 0) {
         printf("forgotten: %s (%.0f chunks)\n", what, tars_object_number(root, "chunks_deleted"));
+    }
     if (strcmp(tars_object_text(root, "status"), "success") != 0)
         status = tars_fail(TARS_ENOTFOUND, err, "%s is not among the documents", what);
     json_decref(root);
@@ -289,19 +290,22 @@ int tars_cmd_reindex(struct tars_cli *cli)
     const char *data = "";
     tars_status status = tars_places_data(cli->settings, &cli->arena, &data, &err);
 
-    if (status == TARS_OK && tars_note_read(data, &cli->arena, &note, NULL) == TARS_OK)
+    if (status == TARS_OK && tars_note_read(data, &cli->arena, &note, NULL) == TARS_OK) {
         status = tars_fail(TARS_EBUSY, &err,
                            "a server (pid %lld) has %s; stop it, run tars reindex, start it again",
                            (long long)note.pid, data);
-    if (status == TARS_OK)
-        status = tars_wiring_reindex(cli->settings, cli->log, tars_lifecycle_flag(cli->lifecycle),
+    }
+    if (status == TARS_OK) {
+        status = tars_wiring_reindex(cli->settings, tars_lifecycle_flag(cli->lifecycle),
                                      show_progress, &is_terminal, &err);
-    if (status == TARS_OK)
+    }
+    if (status == TARS_OK) {
         printf(cli->json ? "{\"status\":\"success\"}\n" : "All passages are embedded again.\n");
-    else if (tars_lifecycle_is_over(cli->lifecycle))
+    } else if (tars_lifecycle_is_over(cli->lifecycle)) {
         tars_cli_complain("stopped; run tars reindex again to go on");
-    else
+    } else {
         tars_cli_complain("%s", err.text[0] ? err.text : tars_status_text(status));
+    }
     return tars_cli_exit(cli, status);
 }
 
@@ -310,10 +314,11 @@ int tars_cmd_reindex(struct tars_cli *cli)
 
 int tars_cmd_version(struct tars_cli *cli)
 {
-    if (cli->json)
+    if (cli->json) {
         printf("{\"version\":\"%s\",\"api\":\"%s\"}\n", TARS_VERSION, TARS_SERVICE_VERSION);
-    else
+    } else {
         printf("tars %s\n", TARS_VERSION);
+    }
     return TARS_EXIT_OK;
 }
 

@@ -37,10 +37,11 @@ static void print_place(const json_t *source)
     const char *section = tars_object_text(source, "section");
 
     printf("%s", tars_object_text(source, "file_path"));
-    if (page > 0 && last > page)
+    if (page > 0 && last > page) {
         printf(", pages %.0f-%.0f", page, last);
-    else if (page > 0)
+    } else if (page > 0) {
         printf(", page %.0f", page);
+    }
     if (section[0])
         printf(", \"%s\"", section);
     printf(", characters %.0f-%.0f", tars_object_number(source, "char_start"),

@@ -89,10 +89,11 @@ int tars_cmd_config(struct tars_cli *cli)
         if (!is_shown(cli, id, &info))
             continue;
         shown++;
-        if (cli->json)
+        if (cli->json) {
             write_setting(cli, id, &info, &json);
-        else
+        } else {
             print_setting(cli, id, &info);
+        }
     }
     tars_json_end(&json);
     if (cli->json)
@@ -212,16 +213,17 @@ static void check_store(struct doctor *doctor)
     status = tars_store_sqlite_open(&config, &store, &err);
     if (status == TARS_OK)
         status = tars_store_stats(store, &stats, &err);
-    if (status != TARS_OK)
+    if (status != TARS_OK) {
         find(doctor, BAD, "store",
              status == TARS_EBUSY ? "wait for the other process, or stop it"
                                   : "restore a copy of the data folder, or choose another",
              "%s", err.text);
-    else
+    } else {
         find(doctor, stats.jobs_failed ? POOR : WELL, "store",
              "tars jobs --state failed says why; tars jobs retry ID tries again",
              "%lld documents, %lld passages, %lld failed jobs", (long long)stats.documents,
              (long long)stats.passages, (long long)stats.jobs_failed);
+    }
     check_model_fits(doctor, store);
     tars_store_close(store);
 }
@@ -231,6 +233,7 @@ static tars_status count_document(void *ctx, const struct tars_document *documen
 {
     size_t *blocks = ctx;
 
+    (void)err;
     *blocks += document->block_count;
     return TARS_OK;
 }
@@ -246,9 +249,10 @@ static tars_status try_extract(struct tars_extract *extract, size_t *blocks, str
     if (fd < 0)
         return tars_fail(TARS_EIO, err, "no temporary file in /tmp: %s", strerror(errno));
     (void)unlink(path);
-    if (write(fd, text, sizeof(text) - 1) == (ssize_t)sizeof(text) - 1)
+    if (write(fd, text, sizeof(text) - 1) == (ssize_t)sizeof(text) - 1) {
         status =
             tars_extract_file(extract, fd, "probe.md", NULL, count_document, blocks, NULL, err);
+    }
     close(fd);
     return status;
 }
@@ -264,12 +268,13 @@ static void check_extract(struct doctor *doctor)
 
     if (status == TARS_OK)
         status = try_extract(extract, &blocks, &err);
-    if (status == TARS_OK && blocks > 0)
+    if (status == TARS_OK && blocks > 0) {
         find(doctor, WELL, "tars-extract", NULL, "reads documents in its confinement");
-    else
+    } else {
         find(doctor, BAD, "tars-extract",
              "build it (scripts/build) and keep it beside tars, or set TARS_EXTRACT", "%s",
              err.text[0] ? err.text : "gave nothing back");
+    }
     tars_extract_close(extract);
 }
 
@@ -281,23 +286,26 @@ static void check_writer(struct doctor *doctor)
 
     if (status == TARS_OK)
         status = tars_writer_health(writer, &err);
-    if (status != TARS_OK)
+    if (status != TARS_OK) {
         find(doctor, POOR, "language model",
              "set LLM_MODEL_PATH to a GGUF file, or start Ollama at OLLAMA_HOST; until then "
              "answers are quotations",
              "%s", err.text);
-    else if (strcmp(tars_writer_name(writer), "extract") == 0)
+    } else if (strcmp(tars_writer_name(writer), "extract") == 0) {
         find(doctor, POOR, "language model",
              "set LLM_MODEL_PATH to a GGUF file, or start Ollama at OLLAMA_HOST",
              "none: answers are quotations");
-    else
+    } else {
         find(doctor, WELL, "language model", NULL, "%s", tars_writer_name(writer));
+    }
     tars_writer_close(writer);
 }
 
 static void handle_nothing(void *ctx, const struct tars_http_request *request,
                            struct tars_http_reply *reply)
 {
+    (void)ctx;
+    (void)request;
     tars_http_reply_send_text(reply, 503, "text/plain", "", 0);
 }
 
@@ -313,10 +321,11 @@ static void check_port(struct doctor *doctor)
 
     if (doctor->server_runs)
         return;
-    if (tars_server_open(&config, &server, &err) == TARS_OK)
+    if (tars_server_open(&config, &server, &err) == TARS_OK) {
         find(doctor, WELL, "port", NULL, "%s:%u is free", config.bind, (unsigned)config.port);
-    else
+    } else {
         find(doctor, POOR, "port", "choose another with --port or BACKEND_PORT", "%s", err.text);
+    }
     tars_server_close(server);
 }
 
@@ -325,10 +334,11 @@ static void look_for_server(struct doctor *doctor)
     struct tars_server_note note;
 
     doctor->server_runs = tars_note_read(doctor->data, &doctor->cli->arena, &note, NULL) == TARS_OK;
-    if (doctor->server_runs)
+    if (doctor->server_runs) {
         find(doctor, WELL, "server", NULL, "%s, pid %lld", note.url, (long long)note.pid);
-    else
+    } else {
         find(doctor, WELL, "server", NULL, "not running");
+    }
 }
 
 static void summarize(struct doctor *doctor)
@@ -337,12 +347,13 @@ static void summarize(struct doctor *doctor)
     tars_json_int(&doctor->json, "errors", doctor->counts[BAD]);
     tars_json_int(&doctor->json, "warnings", doctor->counts[POOR]);
     tars_json_end(&doctor->json);
-    if (doctor->cli->json)
+    if (doctor->cli->json) {
         printf("%s\n", doctor->text.status == TARS_OK ? doctor->text.ptr : "{}");
-    else if (doctor->counts[BAD] + doctor->counts[POOR] == 0)
+    } else if (doctor->counts[BAD] + doctor->counts[POOR] == 0) {
         printf("All is well.\n");
-    else
+    } else {
         printf("%d errors, %d warnings.\n", doctor->counts[BAD], doctor->counts[POOR]);
+    }
 }
 
 int tars_cmd_doctor(struct tars_cli *cli)

@@ -95,11 +95,12 @@ static void print_file(struct run *run, const json_t *line)
     hide_bar(run);
     (void)fprintf(stderr, "%-9s ", status);
     print_name(stderr, tars_object_text(line, "path"), 4096);
-    if (reason[0])
+    if (reason[0]) {
         (void)fprintf(stderr, ": %s\n", reason);
-    else
+    } else {
         (void)fprintf(stderr, " (%.0f chunks, %.0f ms)\n", tars_object_number(line, "chunks"),
                       tars_object_number(line, "ms"));
+    }
 }
 
 /* ------------------------------------------------------------------------------------------- lines
@@ -241,6 +242,7 @@ static uint64_t fingerprint_file(const char *path, const struct stat *about)
 }
 
 /* The order in which a folder lists its files does not matter: the sum of all. */
+/* NOLINTNEXTLINE(misc-no-recursion): depth bounds it */
 static uint64_t fingerprint(struct tars_arena *arena, const char *path, int depth)
 {
     struct stat about;

@@ -130,10 +130,11 @@ static void print_reply(struct search *search, const char *query_id)
     size_t count = json_array_size(hits);
 
     for (size_t i = 0; i < count; i++) {
-        if (search->format == FORMAT_TREC)
+        if (search->format == FORMAT_TREC) {
             print_trec(query_id, i + 1, json_array_get(hits, i));
-        else
+        } else {
             print_hit(i + 1, json_array_get(hits, i));
+        }
     }
     if (count == 0 && search->format == FORMAT_TEXT)
         printf("Nothing found.\n");
@@ -149,10 +150,11 @@ static tars_status run_one(struct search *search, const char *query_id, const ch
 
     if (status != TARS_OK)
         return status;
-    if (search->format == FORMAT_JSON)
+    if (search->format == FORMAT_JSON) {
         printf("%s\n", search->reply.ptr ? search->reply.ptr : "");
-    else
+    } else {
         print_reply(search, query_id);
+    }
     return TARS_OK;
 }
 
@@ -191,11 +193,12 @@ static tars_status run_line(struct search *search, const char *line, size_t numb
 
     if (!query[0])
         query = tars_object_text(object, "question");
-    if (!query[0])
+    if (!query[0]) {
         status = tars_fail(TARS_EINVAL, err, "line %zu has no text; expected {\"_id\",\"text\"}",
                            number);
-    else
+    } else {
         status = run_one(search, query_id(search, object), query, err);
+    }
     json_decref(object);
     return status;
 }
@@ -212,10 +215,11 @@ static tars_status run_file(struct search *search, const char *path, struct tars
         return tars_fail(TARS_EINVAL, err, "--queries %s cannot be opened", path);
     while (status == TARS_OK && getline(&line, &cap, file) >= 0) {
         number++;
-        if (tars_lifecycle_is_over(search->cli->lifecycle))
+        if (tars_lifecycle_is_over(search->cli->lifecycle)) {
             status = TARS_ECANCELED;
-        else if (line[strspn(line, " \t\r\n")] != '\0')
+        } else if (line[strspn(line, " \t\r\n")] != '\0') {
             status = run_line(search, line, number, err);
+        }
     }
     free(line);
     if (file != stdin)
@@ -233,11 +237,11 @@ static bool read_format(struct search *search)
     search->format = search->cli->json ? FORMAT_JSON : FORMAT_TEXT;
     if (!format)
         return true;
-    if (strcmp(format, "trec") == 0)
+    if (strcmp(format, "trec") == 0) {
         search->format = FORMAT_TREC;
-    else if (strcmp(format, "json") == 0)
+    } else if (strcmp(format, "json") == 0) {
         search->format = FORMAT_JSON;
-    else if (strcmp(format, "text") != 0) {
+    } else if (strcmp(format, "text") != 0) {
         tars_cli_complain("--format is \"%s\": expected text, json or trec", format);
         return false;
     }
@@ -284,9 +288,10 @@ int tars_cmd_search(struct tars_cli *cli)
     status = tars_session_open(cli, false, &search.session, &err);
     if (status == TARS_OK)
         (void)fputs(tars_session_warnings(search.session), stderr);
-    if (status == TARS_OK)
+    if (status == TARS_OK) {
         status = file ? run_file(&search, file, &err)
                       : run_one(&search, "1", tars_cli_joined(cli), &err);
+    }
     if (status != TARS_OK && !tars_lifecycle_is_over(cli->lifecycle))
         tars_cli_complain("%s", err.text[0] ? err.text : tars_status_text(status));
     tars_session_close(search.session);

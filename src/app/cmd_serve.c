@@ -58,12 +58,13 @@ static tars_status open_server(struct tars_cli *cli, struct tars_wiring *wiring,
         .max_bodies_bytes = 2 * file + ((size_t)1 << 20U) > BODIES_MAX ? 4 * file : BODIES_MAX,
     };
 
-    if (!is_loopback(config.bind))
+    if (!is_loopback(config.bind)) {
         return tars_fail(TARS_EINVAL, err,
                          "TARS_BIND is \"%s\": expected a loopback address such as 127.0.0.1; this "
                          "version has no authentication, so it does not listen on a network. Put "
                          "a proxy that authenticates in front of it",
                          bind);
+    }
     return tars_server_open(&config, server, err);
 }
 
@@ -84,11 +85,12 @@ static void announce(struct tars_cli *cli, const char *url, const char *data, in
 
     tars_log_info(cli->log, "app", "listening at %s, data in %s, ready in %lld ms", url, data,
                   (long long)took);
-    if (cli->json)
+    if (cli->json) {
         printf("{\"url\":\"%s\",\"pid\":%ld,\"ready_ms\":%lld}\n", url, (long)getpid(),
                (long long)took);
-    else
+    } else {
         printf("T.A.R.S. is ready at %s (Ctrl-C stops it)\n", url);
+    }
     (void)fflush(stdout);
 }
 
@@ -110,9 +112,10 @@ static tars_status serve(struct tars_cli *cli, struct tars_wiring *wiring, int64
         tars_log_info(cli->log, "app", "stopping");
     }
     tars_note_remove(data);
-    if (tars_server_stop(server, GRACE_MS) != TARS_OK)
+    if (tars_server_stop(server, GRACE_MS) != TARS_OK) {
         tars_log_warning(cli->log, "app", "some requests did not end in %d s and were dropped",
                          GRACE_MS / 1000);
+    }
     tars_server_close(server);
     return status;
 }

@@ -130,10 +130,11 @@ bool tars_lifecycle_wait(struct tars_lifecycle *lifecycle, int64_t timeout_ms)
         until.tv_nsec -= 1000000000;
     }
     pthread_mutex_lock(&lifecycle->lock);
-    while (!atomic_load(&lifecycle->over) && failed == 0)
+    while (!atomic_load(&lifecycle->over) && failed == 0) {
         failed = timeout_ms < 0
                      ? pthread_cond_wait(&lifecycle->come, &lifecycle->lock)
                      : pthread_cond_timedwait(&lifecycle->come, &lifecycle->lock, &until);
+    }
     over = atomic_load(&lifecycle->over);
     pthread_mutex_unlock(&lifecycle->lock);
     return over;

@@ -9,8 +9,6 @@
 
 #define ARENA_MAX ((size_t)64 << 20)
 
-extern char **environ;
-
 /* Commands speak to people on standard error themselves: what the rooms log is only shown there
  * when it is a warning. The server logs as the settings say. */
 static tars_status open_log(struct tars_cli *cli)

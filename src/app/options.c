@@ -1,6 +1,7 @@
 /* options - see options.h for the contract. */
 #include "app/options.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -64,23 +65,23 @@ static tars_status add_override(struct parser *parser, const char *name, const c
 static tars_status apply_global(struct parser *parser, const struct met *met)
 {
     const char *name = met->option->name;
+    const char *value = met->value ? met->value : "";
     const char *equals;
 
-    if (strcmp(name, "help") == 0)
+    if (strcmp(name, "help") == 0) {
         parser->parsed->wants_help = true;
-    else if (strcmp(name, "json") == 0)
+    } else if (strcmp(name, "json") == 0) {
         parser->cli->json = true;
-    else if (strcmp(name, "env-file") == 0)
+    } else if (strcmp(name, "env-file") == 0) {
         parser->parsed->env_file = met->value;
-    else if (met->option->setting)
+    } else if (met->option->setting) {
         return add_override(parser, met->option->setting, met->value);
-    else {
-        equals = strchr(met->value, '=');
-        name = equals ? tars_arena_strndup(&parser->cli->arena, met->value,
-                                           (size_t)(equals - met->value))
+    } else {
+        equals = strchr(value, '=');
+        name = equals ? tars_arena_strndup(&parser->cli->arena, value, (size_t)(equals - value))
                       : NULL;
         if (!name)
-            return tars_fail(TARS_EINVAL, parser->err, "--set %s: expected NAME=VALUE", met->value);
+            return tars_fail(TARS_EINVAL, parser->err, "--set %s: expected NAME=VALUE", value);
         return add_override(parser, name, equals + 1);
     }
     return TARS_OK;
@@ -96,35 +97,67 @@ static tars_status apply(struct parser *parser, const struct met *met)
     return TARS_OK;
 }
 
-/* A word that begins with '-': the option, and its value from behind '=' or the next word. */
-static tars_status take_option(struct parser *parser, const char *word)
+/* A word that begins with '-', taken apart. */
+struct word {
+    const char *text;   /* behind the dashes */
+    size_t len;         /* of the name */
+    const char *equals; /* the '=' of --name=value, or NULL */
+    bool is_long;
+};
+
+static struct word split(const char *word)
+{
+    struct word split = {.is_long = word[1] == '-'};
+
+    split.text = word + (split.is_long ? 2 : 1);
+    split.equals = split.is_long ? strchr(split.text, '=') : NULL;
+    split.len = split.equals ? (size_t)(split.equals - split.text) : strlen(split.text);
+    return split;
+}
+
+static tars_status find_option(struct parser *parser, const char *word, const struct word *split,
+                               struct met *met)
 {
     const struct tars_command *command = parser->parsed->command;
-    bool is_long = word[1] == '-';
-    const char *text = word + (is_long ? 2 : 1);
-    const char *equals = is_long ? strchr(text, '=') : NULL;
-    size_t len = equals ? (size_t)(equals - text) : strlen(text);
-    struct met met = {0};
+    const char *name = command ? command->name : "";
 
-    if (!find_in(command ? command->options : NULL, text, len, is_long, &met)) {
-        met.is_global = find_in(globals, text, len, is_long, &met);
-        if (!met.is_global)
-            return tars_fail(TARS_EINVAL, parser->err,
-                             "%s is not an option%s%s; see tars %s%s--help", word,
-                             command ? " of tars " : "", command ? command->name : "",
-                             command ? command->name : "", command ? " " : "");
+    if (find_in(command ? command->options : NULL, split->text, split->len, split->is_long, met))
+        return TARS_OK;
+    met->is_global = find_in(globals, split->text, split->len, split->is_long, met);
+    if (met->is_global)
+        return TARS_OK;
+    return tars_fail(TARS_EINVAL, parser->err, "%s is not an option; see tars %s%s--help", word,
+                     name, name[0] ? " " : "");
+}
+
+/* Its value comes from behind '=' or is the next word. */
+static tars_status find_value(struct parser *parser, const struct word *split, struct met *met)
+{
+    const struct tars_option *option = met->option;
+
+    assert(option);
+    if (!option->value) {
+        return split->equals
+                   ? tars_fail(TARS_EINVAL, parser->err, "--%s takes no value", option->name)
+                   : TARS_OK;
     }
-    if (!met.option->value && equals)
-        return tars_fail(TARS_EINVAL, parser->err, "--%s takes no value", met.option->name);
-    if (met.option->value) {
-        met.value = equals                      ? equals + 1
-                    : parser->at < parser->argc ? parser->argv[parser->at++]
-                                                : NULL;
-        if (!met.value)
-            return tars_fail(TARS_EINVAL, parser->err, "--%s needs %s", met.option->name,
-                             met.option->value);
-    }
-    return apply(parser, &met);
+    met->value = split->equals ? split->equals + 1 : NULL;
+    if (!met->value && parser->at < parser->argc)
+        met->value = parser->argv[parser->at++];
+    if (met->value)
+        return TARS_OK;
+    return tars_fail(TARS_EINVAL, parser->err, "--%s needs %s", option->name, option->value);
+}
+
+static tars_status take_option(struct parser *parser, const char *word)
+{
+    struct word parts = split(word);
+    struct met met = {0};
+    tars_status status = find_option(parser, word, &parts, &met);
+
+    if (status == TARS_OK)
+        status = find_value(parser, &parts, &met);
+    return status == TARS_OK ? apply(parser, &met) : status;
 }
 
 static tars_status take_argument(struct parser *parser, const char *word)
@@ -155,12 +188,13 @@ tars_status tars_options_parse(int argc, char **argv, struct tars_cli *cli,
     while (parser.at < argc && status == TARS_OK) {
         const char *word = argv[parser.at++];
 
-        if (!options_ended && strcmp(word, "--") == 0)
+        if (!options_ended && strcmp(word, "--") == 0) {
             options_ended = true;
-        else if (!options_ended && word[0] == '-' && word[1] != '\0')
+        } else if (!options_ended && word[0] == '-' && word[1] != '\0') {
             status = take_option(&parser, word);
-        else
+        } else {
             status = take_argument(&parser, word);
+        }
     }
     return status;
 }

@@ -43,9 +43,10 @@ tars_status tars_places_data(const struct tars_settings *settings, struct tars_a
     const char *found =
         given[0] ? tars_places_absolute(arena, given) : xdg(arena, "XDG_DATA_HOME", ".local/share");
 
-    if (!found)
+    if (!found) {
         return tars_fail(TARS_EINVAL, err,
                          "no data folder: HOME is not set; give one with --data or TARS_DATA");
+    }
     *dir = found;
     return TARS_OK;
 }
@@ -95,11 +96,12 @@ tars_status tars_places_model(const struct tars_settings *settings, const char *
     const char *found =
         is_folder(wanted) ? tars_places_absolute(arena, wanted) : look_in(arena, folders, name);
 
-    if (!found)
+    if (!found) {
         return tars_fail(TARS_ENOTFOUND, err,
                          "no embedding model %s in %s; run scripts/deps, or set EMBED_MODEL or "
                          "TARS_MODELS",
                          name, folders ? folders + (folders[0] == ':') : "");
+    }
     *dir = found;
     return TARS_OK;
 }

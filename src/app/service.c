@@ -98,6 +98,8 @@ static tars_status stats(void *ctx, struct tars_arena *arena, struct tars_collec
     struct tars_store_stats found;
     tars_status status = tars_store_stats(service->store, &found, err);
 
+    (void)arena; /* all texts live as long as the service */
+
     if (status != TARS_OK)
         return status;
     *out = (struct tars_collection_stats){
@@ -200,9 +202,10 @@ static tars_status wait_job(void *ctx, int64_t job_id, struct tars_call *call,
     tars_status status;
 
     do {
-        if (tars_call_is_over(call))
+        if (tars_call_is_over(call)) {
             return tars_fail(TARS_ECANCELED, err, "nobody waits for job %lld any more",
                              (long long)job_id);
+        }
         status = tars_ingest_wait(service->ingest, job_id, WAIT_STEP_MS, call->arena, &job, err);
     } while (status == TARS_ETIMEOUT);
     if (status != TARS_OK)
@@ -381,9 +384,10 @@ static tars_status jobs(void *ctx, const char *state, size_t limit, struct tars_
     struct tars_job_view *views;
     tars_status status;
 
-    if (state && !wanted)
+    if (state && !wanted) {
         return tars_fail(TARS_EINVAL, err,
                          "state is one of queued, running, done, failed, cancelled");
+    }
     status = tars_store_jobs(service->store, wanted, 0, limit, arena, &found, err);
     if (status != TARS_OK)
         return status;

@@ -23,6 +23,10 @@ struct tars_session {
 
 static bool drop_bytes(void *ctx, int status, const char *ptr, size_t len)
 {
+    (void)ctx;
+    (void)status;
+    (void)ptr;
+    (void)len;
     return true;
 }
 
@@ -79,10 +83,11 @@ tars_status tars_session_open(struct tars_cli *cli, bool ingests, struct tars_se
     status = tars_places_data(cli->settings, &cli->arena, &data, err);
     if (status == TARS_OK) {
         made->place = data;
-        if (open_remote(made, data) == TARS_OK)
+        if (open_remote(made, data) == TARS_OK) {
             made->place = made->note.url;
-        else
+        } else {
             status = open_local(made, ingests, err);
+        }
     }
     if (status != TARS_OK) {
         tars_session_close(made);
@@ -188,6 +193,7 @@ static bool keep_bytes(void *ctx, int status, const char *ptr, size_t len)
 {
     struct tars_buf *out = ctx;
 
+    (void)status; /* bodies of errors are read too */
     tars_buf_append(out, ptr, len);
     return out->status == TARS_OK;
 }

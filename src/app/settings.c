@@ -22,6 +22,7 @@
 
 enum { NONE = 0, SECRET = 1, UNUSED = 2 };
 
+/* In the order of the columns of settings.def. NOLINTNEXTLINE(clang-analyzer-optin*) */
 struct description {
     const char *name;
     enum tars_setting_type type;
@@ -239,12 +240,13 @@ static tars_status keep(struct loader *loader, enum tars_setting id, const struc
     value.text = tars_arena_strdup(&loader->settings->arena, given->text);
     if (!value.text)
         return TARS_ENOMEM;
-    if (about->type == TARS_SETTING_TEXT)
+    if (about->type == TARS_SETTING_TEXT) {
         status = parse_text(loader->settings, given, about, &value, loader->err);
-    else if (about->type != TARS_SETTING_FLAG)
+    } else if (about->type != TARS_SETTING_FLAG) {
         status = parse_number(given, about, &value, loader->err);
-    else if (!parse_flag(given->text, &value.flag))
+    } else if (!parse_flag(given->text, &value.flag)) {
         status = reject(given, about, "true or false", loader->err);
+    }
     if (status == TARS_OK)
         loader->settings->values[id] = value;
     return status;

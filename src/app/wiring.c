@@ -529,8 +529,7 @@ const char *tars_wiring_warnings(const struct tars_wiring *wiring)
 /* ---------------------------------------------------------------------------------------- reindex
  */
 
-tars_status tars_wiring_reindex(const struct tars_settings *settings, struct tars_log *log,
-                                atomic_bool *cancelled,
+tars_status tars_wiring_reindex(const struct tars_settings *settings, atomic_bool *cancelled,
                                 void (*progress)(void *ctx, int64_t done, int64_t total),
                                 void *progress_ctx, struct tars_err *err)
 {

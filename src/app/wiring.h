@@ -45,7 +45,7 @@ const char *tars_wiring_warnings(const struct tars_wiring *wiring);
 /* Embed all passages again with the model of the settings (`tars reindex`). progress may be NULL.
  * Needs the data folder for itself. */
 TARS_MUST_USE tars_status tars_wiring_reindex(const struct tars_settings *settings,
-                                              struct tars_log *log, atomic_bool *cancelled,
+                                              atomic_bool *cancelled,
                                               void (*progress)(void *ctx, int64_t done,
                                                                int64_t total),
                                               void *progress_ctx, struct tars_err *err);

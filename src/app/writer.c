@@ -43,6 +43,7 @@ static tars_status open_llama(const struct tars_settings *s, struct tars_llm **l
         return tars_llm_llama_open(&config, llm, err);
     }
 #else
+    (void)llm;
     return tars_fail(TARS_EUNSUPPORTED, err,
                      "LLM_MODEL_PATH is set, but this program was built without llama.cpp; build "
                      "with TARS_LLAMA_DIR=$(scripts/llama)");
@@ -93,10 +94,11 @@ static tars_status open_auto(const struct tars_settings *s, struct tars_log *log
     tars_status status = TARS_OK;
 
     if (tars_settings_text(s, TARS_SET_LLM_MODEL_PATH)[0]) {
-        if (open_llama(s, &candidates[filled.count], &why) == TARS_OK)
+        if (open_llama(s, &candidates[filled.count], &why) == TARS_OK) {
             filled.count++;
-        else
+        } else {
             tars_log_warning(log, "app", "%s", why.text);
+        }
     }
     status = open_ollama(s, writer->client, &candidates[filled.count], err);
     if (status == TARS_OK) {
@@ -140,10 +142,11 @@ tars_status tars_writer_open(const struct tars_settings *settings, struct tars_l
         return tars_fail(TARS_ENOMEM, err, "no memory for the language model");
     pthread_mutex_init(&made->lock, NULL);
     status = tars_client_new(&config, &made->client);
-    if (status == TARS_OK)
+    if (status == TARS_OK) {
         status = open_llm(settings, log, made, err);
-    else
+    } else {
         status = tars_fail(status, err, "the HTTP client cannot be made");
+    }
     if (status != TARS_OK) {
         tars_writer_close(made);
         return status;

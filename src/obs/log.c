@@ -154,8 +154,11 @@ static void write_json(struct tars_buf *out, const struct line *line)
 /* Control bytes would let a file name forge a second line; they become spaces. */
 static void append_plain(struct tars_buf *out, const char *text)
 {
-    for (; *text; text++)
-        tars_buf_append_char(out, (unsigned char)*text < 0x20 || *text == 0x7f ? ' ' : *text);
+    for (; *text; text++) {
+        bool is_control = (unsigned char)*text < 0x20 || *text == 0x7f;
+
+        tars_buf_append(out, is_control ? " " : text, 1);
+    }
 }
 
 static void write_text(struct tars_buf *out, const struct line *line)
@@ -175,9 +178,9 @@ static void put(int fd, const char *ptr, size_t len)
 {
     ssize_t n;
 
-    do
+    do {
         n = write(fd, ptr, len);
-    while (n < 0 && errno == EINTR);
+    } while (n < 0 && errno == EINTR);
 }
 
 void tars_log_write(struct tars_log *log, enum tars_log_level level, const char *room,
@@ -200,10 +203,11 @@ void tars_log_write(struct tars_log *log, enum tars_log_level level, const char 
     /* A message of MESSAGE_MAX bytes may grow sixfold when escaped; one that does not fit goes as
      * plain text, cut, rather than not at all. */
     tars_buf_init(&out, (size_t)MESSAGE_MAX * 8);
-    if (log->config.text)
+    if (log->config.text) {
         write_text(&out, &line);
-    else
+    } else {
         write_json(&out, &line);
+    }
     tars_buf_append_char(&out, '\n');
     if (out.status == TARS_OK)
         put(log->config.fd, out.ptr, out.len);

@@ -292,10 +292,11 @@ double tars_metrics_total(struct tars_metrics *metrics, enum tars_metric metric)
 
 static void write_value(struct tars_buf *out, double value)
 {
-    if (value == (double)(int64_t)value && value < 1e15 && value > -1e15)
+    if (value == (double)(int64_t)value && value < 1e15 && value > -1e15) {
         tars_buf_appendf(out, "%" PRId64 ".0\n", (int64_t)value);
-    else
+    } else {
         tars_buf_appendf(out, "%.15g\n", value);
+    }
 }
 
 static void write_escaped(struct tars_buf *out, const char *value)
@@ -303,10 +304,11 @@ static void write_escaped(struct tars_buf *out, const char *value)
     for (; *value; value++) {
         if (*value == '\\' || *value == '"')
             tars_buf_append_char(out, '\\');
-        if (*value == '\n')
+        if (*value == '\n') {
             tars_buf_append_text(out, "\\n");
-        else
+        } else {
             tars_buf_append_char(out, *value);
+        }
     }
 }
 
