@@ -28,9 +28,10 @@ static void print_result(const char *kind, const struct tars_citations *found)
     json_t *verdicts = json_array();
     char *line;
 
-    for (size_t i = 0; i < found->count; i++)
+    for (size_t i = 0; i < found->count; i++) {
         json_array_append_new(verdicts,
                               json_string(tars_cite_verdict_text(found->sentences[i].verdict)));
+    }
     json_object_set_new(out, "kind", json_string(kind));
     json_object_set_new(out, "sentences", json_integer((json_int_t)found->count));
     json_object_set_new(out, "unsupported", json_integer((json_int_t)found->unsupported));
