@@ -1,6 +1,7 @@
 /* bm25 - see bm25.h. */
 #include "index/bm25.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -35,9 +36,10 @@ static double idf_of(const struct tars_bm25 *bm25, uint32_t number)
     double n = bm25->view.count;
     double df = 0;
 
-    if (number != TARS_POSTINGS_NONE)
+    if (number != TARS_POSTINGS_NONE) {
         df = atomic_load_explicit(&tars_postings_term_at(bm25->postings, number)->df,
                                   memory_order_relaxed);
+    }
     df = df < n ? df : n;
     return log(1 + (n - df + 0.5) / (df + 0.5));
 }
@@ -191,8 +193,12 @@ static double score_of(struct scorer *scorer, size_t first, uint32_t ordinal, ui
         sum += take(scorer, list, ordinal, length);
     }
     sum = 0;
-    for (size_t i = 0; i < scorer->count; i++)
-        sum += scorer->query[i]->score;
+    for (size_t i = 0; i < scorer->count; i++) {
+        const struct list *list = scorer->query[i];
+
+        assert(list);
+        sum += list->score;
+    }
     return sum;
 }
 
@@ -202,28 +208,34 @@ static bool wanted(const struct scorer *scorer, const struct tars_passage *passa
            (!scorer->filter || scorer->filter->accepts(scorer->filter->ctx, passage->id));
 }
 
-static void run(struct scorer *scorer, bool prune)
+/* Score the passage, if it is seen and accepted, and keep it if it is good enough. */
+static void consider(struct scorer *scorer, size_t first, uint32_t ordinal, double floor)
 {
     const struct tars_bm25 *bm25 = scorer->bm25;
+    const struct tars_passage *passage = tars_passages_seen(bm25->passages, &bm25->view, ordinal);
+    double score;
+
+    if (!wanted(scorer, passage))
+        return;
+    score = score_of(scorer, first, ordinal, passage->length, floor);
+    if (score > 0)
+        tars_top_offer(&scorer->top, passage->id, (float)score);
+}
+
+static void run(struct scorer *scorer, bool prune)
+{
     size_t first = 0; /* lists before it cannot bring in a passage alone */
 
     for (;;) {
         double floor = prune ? tars_top_floor(&scorer->top) : -1;
-        const struct tars_passage *passage;
         uint32_t ordinal;
-        double score;
 
         while (first < scorer->count && scorer->reach[first + 1] * SLACK <= floor)
             first++;
         ordinal = least(scorer, first);
-        if (ordinal >= bm25->view.count)
+        if (ordinal >= scorer->bm25->view.count)
             break;
-        passage = tars_passages_seen(bm25->passages, &bm25->view, ordinal);
-        if (wanted(scorer, passage)) {
-            score = score_of(scorer, first, ordinal, passage->length, floor);
-            if (score > 0)
-                tars_top_offer(&scorer->top, passage->id, (float)score);
-        }
+        consider(scorer, first, ordinal, floor);
         for (size_t i = first; i < scorer->count; i++) {
             if (scorer->lists[i]->cursor.ordinal <= ordinal)
                 tars_postings_seek(&scorer->lists[i]->cursor, ordinal + 1);

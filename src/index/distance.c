@@ -100,10 +100,13 @@ __attribute__((target(VNNI))) static int32_t dot_codes_vnni(const int8_t *a, con
         odd = _mm512_dpbusd_epi32(odd, _mm512_xor_si512(_mm512_loadu_si512(a + i + 64), flip),
                                   _mm512_loadu_si512(b + i + 64));
     }
-    if (i < stride)
+    if (i < stride) {
         even = _mm512_dpbusd_epi32(even, _mm512_xor_si512(_mm512_loadu_si512(a + i), flip),
                                    _mm512_loadu_si512(b + i));
-    return _mm512_reduce_add_epi32(_mm512_add_epi32(even, odd)) - 128 * sum_b;
+    }
+    /* Unsigned, because a damaged sum may be anything. */
+    return (int32_t)((uint32_t)_mm512_reduce_add_epi32(_mm512_add_epi32(even, odd)) -
+                     128U * (uint32_t)sum_b);
 }
 
 static const struct tars_distance vnni = {"avx512-vnni", dot_codes_vnni, dot_avx2};

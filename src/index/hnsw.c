@@ -72,10 +72,11 @@ size_t tars_hnsw_pick(const struct tars_hnsw *hnsw, struct tars_hnsw_found *cand
     for (size_t i = 0; i < n && picked < max; i++) {
         struct tars_hnsw_found candidate = candidates[i];
 
-        if (is_diverse(hnsw, candidates, picked, candidate))
+        if (is_diverse(hnsw, candidates, picked, candidate)) {
             candidates[picked++] = candidate;
-        else if (spared < TARS_HNSW_M0)
+        } else if (spared < TARS_HNSW_M0) {
             spare[spared++] = candidate;
+        }
     }
     for (size_t i = 0; i < spared && picked < max; i++)
         candidates[picked++] = spare[i];

@@ -84,10 +84,11 @@ static struct tars_hnsw_found heap_pop(struct heap *heap)
 /* Keep the ef best of what is offered. */
 static void keep(struct heap *best, size_t ef, struct tars_hnsw_found item)
 {
-    if (best->count < ef)
+    if (best->count < ef) {
         heap_push(best, item);
-    else if (above(best, best->items[0], item))
+    } else if (above(best, best->items[0], item)) {
         sift_down(best, 0, item);
+    }
 }
 
 /* ------------------------------------------------------------------ scratch */
@@ -124,9 +125,10 @@ tars_status tars_hnsw_scratch_new(const struct tars_hnsw *hnsw, size_t ef,
     made->open.sign = 1;
     made->best.sign = -1;
     made->codes = calloc(1, hnsw->stride);
-    if (made->codes)
+    if (made->codes) {
         status = tars_hnsw_scratch_fit(made, ef,
                                        atomic_load_explicit(&hnsw->count, memory_order_acquire));
+    }
     if (status != TARS_OK) {
         tars_hnsw_scratch_free(made);
         return status;
@@ -363,9 +365,10 @@ tars_status tars_hnsw_scan(const struct tars_hnsw *hnsw, const float *query, siz
     if (status != TARS_OK)
         return status;
     for (uint32_t node = 0; node < scratch->limit; node++) {
-        if (accepted(hnsw, accept, node))
+        if (accepted(hnsw, accept, node)) {
             keep(&scratch->best, ef,
                  (struct tars_hnsw_found){tars_hnsw_score(hnsw, scratch, node), node});
+        }
     }
     finish(scratch, found, n);
     return TARS_OK;

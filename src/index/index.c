@@ -47,7 +47,7 @@ struct tars_index {
 /* Counters are no part of what a const index means to its callers. */
 static struct tars_index *writable(const struct tars_index *index)
 {
-    return (struct tars_index *)(uintptr_t)index;
+    return (struct tars_index *)index;
 }
 
 static const struct tars_shadow *enter(const struct tars_index *index, uint32_t *turn)
@@ -109,9 +109,10 @@ static tars_status open_shadow(struct tars_index *index, struct tars_err *err)
     tars_status status = TARS_ENOTFOUND;
     uint64_t seq = 0;
 
-    if (index->config.dir && !index->config.fresh)
+    if (index->config.dir && !index->config.fresh) {
         status = tars_snapshot_open(index->path, index->config.dim, index->identity,
                                     index->config.verify, &shadow, &seq, err);
+    }
     if (status == TARS_ENOTFOUND)
         status = tars_shadow_new(index->config.dim, &shadow);
     if (status == TARS_OK) {
@@ -244,9 +245,10 @@ tars_status tars_index_save(struct tars_index *index, struct tars_err *err)
     status = tars_dir_make(index->dir, err);
     if (status == TARS_OK)
         status = tars_snapshot_write(old, index->path, index->identity, seq, err);
-    if (status == TARS_OK)
+    if (status == TARS_OK) {
         status = tars_snapshot_open(index->path, index->config.dim, index->identity, false, &made,
                                     &seq, err);
+    }
     if (status != TARS_OK)
         return status;
     atomic_store(&index->shadow, made);
@@ -288,7 +290,7 @@ static double accepted_share(const struct search *search)
     if (!search->filter)
         return 1;
     for (uint32_t i = step / 2; i < count; i += step, asked++)
-        yes += accepts_owner((void *)(uintptr_t)search, i);
+        yes += accepts_owner((void *)search, i);
     return asked > 0 ? (double)yes / asked : 1;
 }
 
@@ -372,7 +374,7 @@ out:
 static tars_status search_nodes(const struct tars_index *index, const struct search *search,
                                 struct tars_index_hit *hits, size_t *n)
 {
-    const struct tars_hnsw_accept accept = {accepts_owner, (void *)(uintptr_t)search};
+    const struct tars_hnsw_accept accept = {accepts_owner, (void *)search};
     size_t ef = index->config.ef > search->k * 3 / 2 ? index->config.ef : search->k * 3 / 2;
     size_t kept = 0;
 
@@ -412,10 +414,11 @@ tars_status tars_index_search_vector(const struct tars_index *index, const float
         return TARS_EINVAL;
     search.shadow = enter(index, &turn);
     search.view = tars_passages_look(&search.shadow->passages);
-    if (search.shadow->dim == 0 || k == 0)
+    if (search.shadow->dim == 0 || k == 0) {
         *n = 0;
-    else
+    } else {
         status = search_nodes(index, &search, hits, n);
+    }
     leave(index, turn);
     return status;
 }
@@ -517,8 +520,9 @@ void tars_index_stats(const struct tars_index *index, struct tars_index_stats *s
     stats->approximate = stats->windows >= index->config.exact_below;
     if (count > 0)
         stats->last_id = tars_passages_at(passages, count - 1)->id;
-    for (int i = 0; i < TARS_INDEX_LANGUAGES; i++)
+    for (int i = 0; i < TARS_INDEX_LANGUAGES; i++) {
         stats->by_language[i] =
             atomic_load_explicit(&passages->by_language[i], memory_order_relaxed);
+    }
     leave(index, turn);
 }

@@ -34,10 +34,11 @@ uint32_t tars_passages_lower(const struct tars_passages *passages, uint32_t coun
     while (low < count) {
         uint32_t middle = low + (count - low) / 2;
 
-        if (tars_passages_at(passages, middle)->id < id)
+        if (tars_passages_at(passages, middle)->id < id) {
             low = middle + 1;
-        else
+        } else {
             count = middle;
+        }
     }
     return low;
 }
@@ -105,9 +106,10 @@ uint64_t tars_passages_remove(struct tars_passages *passages, uint64_t first, ui
         atomic_store_explicit(&passage->died, epoch, memory_order_relaxed);
         removed++;
         atomic_fetch_sub_explicit(&passages->living, 1, memory_order_relaxed);
-        if (passage->lang < TARS_INDEX_LANGUAGES)
+        if (passage->lang < TARS_INDEX_LANGUAGES) {
             atomic_fetch_sub_explicit(&passages->by_language[passage->lang], 1,
                                       memory_order_relaxed);
+        }
     }
     return removed;
 }

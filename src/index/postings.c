@@ -321,10 +321,11 @@ static tars_status add_to(struct tars_postings *postings, uint32_t number, uint3
         if (status != TARS_OK)
             return status;
         (void)append(tars_column_at(&postings->blocks, unit), ordinal, tf, length);
-        if (last)
+        if (last) {
             atomic_store_explicit(&last->next, unit, memory_order_release);
-        else
+        } else {
             atomic_store_explicit(&tail->first, unit + 1, memory_order_release);
+        }
         tail->last = unit + 1;
     }
     atomic_fetch_add_explicit(&term->df, 1, memory_order_relaxed);

@@ -152,9 +152,10 @@ static tars_status map_file(const char *path, void **map, size_t *len, struct ta
     tars_status status = TARS_OK;
     void *ptr;
 
-    if (fd < 0)
+    if (fd < 0) {
         return tars_fail(errno == ENOENT ? TARS_ENOTFOUND : TARS_EIO, err, "cannot open %s: %s",
                          path, strerror(errno)); /* NOLINT(concurrency-mt-unsafe) */
+    }
     if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode) || info.st_size < TARS_SNAPSHOT_DATA) {
         status = damaged(path, "too short", err);
         goto out;
@@ -225,11 +226,12 @@ tars_status tars_snapshot_open(const char *path, size_t dim, const char *identit
         goto out;
     header = made->map;
     status = check(header, path, made->map_len, err);
-    if (status == TARS_OK && (header->dim != dim || strcmp(header->identity, identity) != 0))
+    if (status == TARS_OK && (header->dim != dim || strcmp(header->identity, identity) != 0)) {
         status = tars_fail(TARS_EMISMATCH, err,
                            "the index %s was made with the model \"%s\", not \"%s\": it must be "
                            "built again",
                            path, header->identity, identity);
+    }
     if (status == TARS_OK && verify)
         status = check_data(header, path, made->map_len, err);
     if (status == TARS_OK)

@@ -56,10 +56,11 @@ static void flush(struct sink *sink)
 
         if (put < 0 && errno == EINTR)
             continue;
-        if (put < 0)
+        if (put < 0) {
             sink->status = TARS_EIO;
-        else
+        } else {
             done += (size_t)put;
+        }
     }
     sink->fill = 0;
 }
@@ -230,9 +231,10 @@ static void gather(const struct writer *w, struct repair *repair, uint32_t mende
             continue;
         if (is_lost && repair->lost_count < REPAIR_MAX)
             repair->lost[repair->lost_count++] = node;
-        if (!is_lost && repair->count < REPAIR_MAX)
+        if (!is_lost && repair->count < REPAIR_MAX) {
             repair->found[repair->count++] =
                 (struct tars_hnsw_found){tars_hnsw_between(&w->shadow->hnsw, mended, node), node};
+        }
     }
 }
 
@@ -286,10 +288,12 @@ static void put_graph(struct writer *w, struct repair *repair)
 
 /* -------------------------------------------------------------------- words */
 
-/* A block being packed. */
+#define PACKED_BYTES ((size_t)TARS_POSTINGS_BLOCK * 10)
+
+/* A block being packed, and what its state will say. */
 struct packed {
-    struct tars_postings_block head;
-    uint8_t data[(size_t)TARS_POSTINGS_BLOCK * 10];
+    uint64_t room[(sizeof(struct tars_postings_block) + PACKED_BYTES) / sizeof(uint64_t)];
+    struct tars_postings_block *block; /* in room */
     uint32_t bytes;
     uint32_t count;
     uint32_t last;
@@ -306,21 +310,20 @@ static void put_block(struct writer *w, struct packed *packed, bool more)
 {
     uint32_t cap =
         (packed->bytes + TARS_POSTINGS_UNIT - 1) / TARS_POSTINGS_UNIT * TARS_POSTINGS_UNIT;
-    uint32_t units = (uint32_t)(sizeof(packed->head) + cap) / TARS_POSTINGS_UNIT;
+    uint32_t units = (uint32_t)(sizeof(*packed->block) + cap) / TARS_POSTINGS_UNIT;
 
     if (packed->count == 0)
         return;
-    packed->head.cap = cap;
-    atomic_store_explicit(&packed->head.state,
+    packed->block->cap = cap;
+    atomic_store_explicit(&packed->block->state,
                           (uint64_t)packed->last << 32 | (uint64_t)packed->bytes << 16 |
                               packed->count,
                           memory_order_relaxed);
-    atomic_store_explicit(&packed->head.next, more ? unit_of(w) + units : TARS_POSTINGS_NONE,
+    atomic_store_explicit(&packed->block->next, more ? unit_of(w) + units : TARS_POSTINGS_NONE,
                           memory_order_relaxed);
-    atomic_store_explicit(&packed->head.bound, packed->bound, memory_order_relaxed);
-    memset(packed->data + packed->bytes, 0, cap - packed->bytes);
-    put(&w->sink, &packed->head, sizeof(packed->head));
-    put(&w->sink, packed->data, cap);
+    atomic_store_explicit(&packed->block->bound, packed->bound, memory_order_relaxed);
+    memset(packed->block->data + packed->bytes, 0, cap - packed->bytes);
+    put(&w->sink, packed->block, sizeof(*packed->block) + cap);
     packed->count = 0;
     packed->bytes = 0;
     packed->bound = 0;
@@ -332,11 +335,11 @@ static void pack(struct writer *w, struct packed *packed, uint32_t ordinal, uint
     if (packed->count == TARS_POSTINGS_BLOCK)
         put_block(w, packed, true);
     if (packed->count == 0) {
-        packed->head.first = ordinal;
+        packed->block->first = ordinal;
         packed->last = ordinal;
     }
-    packed->bytes +=
-        (uint32_t)tars_postings_encode(packed->data + packed->bytes, ordinal - packed->last, tf);
+    packed->bytes += (uint32_t)tars_postings_encode(packed->block->data + packed->bytes,
+                                                    ordinal - packed->last, tf);
     packed->count++;
     packed->last = ordinal;
     packed->bound = tars_postings_bound(packed->bound, tf, length);
@@ -456,6 +459,7 @@ static tars_status put_all(struct writer *w)
     if (!repair || !packed || !cursor) {
         w->sink.status = TARS_ENOMEM;
     } else {
+        packed->block = (struct tars_postings_block *)packed->room;
         number_passages(w);
         put_passages(w);
         put_graph(w, repair);

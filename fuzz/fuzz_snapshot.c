@@ -1,0 +1,92 @@
+/* Fuzz target: a snapshot's bytes, opened, searched, changed and saved again.
+ *
+ * The header's digest is made right first, so that what lies behind it is reached; a byte flip in
+ * the sections is what the bounds are for. dim is 8.
+ */
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "index/bm25.h"
+#include "index/snapshot_internal.h"
+
+#define DIM 8
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static bool write_file(const char *path, const uint8_t *data, size_t size)
+{
+    FILE *file = fopen(path, "wb");
+    bool written;
+
+    if (!file)
+        return false;
+    written = fwrite(data, 1, size, file) == size;
+    return fclose(file) == 0 && written;
+}
+
+/* Let the header pass, so that its fields are what is tried. */
+static void mend_header(uint8_t *data, size_t size)
+{
+    struct tars_snapshot_header header;
+    char hex[65];
+
+    if (size < sizeof(header))
+        return;
+    memcpy(&header, data, sizeof(header));
+    memset(header.header_digest, 0, sizeof(header.header_digest));
+    header.size = size;
+    if (tars_snapshot_header_digest(&header, hex) == TARS_OK)
+        memcpy(header.header_digest, hex, sizeof(hex));
+    memcpy(data, &header, sizeof(header));
+}
+
+static void use(struct tars_shadow *shadow, const char *path)
+{
+    const float query[DIM] = {0.5F, 0.5F, 0.5F, 0.5F};
+    const struct tars_index_query_term terms[2] = {{"alpha", 5, 1}, {"beta", 4, 1}};
+    struct tars_bm25 bm25 = {&shadow->postings, &shadow->passages,
+                             tars_passages_look(&shadow->passages), 1.2, 0.75};
+    struct tars_hnsw_found *found = NULL;
+    struct tars_index_hit hits[10];
+    const struct tars_index_passage passage = {.id = UINT64_MAX, .length = 3};
+    uint32_t ordinal;
+    size_t n;
+
+    if (tars_hnsw_search(&shadow->hnsw, query, 20, NULL, &found, &n) == TARS_OK)
+        free(found);
+    (void)!tars_bm25_search(&bm25, terms, 2, 10, NULL, hits, &n);
+    if (tars_passages_prepare(&shadow->passages) == TARS_OK) {
+        ordinal = tars_passages_take(&shadow->passages, &passage);
+        (void)!tars_postings_add(&shadow->postings, "alpha", 5, ordinal, 2, 3);
+        (void)!tars_postings_add(&shadow->postings, "new", 3, ordinal, 1, 3);
+        (void)!tars_hnsw_add(&shadow->hnsw, query, ordinal, 0);
+    }
+    (void)tars_passages_remove(&shadow->passages, 2, 4);
+    tars_passages_publish(&shadow->passages);
+    (void)!tars_snapshot_write(shadow, path, "model", 7, NULL);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    char path[64];
+    uint8_t *copy = malloc(size + 1);
+    struct tars_shadow *shadow = NULL;
+    uint64_t seq;
+
+    if (!copy)
+        return 0;
+    memcpy(copy, data, size);
+    mend_header(copy, size);
+    (void)snprintf(path, sizeof(path), "/dev/shm/fuzz-snapshot-%ld", (long)getpid());
+    if (write_file(path, copy, size) &&
+        tars_snapshot_open(path, DIM, "model", false, &shadow, &seq, NULL) == TARS_OK)
+        use(shadow, path);
+    tars_shadow_free(shadow);
+    (void)unlink(path);
+    free(copy);
+    return 0;
+}

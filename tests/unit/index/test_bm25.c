@@ -1,0 +1,171 @@
+/* Unit tests of index/bm25 and index/postings: MaxScore against looking at everything. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <math.h>
+
+#include "index/bm25.h"
+
+#define VOCABULARY 2000
+#define TOP        20
+#define WORDS_MAX  200
+
+static uint64_t next_random(uint64_t *state)
+{
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    return *state;
+}
+
+/* A word's number: all alike, or word i with a chance of about 1 / i. */
+static uint32_t draw(uint64_t *state, bool zipf)
+{
+    double u = (double)(next_random(state) >> 11) / 9007199254740992.0;
+
+    return zipf ? (uint32_t)(exp(u * log(VOCABULARY)) - 0.5) : (uint32_t)(u * VOCABULARY);
+}
+
+static void put(struct tars_passages *passages, struct tars_postings *postings, uint64_t id,
+                uint64_t *random, bool zipf)
+{
+    uint32_t tfs[VOCABULARY] = {0};
+    struct tars_index_passage passage = {.id = id,
+                                         .length = 5 + (uint32_t)(next_random(random) % WORDS_MAX)};
+    uint32_t ordinal;
+
+    for (uint32_t i = 0; i < passage.length; i++)
+        tfs[draw(random, zipf)]++;
+    assert_int_equal(tars_passages_prepare(passages), TARS_OK);
+    ordinal = tars_passages_take(passages, &passage);
+    for (uint32_t i = 0; i < VOCABULARY; i++) {
+        char word[16];
+
+        if (tfs[i] == 0)
+            continue;
+        (void)snprintf(word, sizeof(word), "word%u", i);
+        assert_int_equal(
+            tars_postings_add(postings, word, strlen(word), ordinal, tfs[i], passage.length),
+            TARS_OK);
+    }
+    tars_passages_accept(passages, ordinal);
+}
+
+static bool accept_odd(void *ctx, uint64_t id)
+{
+    (void)ctx;
+    return id % 2 == 1;
+}
+
+static void compare(const struct tars_bm25 *bm25, uint64_t *random, bool zipf,
+                    const struct tars_index_filter *filter)
+{
+    char words[12][16];
+    struct tars_index_query_term terms[12];
+    struct tars_index_hit fast[TOP];
+    struct tars_index_hit slow[TOP];
+    size_t n_terms = 1 + next_random(random) % 12;
+    size_t k = 1 + next_random(random) % TOP;
+    size_t n_fast = 99;
+    size_t n_slow = 98;
+
+    for (size_t i = 0; i < n_terms; i++) {
+        (void)snprintf(words[i], sizeof(words[i]), "word%u", draw(random, zipf) + (i == 5) * 5000);
+        terms[i] = (struct tars_index_query_term){words[i], (uint32_t)strlen(words[i]),
+                                                  i % 4 == 3 ? 0.5F : 1.0F};
+    }
+    assert_int_equal(tars_bm25_search(bm25, terms, n_terms, k, filter, fast, &n_fast), TARS_OK);
+    assert_int_equal(tars_bm25_search_all(bm25, terms, n_terms, k, filter, slow, &n_slow), TARS_OK);
+    assert_int_equal(n_fast, n_slow);
+    for (size_t i = 0; i < n_fast; i++) {
+        float score = -1;
+        uint32_t ordinal = tars_passages_find(bm25->passages, &bm25->view, fast[i].id);
+
+        assert_int_equal(fast[i].id, slow[i].id);
+        assert_true(fast[i].score == slow[i].score);
+        assert_int_equal(tars_bm25_score(bm25, terms, n_terms, ordinal, &score), TARS_OK);
+        assert_true(score == fast[i].score);
+        assert_true(score <= tars_bm25_ceiling(bm25, terms, n_terms));
+    }
+}
+
+static void same_as_exhaustive(void **state)
+{
+    bool zipf = *(const bool *)*state;
+    const struct tars_index_filter filter = {accept_odd, NULL};
+    struct tars_passages passages;
+    struct tars_postings postings;
+    uint64_t random = 88172645463325252U;
+
+    tars_passages_init(&passages);
+    tars_postings_init(&postings);
+    for (uint64_t id = 1; id <= 4000; id++)
+        put(&passages, &postings, id * 3, &random, zipf);
+    (void)tars_passages_remove(&passages, 300, 900);
+    tars_passages_publish(&passages);
+    for (int i = 0; i < 400; i++) {
+        struct tars_bm25 bm25 = {&postings, &passages, tars_passages_look(&passages), 1.2, 0.75};
+
+        compare(&bm25, &random, zipf, i % 3 == 2 ? &filter : NULL);
+    }
+    tars_postings_release(&postings);
+    tars_passages_release(&passages);
+}
+
+/* By hand: N 3, mean length 4, "a" in two of them. */
+static void formula(void **state)
+{
+    struct tars_passages passages;
+    struct tars_postings postings;
+    const struct tars_index_query_term term = {"a", 1, 1};
+    const uint32_t lengths[3] = {2, 4, 6};
+    const uint32_t tfs[3] = {1, 3, 0};
+    struct tars_index_hit hits[3];
+    double idf = log(1 + (3 - 2 + 0.5) / (2 + 0.5));
+    size_t n;
+
+    (void)state;
+    tars_passages_init(&passages);
+    tars_postings_init(&postings);
+    for (uint32_t i = 0; i < 3; i++) {
+        struct tars_index_passage passage = {.id = 10 + i, .length = lengths[i]};
+
+        assert_int_equal(tars_passages_prepare(&passages), TARS_OK);
+        assert_int_equal(tars_passages_take(&passages, &passage), i);
+        if (tfs[i] > 0)
+            assert_int_equal(tars_postings_add(&postings, "a", 1, i, tfs[i], lengths[i]), TARS_OK);
+        tars_passages_accept(&passages, i);
+    }
+    tars_passages_publish(&passages);
+    {
+        struct tars_bm25 bm25 = {&postings, &passages, tars_passages_look(&passages), 1.2, 0.75};
+
+        assert_int_equal(tars_bm25_search(&bm25, &term, 1, 3, NULL, hits, &n), TARS_OK);
+    }
+    assert_int_equal(n, 2);
+    assert_int_equal(hits[0].id, 11);
+    assert_true(fabs(hits[0].score - idf * 3 * 2.2 / (3 + 1.2)) < 1e-6);
+    assert_true(fabs(hits[1].score - idf * 2.2 / (1 + 1.2 * (0.25 + 0.75 * 2 / 4))) < 1e-6);
+    tars_postings_release(&postings);
+    tars_passages_release(&passages);
+}
+
+int main(void)
+{
+    static bool even = false;
+    static bool zipf = true;
+    const struct CMUnitTest tests[] = {
+        {"same_as_exhaustive(even)", same_as_exhaustive, NULL, NULL, &even},
+        {"same_as_exhaustive(zipf)", same_as_exhaustive, NULL, NULL, &zipf},
+        cmocka_unit_test(formula),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
