@@ -9,7 +9,7 @@
  * Threads   An analyzer belongs to one thread at a time (stemmers have state): one per worker.
  *           Making one costs nothing; stemmers are made when first used and kept.
  * Limits    Terms of at most TARS_TERM_BYTES_MAX bytes; longer words are cut there.
- * Costs     Linear; about 40 MB/s of English.
+ * Costs     Linear; about 7 MB/s of English, detection another 8 MB/s.
  */
 #ifndef TARS_TEXT_ANALYZER_H
 #define TARS_TEXT_ANALYZER_H

@@ -17,9 +17,9 @@ const char *tars_cld2_detect(const char *text, int len, int *reliable)
     int text_bytes = 0;
     int valid_bytes = 0;
     bool is_reliable = false;
-    const CLD2::Language found = CLD2::ExtDetectLanguageSummaryCheckUTF8(
-        text, len, true, &hints, flags, top, percent, score, nullptr, &text_bytes, &is_reliable,
-        &valid_bytes);
+    const CLD2::Language found =
+        CLD2::ExtDetectLanguageSummaryCheckUTF8(text, len, true, &hints, flags, top, percent, score,
+                                                nullptr, &text_bytes, &is_reliable, &valid_bytes);
 
     *reliable = is_reliable ? 1 : 0;
     if (valid_bytes < len || found == CLD2::UNKNOWN_LANGUAGE || found == CLD2::TG_UNKNOWN_LANGUAGE)

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -177,6 +178,15 @@ static void test_positions_and_tally(void **state)
     tars_analyzer_free(analyzer);
 }
 
+/* (text, len) out of copies of unit; a rest that is shorter stays as it is. */
+static void fill(char *text, size_t len, const char *unit)
+{
+    size_t n = strlen(unit);
+
+    for (size_t i = 0; i < len / n * n; i++)
+        text[i] = unit[i % n];
+}
+
 static void test_long_words(void **state)
 {
     struct tars_analyzer *analyzer = NULL;
@@ -193,8 +203,7 @@ static void test_long_words(void **state)
     assert_int_equal(tars_analyze(analyzer, &arena, TARS_LANG_ENGLISH, text, len, &terms), TARS_OK);
     assert_int_equal(terms.count, 1);
     assert_int_equal(terms.items[0].len, TARS_TERM_BYTES_MAX);
-    for (size_t i = 0; i < len; i += 2)
-        memcpy(text + i, "\xD0\xB0", 2);
+    fill(text, len, "\xD0\xB0");
     text[0] = 'a';
     text[1] = 'b';
     text[2] = 'c';
@@ -245,8 +254,7 @@ static void test_detection(void **state)
                          DETECTIONS[i].lang);
     }
     assert_non_null(text);
-    for (size_t i = 0; i < 200000; i += 4)
-        memcpy(text + i, "the ", 4);
+    fill(text, 200000, "the ");
     assert_int_equal(tars_language_detect(text, 200000), TARS_LANG_ENGLISH);
     free(text);
 }
@@ -297,9 +305,10 @@ static void body_with_faults(void *ctx)
 
     (void)ctx;
     tars_arena_init(&arena, ARENA_MAX);
-    if (status == TARS_OK)
+    if (status == TARS_OK) {
         status =
             tars_analyze(analyzer, &arena, TARS_LANG_ENGLISH, "L'homme skies \xC3\x89", 15, &terms);
+    }
     if (status == TARS_OK)
         status = tars_terms_tally(&arena, &terms, &counts, &count);
     if (status == TARS_OK)
@@ -314,6 +323,7 @@ static void test_no_memory(void **state)
     struct tars_analyzer *analyzer = NULL;
     struct tars_arena arena;
     struct tars_terms terms;
+    static const char TEXT[] = "O'Neill's skies \xC3\x89toile";
 
     (void)state;
     assert_true(faults_each(body_with_faults, NULL) >= 2);
@@ -323,8 +333,7 @@ static void test_no_memory(void **state)
         tars_status status;
 
         tars_arena_init(&arena, max);
-        status = tars_analyze(analyzer, &arena, TARS_LANG_ENGLISH, "O'Neill's skies \xC3\x89toile",
-                              25, &terms);
+        status = tars_analyze(analyzer, &arena, TARS_LANG_ENGLISH, TEXT, sizeof(TEXT) - 1, &terms);
         assert_true(status == TARS_OK || status == TARS_ENOMEM);
         tars_arena_release(&arena);
     }
