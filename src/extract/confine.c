@@ -232,6 +232,15 @@ tars_status tars_confine(const struct tars_confine_config *config, struct tars_e
     return status;
 }
 
+bool tars_confine_is_strict(void)
+{
+#ifdef TARS_RELAXED_LIMITS
+    return false;
+#else
+    return true;
+#endif
+}
+
 /* ------------------------------------------------------------------- self-test */
 
 static bool can_open_for_writing(void)

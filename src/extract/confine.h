@@ -34,6 +34,9 @@ void tars_confine_keep(const char *folder);
 TARS_MUST_USE tars_status tars_confine(const struct tars_confine_config *config,
                                        struct tars_err *err);
 
+/* False where memory limit and filter are left out; see Relaxed above. */
+bool tars_confine_is_strict(void);
+
 /* Try what must not work, once confined, and write a line "denied NAME" or "ALLOWED NAME" for each
  * to standard output. True when all was denied. */
 bool tars_confine_self_test(void);

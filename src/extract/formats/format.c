@@ -40,8 +40,15 @@ static bool starts_with(struct tars_span head, const char *bytes, size_t len)
     return head.len >= len && memcmp(head.ptr, bytes, len) == 0;
 }
 
+static bool is_old_office(struct tars_span head)
+{
+    return starts_with(head, "\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1", 8);
+}
+
 static bool is_foreign(struct tars_span head)
 {
+    if (is_old_office(head))
+        return true;
     for (size_t i = 0; i < sizeof(foreign) / sizeof(foreign[0]); i++) {
         if (starts_with(head, foreign[i].magic, foreign[i].len))
             return true;
@@ -50,19 +57,21 @@ static bool is_foreign(struct tars_span head)
 }
 
 /* "EncryptedPackage" in UTF-16 is the name of the stream that holds an encrypted office file. */
-static bool is_encrypted_package(struct tars_span head)
+static bool is_encrypted_package(struct tars_input *input)
 {
     static const char name[] = "E\0n\0c\0r\0y\0p\0t\0e\0d\0P\0a\0c\0k\0a\0g\0e";
+    struct tars_span bytes;
 
-    return memmem(head.ptr, head.len, name, sizeof(name) - 1) != NULL;
+    return tars_input_whole(input, &bytes, NULL) == TARS_OK &&
+           memmem(bytes.ptr, bytes.len, name, sizeof(name) - 1) != NULL;
 }
 
-static tars_status refuse(const struct tars_input *input, struct tars_err *err)
+static tars_status refuse(struct tars_input *input, struct tars_err *err)
 {
     struct tars_span head = input->head;
 
-    if (starts_with(head, "\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1", 8)) {
-        if (is_encrypted_package(head))
+    if (is_old_office(head)) {
+        if (is_encrypted_package(input))
             return tars_fail(TARS_EPASSWORD, err,
                              "the file is encrypted and needs a password; save it without one");
         return tars_fail(TARS_EUNSUPPORTED, err,
@@ -77,7 +86,7 @@ static tars_status refuse(const struct tars_input *input, struct tars_err *err)
                      "neither text nor a kind of document that is read here");
 }
 
-tars_status tars_format_find(const struct tars_input *input, const struct tars_format **format,
+tars_status tars_format_find(struct tars_input *input, const struct tars_format **format,
                              const char **name, struct tars_err *err)
 {
     enum tars_sniff best = TARS_SNIFF_NO;

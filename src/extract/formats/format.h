@@ -28,7 +28,7 @@ struct tars_format {
 /* The format of the input and its name, static. TARS_EUNSUPPORTED with words that say what it seems
  * to be, TARS_EPASSWORD for a container that shows from outside that it is encrypted, TARS_ENOTEXT
  * for an empty file. */
-TARS_MUST_USE tars_status tars_format_find(const struct tars_input *input,
+TARS_MUST_USE tars_status tars_format_find(struct tars_input *input,
                                            const struct tars_format **format, const char **name,
                                            struct tars_err *err);
 

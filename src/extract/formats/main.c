@@ -3,6 +3,7 @@
  *     tars-extract [--memory BYTES] [--cpu SECONDS] --name NAME    file on descriptor 3, frames out
  *     tars-extract [...] --text FILE                               for people
  *     tars-extract --self-test                                     shows that confinement holds
+ *     tars-extract --limits                                        "strict" or "relaxed"
  *
  * Order: open everything that will be needed, confine, and only then look at a foreign byte.
  *
@@ -38,6 +39,7 @@ struct options {
     const char *name; /* NULL: none */
     const char *text; /* file to show, or NULL */
     bool self_test;
+    bool limits;
 };
 
 /* --------------------------------------------------------------- out of memory */
@@ -239,6 +241,10 @@ static bool parse_options(int argc, char **argv, struct options *options)
             options->self_test = true;
             continue;
         }
+        if (strcmp(argv[i], "--limits") == 0) {
+            options->limits = true;
+            continue;
+        }
         if (!value)
             return false;
         if (strcmp(argv[i], "--memory") == 0)
@@ -253,7 +259,7 @@ static bool parse_options(int argc, char **argv, struct options *options)
             return false;
         i++;
     }
-    return options->self_test || options->name || options->text;
+    return options->self_test || options->limits || options->name || options->text;
 }
 
 static int usage(void)
@@ -319,6 +325,10 @@ int main(int argc, char **argv)
 
     if (!parse_options(argc, argv, &options))
         return usage();
+    if (options.limits) {
+        (void)puts(tars_confine_is_strict() ? "strict" : "relaxed");
+        return 0;
+    }
     /* If the server dies, nobody waits for us. */
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (options.text)

@@ -190,7 +190,7 @@ static void append_inlines(struct tars_buf *out, cmark_node *node)
         cmark_node_type type = cmark_node_get_type(at);
 
         if (event == CMARK_EVENT_EXIT) {
-            if (type == CMARK_NODE_PARAGRAPH || type == CMARK_NODE_ITEM)
+            if (type == CMARK_NODE_PARAGRAPH)
                 tars_buf_append_char(out, '\n');
             continue;
         }

@@ -18,6 +18,7 @@
 #include "extract/formats/pdf_layout.h"
 
 #define ARENA_MAX   ((size_t)600 * 1024 * 1024)
+#define JUMP_EM     0.6 /* a wider gap ends a word */
 #define PAGES_MAX   20000
 #define WORDS_MAX   ((size_t)1000000) /* of one page */
 #define MARK_WITHIN 1024              /* bytes in which "%PDF-" must begin */
@@ -78,7 +79,7 @@ static bool is_bold(const char *font)
 {
     return font &&
            (strcasestr(font, "bold") || strcasestr(font, "black") || strcasestr(font, "heavy") ||
-            strcasestr(font, "-bd") || strcasestr(font, "demi"));
+            strcasestr(font, "-bd") || strcasestr(font, "demi") || strcasestr(font, "-medi"));
 }
 
 static const PopplerTextAttributes *attributes_at(struct cutter *cutter)
@@ -127,9 +128,42 @@ static void extend_word(struct tars_pdf_word *word, const PopplerRectangle *box)
         word->y1 = (float)box->y2;
 }
 
+/* A character elsewhere begins a word, though no white space tells: below, above or far right of
+ * the one before. */
+static bool is_elsewhere(const PopplerRectangle *before, const PopplerRectangle *box)
+{
+    double height = box->y2 - box->y1;
+    double width = box->x2 - box->x1;
+    double middle = (box->y1 + box->y2) / 2;
+
+    if (width > 1.5 * height || height <= 0)
+        return false; /* turned, or a ligature: not to be told by its box */
+    if (middle > before->y1 && middle < before->y2)
+        return box->x1 - before->x2 > JUMP_EM * height || before->x1 - box->x2 > JUMP_EM * height;
+    /* Turned text moves up or down the page, within its own width. */
+    return box->x1 > before->x2 || box->x2 < before->x1 || box->y1 - before->y2 > height / 2 ||
+           before->y1 - box->y2 > height / 2;
+}
+
+/* Which way the word runs: from its first character to its last. */
+static void note_turn(struct tars_pdf_word *word, const PopplerRectangle *first,
+                      const PopplerRectangle *last)
+{
+    double right = (last->x1 + last->x2 - first->x1 - first->x2) / 2;
+    double down = (last->y1 + last->y2 - first->y1 - first->y2) / 2;
+    double across = right < 0 ? -right : right;
+
+    word->turn = 0;
+    if (down > 2 * across && down > 1)
+        word->turn = 1;
+    else if (-down > 2 * across && -down > 1)
+        word->turn = -1;
+}
+
 /* Words end at white space. */
 static tars_status cut_words(struct cutter *cutter, const struct page_text *page)
 {
+    const PopplerRectangle *first = NULL; /* of the word */
     const char *at = page->text;
     bool in_word = false;
     tars_status status = TARS_OK;
@@ -144,9 +178,12 @@ static tars_status cut_words(struct cutter *cutter, const struct page_text *page
         if (g_unichar_isspace(code) || code < 0x20) {
             in_word = false;
         } else if (cutter->count < WORDS_MAX) {
-            if (!in_word)
+            if (!in_word || is_elsewhere(box - 1, box)) {
                 status = begin_word(cutter, at, box);
+                first = box;
+            }
             if (status == TARS_OK) {
+                note_turn(&cutter->words[cutter->count - 1], first, box);
                 cutter->words[cutter->count - 1].len += (size_t)(next - at);
                 extend_word(&cutter->words[cutter->count - 1], box);
             }

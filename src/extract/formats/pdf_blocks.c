@@ -197,7 +197,7 @@ static int heading_level(const struct writer *writer, size_t i)
     float ratio = row->size / writer->body;
     char last = row->len ? row->text[row->len - 1] : '.';
 
-    if (row->cells > 1 || row->len < 2 || !has_letter(row))
+    if (row->cells > 1 || row->len < 2 || row->turned || !has_letter(row))
         return 0;
     if (ratio >= HEADING_LARGER && row->len <= HEADING_BYTES)
         return ratio >= 1.7F ? 1 : ratio >= 1.35F ? 2 : 3;

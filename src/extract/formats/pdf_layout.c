@@ -255,6 +255,29 @@ static bool joins_next(const char *cell, size_t len)
            (len == 2 && memcmp(cell, "\xC2\xA3", 2) == 0);
 }
 
+/* The number of a section or note, or a bullet, belongs to the words beside it. */
+static bool is_label(const struct layout *layout, const struct segment *segment)
+{
+    const struct tars_pdf_word *word = &layout->words[segment->first];
+
+    if (segment->count != 1 || word->len > 6)
+        return false;
+    if (word->len == 3 && ((unsigned char)word->text[0] == 0xE2))
+        return true; /* bullets and dashes */
+    for (size_t i = 0; i < word->len; i++) {
+        if (!strchr("0123456789.()abcdivx", word->text[i]))
+            return false;
+    }
+    return true;
+}
+
+static bool begins_with_letter(const struct layout *layout, const struct segment *segment)
+{
+    unsigned char c = (unsigned char)layout->words[segment->first].text[0];
+
+    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c >= 0xC3;
+}
+
 static bool joins_previous(const struct layout *layout, const struct segment *segment)
 {
     const struct tars_pdf_word *word = &layout->words[segment->first];
@@ -282,7 +305,9 @@ static tars_status write_row(struct layout *layout, struct segment *segments, si
     row.x1 = segments[count - 1].x1;
     row.y1 = segments[0].y1;
     for (size_t i = 0; i < count; i++) {
-        bool joins = i > 0 && (joins_next(cell, (size_t)(at - cell)) ||
+        bool labelled = i == 1 && count == 2 && is_label(layout, &segments[0]) &&
+                        begins_with_letter(layout, &segments[1]);
+        bool joins = i > 0 && (labelled || joins_next(cell, (size_t)(at - cell)) ||
                                joins_previous(layout, &segments[i]) || row.cells >= CELLS_MAX);
 
         if (i > 0 && !joins) {
@@ -292,6 +317,8 @@ static tars_status write_row(struct layout *layout, struct segment *segments, si
             cell = at;
         }
         row.cells += !joins;
+        if (labelled)
+            *at++ = ' ';
         at = append_segment(layout, &segments[i], at, &voice);
         row.y0 = fminf(row.y0, segments[i].y0);
         row.y1 = fmaxf(row.y1, segments[i].y1);
@@ -302,6 +329,7 @@ static tars_status write_row(struct layout *layout, struct segment *segments, si
     row.len = (size_t)(at - text);
     row.size = voice.size;
     row.bold = voice.bold;
+    row.turned = layout->words[segments[0].first].turn != 0;
     layout->rows->rows[layout->rows->count++] = row;
     layout->new_column = false;
     return TARS_OK;
@@ -378,19 +406,63 @@ static tars_status write_area(struct layout *layout, struct segment *segments, s
     return status == TARS_OK ? write_rows(layout, segments + plain, count - plain) : status;
 }
 
-tars_status tars_pdf_layout(struct tars_arena *arena, struct tars_pdf_word *words, size_t count,
-                            int page, struct tars_pdf_rows *rows)
+/* Turn the page, so that the word is upright. */
+static void turn_upright(struct tars_pdf_word *word)
 {
-    struct layout layout = {.arena = arena, .words = words, .rows = rows, .page = page};
+    struct tars_pdf_word old = *word;
+
+    if (word->turn < 0) {
+        word->x0 = -old.y1;
+        word->x1 = -old.y0;
+        word->y0 = old.x0;
+        word->y1 = old.x1;
+    } else if (word->turn > 0) {
+        word->x0 = old.y0;
+        word->x1 = old.y1;
+        word->y0 = -old.x1;
+        word->y1 = -old.x0;
+    }
+}
+
+/* The words of one turn. */
+static tars_status layout_turn(struct layout *layout, size_t count)
+{
     struct segment *segments;
     size_t made;
 
     if (count == 0)
         return TARS_OK;
-    segments = tars_arena_calloc(arena, count, sizeof(*segments));
+    segments = tars_arena_calloc(layout->arena, count, sizeof(*segments));
     if (!segments)
         return TARS_ENOMEM;
-    layout.new_column = true;
-    made = make_segments(words, count, segments);
-    return write_area(&layout, segments, made, COLUMN_SPLITS);
+    for (size_t i = 0; i < count; i++)
+        turn_upright(&layout->words[i]);
+    layout->new_column = true;
+    made = make_segments(layout->words, count, segments);
+    return write_area(layout, segments, made, COLUMN_SPLITS);
+}
+
+tars_status tars_pdf_layout(struct tars_arena *arena, struct tars_pdf_word *words, size_t count,
+                            int page, struct tars_pdf_rows *rows)
+{
+    static const int turns[] = {0, -1, 1};
+    struct layout layout = {.arena = arena, .words = words, .rows = rows, .page = page};
+    tars_status status = TARS_OK;
+
+    for (size_t t = 0; t < 3 && status == TARS_OK; t++) {
+        size_t taken = 0;
+
+        for (size_t i = 0; i < count; i++) {
+            if (layout.words[i].turn == turns[t]) {
+                struct tars_pdf_word word = layout.words[i];
+
+                layout.words[i] = layout.words[taken];
+                layout.words[taken++] = word;
+            }
+        }
+        status = layout_turn(&layout, taken);
+        layout.words += taken;
+        count -= taken;
+    }
+    return status;
 }

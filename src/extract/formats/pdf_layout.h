@@ -24,6 +24,7 @@ struct tars_pdf_word {
     float x0, y0, x1, y1; /* left, top, right, bottom */
     float size;           /* of the font, points */
     bool bold;
+    int turn; /* 0: upright; -1: runs up the page, 1: runs down */
 };
 
 struct tars_pdf_row {
@@ -35,6 +36,7 @@ struct tars_pdf_row {
     int cells;       /* 1: a line of text */
     int numbers;     /* cells that begin like a number */
     int page;        /* from 1 */
+    bool turned;     /* does not run across the page */
     bool new_column; /* first row of a column: what is above it belongs elsewhere */
 };
 
@@ -44,7 +46,8 @@ struct tars_pdf_rows {
     size_t cap;
 };
 
-/* Append the rows of one page. words are reordered. TARS_ENOMEM. */
+/* Append the rows of one page: upright text first, then what is turned, as if the page were. words
+ * are reordered and turned words get the coordinates of the turned page. TARS_ENOMEM. */
 TARS_MUST_USE tars_status tars_pdf_layout(struct tars_arena *arena, struct tars_pdf_word *words,
                                           size_t count, int page, struct tars_pdf_rows *rows);
 
