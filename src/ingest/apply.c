@@ -99,17 +99,19 @@ void tars_ingest_apply(struct tars_ingest *ingest, const struct tars_store_chang
 
     if (changes->count == 0)
         return;
-    if (ingest->index_is_behind)
+    if (ingest->index_is_behind) {
         status = tars_ingest_replay_locked(ingest, &err);
-    else
+    } else {
         status = apply_all(ingest, changes, part);
+    }
     if (!status && !ingest->index_is_behind)
         tars_index_publish(ingest->config.index, changes->items[changes->count - 1].seq);
     ingest->index_is_behind = status != TARS_OK;
-    if (status)
+    if (status) {
         tars_log_error(ingest->config.log, "ingest",
                        "the index could not follow the store and will try again: %s",
                        err.text[0] ? err.text : tars_status_text(status));
+    }
 }
 
 /* ------------------------------------------------------------------- replay */
@@ -150,9 +152,10 @@ static tars_status replay_add(struct tars_ingest *ingest, const struct tars_stor
             break;
         next = passages.items[passages.count - 1].id + 1;
         status = replay_passages(ingest, &arena, &passages);
-        if (status)
+        if (status) {
             status = tars_fail(status, err, "the index cannot take the passages of %s: %s",
                                change->document_id, tars_status_text(status));
+        }
     }
     tars_arena_release(&arena);
     return status;
@@ -166,10 +169,11 @@ static tars_status replay_changes(struct tars_ingest *ingest,
     for (size_t i = 0; !status && i < changes->count; i++) {
         const struct tars_store_change *change = &changes->items[i];
 
-        if (change->op == TARS_CHANGE_REMOVE)
+        if (change->op == TARS_CHANGE_REMOVE) {
             tars_index_remove(ingest->config.index, change->first, change->last);
-        else
+        } else {
             status = replay_add(ingest, change, err);
+        }
     }
     return status;
 }
@@ -219,9 +223,10 @@ void tars_ingest_save(struct tars_ingest *ingest, enum tars_ingest_save when)
     pthread_mutex_lock(&ingest->index_lock);
     tars_index_stats(ingest->config.index, &stats);
     if (is_worth_saving(&stats, when) && !ingest->index_is_behind &&
-        tars_index_save(ingest->config.index, &err))
+        tars_index_save(ingest->config.index, &err)) {
         tars_log_warning(ingest->config.log, "ingest",
                          "the index is not saved and will be made again at the next start: %s",
                          err.text);
+    }
     pthread_mutex_unlock(&ingest->index_lock);
 }

@@ -81,12 +81,14 @@ static tars_status check(const struct stat *st, const char *name, const char *ex
 {
     const char *ending = ending_of(name);
 
-    if (!tars_ingest_takes(extensions, name))
+    if (!tars_ingest_takes(extensions, name)) {
         return tars_fail(TARS_EUNSUPPORTED, err, "Invalid file: Unsupported file type: %s",
                          ending[0] ? ending : "(none)");
-    if (st->st_size > max_bytes)
+    }
+    if (st->st_size > max_bytes) {
         return tars_fail(TARS_ETOOBIG, err, "Invalid file: File too large: %.1fMB (max %.1fMB)",
                          (double)st->st_size / BYTES_PER_MB, (double)max_bytes / BYTES_PER_MB);
+    }
     if (st->st_size == 0)
         return tars_fail(TARS_EINVAL, err, "Invalid file: File is empty");
     return TARS_OK;
@@ -96,7 +98,7 @@ tars_status tars_ingest_open_file(const char *path, const char *name, const char
                                   int64_t max_bytes, int *fd, int64_t *size, int64_t *modified_us,
                                   struct tars_err *err)
 {
-    struct stat st;
+    struct stat st = {0};
     int opened = -1;
     tars_status status = open_plain(path, &opened, &st, err);
 

@@ -99,17 +99,19 @@ static tars_status catch_up(struct tars_ingest *ingest, struct tars_err *err)
 
     if (status)
         return status;
-    if (tars_index_seq(ingest->config.index) > stats.seq)
+    if (tars_index_seq(ingest->config.index) > stats.seq) {
         return tars_fail(TARS_EFORMAT, err,
                          "the index is ahead of the store (%llu, %llu): it belongs to another one",
                          (unsigned long long)tars_index_seq(ingest->config.index),
                          (unsigned long long)stats.seq);
+    }
     status = tars_ingest_replay(ingest, err);
     if (!status)
         status = tars_store_jobs_resume(ingest->config.store, &resumed, err);
-    if (!status && resumed)
+    if (!status && resumed) {
         tars_log_info(ingest->config.log, "ingest", "%zu interrupted files are taken up again",
                       resumed);
+    }
     return status;
 }
 

@@ -203,9 +203,10 @@ static tars_status fill_passages(struct tars_ingest *ingest, struct tars_analyze
         tars_status status =
             fill_passage(ingest, batch, run, document, &chunks->items[i], &passages[i]);
 
-        if (!status)
+        if (!status) {
             status = tars_ingest_tally(analyzer, &batch->arena, document->title, &passages[i],
                                        &words[i]);
+        }
         if (status)
             return status;
     }

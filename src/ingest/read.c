@@ -46,10 +46,11 @@ static tars_status add_part(struct tars_ingest_batch *batch, struct tars_ingest_
     if (!part)
         return TARS_ENOMEM;
     part->run = run;
-    if (batch->newest)
+    if (batch->newest) {
         batch->newest->next = part;
-    else
+    } else {
         batch->first = part;
+    }
     batch->newest = part;
     return TARS_OK;
 }
@@ -336,10 +337,11 @@ void *tars_ingest_reader(void *ctx)
     struct reader reader = {.ingest = ctx};
     struct tars_ingest *ingest = ctx;
 
-    if (tars_analyzer_new(&reader.analyzer))
+    if (tars_analyzer_new(&reader.analyzer)) {
         tars_log_error(ingest->config.log, "ingest", "no memory to start reading");
-    else
+    } else {
         read_all(&reader);
+    }
     tars_ingest_batch_free(reader.batch);
     tars_analyzer_free(reader.analyzer);
     pthread_mutex_lock(&ingest->lock);

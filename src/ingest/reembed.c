@@ -109,36 +109,52 @@ static bool is_cancelled(const struct tars_reembed_config *config)
     return config->cancelled && atomic_load(config->cancelled);
 }
 
+/* One batch after passage *after, which moves on; *n of them, 0 when none is left. */
+static tars_status embed_some(struct reembed *work, uint64_t *after, size_t *n)
+{
+    struct tars_store *store = work->config->store;
+    struct tars_store_passages passages = {0};
+    tars_status status;
+
+    tars_arena_clear(&work->arena);
+    status = tars_store_revector_pending(store, *after, PASSAGES_AT_ONCE, &work->arena, &passages,
+                                         work->err);
+    *n = passages.count;
+    if (status || passages.count == 0) {
+        return status;
+    }
+    *after = passages.items[passages.count - 1].id;
+    status = embed_batch(work, &passages);
+    if (!status) {
+        status =
+            tars_store_revector(store, passages.items, passages.count, work->info->dim, work->err);
+    }
+    if (!status) {
+        status = tars_store_checkpoint(store, work->err);
+    }
+    return status;
+}
+
 /* Passages that lack a new vector, to the last. */
-static tars_status embed_pending(struct reembed *work, int64_t done, int64_t total)
+static tars_status embed_pending(struct reembed *work, int64_t total)
 {
     const struct tars_reembed_config *config = work->config;
+    tars_status status = TARS_OK;
     uint64_t after = 0;
+    int64_t done = 0;
+    size_t n = 1;
 
-    for (;;) {
-        struct tars_store_passages passages = {0};
-        tars_status status;
-
-        tars_arena_clear(&work->arena);
-        if (is_cancelled(config))
+    while (!status && n > 0) {
+        if (is_cancelled(config)) {
             return tars_fail(TARS_ECANCELED, work->err, "stopped; start it again to go on");
-        status = tars_store_revector_pending(config->store, after, PASSAGES_AT_ONCE, &work->arena,
-                                             &passages, work->err);
-        if (status || passages.count == 0)
-            return status;
-        after = passages.items[passages.count - 1].id;
-        status = embed_batch(work, &passages);
-        if (!status)
-            status = tars_store_revector(config->store, passages.items, passages.count,
-                                         work->info->dim, work->err);
-        if (status)
-            return status;
-        done += (int64_t)passages.count;
-        if (config->progress)
+        }
+        status = embed_some(work, &after, &n);
+        done += (int64_t)n;
+        if (!status && config->progress) {
             config->progress(config->progress_ctx, done < total ? done : total, total);
-        if (tars_store_checkpoint(config->store, NULL))
-            continue;
+        }
     }
+    return status;
 }
 
 /* Vectors of an earlier try for yet another model are of no use. */
@@ -193,7 +209,7 @@ tars_status tars_ingest_reembed(const struct tars_reembed_config *config, struct
         status = begin(&work);
     /* Documents may arrive meanwhile, with old vectors: the swap says so, and they follow. */
     while (!status) {
-        status = embed_pending(&work, 0, stats.passages);
+        status = embed_pending(&work, stats.passages);
         if (!status)
             status = end(&work);
         if (status != TARS_EAGAIN)

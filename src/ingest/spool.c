@@ -42,26 +42,36 @@ static tars_status make_names(struct tars_spool_file *file, const char *dir)
     return TARS_OK;
 }
 
+static tars_status create(struct tars_spool_file *file, const char *dir, struct tars_err *err)
+{
+    tars_status status = make_names(file, dir);
+
+    if (status) {
+        return tars_fail(status, err, "cannot name an upload");
+    }
+    status = tars_dir_make(dir, err);
+    if (status) {
+        return status;
+    }
+    file->fd = open(file->part, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (file->fd < 0) {
+        return tars_fail(TARS_EIO, err, "cannot write %s: %s", file->part, strerror(errno));
+    }
+    return TARS_OK;
+}
+
 tars_status tars_spool_new(const char *dir, int64_t max_bytes, struct tars_spool_file **file,
                            struct tars_err *err)
 {
     struct tars_spool_file *made = calloc(1, sizeof(*made));
     tars_status status;
 
-    if (!made)
+    if (!made) {
         return tars_fail(TARS_ENOMEM, err, "no memory for an upload");
+    }
     made->fd = -1;
     made->left = max_bytes;
-    status = make_names(made, dir);
-    if (status)
-        status = tars_fail(status, err, "cannot name an upload");
-    if (!status)
-        status = tars_dir_make(dir, err);
-    if (!status) {
-        made->fd = open(made->part, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-        if (made->fd < 0)
-            status = tars_fail(TARS_EIO, err, "cannot write %s: %s", made->part, strerror(errno));
-    }
+    status = create(made, dir, err);
     if (status) {
         tars_spool_free(made);
         return status;

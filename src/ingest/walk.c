@@ -101,9 +101,10 @@ struct tree {
 
 static void submit_waiting(struct tree *tree)
 {
-    if (tree->waiting && !tree->status)
+    if (tree->waiting && !tree->status) {
         tree->status =
             tars_ingest_submit(tree->ingest, tree->requests, tree->waiting, NULL, tree->err);
+    }
     tree->submitted += tree->status ? 0 : tree->waiting;
     for (size_t i = 0; i < tree->waiting; i++)
         free((char *)tree->requests[i].path);
@@ -201,10 +202,11 @@ static tars_status submit_path(struct tree *tree, char *path, bool is_folder)
             .collection = config->collection, .path = strdup(path), .force = config->force};
     }
     submit_waiting(tree);
-    if (!tree->status && is_folder && config->forget_missing)
+    if (!tree->status && is_folder && config->forget_missing) {
         tree->status = tars_ingest_forget_missing(
             tree->ingest, config->collection ? config->collection : TARS_COLLECTION, path,
             &forgotten, tree->err);
+    }
     return tree->status;
 }
 
@@ -212,23 +214,25 @@ tars_status tars_ingest_submit_tree(struct tars_ingest *ingest,
                                     const struct tars_ingest_tree *config, size_t *submitted,
                                     struct tars_err *err)
 {
-    struct tree *tree = calloc(1, sizeof(*tree));
     char *path = realpath(config->path, NULL);
-    tars_status status = TARS_OK;
-    struct stat st;
+    struct tree *tree;
+    struct stat st = {0};
+    tars_status status;
 
-    if (!path || stat(path, &st) != 0)
-        status = tars_fail(errno == ENOMEM ? TARS_ENOMEM : TARS_ENOTFOUND, err,
-                           "Invalid file: File not found: %s", config->path);
-    else if (!tree)
-        status = tars_fail(TARS_ENOMEM, err, "no memory to look through a folder");
-    if (!status) {
-        tree->ingest = ingest;
-        tree->config = config;
-        tree->err = err;
-        status = submit_path(tree, path, S_ISDIR(st.st_mode));
-        *submitted = tree->submitted;
+    if (!path || stat(path, &st) != 0) {
+        free(path);
+        return tars_fail(TARS_ENOTFOUND, err, "Invalid file: File not found: %s", config->path);
     }
+    tree = calloc(1, sizeof(*tree));
+    if (!tree) {
+        free(path);
+        return tars_fail(TARS_ENOMEM, err, "no memory to look through a folder");
+    }
+    tree->ingest = ingest;
+    tree->config = config;
+    tree->err = err;
+    status = submit_path(tree, path, S_ISDIR(st.st_mode));
+    *submitted = tree->submitted;
     free(path);
     free(tree);
     return status;

@@ -167,10 +167,11 @@ static void submit(struct tars_watch *watch, const char *path)
     struct tars_ingest_request request = {.collection = watch->collection, .path = path};
     struct tars_err err;
 
-    if (tars_ingest_submit(watch->config.ingest, &request, 1, NULL, &err))
+    if (tars_ingest_submit(watch->config.ingest, &request, 1, NULL, &err)) {
         tars_log_error(watch->config.log, "ingest", "%s", err.text);
-    else
+    } else {
         count(watch, 1, 0);
+    }
 }
 
 /* Size and time are those of the last time. */
@@ -183,9 +184,10 @@ static bool is_known(struct tars_watch *watch, const char *path)
 
     tars_arena_init(&arena, LOOKUP_BYTES);
     if (lstat(path, &st) == 0 && !tars_store_file(watch->config.ingest->config.store,
-                                                  watch->collection, path, &arena, &file, NULL))
+                                                  watch->collection, path, &arena, &file, NULL)) {
         known = file.size == st.st_size && file.sha256[0] &&
                 file.modified_us == st.st_mtim.tv_sec * US_PER_S + st.st_mtim.tv_nsec / NS_PER_US;
+    }
     tars_arena_release(&arena);
     return known;
 }
@@ -194,15 +196,16 @@ static bool meet(void *ctx, const char *path, enum tars_walk_kind kind)
 {
     struct tars_watch *watch = ctx;
 
-    if (kind == TARS_WALK_FOLDER)
+    if (kind == TARS_WALK_FOLDER) {
         watch_folder(watch, path);
-    else if (kind == TARS_WALK_FILE &&
-             tars_ingest_takes(watch->config.ingest->config.extensions, path) &&
-             !is_known(watch, path)) {
-        if (watch->scan_lists_files)
+    } else if (kind == TARS_WALK_FILE &&
+               tars_ingest_takes(watch->config.ingest->config.extensions, path) &&
+               !is_known(watch, path)) {
+        if (watch->scan_lists_files) {
             submit(watch, path);
-        else
+        } else {
             touch(watch, path);
+        }
     }
     return true;
 }
@@ -234,13 +237,15 @@ static void scan(struct tars_watch *watch)
     watch_folder(watch, watch->path);
     if (there)
         status = tars_walk(watch->path, meet, watch, &err);
-    if (there && !status)
+    if (there && !status) {
         status = tars_ingest_forget_missing(watch->config.ingest, watch->collection, watch->path,
                                             &forgotten, &err);
+    }
     watch->scan_lists_files = false;
-    if (status || !there)
+    if (status || !there) {
         tars_log_warning(watch->config.log, "ingest", "%s is not there or empty: %s", watch->path,
                          err.text);
+    }
     pthread_mutex_lock(&watch->lock);
     watch->stats.available = there && !status;
     watch->stats.last_scan_us = tars_clock_wall_us();
@@ -255,10 +260,11 @@ static void forget(struct tars_watch *watch, const char *path)
     tars_status status = tars_ingest_forget_path(watch->config.ingest, watch->collection, path,
                                                  &documents, NULL, &err);
 
-    if (status && status != TARS_ENOTFOUND)
+    if (status && status != TARS_ENOTFOUND) {
         tars_log_error(watch->config.log, "ingest", "%s", err.text);
-    else if (!status)
+    } else if (!status) {
         count(watch, 0, 1);
+    }
 }
 
 /* A path that has been quiet: what is there now? */
@@ -372,9 +378,10 @@ static tars_status prepare(struct tars_watch *watch, struct tars_err *err)
     if (pipe2(watch->stop, O_CLOEXEC) != 0)
         return tars_fail(TARS_EIO, err, "cannot watch %s: %s", watch->path, strerror(errno));
     watch->inotify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-    if (watch->inotify < 0)
+    if (watch->inotify < 0) {
         tars_log_warning(watch->config.log, "ingest", "%s is only scanned: %s", watch->path,
                          strerror(errno));
+    }
     if (pthread_create(&watch->thread, NULL, run, watch))
         return tars_fail(TARS_ENOMEM, err, "cannot start a thread");
     watch->is_running = true;

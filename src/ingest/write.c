@@ -37,9 +37,10 @@ static void note_stage(struct tars_ingest *ingest, struct tars_ingest_run *run, 
     run->job.stage = stage;
     run->job.progress = progress;
     run->job.updated_us = ingest->now_us();
-    if (tars_store_job_update(ingest->config.store, &run->job, NULL))
+    if (tars_store_job_update(ingest->config.store, &run->job, NULL)) {
         tars_log_warning(ingest->config.log, "ingest", "cannot note the progress of job %lld",
                          (long long)run->job.id);
+    }
 }
 
 /* ---------------------------------------------------------------- embedding */
@@ -82,9 +83,12 @@ static tars_status embed_windows(struct tars_ingest *ingest, struct tars_ingest_
 {
     size_t dim = ingest->dim;
     float *some = malloc(EMBED_WINDOWS * dim * sizeof(*some));
-    tars_status status = some ? TARS_OK : tars_fail(TARS_ENOMEM, err, "no memory to embed");
+    tars_status status = TARS_OK;
     size_t at = 0;
 
+    if (!some) {
+        return tars_fail(TARS_ENOMEM, err, "no memory to embed");
+    }
     while (!status && at < batch->window_count) {
         struct tars_span texts[EMBED_WINDOWS];
         size_t places[EMBED_WINDOWS];
@@ -130,10 +134,11 @@ static void embed(struct tars_ingest *ingest, struct tars_ingest_batch *batch)
             note_stage(ingest, part->run, "embedding", 0.5);
     }
     vectors = tars_arena_calloc(&batch->arena, batch->window_count, ingest->dim * sizeof(*vectors));
-    if (vectors)
+    if (vectors) {
         status = embed_windows(ingest, batch, vectors, &err);
-    else
+    } else {
         status = tars_fail(TARS_ENOMEM, &err, "no memory for vectors");
+    }
     if (status) {
         fail_runs(batch, status, &err);
         return;
@@ -326,10 +331,11 @@ static void write_part(struct tars_ingest *ingest, struct tars_ingest_batch *bat
     if (!part->last)
         return;
     stopped = run->status == TARS_ECANCELED && !atomic_load(&run->cancelled);
-    if (stopped || (may_pass(run->status) && run->job.attempts < TARS_INGEST_ATTEMPTS))
+    if (stopped || (may_pass(run->status) && run->job.attempts < TARS_INGEST_ATTEMPTS)) {
         requeue(ingest, run, stopped);
-    else
+    } else {
         end_run(ingest, part);
+    }
     tars_ingest_run_free(ingest, run);
 }
 

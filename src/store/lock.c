@@ -18,11 +18,12 @@ static tars_status busy(const char *dir, int fd, struct tars_err *err)
     ssize_t len = pread(fd, text, sizeof(text) - 1, 0);
     long pid = len > 0 ? strtol(text, NULL, 10) : 0;
 
-    if (pid > 0)
+    if (pid > 0) {
         return tars_fail(TARS_EBUSY, err,
                          "data folder %s is in use by process %ld: stop it, or ask the running "
                          "server instead",
                          dir, pid);
+    }
     return tars_fail(TARS_EBUSY, err, "data folder %s is in use by another process", dir);
 }
 
@@ -45,9 +46,10 @@ tars_status tars_store_lock(const char *dir, int *fd, struct tars_err *err)
     if (snprintf(path, sizeof(path), "%s/lock", dir) >= (int)sizeof(path))
         return tars_fail(TARS_EINVAL, err, "the name of the data folder is too long");
     opened = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (opened < 0)
+    if (opened < 0) {
         return tars_fail(errno == EACCES || errno == EROFS ? TARS_EDENIED : TARS_EIO, err,
                          "cannot open %s: %s", path, strerror(errno));
+    }
     if (flock(opened, LOCK_EX | LOCK_NB) != 0) {
         status = errno == EWOULDBLOCK
                      ? busy(dir, opened, err)

@@ -19,10 +19,11 @@ tars_status tars_migrate(const struct tars_migration *table, int version, tars_m
 {
     int latest = tars_migrate_latest(table);
 
-    if (version > latest)
+    if (version > latest) {
         return tars_fail(TARS_EMISMATCH, err,
                          "the store has schema %d and this program knows %d: use the newer program",
                          version, latest);
+    }
     for (; table->version; table++) {
         tars_status status = TARS_OK;
 

@@ -68,10 +68,11 @@ static tars_status meta_text(struct tars_store *store, const char *key, char *ou
     status = store->ops->meta_get(store, key, &arena, &value, NULL);
     if (status == TARS_ENOTFOUND)
         status = TARS_OK;
-    if (!status)
+    if (!status) {
         (void)snprintf(out, size, "%s", value);
-    else
+    } else {
         status = tars_fail(status, err, "cannot read %s from the store", key);
+    }
     tars_arena_release(&arena);
     return status;
 }
@@ -126,12 +127,13 @@ tars_status tars_store_model_claim(struct tars_store *store, const struct tars_s
         return status;
     if (stats.passages == 0)
         return write_model(store, model, err);
-    if (held.identity[0])
+    if (held.identity[0]) {
         return tars_fail(
             TARS_EMISMATCH, err,
             "the documents were embedded with model %s (%.12s) and the model now is %s "
             "(%.12s): run `tars reindex`, or set EMBED_MODEL back",
             held.name, held.identity, model->name, model->identity);
+    }
     return tars_fail(TARS_EMISMATCH, err,
                      "the documents were taken in without an embedding model and the model now is "
                      "%s: run `tars reindex`",

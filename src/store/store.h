@@ -145,18 +145,18 @@ struct tars_store_job {
     const char *collection; /* "": TARS_COLLECTION */
     const char *path;       /* what the document will be called */
     const char *spool;      /* where its bytes are, if not at path; "" else */
-    bool force;             /* take it in even if unchanged */
-    enum tars_job_state state;
-    const char *stage;  /* "waiting", "reading", "embedding", ... for people */
-    double progress;    /* 0..1 */
-    int attempts;       /* times it was claimed */
-    const char *error;  /* why it failed; "" else */
-    const char *result; /* "indexed", "unchanged", "skipped", "failed"; "" before the end */
-    char document_id[TARS_DOCUMENT_ID_BYTES];    /* of a file with one document; "" else */
-    int64_t chunks;                              /* passages made */
-    bool cancel_wanted;                          /* somebody asked a running job to stop */
-    int64_t not_before_us;                       /* not claimed earlier (backoff) */
+    const char *stage;      /* "waiting", "reading", "embedding", ... for people */
+    const char *error;      /* why it failed; "" else */
+    const char *result;     /* "indexed", "unchanged", "skipped", "failed"; "" before the end */
+    double progress;        /* 0..1 */
+    int64_t chunks;         /* passages made */
+    int64_t not_before_us;  /* not claimed earlier (backoff) */
     int64_t created_us, updated_us, finished_us; /* finished_us is 0 before the end */
+    char document_id[TARS_DOCUMENT_ID_BYTES];    /* of a file with one document; "" else */
+    enum tars_job_state state;
+    int attempts;       /* times it was claimed */
+    bool force;         /* take it in even if unchanged */
+    bool cancel_wanted; /* somebody asked a running job to stop */
 };
 
 struct tars_store_jobs {

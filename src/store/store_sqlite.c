@@ -189,10 +189,11 @@ static tars_status identify(struct tars_sqlite *sqlite, struct tars_err *err)
         status = pragma_int(&sqlite->writer, "PRAGMA page_count", &pages, err);
     if (status || id == APPLICATION_ID)
         return status;
-    if (pages > 0)
+    if (pages > 0) {
         return tars_fail(TARS_EFORMAT, err,
                          "%s is a database, but not one of T.A.R.S.: choose another data folder",
                          sqlite->path);
+    }
     (void)snprintf(sql, sizeof(sql), "PRAGMA page_size=8192; PRAGMA application_id=%d",
                    APPLICATION_ID);
     return tars_sqlite_exec(&sqlite->writer, sql, err);
@@ -220,9 +221,10 @@ static tars_status make_private(const struct tars_sqlite *sqlite, struct tars_er
 {
     int fd = open(sqlite->path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 
-    if (fd < 0)
+    if (fd < 0) {
         return tars_fail(errno == EACCES || errno == EROFS ? TARS_EDENIED : TARS_EIO, err,
                          "cannot open %s: %s", sqlite->path, strerror(errno));
+    }
     close(fd);
     return TARS_OK;
 }
@@ -234,11 +236,12 @@ static tars_status open_writer(struct tars_sqlite *sqlite, struct tars_err *err)
 
     if (!status)
         status = identify(sqlite, err);
-    if (!status)
+    if (!status) {
         status = tars_sqlite_exec(&sqlite->writer,
                                   "PRAGMA journal_mode=WAL; PRAGMA journal_size_limit=67108864;"
                                   "PRAGMA synchronous=FULL",
                                   err);
+    }
     if (status)
         return status;
     sqlite->is_full = true;
@@ -297,9 +300,10 @@ tars_status tars_store_sqlite_open(const struct tars_store_sqlite_config *config
     struct tars_sqlite *sqlite;
     tars_status status;
 
-    if (!config->dir || !config->dir[0] || config->readers > TARS_SQLITE_READERS_MAX)
+    if (!config->dir || !config->dir[0] || config->readers > TARS_SQLITE_READERS_MAX) {
         return tars_fail(TARS_EINVAL, err, "a store needs a data folder and at most %d readers",
                          TARS_SQLITE_READERS_MAX);
+    }
     sqlite = calloc(1, sizeof(*sqlite));
     if (!sqlite)
         return tars_fail(TARS_ENOMEM, err, "no memory to open the store");

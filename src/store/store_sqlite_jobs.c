@@ -209,12 +209,13 @@ static tars_status change_job(struct tars_store *store, enum tars_sql sql, int64
         query = tars_sqlite_ask(conn, TARS_SQL_JOB_GET);
         tars_sqlite_bind_int(&query, id);
         status = tars_sqlite_step(&query) ? TARS_EINVAL : TARS_ENOTFOUND;
-        if (tars_sqlite_end(&query, err))
+        if (tars_sqlite_end(&query, err)) {
             status = TARS_EIO;
-        else if (status == TARS_EINVAL)
+        } else if (status == TARS_EINVAL) {
             status = tars_fail(status, err, "job %lld %s", (long long)id, refusal);
-        else
+        } else {
             status = tars_fail(status, err, "there is no job %lld", (long long)id);
+        }
     }
     return tars_sqlite_commit(sqlite, status, err);
 }

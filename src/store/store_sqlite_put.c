@@ -86,9 +86,10 @@ static tars_status remove_passages(struct work *work, const struct place *place)
     /* Whoever has not applied the add yet need not: only the remove is of interest now. */
     if (!status)
         status = run_ints(work, TARS_SQL_CHANGE_FORGET_ADD, 1, first, 0);
-    if (!status)
+    if (!status) {
         status =
             add_change(work, TARS_CHANGE_REMOVE, place->document_id, place->first, place->count);
+    }
     return status;
 }
 
@@ -228,9 +229,10 @@ static tars_status keep_document(struct work *work, const char *document_id)
     tars_sqlite_bind_text(&query, document_id);
     tars_sqlite_bind_int(&query, work->batch->round);
     status = tars_sqlite_run(&query, work->err);
-    if (!status && sqlite3_changes(work->conn->db) == 0)
+    if (!status && sqlite3_changes(work->conn->db) == 0) {
         status =
             tars_fail(TARS_EINVAL, work->err, "document %s is not there to be kept", document_id);
+    }
     return status;
 }
 
@@ -372,9 +374,10 @@ static tars_status do_forget_document(struct work *work)
     struct place place;
     tars_status status = find_place(work, forget->document_id, &place);
 
-    if (!status && !place.id)
+    if (!status && !place.id) {
         status =
             tars_fail(TARS_ENOTFOUND, work->err, "there is no document %s", forget->document_id);
+    }
     if (!status)
         status = remove_document(work, &place);
     /* The file's hash no longer says what is in the store: its next arrival must be read. */

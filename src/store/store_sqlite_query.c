@@ -76,9 +76,10 @@ struct tars_sqlite_query tars_sqlite_ask(struct tars_sqlite_conn *conn, enum tar
 {
     struct tars_sqlite_query query = {.conn = conn};
 
-    if (!conn->statements[sql])
+    if (!conn->statements[sql]) {
         query.rc = sqlite3_prepare_v3(conn->db, texts[sql], -1, SQLITE_PREPARE_PERSISTENT,
                                       &conn->statements[sql], NULL);
+    }
     query.stmt = conn->statements[sql];
     return query;
 }
@@ -97,9 +98,10 @@ void tars_sqlite_bind_real(struct tars_sqlite_query *query, double value)
 
 void tars_sqlite_bind_text_n(struct tars_sqlite_query *query, const char *text, size_t len)
 {
-    if (!query->rc)
+    if (!query->rc) {
         query->rc = sqlite3_bind_text64(query->stmt, ++query->bound, text ? text : "", len,
                                         TARS_SQLITE_LENT, SQLITE_UTF8);
+    }
 }
 
 void tars_sqlite_bind_text(struct tars_sqlite_query *query, const char *text)
@@ -109,17 +111,19 @@ void tars_sqlite_bind_text(struct tars_sqlite_query *query, const char *text)
 
 void tars_sqlite_bind_text_or_null(struct tars_sqlite_query *query, const char *text)
 {
-    if (text)
+    if (text) {
         tars_sqlite_bind_text(query, text);
-    else if (!query->rc)
+    } else if (!query->rc) {
         query->rc = sqlite3_bind_null(query->stmt, ++query->bound);
+    }
 }
 
 void tars_sqlite_bind_blob(struct tars_sqlite_query *query, const void *ptr, size_t len)
 {
-    if (!query->rc)
+    if (!query->rc) {
         query->rc =
             sqlite3_bind_blob64(query->stmt, ++query->bound, ptr ? ptr : "", len, TARS_SQLITE_LENT);
+    }
 }
 
 bool tars_sqlite_step(struct tars_sqlite_query *query)
@@ -177,10 +181,11 @@ const void *tars_sqlite_blob(struct tars_sqlite_query *query, struct tars_arena 
     if (!bytes || *len == 0)
         return NULL;
     copy = tars_arena_alloc(arena, *len);
-    if (copy)
+    if (copy) {
         memcpy(copy, bytes, *len);
-    else
+    } else {
         query->no_memory = true;
+    }
     return copy;
 }
 
@@ -188,10 +193,11 @@ tars_status tars_sqlite_end(struct tars_sqlite_query *query, struct tars_err *er
 {
     tars_status status = status_of(query->rc);
 
-    if (status)
+    if (status) {
         status = tars_sqlite_fail(query->conn, query->rc, err);
-    else if (query->no_memory)
+    } else if (query->no_memory) {
         status = tars_fail(TARS_ENOMEM, err, "no memory for what the store has to tell");
+    }
     if (query->stmt) {
         (void)sqlite3_reset(query->stmt);
         (void)sqlite3_clear_bindings(query->stmt);

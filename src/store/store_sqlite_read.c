@@ -193,9 +193,10 @@ static void read_passage(struct tars_sqlite_gather *gather, struct tars_sqlite_q
         out->text = tars_sqlite_text(query, gather->arena, &out->text_len);
     }
     out->document = document_of(gather, query, key);
-    if (out->document)
+    if (out->document) {
         (void)snprintf(out->chunk_id, sizeof(out->chunk_id), "%s_chunk_%d",
                        out->document->document_id, out->chunk_index);
+    }
     if (gather->load & TARS_LOAD_VECTORS)
         read_vectors(query, gather->arena, out);
 }

@@ -117,11 +117,12 @@ static tars_status swap(struct tars_sqlite_conn *conn, const struct tars_store_m
     status = end_once(&query, err);
     if (!status && lacks)
         return tars_fail(TARS_EAGAIN, err, "some passages are not embedded again yet");
-    if (!status)
+    if (!status) {
         status = tars_sqlite_exec(conn,
                                   "DROP TABLE passage_vectors; "
                                   "ALTER TABLE passage_vectors_next RENAME TO passage_vectors",
                                   err);
+    }
     (void)snprintf(dim, sizeof(dim), "%lld", (long long)model->dim);
     if (!status)
         status = tars_sqlite_meta_write(conn, "embed.identity", model->identity, err);
@@ -284,9 +285,10 @@ tars_status tars_sqlite_check(struct tars_store *store, struct tars_err *err)
         bool found = tars_sqlite_step(&query);
 
         status = end_once(&query, err);
-        if (!status && found)
+        if (!status && found) {
             status =
                 tars_fail(TARS_EFORMAT, err, "the store contradicts itself: %s", findings[i].words);
+        }
     }
     tars_sqlite_read_end(sqlite, conn);
     return status;

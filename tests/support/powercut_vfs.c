@@ -136,10 +136,11 @@ static void note(struct disk_file *file, int64_t offset, int64_t size, const voi
     *change = (struct change){.offset = offset, .size = size, .truncates = !bytes};
     if (bytes)
         memcpy(change->bytes, bytes, (size_t)size);
-    if (file->newest)
+    if (file->newest) {
         file->newest->next = change;
-    else
+    } else {
         file->first = change;
+    }
     file->newest = change;
 }
 

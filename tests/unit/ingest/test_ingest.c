@@ -418,8 +418,11 @@ static void a_cancelled_job_ends_soon(void **state)
     int64_t asked;
 
     assert_non_null(text);
-    for (size_t i = 0; i < size; i++)
-        text[i] = i % 60 == 59 ? '\n' : (char)(i % 7 == 6 ? ' ' : 'a' + (int)(i * 31 / 7 % 26));
+    for (size_t i = 0; i < size; i++) {
+        static const char letters[] = "abcdefghijklmnopqrstuvwxyz ";
+
+        text[i] = letters[i % 7 == 6 ? 26 : i * 31 / 7 % 26];
+    }
     files_write(world->docs, "large.txt", text, size, path);
     free(text);
     assert_int_equal(tars_ingest_submit(world->ingest, &request, 1, &id, NULL), TARS_OK);

@@ -168,6 +168,7 @@ static void ids_are_stable_and_distinct(void **state)
     char a[TARS_DOCUMENT_ID_BYTES];
     char b[TARS_DOCUMENT_ID_BYTES];
 
+    (void)state;
     assert_int_equal(tars_document_id(NULL, "/a", NULL, a), TARS_OK);
     assert_int_equal(tars_document_id(TARS_COLLECTION, "/a", "", b), TARS_OK);
     assert_string_equal(a, b);
@@ -496,7 +497,6 @@ static void jobs_run_through_their_states(void **state)
         {.kind = "ingest", .path = "/b", .spool = "/spool/b", .force = true},
         {.kind = "ingest", .path = "/c", .collection = "other"}};
     struct tars_store_job job;
-    struct tars_store_jobs list;
     size_t resumed = 0;
 
     assert_int_equal(tars_store_jobs_add(world->store, jobs, 3, NULL), TARS_OK);
@@ -532,7 +532,18 @@ static void jobs_run_through_their_states(void **state)
     assert_int_equal(tars_store_job_retry(world->store, jobs[2].id, 1, NULL), TARS_EINVAL);
     assert_int_equal(tars_store_job_retry(world->store, job.id, 1, NULL), TARS_OK);
     assert_int_equal(tars_store_job_retry(world->store, 4242, 1, NULL), TARS_ENOTFOUND);
+}
 
+static void jobs_are_listed_cancelled_and_pruned(void **state)
+{
+    struct world *world = *state;
+    struct tars_store_job jobs[3] = {{.kind = "ingest", .path = "/a"},
+                                     {.kind = "ingest", .path = "/b"},
+                                     {.kind = "ingest", .path = "/c", .collection = "other"}};
+    struct tars_store_job job;
+    struct tars_store_jobs list;
+
+    assert_int_equal(tars_store_jobs_add(world->store, jobs, 3, NULL), TARS_OK);
     assert_int_equal(tars_store_job_cancel(world->store, jobs[2].id, 7, NULL), TARS_OK);
     assert_int_equal(tars_store_job(world->store, jobs[2].id, &world->arena, &job, NULL), TARS_OK);
     assert_int_equal(job.state, TARS_JOB_CANCELLED);
@@ -658,6 +669,7 @@ int main(void)
         ROW(settings_last),
         ROW(another_model_is_refused_until_all_is_embedded_again),
         ROW(jobs_run_through_their_states),
+        ROW(jobs_are_listed_cancelled_and_pruned),
         ROW(a_backup_is_whole_and_never_overwrites),
         ROW(checkpoints_lose_nothing),
         ROW(readers_see_whole_documents),

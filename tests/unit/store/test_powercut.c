@@ -192,6 +192,7 @@ static void acknowledged_documents_survive_a_power_cut(void **state)
     int64_t ignored;
     uint64_t random = 20260101;
 
+    (void)state;
     assert_true(survives(-1, 1, false, &operations));
     for (int i = 0; i < CUTS; i++) {
         int64_t cut_at;
@@ -210,6 +211,7 @@ static void a_disk_that_lies_is_caught(void **state)
     int64_t ignored;
     int lost = 0;
 
+    (void)state;
     for (int i = 0; i < 10; i++)
         lost += !survives(100 + i * 37, (uint64_t)i + 1, true, &ignored);
     assert_true(lost > 5);
