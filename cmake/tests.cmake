@@ -55,3 +55,16 @@ endif()
 if(TARGET test_ingest_ingest AND TARGET tars-extract)
   add_dependencies(test_ingest_ingest tars-extract)
 endif()
+
+# tests/http/test_<name>.py -> http_<name>: clients of the real program.
+find_package(Python3 COMPONENTS Interpreter)
+if(TARGET tars AND TARGET tars-extract AND Python3_FOUND)
+  file(GLOB http_tests CONFIGURE_DEPENDS tests/http/test_*.py)
+  foreach(source ${http_tests})
+    get_filename_component(name ${source} NAME_WE)
+    string(REPLACE "test_" "http_" target ${name})
+    add_test(NAME ${target} COMMAND ${Python3_EXECUTABLE} -B ${source})
+    set_tests_properties(${target} PROPERTIES TIMEOUT 900
+      ENVIRONMENT "TARS_BIN=$<TARGET_FILE:tars>;TARS_EXTRACT=$<TARGET_FILE:tars-extract>")
+  endforeach()
+endif()

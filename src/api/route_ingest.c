@@ -46,20 +46,6 @@ static void write_upload(struct tars_json *json, const struct tars_taken *taken)
     tars_json_int(json, "job_id", taken->job_id);
 }
 
-static void count_taken(const struct tars_exchange *ex, const struct tars_taken *taken)
-{
-    struct tars_metrics *metrics = ex->api->config.metrics;
-
-    tars_series_add(tars_metrics_series(metrics, TARS_METRIC_DOCUMENTS_INDEXED,
-                                        contract_status(taken->outcome)),
-                    1);
-    if (taken->outcome != TARS_TAKEN_INDEXED)
-        return;
-    tars_metrics_observe(metrics, TARS_METRIC_DOCUMENT_CHUNKS, (double)taken->chunks);
-    tars_metrics_observe(metrics, TARS_METRIC_DOCUMENT_DURATION, taken->ms / 1000);
-    tars_metrics_add(metrics, TARS_METRIC_RAG_SEMANTIC_CHUNKING, 1);
-}
-
 /* ------------------------------------------------------------------------------------------- paths
  */
 
@@ -135,7 +121,6 @@ static void take_path(struct tars_exchange *ex, const char *path, bool force,
         if (!taken->reason)
             taken->reason = "";
     }
-    count_taken(ex, taken);
 }
 
 void tars_route_rag_index(struct tars_exchange *ex)
@@ -368,7 +353,6 @@ static tars_status wait_uploads(struct tars_exchange *ex, struct upload *upload,
         if (status != TARS_OK)
             return status;
         upload->taken[i].path = upload->takes[i].path;
-        count_taken(ex, &upload->taken[i]);
     }
     return TARS_OK;
 }
@@ -652,8 +636,6 @@ static bool on_taken(void *ctx, const struct tars_taken *taken, size_t total)
         progress->counts[taken->outcome]++;
         progress->chunks += taken->outcome == TARS_TAKEN_INDEXED ? taken->chunks : 0;
         progress->done += taken->job_id != 0;
-        if (taken->job_id)
-            count_taken(progress->ex, taken);
         tars_json_text(json, "path", taken->path);
         tars_json_text(json, "status", tars_taken_text(taken->outcome));
         tars_json_text(json, "reason", taken->reason);

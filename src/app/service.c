@@ -54,6 +54,18 @@ static void fill_hit(struct tars_hit *hit, const struct tars_found *found)
     };
 }
 
+static void count_search(const struct tars_service *service, const struct tars_retrieved *found)
+{
+    if (strcmp(found->fusion_method ? found->fusion_method : "", "words") == 0)
+        return;
+    tars_series_add(
+        tars_metrics_series(service->metrics, TARS_METRIC_EMBEDDING_OPERATIONS, "query"), 1);
+    tars_metrics_observe(service->metrics, TARS_METRIC_EMBEDDING_DURATION, found->embed_ms / 1000);
+    tars_metrics_add(service->metrics, TARS_METRIC_VECTOR_SEARCHES, 1);
+    tars_metrics_observe(service->metrics, TARS_METRIC_VECTOR_SEARCH_DURATION,
+                         found->search_ms / 1000);
+}
+
 static tars_status search(void *ctx, const struct tars_search_request *request,
                           struct tars_call *call, struct tars_search_reply *reply,
                           struct tars_err *err)
@@ -82,6 +94,7 @@ static tars_status search(void *ctx, const struct tars_search_request *request,
         return tars_fail(TARS_ENOMEM, err, "no memory for %zu results", found.count);
     for (size_t i = 0; i < found.count; i++)
         fill_hit(&reply->hits[i], &found.found[i]);
+    count_search(service, &found);
     reply->count = found.count;
     reply->fusion_method = found.fusion_method ? found.fusion_method : "";
     reply->degraded = found.degraded ? found.degraded_part : NULL;

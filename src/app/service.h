@@ -4,6 +4,7 @@
 
 #include "api/service.h"
 #include "app/events.h"
+#include "obs/metrics.h"
 #include "store/store.h"
 
 struct tars_retriever;
@@ -16,6 +17,7 @@ struct tars_service {
     struct tars_retriever *retriever;
     struct tars_ingest *ingest;
     struct tars_events *events;
+    struct tars_metrics *metrics; /* may be NULL */
     const char *spool_dir;
     int64_t max_upload_bytes;
     int64_t dimension;           /* of the vectors; 0: words only */

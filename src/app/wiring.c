@@ -248,6 +248,27 @@ static struct tars_chunk_config chunk_config(const struct tars_settings *setting
     };
 }
 
+/* How a file ended: into the metrics, whoever had it taken in, and to who waits for it. */
+static void on_event(void *ctx, const struct tars_ingest_event *event)
+{
+    struct tars_wiring *w = ctx;
+    const char *status = event->outcome == TARS_INGEST_INDEXED     ? "success"
+                         : event->outcome == TARS_INGEST_UNCHANGED ? "already_indexed"
+                                                                   : "failed";
+
+    if (event->job_id && event->outcome != TARS_INGEST_FORGOTTEN) {
+        tars_series_add(tars_metrics_series(w->metrics, TARS_METRIC_DOCUMENTS_INDEXED, status), 1);
+    }
+    if (event->outcome == TARS_INGEST_INDEXED) {
+        tars_metrics_observe(w->metrics, TARS_METRIC_DOCUMENT_CHUNKS, (double)event->chunks);
+        tars_metrics_observe(w->metrics, TARS_METRIC_DOCUMENT_DURATION, event->ms / 1000);
+        tars_metrics_add(w->metrics, TARS_METRIC_RAG_SEMANTIC_CHUNKING, 1);
+        tars_series_add(
+            tars_metrics_series(w->metrics, TARS_METRIC_EMBEDDING_OPERATIONS, "document"), 1);
+    }
+    tars_events_post(w->events, event);
+}
+
 static tars_status open_ingest(struct tars_wiring *w, struct tars_err *err)
 {
     const struct tars_wordpiece *wordpiece =
@@ -261,8 +282,8 @@ static tars_status open_ingest(struct tars_wiring *w, struct tars_err *err)
         .chunk = chunk_config(w->settings, wordpiece, max_tokens),
         .extensions = tars_settings_text(w->settings, TARS_SET_ALLOWED_EXTENSIONS),
         .max_file_bytes = tars_settings_int(w->settings, TARS_SET_MAX_FILE_SIZE_MB) << 20U,
-        .event = tars_events_post,
-        .event_ctx = w->events,
+        .event = on_event,
+        .event_ctx = w,
         .log = w->log,
     };
 
@@ -321,6 +342,7 @@ static tars_status open_service(struct tars_wiring *w, struct tars_err *err)
         .dimension = info ? (int64_t)info->dim : 0,
         .embedding_model = info ? info->name : "",
         .writer = w->writer,
+        .metrics = w->metrics,
     };
     return w->service.spool_dir ? TARS_OK : tars_fail(TARS_ENOMEM, err, "no memory");
 }

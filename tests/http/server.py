@@ -1,0 +1,102 @@
+"""A server of its own for each test class: data folder, port and process are made and removed."""
+import http.client
+import json
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import unittest
+import uuid
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+TARS = os.environ.get("TARS_BIN", os.path.join(ROOT, "build", "debug", "tars"))
+SAMPLES = os.path.join(ROOT, "samples")
+
+
+def environment(data, **more):
+    """Only what a test means to set; no LLM, so that answers are the same everywhere."""
+    kept = {k: os.environ[k] for k in ("PATH", "HOME", "XDG_CACHE_HOME", "ASAN_OPTIONS", "TSAN_OPTIONS",
+                                       "LLVM_PROFILE_FILE", "LANG", "TARS_EXTRACT") if k in os.environ}
+    kept.update(TARS_DATA=data, LLM_BACKEND="extract", TARS_ROOTS=SAMPLES)
+    kept.update(more)
+    return kept
+
+
+def run(*arguments, data, code=0, **more):
+    """Run one command; its exit status is part of what is tested."""
+    done = subprocess.run([TARS, *arguments], env=environment(data, **more), cwd=data, timeout=180,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    if done.returncode != code:
+        raise AssertionError(f"tars {' '.join(arguments)} ended with {done.returncode}, expected {code}\n"
+                             f"{done.stdout}\n{done.stderr}")
+    return done
+
+
+class Reply:
+    def __init__(self, raw):
+        self.status, self.headers, self.body = raw.status, raw.headers, raw.read()
+
+    def json(self):
+        return json.loads(self.body)
+
+    def lines(self):
+        return [json.loads(line) for line in self.body.splitlines()]
+
+
+class ServerTest(unittest.TestCase):
+    settings = {}
+
+    @classmethod
+    def setUpClass(cls):
+        cls.data = tempfile.mkdtemp(prefix="tars-http-")
+        cls.start()
+
+    @classmethod
+    def start(cls):
+        cls.process = subprocess.Popen([TARS, "serve", "--port", "0", "--json"], cwd=cls.data,
+                                       env=environment(cls.data, LOG_LEVEL="WARNING", **cls.settings),
+                                       stdout=subprocess.PIPE, text=True)
+        line = cls.process.stdout.readline()
+        if not line:
+            raise AssertionError("the server did not start")
+        cls.url = json.loads(line)["url"]
+        cls.port = int(cls.url.rsplit(":", 1)[1])
+
+    @classmethod
+    def stop(cls):
+        cls.process.send_signal(signal.SIGTERM)
+        code = cls.process.wait(timeout=60)
+        cls.process.stdout.close()
+        return code
+
+    @classmethod
+    def tearDownClass(cls):
+        code = cls.stop()
+        shutil.rmtree(cls.data)
+        if code != 0:
+            raise AssertionError(f"the server ended with {code}")
+
+    def ask(self, method, path, body=None, headers=None, raw=None):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        headers = dict(headers or {})
+        if body is not None:
+            raw = json.dumps(body).encode()
+            headers.setdefault("Content-Type", "application/json")
+        connection.request(method, path, body=raw, headers=headers)
+        reply = Reply(connection.getresponse())
+        connection.close()
+        return reply
+
+    def upload(self, files, path="/rag/upload", fields=()):
+        boundary = uuid.uuid4().hex
+        parts = []
+        for name, content in files:
+            parts.append(f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="{name}"'
+                         "\r\nContent-Type: application/octet-stream\r\n\r\n".encode() + content + b"\r\n")
+        for name, value in fields:
+            parts.append(f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
+                         .encode())
+        raw = b"".join(parts) + f"--{boundary}--\r\n".encode()
+        return self.ask("POST", path, raw=raw,
+                        headers={"Content-Type": f"multipart/form-data; boundary={boundary}"})
