@@ -121,7 +121,7 @@ static size_t index_languages(const struct tars_index_stats *stats, int *langs)
 {
     size_t count = 0;
 
-    for (int lang = 1; lang < TARS_LANGUAGE_COUNT; lang++) {
+    for (int lang = 0; lang < TARS_LANGUAGE_COUNT; lang++) {
         size_t at;
 
         if ((double)stats->by_language[lang] < LANG_SHARE * (double)stats->passages ||
@@ -172,7 +172,7 @@ static tars_status make_terms(struct search *search)
     for (size_t i = 0; i < terms.count; i++) {
         search->terms[i].ptr = terms.items[i].ptr;
         search->terms[i].len = terms.items[i].len;
-        search->terms[i].weight = 1;
+        search->terms[i].weight = (float)terms.items[i].count;
     }
     search->term_count = terms.count;
     return TARS_OK;
