@@ -22,6 +22,7 @@
 #include "ingest/watch.h"
 #include "model/encoder.h"
 #include "store/store_sqlite.h"
+#include "support/faults.h"
 #include "support/files.h"
 
 #define WAIT_MS   60000
@@ -521,6 +522,38 @@ static void vectors_are_made_again_for_a_model(void **state)
     assert_int_equal(found(world, "xylophon"), 1);
 }
 
+/* What the caller's thread allocates, each time with another allocation failing. */
+static void use_once(void *ctx)
+{
+    struct world *world = ctx;
+    struct tars_ingest_tree tree = {.path = world->docs, .forget_missing = true};
+    size_t submitted = 0;
+
+    if (open_ingest(world, NULL)) {
+        return;
+    }
+    (void)!tars_ingest_submit_tree(world->ingest, &tree, &submitted, NULL);
+    (void)!tars_ingest_forget_path(world->ingest, NULL, "/nowhere", NULL, NULL, NULL);
+    tars_ingest_close(world->ingest);
+    world->ingest = NULL;
+}
+
+static void no_memory_is_survived(void **state)
+{
+    struct world *world = *state;
+
+    write_doc(world, "a.txt", "About the xylophone.\n");
+    write_doc(world, "b.txt", "About the marimba.\n");
+    tars_ingest_close(world->ingest);
+    assert_true(faults_each(use_once, world) > 5);
+    assert_int_equal(open_ingest(world, NULL), TARS_OK);
+    assert_int_equal(tars_ingest_start(world->ingest, NULL), TARS_OK);
+    assert_int_equal(tars_ingest_wait_idle(world->ingest, WAIT_MS), TARS_OK);
+    assert_int_equal(found(world, "xylophon"), 1);
+    assert_int_equal(found(world, "marimba"), 1);
+    check_store(world);
+}
+
 #define ROW(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -536,6 +569,7 @@ int main(void)
         ROW(a_cancelled_job_ends_soon),
         ROW(a_watched_folder_is_followed),
         ROW(vectors_are_made_again_for_a_model),
+        ROW(no_memory_is_survived),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
 
