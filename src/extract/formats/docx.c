@@ -278,6 +278,8 @@ static void write_chunks(struct writer *writer, struct tars_package *package,
 {
     for (size_t i = 0; writer->has_chunks && i < CHUNKS_MAX; i++) {
         const char *name = tars_package_name(package, i);
+        const char *title = "";
+        struct tars_arena arena;
         struct tars_span page;
 
         if (!name)
@@ -286,8 +288,10 @@ static void write_chunks(struct writer *writer, struct tars_package *package,
             !(ends_in(name, ".htm") || ends_in(name, ".html") || ends_in(name, ".xhtml")) ||
             tars_package_read(package, name, &page, NULL) != TARS_OK)
             continue;
-        if (tars_html_write(charsets, page, writer->sink, NULL, NULL) != TARS_OK)
+        tars_arena_init(&arena, TARS_HTML_ARENA_MAX);
+        if (tars_html_write(&arena, charsets, page, writer->sink, &title, NULL) != TARS_OK)
             tars_sink_error(writer->sink, "%s could not be read", name);
+        tars_arena_release(&arena);
         free((char *)page.ptr);
     }
 }

@@ -1,8 +1,10 @@
 /* html - pages: the article as headings, paragraphs, lists, code and tables.
  *
  * gumbo builds the tree as browsers do, html_article says which parts are read, and one walk over
- * these writes blocks: inline elements join the text, block elements end it. The tree is never
- * given back, because the library frees it recursively and the process ends anyway.
+ * these writes blocks: inline elements join the text, block elements end it. The tree lives in an
+ * arena, because the library would free it recursively. The library does not look whether it got
+ * memory: the arena has no ceiling of its own, so that the one of the process is what is hit, and
+ * told as such (formats/main.c).
  */
 #include "extract/formats/html.h"
 
@@ -19,7 +21,6 @@
 #include "extract/formats/table.h"
 
 #define TEXT_MAX    ((size_t)64 * 1024 * 1024)
-#define ARENA_MAX   ((size_t)256 * 1024 * 1024)
 #define HEAD_BYTES  2048 /* in which a page names its encoding */
 #define LINK_LISTS  0.5  /* lists and small blocks with a larger share of links are left out */
 #define LAYOUT_TEXT 400  /* characters in a cell of a table that only lays out the page */
@@ -359,35 +360,44 @@ static void write_parts(struct tars_sink *sink, const struct tars_html_page *pag
     tars_table_release(&walker.table);
 }
 
-/* The blocks of a page; *title, if asked for, lives in the tree, which stays. */
-static tars_status write_page(struct tars_sink *sink, struct tars_span text, const char **title,
-                              struct tars_err *err)
+static void *allocate(void *arena, size_t size)
 {
-    GumboOutput *output = gumbo_parse_with_options(&kGumboDefaultOptions, text.ptr, text.len);
-    struct tars_html_page page;
-    struct tars_arena arena;
-    tars_status status = TARS_OK;
-
-    if (!output || !output->root)
-        return tars_fail(TARS_EFORMAT, err, "the page cannot be parsed");
-    tars_arena_init(&arena, ARENA_MAX);
-    if (tars_html_choose(&arena, output->root, &page)) {
-        size_t before = sink->blocks;
-
-        write_parts(sink, &page, false);
-        if (sink->blocks == before)
-            write_parts(sink, &page, true);
-        if (title)
-            *title = find_title(output->root);
-    } else {
-        status = tars_fail(TARS_ETOOBIG, err, "the page has too many elements");
-    }
-    tars_arena_release(&arena);
-    return status;
+    return tars_arena_alloc(arena, size);
 }
 
-tars_status tars_html_write(struct tars_charsets *charsets, struct tars_span bytes,
-                            struct tars_sink *sink, const char **title, struct tars_err *err)
+/* All is given back at once, with the arena. */
+static void deallocate(void *arena, void *ptr)
+{
+    (void)arena;
+    (void)ptr;
+}
+
+static tars_status write_page(struct tars_arena *arena, struct tars_sink *sink,
+                              struct tars_span text, const char **title, struct tars_err *err)
+{
+    GumboOptions options = kGumboDefaultOptions;
+    struct tars_html_page page;
+    size_t before = sink->blocks;
+    GumboOutput *output;
+
+    options.allocator = allocate;
+    options.deallocator = deallocate;
+    options.userdata = arena;
+    output = gumbo_parse_with_options(&options, text.ptr, text.len);
+    if (!output || !output->root)
+        return tars_fail(TARS_EFORMAT, err, "the page cannot be parsed");
+    if (!tars_html_choose(arena, output->root, &page))
+        return tars_fail(TARS_ETOOBIG, err, "the page has too many elements");
+    write_parts(sink, &page, false);
+    if (sink->blocks == before)
+        write_parts(sink, &page, true);
+    *title = find_title(output->root);
+    return TARS_OK;
+}
+
+tars_status tars_html_write(struct tars_arena *arena, struct tars_charsets *charsets,
+                            struct tars_span bytes, struct tars_sink *sink, const char **title,
+                            struct tars_err *err)
 {
     struct tars_buf text;
     tars_status status;
@@ -398,21 +408,24 @@ tars_status tars_html_write(struct tars_charsets *charsets, struct tars_span byt
     if (text.status != TARS_OK)
         status = tars_fail(TARS_ETOOBIG, err, "the page is too large");
     else
-        status = write_page(sink, tars_buf_span(&text), title, err);
+        status = write_page(arena, sink, tars_buf_span(&text), title, err);
     tars_buf_release(&text);
     return status;
 }
 
 static tars_status parse(struct tars_input *input, struct tars_sink *sink, struct tars_err *err)
 {
+    struct tars_arena arena;
     const char *title = "";
     struct tars_span bytes;
     tars_status status = tars_input_whole(input, &bytes, err);
 
+    tars_arena_init(&arena, TARS_HTML_ARENA_MAX);
     if (status == TARS_OK)
-        status = tars_html_write(input->charsets, bytes, sink, &title, err);
+        status = tars_html_write(&arena, input->charsets, bytes, sink, &title, err);
     if (status == TARS_OK)
         tars_sink_document(sink, &(struct tars_sink_document){.title = tars_span_of(title)});
+    tars_arena_release(&arena);
     return status;
 }
 

@@ -2,16 +2,22 @@
 #ifndef TARS_EXTRACT_FORMATS_HTML_H
 #define TARS_EXTRACT_FORMATS_HTML_H
 
+#include <stdint.h>
+
+#include "base/mem/arena.h"
 #include "base/mem/span.h"
 #include "base/status.h"
 #include "extract/formats/sink.h"
 
 struct tars_charsets;
 
-/* The blocks of the page in bytes, in any encoding, into sink; no document is ended. *title, if not
- * NULL, is the page's, and stays for the life of the process. TARS_EFORMAT, TARS_ETOOBIG. */
-TARS_MUST_USE tars_status tars_html_write(struct tars_charsets *charsets, struct tars_span bytes,
-                                          struct tars_sink *sink, const char **title,
-                                          struct tars_err *err);
+/* For the arena that a page is read in. */
+#define TARS_HTML_ARENA_MAX (SIZE_MAX / 4)
+
+/* The blocks of the page in bytes, in any encoding, into sink; no document is ended. The tree and
+ * *title live in arena. TARS_EFORMAT, TARS_ETOOBIG. */
+TARS_MUST_USE tars_status tars_html_write(struct tars_arena *arena, struct tars_charsets *charsets,
+                                          struct tars_span bytes, struct tars_sink *sink,
+                                          const char **title, struct tars_err *err);
 
 #endif

@@ -213,6 +213,12 @@ struct voice {
     bool bold;
 };
 
+static bool is_currency(const char *text, size_t len)
+{
+    return (len == 1 && text[0] == '$') || (len == 3 && memcmp(text, "\xE2\x82\xAC", 3) == 0) ||
+           (len == 2 && memcmp(text, "\xC2\xA3", 2) == 0);
+}
+
 static char *append_segment(const struct layout *layout, const struct segment *segment, char *at,
                             struct voice *voice)
 {
@@ -221,7 +227,8 @@ static char *append_segment(const struct layout *layout, const struct segment *s
         const struct tars_pdf_word *before = i > segment->first ? word - 1 : NULL;
 
         /* Pieces of a word that touch were one word with two fonts. */
-        if (before && word->x0 - before->x1 > 0.1F * fmaxf(word->size, 1.0F))
+        if (before && !is_currency(before->text, before->len) &&
+            word->x0 - before->x1 > 0.1F * fmaxf(word->size, 1.0F))
             *at++ = ' ';
         memcpy(at, word->text, word->len);
         at += word->len;
@@ -249,10 +256,8 @@ static size_t text_room(const struct layout *layout, const struct segment *segme
 /* A sign of a currency or a bracket that stands apart belongs to the number beside it. */
 static bool joins_next(const char *cell, size_t len)
 {
-    return (len == 1 && (cell[0] == '$' || cell[0] == '(')) ||
-           (len == 2 && cell[0] == '$' && cell[1] == '(') ||
-           (len == 3 && (memcmp(cell, "\xE2\x82\xAC", 3) == 0)) ||
-           (len == 2 && memcmp(cell, "\xC2\xA3", 2) == 0);
+    return is_currency(cell, len) || (len == 1 && cell[0] == '(') ||
+           (len == 2 && cell[0] == '$' && cell[1] == '(');
 }
 
 /* The number of a section or note, or a bullet, belongs to the words beside it. */
