@@ -18,7 +18,7 @@ def environment(data, **more):
     """Only what a test means to set; no LLM, so that answers are the same everywhere."""
     kept = {k: os.environ[k] for k in ("PATH", "HOME", "XDG_CACHE_HOME", "ASAN_OPTIONS", "TSAN_OPTIONS",
                                        "LLVM_PROFILE_FILE", "LANG", "TARS_EXTRACT") if k in os.environ}
-    kept.update(TARS_DATA=data, LLM_BACKEND="extract", TARS_ROOTS=SAMPLES)
+    kept.update(TARS_DATA=data, LLM_BACKEND="extract", TARS_ROOTS=f"{SAMPLES}:{data}/root")
     kept.update(more)
     return kept
 

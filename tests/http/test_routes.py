@@ -182,12 +182,14 @@ class Routes(ServerTest):
         self.assertEqual(self.ask("POST", "/rag/index", {"file_path": "  "}).status, 422)
 
     def test_links_out_of_a_root_are_followed_first(self):
-        link = os.path.join(SAMPLES, "test-link.md")
-        os.symlink("/etc/hostname", link)
-        try:
-            self.assertEqual(self.ask("POST", "/rag/index", {"file_path": link}).status, 403)
-        finally:
-            os.unlink(link)
+        root = os.path.join(self.data, "root")
+        os.mkdir(root)
+        os.symlink("/etc/hostname", os.path.join(root, "link.md"))
+        with open(os.path.join(root, "plain.md"), "w") as file:
+            file.write("A plain file may be read.")
+        for name, status in (("link.md", 403), ("plain.md", 201)):
+            reply = self.ask("POST", "/rag/index", {"file_path": os.path.join(root, name)})
+            self.assertEqual(reply.status, status, name)
 
     def test_batch(self):
         reply = self.ask("POST", "/rag/index/batch", {"file_paths": [LEAVE, "/etc/passwd"]})

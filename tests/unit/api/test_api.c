@@ -1,0 +1,464 @@
+/* Tests of api over a real server on a free port, with a service that gives what a row asks for:
+ * what becomes of the failures of the rooms below. The good answers are seen by tests/http. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "api/api.h"
+#include "api/routes.h"
+#include "net/client.h"
+#include "net/server.h"
+
+#define ROWS(a) (sizeof(a) / sizeof((a)[0]))
+#define TOKEN   "0123456789abcdef"
+
+/* ------------------------------------------------------------------- doubles */
+
+struct fake {
+    tars_status status; /* what every function of the service returns */
+    const char *words;
+};
+
+static tars_status outcome(struct fake *fake, struct tars_err *err)
+{
+    return fake->status == TARS_OK ? TARS_OK : tars_fail(fake->status, err, "%s", fake->words);
+}
+
+static tars_status fake_search(void *ctx, const struct tars_search_request *request,
+                               struct tars_call *call, struct tars_search_reply *reply,
+                               struct tars_err *err)
+{
+    struct tars_hit *hit = tars_arena_calloc(call->arena, 1, sizeof(*hit));
+
+    assert_non_null(hit);
+    *hit = (struct tars_hit){.chunk_id = "c",
+                             .document_id = "d",
+                             .external_id = "7",
+                             .content = tars_span_of(request->query),
+                             .file_path = "/p",
+                             .file_name = "p",
+                             .file_type = "md",
+                             .title = "",
+                             .section = "",
+                             .sha256 = "",
+                             .metadata_json = "{\"a\":1}",
+                             .vector_score = 0.5};
+    *reply = (struct tars_search_reply){hit, 1, "linear", "embedding_model"};
+    return outcome(ctx, err);
+}
+
+static tars_status fake_stats(void *ctx, struct tars_arena *arena,
+                              struct tars_collection_stats *stats, struct tars_err *err)
+{
+    (void)arena;
+    *stats = (struct tars_collection_stats){.embedding_model = "", .language_model = ""};
+    return outcome(ctx, err);
+}
+
+static tars_status fake_submit(void *ctx, const struct tars_take *takes, size_t n,
+                               struct tars_call *call, int64_t *job_ids, struct tars_err *err)
+{
+    (void)takes;
+    (void)call;
+    for (size_t i = 0; i < n; i++)
+        job_ids[i] = (int64_t)i + 1;
+    return outcome(ctx, err);
+}
+
+static tars_status fake_wait(void *ctx, int64_t job_id, struct tars_call *call,
+                             struct tars_taken *taken, struct tars_err *err)
+{
+    (void)call;
+    *taken = (struct tars_taken){.path = "/r/a.md",
+                                 .document_id = "d",
+                                 .reason = "",
+                                 .outcome = TARS_TAKEN_INDEXED,
+                                 .chunks = 2,
+                                 .job_id = job_id};
+    return outcome(ctx, err);
+}
+
+static tars_status fake_ingest(void *ctx, const struct tars_tree *tree, struct tars_call *call,
+                               tars_taken_fn *each, void *each_ctx, struct tars_err *err)
+{
+    const struct tars_taken taken = {.path = tree->path,
+                                     .document_id = "d",
+                                     .reason = "",
+                                     .outcome = TARS_TAKEN_INDEXED,
+                                     .chunks = 2,
+                                     .job_id = 1};
+
+    (void)call;
+    assert_true(each(each_ctx, NULL, 1));
+    assert_true(each(each_ctx, &taken, 1));
+    return outcome(ctx, err);
+}
+
+static tars_status fake_forget(void *ctx, const char *document_id, int64_t *chunks,
+                               struct tars_err *err)
+{
+    (void)document_id;
+    *chunks = 3;
+    return outcome(ctx, err);
+}
+
+static tars_status fake_forget_path(void *ctx, const char *path, int64_t *documents,
+                                    int64_t *chunks, struct tars_err *err)
+{
+    (void)path;
+    *documents = 1;
+    *chunks = 3;
+    return outcome(ctx, err);
+}
+
+static tars_status fake_jobs(void *ctx, const char *state, size_t limit, struct tars_arena *arena,
+                             struct tars_job_view **jobs, size_t *count, struct tars_err *err)
+{
+    (void)state;
+    (void)limit;
+    (void)arena;
+    (void)jobs;
+    *count = 0;
+    return outcome(ctx, err);
+}
+
+static tars_status fake_job(void *ctx, int64_t id, struct tars_arena *arena,
+                            struct tars_job_view *job, struct tars_err *err)
+{
+    (void)arena;
+    *job = (struct tars_job_view){.id = id,
+                                  .kind = "ingest",
+                                  .path = "/p",
+                                  .state = "done",
+                                  .stage = "",
+                                  .error = "",
+                                  .document_id = ""};
+    return outcome(ctx, err);
+}
+
+static tars_status fake_change(void *ctx, int64_t id, struct tars_err *err)
+{
+    (void)id;
+    return outcome(ctx, err);
+}
+
+static tars_status fake_documents(void *ctx, size_t limit, size_t offset, struct tars_arena *arena,
+                                  struct tars_document_view **documents, size_t *count,
+                                  struct tars_err *err)
+{
+    (void)limit;
+    (void)offset;
+    (void)arena;
+    (void)documents;
+    *count = 0;
+    return outcome(ctx, err);
+}
+
+static const struct tars_service_ops fake_ops = {
+    .search = fake_search,
+    .stats = fake_stats,
+    .submit = fake_submit,
+    .wait = fake_wait,
+    .ingest = fake_ingest,
+    .forget = fake_forget,
+    .forget_path = fake_forget_path,
+    .jobs = fake_jobs,
+    .job = fake_job,
+    .job_cancel = fake_change,
+    .job_retry = fake_change,
+    .documents = fake_documents,
+};
+
+/* --------------------------------------------------------------------- server */
+
+struct bench {
+    struct fake fake;
+    struct tars_health health;
+    struct tars_metrics *metrics;
+    struct tars_pool *pool;
+    struct tars_api *api;
+    struct tars_server *server;
+    struct tars_client *client;
+};
+
+static int set_up(void **state)
+{
+    struct bench *bench = calloc(1, sizeof(*bench));
+    const struct tars_pool_config pool = {.name = "test", .threads = 2};
+    const struct tars_client_config client = {0};
+    struct tars_api_config api = {.service = &fake_ops,
+                                  .roots = "/nonexistent::/tmp",
+                                  .owner_token = TOKEN,
+                                  .default_threshold = 0.7,
+                                  .include_sources = true};
+    struct tars_server_config server = {.handler = tars_api_handle};
+
+    assert_non_null(bench);
+    assert_int_equal(tars_client_global_init(), TARS_OK);
+    assert_int_equal(tars_metrics_new(&bench->metrics), TARS_OK);
+    assert_int_equal(tars_pool_new(&pool, &bench->pool), TARS_OK);
+    api.service_ctx = &bench->fake;
+    api.health = &bench->health;
+    api.metrics = bench->metrics;
+    api.compute = api.wait = bench->pool;
+    assert_int_equal(tars_api_new(&api, &bench->api, NULL), TARS_OK);
+    server.ctx = bench->api;
+    assert_int_equal(tars_server_open(&server, &bench->server, NULL), TARS_OK);
+    assert_int_equal(tars_client_new(&client, &bench->client), TARS_OK);
+    *state = bench;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct bench *bench = *state;
+
+    tars_client_free(bench->client);
+    tars_server_close(bench->server);
+    tars_pool_free(bench->pool);
+    tars_api_free(bench->api);
+    tars_metrics_free(bench->metrics);
+    free(bench);
+    return 0;
+}
+
+/* The status of the answer, its body in out. */
+static int ask(struct bench *bench, const char *method, const char *path, const char *body,
+               bool is_owner, struct tars_buf *out)
+{
+    const char *const headers[] = {"content-type: application/json", "x-tars-owner: " TOKEN};
+    struct tars_client_reply reply = {0};
+    char url[256];
+    const struct tars_client_request request = {.method = method,
+                                                .url = url,
+                                                .headers = headers,
+                                                .header_count = is_owner ? 2 : 1,
+                                                .body = tars_span_of(body)};
+
+    (void)snprintf(url, sizeof(url), "http://127.0.0.1:%u%s",
+                   (unsigned)tars_server_port(bench->server), path);
+    tars_buf_clear(out);
+    assert_int_equal(tars_client_fetch_buf(bench->client, &request, out, &reply, NULL), TARS_OK);
+    return reply.status;
+}
+
+struct row {
+    const char *name;
+    const char *method, *path, *body;
+    tars_status status; /* of the service */
+    int expected;
+    const char *has; /* part of the body */
+};
+
+#define SEARCH "POST", "/rag/search", "{\"query\":\"leave\"}"
+#define INDEX  "POST", "/rag/index", "{\"file_path\":\"/tmp/a.md\"}"
+#define FORGET "DELETE", "/rag/document", "{\"document_id\":\"doc_1\"}"
+
+static const struct row rows[] = {
+    {"search", SEARCH, TARS_OK, 200, "\"degraded\":\"embedding_model\""},
+    {"search: fields of the document", SEARCH, TARS_OK, 200, "\"fields\":{\"a\":1}"},
+    {"search: filters not understood", SEARCH, TARS_EINVAL, 422, "Value error, because"},
+    {"search: too long", SEARCH, TARS_ETIMEOUT, 504, "{\"detail\":\"because\",\"request_id\":"},
+    {"search: store away", SEARCH, TARS_EUNAVAILABLE, 503, "because"},
+    {"search: broken", SEARCH, TARS_EIO, 500,
+     "{\"error\":\"Internal Server Error\",\"message\":\"An unexpected error occurred\","
+     "\"service\":\"T.A.R.S. Backend\",\"version\":\"v0.3.0-alpha\""},
+    {"search: unknown mode", "POST", "/rag/search", "{\"query\":\"x\",\"mode\":\"odd\"}", TARS_OK,
+     422, "mode is one of"},
+    {"stats: broken", "GET", "/rag/stats", "", TARS_EIO, 500, "Internal Server Error"},
+    {"health: broken", "GET", "/rag/health", "", TARS_EBUSY, 503, "because"},
+    {"index", INDEX, TARS_OK, 201, "\"status\":\"success\",\"chunks_created\":2"},
+    {"index: failure is an answer", INDEX, TARS_EIO, 201, "\"status\":\"failed\""},
+    {"index: outside the roots", "POST", "/rag/index", "{\"file_path\":\"/etc/x\"}", TARS_OK, 403,
+     "outside"},
+    {"index: a folder that is not there", "POST", "/rag/index",
+     "{\"file_path\":\"/tmp/no/such/dir/x\"}", TARS_OK, 403, "outside"},
+    {"index: out of a root by dots", "POST", "/rag/index", "{\"file_path\":\"/tmp/nope/..\"}",
+     TARS_OK, 403, "outside"},
+    {"batch: too many fields wrong", "POST", "/rag/index/batch", "{\"file_paths\":[1,2]}", TARS_OK,
+     422, "\"loc\":[\"body\",\"file_paths\",1]"},
+    {"batch", "POST", "/rag/index/batch", "{\"file_paths\":[\"/tmp/a\",\"/etc/b\"]}", TARS_OK, 201,
+     "\"total_files\":2,\"successful\":1,\"failed\":1,\"already_indexed\":0,\"total_chunks\":2"},
+    {"upload: JSON is the alias", "POST", "/rag/upload", "{\"file_path\":\"/tmp/a.md\"}", TARS_OK,
+     201, "\"document_id\":\"d\""},
+    {"forget", FORGET, TARS_OK, 200, "\"status\":\"success\",\"chunks_deleted\":3"},
+    {"forget: not there", FORGET, TARS_ENOTFOUND, 200, "\"status\":\"not_found\""},
+    {"forget: broken", FORGET, TARS_EIO, 500, "Internal"},
+    {"forget: path", "DELETE", "/rag/delete", "{\"path\":\"/a\"}", TARS_OK, 200,
+     "\"documents_deleted\":1"},
+    {"forget: path not there", "DELETE", "/rag/document", "{\"path\":\"/a\"}", TARS_ENOTFOUND, 200,
+     "not_found"},
+    {"forget: path broken", "DELETE", "/rag/document", "{\"path\":\"/a\"}", TARS_EIO, 500, ""},
+    {"forget: nothing named", "DELETE", "/rag/document", "{}", TARS_OK, 422, "document_id"},
+    {"jobs: broken", "GET", "/rag/jobs?limit=x&state=a", "", TARS_EIO, 500, "Internal"},
+    {"job", "GET", "/rag/jobs/5", "", TARS_OK, 200, "\"id\":5"},
+    {"job: no number", "GET", "/rag/jobs/5x", "", TARS_OK, 404, "No such job"},
+    {"job: ended already", "DELETE", "/rag/jobs/5", "", TARS_EINVAL, 409, "because"},
+    {"job: again", "POST", "/rag/jobs/5", "", TARS_OK, 200, "\"state\":\"done\""},
+    {"documents: broken", "GET", "/rag/documents", "", TARS_EIO, 500, "Internal"},
+    {"ingest", "POST", "/rag/ingest", "{\"path\":\"/tmp\"}", TARS_OK, 200,
+     "\"status\": \"indexed\""},
+    {"ingest: failure ends the stream", "POST", "/rag/ingest", "{\"path\":\"/tmp\"}", TARS_EIO, 200,
+     "\"error\": \"because\""},
+    {"ingest: path missing", "POST", "/rag/ingest", "{}", TARS_OK, 422, "missing"},
+    {"not ready without parts", "GET", "/ready", "", TARS_OK, 200, "\"status\":\"degraded\""},
+    {"metrics that are switched off", "GET", "/metrics/prometheus", "", TARS_OK, 404, "Not Found"},
+};
+
+static void row_holds(void **state)
+{
+    struct bench *bench;
+    const struct row *row = *state;
+    struct tars_buf body;
+    void *made = NULL;
+    int status;
+
+    assert_int_equal(set_up(&made), 0);
+    bench = made;
+    bench->fake = (struct fake){row->status, "because"};
+    tars_buf_init(&body, 1 << 20);
+    status = ask(bench, row->method, row->path, row->body, false, &body);
+    if (status != row->expected || !body.ptr || !strstr(body.ptr, row->has))
+        print_message("got %d %s\n", status, body.ptr ? body.ptr : "");
+    assert_int_equal(status, row->expected);
+    assert_non_null(strstr(body.ptr, row->has));
+    tars_buf_release(&body);
+    (void)tear_down(&made);
+}
+
+static void owner_may_read_anywhere(void **state)
+{
+    struct bench *bench = *state;
+    struct tars_buf body;
+
+    tars_buf_init(&body, 1 << 20);
+    assert_int_equal(ask(bench, "POST", "/rag/index", "{\"file_path\":\"/etc/x\"}", true, &body),
+                     201);
+    assert_int_equal(
+        ask(bench, "POST", "/rag/search", "{\"query\":\"x\",\"top_k\":900}", true, &body), 200);
+    assert_int_equal(
+        ask(bench, "POST", "/rag/search", "{\"query\":\"x\",\"top_k\":900}", false, &body), 422);
+    tars_buf_release(&body);
+}
+
+/* A pool with no room sheds load instead of letting requests pile up. */
+static void block(void *ctx)
+{
+    int *gate = ctx;
+    char byte;
+
+    (void)!read(gate[0], &byte, 1);
+}
+
+static void full_pool_sheds_load(void **state)
+{
+    struct bench *bench = *state;
+    struct tars_buf body;
+    int gate[2];
+    int queued = 0;
+
+    assert_int_equal(pipe(gate), 0);
+    while (tars_pool_submit(bench->pool, block, gate) == TARS_OK)
+        queued++;
+    tars_buf_init(&body, 1 << 20);
+    assert_int_equal(ask(bench, "GET", "/rag/stats", "", false, &body), 503);
+    assert_int_equal(ask(bench, "GET", "/health", "", false, &body), 200);
+    for (int i = 0; i < queued; i++)
+        assert_int_equal(write(gate[1], "x", 1), 1);
+    tars_buf_release(&body);
+    tars_pool_free(bench->pool);
+    bench->pool = NULL;
+    close(gate[0]);
+    close(gate[1]);
+}
+
+/* ----------------------------------------------------------------- in process */
+
+struct heard {
+    char text[4096];
+    size_t len;
+    size_t stop_after; /* bytes */
+};
+
+static bool hear(void *ctx, int status, const char *ptr, size_t len)
+{
+    struct heard *heard = ctx;
+
+    (void)status;
+    if (heard->len + len < sizeof(heard->text)) {
+        memcpy(heard->text + heard->len, ptr, len);
+        heard->len += len;
+    }
+    return !heard->stop_after || heard->len < heard->stop_after;
+}
+
+static void note_flag(void *ctx, atomic_bool *flag)
+{
+    int *calls = ctx;
+
+    *calls += flag ? 1 : 10;
+}
+
+static void calls_in_process(void **state)
+{
+    struct bench *bench = *state;
+    struct heard heard = {.len = 0};
+    int begins = 0;
+    struct tars_api_request request = {.method = TARS_HTTP_POST,
+                                       .path = "/rag/ingest",
+                                       .body = tars_span_of("{\"path\":\"/etc\"}"),
+                                       .begin = note_flag,
+                                       .begin_ctx = &begins};
+    int status = 0;
+
+    assert_int_equal(tars_api_call(bench->api, &request, hear, &heard, &status, NULL), TARS_OK);
+    assert_int_equal(status, 200);
+    assert_non_null(strstr(heard.text, "{\"summary\": {\"indexed\": 1"));
+    assert_int_equal(begins, 11);
+    heard = (struct heard){.stop_after = 1};
+    request.path = "/health";
+    request.method = TARS_HTTP_GET;
+    assert_int_equal(tars_api_call(bench->api, &request, hear, &heard, &status, NULL),
+                     TARS_ECANCELED);
+}
+
+static void routes_are_sane(void **state)
+{
+    size_t count;
+    const struct tars_route *routes = tars_routes(&count);
+
+    (void)state;
+    for (size_t i = 0; i < count; i++) {
+        assert_int_equal(routes[i].path[0], '/');
+        assert_non_null(routes[i].run);
+        assert_true(strlen(routes[i].summary) > 5);
+        for (size_t j = 0; j < i; j++)
+            assert_false(routes[i].method == routes[j].method &&
+                         strcmp(routes[i].path, routes[j].path) == 0);
+    }
+}
+
+int main(void)
+{
+    struct CMUnitTest tests[ROWS(rows) + 4];
+    size_t n = 0;
+
+    for (size_t i = 0; i < ROWS(rows); i++)
+        tests[n++] =
+            (struct CMUnitTest){rows[i].name, row_holds, NULL, NULL, (void *)(uintptr_t)&rows[i]};
+    tests[n++] = (struct CMUnitTest)cmocka_unit_test_setup_teardown(owner_may_read_anywhere, set_up,
+                                                                    tear_down);
+    tests[n++] =
+        (struct CMUnitTest)cmocka_unit_test_setup_teardown(full_pool_sheds_load, set_up, tear_down);
+    tests[n++] =
+        (struct CMUnitTest)cmocka_unit_test_setup_teardown(calls_in_process, set_up, tear_down);
+    tests[n++] = (struct CMUnitTest)cmocka_unit_test(routes_are_sane);
+    return _cmocka_run_group_tests("api", tests, n, NULL, NULL);
+}
