@@ -80,9 +80,11 @@ tars_status tars_loop_init(struct tars_loop *loop, void (*on_tick)(void *ctx), v
 
 tars_status tars_loop_start(struct tars_loop *loop)
 {
-    if (uv_thread_create(&loop->thread, run, loop))
+    loop->has_thread = true; /* before the thread is there: it reads it */
+    if (uv_thread_create(&loop->thread, run, loop)) {
+        loop->has_thread = false;
         return TARS_EIO;
-    loop->has_thread = true;
+    }
     return TARS_OK;
 }
 

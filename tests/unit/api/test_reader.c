@@ -184,9 +184,9 @@ int main(void)
     struct CMUnitTest tests[ROWS(rows) + 2];
     size_t n = 0;
 
-    for (size_t i = 0; i < ROWS(rows); i++)
-        tests[n++] =
-            (struct CMUnitTest){rows[i].name, row_holds, NULL, NULL, (void *)(uintptr_t)&rows[i]};
+    for (size_t i = 0; i < ROWS(rows); i++) {
+        tests[n++] = (struct CMUnitTest){rows[i].name, row_holds, NULL, NULL, (void *)&rows[i]};
+    }
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(values_come_through);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(each_allocation_may_fail);
     return _cmocka_run_group_tests("api/reader", tests, n, NULL, NULL);

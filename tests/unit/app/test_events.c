@@ -172,9 +172,10 @@ int main(void)
     struct CMUnitTest tests[ROWS(belows) + 4];
     size_t n = 0;
 
-    for (size_t i = 0; i < ROWS(belows); i++)
-        tests[n++] = (struct CMUnitTest){belows[i].name, path_is_below, NULL, NULL,
-                                         (void *)(uintptr_t)&belows[i]};
+    for (size_t i = 0; i < ROWS(belows); i++) {
+        tests[n++] =
+            (struct CMUnitTest){belows[i].name, path_is_below, NULL, NULL, (void *)&belows[i]};
+    }
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(listener_hears_its_folder);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(outcomes_translate);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(threads_lose_nothing);

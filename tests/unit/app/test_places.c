@@ -165,9 +165,10 @@ static void lines_are_cut(void **state)
     bool go_on = true;
 
     tars_object_lines_init(&lines, add_name, seen);
-    for (size_t at = 0; at < len && go_on; at += row->piece)
+    for (size_t at = 0; at < len && go_on; at += row->piece) {
         go_on = tars_object_lines_take(&lines, 200, row->text + at,
                                        len - at < row->piece ? len - at : row->piece);
+    }
     assert_int_equal(go_on, row->goes_on);
     assert_string_equal(seen, row->seen);
     tars_object_lines_release(&lines);
@@ -191,9 +192,9 @@ int main(void)
     struct CMUnitTest tests[sizeof(cuts) / sizeof(cuts[0]) + 4];
     size_t n = 0;
 
-    for (size_t i = 0; i < sizeof(cuts) / sizeof(cuts[0]); i++)
-        tests[n++] = (struct CMUnitTest){cuts[i].name, lines_are_cut, NULL, NULL,
-                                         (void *)(uintptr_t)&cuts[i]};
+    for (size_t i = 0; i < sizeof(cuts) / sizeof(cuts[0]); i++) {
+        tests[n++] = (struct CMUnitTest){cuts[i].name, lines_are_cut, NULL, NULL, (void *)&cuts[i]};
+    }
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(error_bodies_are_kept);
     tests[n++] =
         (struct CMUnitTest)cmocka_unit_test_setup_teardown(model_is_found, set_up, tear_down);

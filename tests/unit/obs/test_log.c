@@ -133,9 +133,10 @@ int main(void)
     struct CMUnitTest tests[sizeof(shapes) / sizeof(shapes[0]) + 3];
     size_t n = 0;
 
-    for (size_t i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++)
-        tests[n++] = (struct CMUnitTest){shapes[i].name, line_has_shape, NULL, NULL,
-                                         (void *)(uintptr_t)&shapes[i]};
+    for (size_t i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++) {
+        tests[n++] =
+            (struct CMUnitTest){shapes[i].name, line_has_shape, NULL, NULL, (void *)&shapes[i]};
+    }
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(flood_is_held_back);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(levels_parse);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(each_allocation_may_fail);
