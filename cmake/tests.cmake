@@ -37,17 +37,6 @@ foreach(source ${golden_dumps})
   set_target_properties(${target} PROPERTIES LINKER_LANGUAGE CXX)
 endforeach()
 
-# tests/e2e/<name>.c -> e2e_<name>: programs that the scripts beside them drive.
-file(GLOB e2e_programs CONFIGURE_DEPENDS tests/e2e/*.c)
-foreach(source ${e2e_programs})
-  get_filename_component(name ${source} NAME_WE)
-  if(TARGET tars_rag)
-    add_executable(e2e_${name} ${source})
-    target_link_libraries(e2e_${name} PRIVATE tars_rag)
-    set_target_properties(e2e_${name} PROPERTIES LINKER_LANGUAGE CXX)
-  endif()
-endforeach()
-
 if(TARGET test_store_powercut)
   target_sources(test_store_powercut PRIVATE tests/support/powercut_vfs.c)
 endif()

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """How well the citation check tells supported sentences from others, on judged collections.
 
-    citation_check.py PROGRAM [--data DIR] [--per-set N] [--seed N] [--show KIND]
+    citation_check.py [PROGRAM] [--full] [--data DIR] [--per-set N] [--seed N] [--show KIND]
 
-PROGRAM is tests/e2e/citation_check.c, built. Cases are made from the collections below
+PROGRAM is tests/e2e/citation_check.c, built: by default e2e_citation_check beside $TARS. --full takes
+600 cases of a kind from each set. Cases are made from the collections below
 TARS_TEST_DATA, the same ones for the same seed:
 
     literal   a sentence of a source                                   none may be flagged
@@ -176,12 +177,15 @@ def make_cases(name, data, per_set, rng):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("program")
+    beside = pathlib.Path(os.environ.get("TARS", "build/release/tars")).parent / "e2e_citation_check"
+    parser.add_argument("program", nargs="?", default=str(beside))
+    parser.add_argument("--full", action="store_true")
     parser.add_argument("--data", default=os.environ.get("TARS_TEST_DATA", ""))
     parser.add_argument("--per-set", type=int, default=150)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--show", default="", help="print the cases of this kind that go wrong")
     args = parser.parse_args()
+    args.per_set = 600 if args.full else args.per_set
     if not args.data:
         print("citation_check: set TARS_TEST_DATA to the judged collections; skipped")
         print("0 passed, 0 failed, 1 skipped")

@@ -100,7 +100,8 @@ def sample(files):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--program", default="build/debug/tars-extract")
+    beside = os.path.join(os.path.dirname(os.environ.get("TARS", "build/release/tars")), "tars-extract")
+    parser.add_argument("--program", default=beside)
     parser.add_argument("--full", action="store_true")
     parser.add_argument("--memory-mb", type=int, default=1024)
     parser.add_argument("--list", default="", help="show the files that end in this state")

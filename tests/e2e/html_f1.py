@@ -58,7 +58,9 @@ def f1(found, expected):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--program", default="build/debug/tars-extract")
+    beside = os.path.join(os.path.dirname(os.environ.get("TARS", "build/release/tars")), "tars-extract")
+    parser.add_argument("--program", default=beside)
+    parser.add_argument("--full", action="store_true", help="the same: it is short")
     parser.add_argument("--floor", type=float, default=0.90)
     parser.add_argument("--worst", type=int, default=0)
     options = parser.parse_args()

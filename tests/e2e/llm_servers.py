@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """The back ends that ask another server, against real servers and against ones that misbehave.
 
-    llm_servers.py PROGRAM [--full] [--real PYTHON] [--model GGUF] [--libs DIR]
+    llm_servers.py [PROGRAM] [--full] [--real PYTHON] [--model GGUF] [--libs DIR]
 
-PROGRAM is tests/e2e/llm_ask.c, built. A small server over sockets plays the faults: an answer cut
+PROGRAM is tests/e2e/llm_ask.c, built: by default e2e_llm_ask beside $TARS. A small server over sockets plays the faults: an answer cut
 anywhere, death in mid-stream, garbage, slowness, refusals. With --real, the OpenAI-compatible
 server of that interpreter's llama_cpp package is started with --model and asked; with --full and
 an "ollama" on the PATH, Ollama too. Ends in "N passed, M failed".
@@ -276,7 +276,8 @@ def real_ollama(program, model):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("program")
+    beside = pathlib.Path(os.environ.get("TARS", "build/release/tars")).parent / "e2e_llm_ask"
+    parser.add_argument("program", nargs="?", default=str(beside))
     parser.add_argument("--full", action="store_true")
     parser.add_argument("--real", default="", help="python with llama_cpp.server")
     parser.add_argument("--libs", default="", help="shared llama.cpp libraries for it")
