@@ -123,10 +123,12 @@ static tars_status replay_passages(struct tars_ingest *ingest, struct tars_arena
 
     for (size_t i = 0; !status && i < passages->count; i++) {
         const struct tars_store_passage *passage = &passages->items[i];
+        const char *label = tars_ingest_label(arena, passage->document);
         struct tars_ingest_words words;
 
-        status = tars_ingest_tally(ingest->replay_analyzer, arena, passage->document->title,
-                                   passage, &words);
+        if (!label)
+            return TARS_ENOMEM;
+        status = tars_ingest_tally(ingest->replay_analyzer, arena, label, passage, &words);
         if (!status)
             status = add(ingest, passage->id, passage, &words);
     }

@@ -129,9 +129,15 @@ void *tars_ingest_reader(void *ctx);
 TARS_MUST_USE tars_status tars_ingest_prepare(
     struct tars_ingest *ingest, struct tars_analyzer *analyzer, struct tars_ingest_batch *batch,
     struct tars_ingest_run *run, const struct tars_document *document, struct tars_err *err);
-/* The terms of a passage as the index wants them; title is its document's. In arena. */
+/* What is put before each passage of a document where it is embedded and where its words are
+ * indexed: its title and, where the file is one document, the words of the file's name, since
+ * people name files for what is in them and ask by it. In arena, or lent by document; NULL when
+ * there is no memory. */
+const char *tars_ingest_label(struct tars_arena *arena, const struct tars_store_document *document);
+
+/* The terms of a passage as the index wants them; label is its document's. In arena. */
 TARS_MUST_USE tars_status tars_ingest_tally(struct tars_analyzer *analyzer,
-                                            struct tars_arena *arena, const char *title,
+                                            struct tars_arena *arena, const char *label,
                                             const struct tars_store_passage *passage,
                                             struct tars_ingest_words *out);
 void tars_ingest_batch_free(struct tars_ingest_batch *batch);

@@ -96,8 +96,34 @@ static int detect_passage(const struct tars_chunk *chunk, int document_language)
 
 /* -------------------------------------------------------------------- terms */
 
+/* What a file is called, as words: "ADOBE_2022-10K.pdf" -> "ADOBE 2022 10K". */
+static char *name_as_words(struct tars_arena *arena, const char *file_name)
+{
+    const char *dot = strrchr(file_name, '.');
+    size_t len = dot && dot != file_name ? (size_t)(dot - file_name) : strlen(file_name);
+    char *words = tars_arena_strndup(arena, file_name, len);
+
+    for (size_t i = 0; words && i < len; i++) {
+        if (strchr("_-.+", words[i]))
+            words[i] = ' ';
+    }
+    return words;
+}
+
+const char *tars_ingest_label(struct tars_arena *arena, const struct tars_store_document *document)
+{
+    const char *name;
+
+    if (document->external_id && document->external_id[0])
+        return document->title;
+    name = name_as_words(arena, document->file_name);
+    if (!name || !document->title[0])
+        return name;
+    return tars_arena_printf(arena, "%s %s", document->title, name);
+}
+
 tars_status tars_ingest_tally(struct tars_analyzer *analyzer, struct tars_arena *arena,
-                              const char *title, const struct tars_store_passage *passage,
+                              const char *label, const struct tars_store_passage *passage,
                               struct tars_ingest_words *out)
 {
     struct tars_chunk chunk = {
@@ -106,7 +132,7 @@ tars_status tars_ingest_tally(struct tars_analyzer *analyzer, struct tars_arena 
     struct tars_terms terms = {0};
     struct tars_span text;
     size_t count = 0;
-    tars_status status = tars_chunk_terms_text(arena, title, &chunk, &text);
+    tars_status status = tars_chunk_terms_text(arena, label, &chunk, &text);
 
     if (!status)
         status = tars_analyze(analyzer, arena, passage->language, text.ptr, text.len, &terms);
@@ -140,8 +166,8 @@ static tars_status add_window(struct tars_ingest_batch *batch, struct tars_inges
     return TARS_OK;
 }
 
-static tars_status add_windows(struct tars_ingest *ingest, struct tars_ingest_batch *batch,
-                               struct tars_ingest_run *run, const char *title,
+static tars_status add_windows(const struct tars_chunk_config *config,
+                               struct tars_ingest_batch *batch, struct tars_ingest_run *run,
                                const struct tars_chunk *chunk, struct tars_store_passage *passage)
 {
     struct tars_store_window *windows =
@@ -153,20 +179,19 @@ static tars_status add_windows(struct tars_ingest *ingest, struct tars_ingest_ba
 
         windows[i].start = (uint32_t)chunk->windows[i].start;
         windows[i].len = (uint32_t)chunk->windows[i].len;
-        status =
-            tars_chunk_window_text(&ingest->config.chunk, &batch->arena, title, chunk, i, &text);
+        status = tars_chunk_window_text(config, &batch->arena, config->title, chunk, i, &text);
         if (!status)
             status = add_window(batch, run, text);
     }
     passage->windows = windows;
-    passage->window_count = ingest->dim ? chunk->window_count : 0;
+    passage->window_count = chunk->window_count;
     return status;
 }
 
 /* ----------------------------------------------------------------- passages */
 
-static tars_status fill_passage(struct tars_ingest *ingest, struct tars_ingest_batch *batch,
-                                struct tars_ingest_run *run,
+static tars_status fill_passage(struct tars_ingest *ingest, const struct tars_chunk_config *config,
+                                struct tars_ingest_batch *batch, struct tars_ingest_run *run,
                                 const struct tars_store_document *document,
                                 const struct tars_chunk *chunk, struct tars_store_passage *passage)
 {
@@ -182,10 +207,11 @@ static tars_status fill_passage(struct tars_ingest *ingest, struct tars_ingest_b
                                            .text_len = chunk->text_len};
     if (!ingest->dim)
         return TARS_OK;
-    return add_windows(ingest, batch, run, document->title, chunk, passage);
+    return add_windows(config, batch, run, chunk, passage);
 }
 
 static tars_status fill_passages(struct tars_ingest *ingest, struct tars_analyzer *analyzer,
+                                 const struct tars_chunk_config *config,
                                  struct tars_ingest_batch *batch, struct tars_ingest_run *run,
                                  const struct tars_chunks *chunks,
                                  const struct tars_store_document *document,
@@ -201,11 +227,11 @@ static tars_status fill_passages(struct tars_ingest *ingest, struct tars_analyze
         return TARS_ENOMEM;
     for (size_t i = 0; i < n; i++) {
         tars_status status =
-            fill_passage(ingest, batch, run, document, &chunks->items[i], &passages[i]);
+            fill_passage(ingest, config, batch, run, document, &chunks->items[i], &passages[i]);
 
         if (!status) {
-            status = tars_ingest_tally(analyzer, &batch->arena, document->title, &passages[i],
-                                       &words[i]);
+            status =
+                tars_ingest_tally(analyzer, &batch->arena, config->title, &passages[i], &words[i]);
         }
         if (status)
             return status;
@@ -298,6 +324,7 @@ tars_status tars_ingest_prepare(struct tars_ingest *ingest, struct tars_analyzer
 {
     struct tars_store_document *kept = tars_arena_calloc(&batch->arena, 1, sizeof(*kept));
     struct tars_store_put *put = next_put(batch);
+    struct tars_chunk_config config = ingest->config.chunk;
     struct tars_chunks chunks = {0};
     tars_status status = kept && put ? describe(batch, run, document, kept) : TARS_ENOMEM;
 
@@ -311,11 +338,14 @@ tars_status tars_ingest_prepare(struct tars_ingest *ingest, struct tars_analyzer
         batch->newest->put_count++;
         return TARS_OK;
     }
-    status = tars_chunk_document(&ingest->config.chunk, document, &batch->arena, &chunks, err);
+    config.title = tars_ingest_label(&batch->arena, kept);
+    if (!config.title)
+        return tars_fail(TARS_ENOMEM, err, "no memory to name %s", run->file_name);
+    status = tars_chunk_document(&config, document, &batch->arena, &chunks, err);
     if (status)
         return status;
     kept->language = detect_document(&batch->arena, &chunks);
-    status = fill_passages(ingest, analyzer, batch, run, &chunks, kept, put);
+    status = fill_passages(ingest, analyzer, &config, batch, run, &chunks, kept, put);
     if (status)
         return tars_fail(status, err, "no memory to cut %s into passages", run->file_name);
     batch->newest->put_count++;

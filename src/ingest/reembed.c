@@ -33,11 +33,14 @@ static tars_status cut(struct reembed *work, struct tars_store_passage *passage,
                                .text_len = passage->text_len,
                                .headings = ""};
     struct tars_document document = {
-        .title = passage->document->title, .format = "txt", .blocks = &block, .block_count = 1};
+        .title = "", .format = "txt", .blocks = &block, .block_count = 1};
     struct tars_chunks chunks = {0};
     struct tars_store_window *windows;
     tars_status status;
 
+    config.title = tars_ingest_label(&work->arena, passage->document);
+    if (!config.title)
+        return tars_fail(TARS_ENOMEM, work->err, "no memory to embed again");
     config.min_tokens = WHOLE_TOKENS / 2;
     config.max_tokens = WHOLE_TOKENS;
     status = tars_chunk_document(&config, &document, &work->arena, &chunks, work->err);
@@ -53,7 +56,7 @@ static tars_status cut(struct reembed *work, struct tars_store_passage *passage,
         const struct tars_window *window = &chunks.items[0].windows[i];
 
         windows[i] = (struct tars_store_window){(uint32_t)window->start, (uint32_t)window->len};
-        status = tars_chunk_window_text(&config, &work->arena, document.title, &chunks.items[0], i,
+        status = tars_chunk_window_text(&config, &work->arena, config.title, &chunks.items[0], i,
                                         &(*texts)[i]);
     }
     return status ? tars_fail(status, work->err, "no memory to embed again") : TARS_OK;
