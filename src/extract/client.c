@@ -131,10 +131,11 @@ tars_status tars_extract_open(const struct tars_extract_config *config,
     fill_defaults(&made->config);
     if (!find_program(config->program, made->program)) {
         free(made);
-        if (config->program && *config->program)
+        if (config->program && *config->program) {
             return tars_fail(TARS_EUNAVAILABLE, err,
                              "%s is not a program that can be run; see TARS_EXTRACT",
                              config->program);
+        }
         return tars_fail(TARS_EUNAVAILABLE, err,
                          "the program " PROGRAM_NAME " is neither beside this one nor in PATH; "
                          "set TARS_EXTRACT to where it is");
@@ -205,9 +206,10 @@ static tars_status take_document(struct run *run, const struct tars_protocol_doc
 
     if (run->collect.count == 0)
         return broke_protocol(run, "a document without text");
-    if (run->outcome.documents >= run->extract->config.max_documents)
+    if (run->outcome.documents >= run->extract->config.max_documents) {
         return tars_fail(TARS_ETOOBIG, run->err, "%s: holds more than %llu documents",
                          run->file_name, (unsigned long long)run->extract->config.max_documents);
+    }
     status = tars_collect_document(&run->collect, frame, &document);
     if (status != TARS_OK)
         return tars_fail(status, run->err, "%s: %s", run->file_name, tars_status_text(status));
@@ -224,9 +226,10 @@ static tars_status take_block(struct run *run, const struct tars_protocol_block 
 {
     tars_status status = tars_collect_block(&run->collect, block);
 
-    if (status == TARS_ETOOBIG)
+    if (status == TARS_ETOOBIG) {
         return tars_fail(status, run->err, "%s: has more than %zu MiB of text", run->file_name,
-                         run->extract->config.max_document_bytes / (1024 * 1024));
+                         run->extract->config.max_document_bytes / ((size_t)1024 * 1024));
+    }
     if (status != TARS_OK)
         return tars_fail(status, run->err, "%s: %s", run->file_name, tars_status_text(status));
     return TARS_OK;
@@ -301,19 +304,21 @@ static tars_status converse(struct run *run)
 
         if (run->cancelled && atomic_load(run->cancelled))
             return tars_fail(TARS_ECANCELED, run->err, "%s: cancelled", run->file_name);
-        if (tars_clock_mono_ms() >= run->deadline_ms)
+        if (tars_clock_mono_ms() >= run->deadline_ms) {
             return tars_fail(TARS_ETIMEOUT, run->err, "%s: took longer than %lld s to read",
                              run->file_name,
                              (long long)((run->extract->config.timeout_ms + 999) / 1000));
+        }
         status = tars_child_read(&run->child, run->bytes + run->len, BUFFER_BYTES - run->len,
                                  WAIT_MS, &n);
         if (status == TARS_EAGAIN)
             continue;
         if (status == TARS_ENOTFOUND)
             return TARS_OK;
-        if (status != TARS_OK)
+        if (status != TARS_OK) {
             return tars_fail(status, run->err, "%s: the pipe from the reader failed",
                              run->file_name);
+        }
         run->len += n;
         status = take_bytes(run);
         if (status != TARS_OK)
@@ -326,18 +331,21 @@ static tars_status judge_death(const struct run *run, const struct tars_child_en
 {
     const char *name = run->file_name;
 
-    if (end->signal == SIGXCPU || (end->signal == SIGKILL && !end->killed))
+    if (end->signal == SIGXCPU || (end->signal == SIGKILL && !end->killed)) {
         return tars_fail(end->signal == SIGXCPU ? TARS_ETIMEOUT : TARS_ETOOBIG, run->err,
                          "%s: reading it took too much %s", name,
                          end->signal == SIGXCPU ? "processor time" : "memory; it was killed");
-    if (end->signal == SIGSYS)
+    }
+    if (end->signal == SIGSYS) {
         return tars_fail(TARS_EFORMAT, run->err,
                          "%s: the reader tried what it must not do; the file may be an attack",
                          name);
-    if (end->signal)
+    }
+    if (end->signal) {
         return tars_fail(TARS_EFORMAT, run->err,
                          "%s: the reader crashed on it (%s); the file is probably damaged", name,
                          strsignal(end->signal));
+    }
     return tars_fail(TARS_EFORMAT, run->err, "%s: the reader gave up without a word (exit %d)",
                      name, end->exit_code);
 }
@@ -346,9 +354,10 @@ static tars_status judge(const struct run *run, const struct tars_child_end *end
 {
     if (!run->ended)
         return judge_death(run, end);
-    if (run->verdict != TARS_OK)
+    if (run->verdict != TARS_OK) {
         return tars_fail(run->verdict, run->err, "%s: %s", run->file_name,
                          run->message[0] ? run->message : tars_status_text(run->verdict));
+    }
     if (run->outcome.documents == 0)
         return tars_fail(TARS_ENOTEXT, run->err, "%s: holds no text", run->file_name);
     return TARS_OK;
@@ -382,7 +391,7 @@ static tars_status start(struct run *run, int fd)
     struct tars_child_config child = {.program = run->extract->program, .file_fd = fd};
 
     (void)snprintf(memory, sizeof(memory), "%zu", config->memory_bytes);
-    (void)snprintf(seconds, sizeof(seconds), "%lld", (long long)(config->timeout_ms / 1000 + 1));
+    (void)snprintf(seconds, sizeof(seconds), "%lld", (long long)config->timeout_ms / 1000 + 1);
     argv[6] = run->file_name;
     child.argv = argv;
     child.envp = make_environment(envp, sizeof(envp) / sizeof(envp[0]));

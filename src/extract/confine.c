@@ -44,10 +44,11 @@ static int keep_one(const char *path, const struct stat *info, int type, struct 
     if (kept->fd < 0)
         return 0;
     kept->path = strdup(path);
-    if (!kept->path)
+    if (!kept->path) {
         (void)close(kept->fd);
-    else
+    } else {
         kept_files.count++;
+    }
     return 0;
 }
 
@@ -72,13 +73,16 @@ static tars_status set_limits(const struct tars_confine_config *config, struct t
 {
     tars_status status = limit(RLIMIT_CORE, 0, "core files", err);
 
-    if (status == TARS_OK && config->cpu_seconds)
+    if (status == TARS_OK && config->cpu_seconds) {
         status = limit(RLIMIT_CPU, config->cpu_seconds, "processor time", err);
+    }
 #ifndef TARS_RELAXED_LIMITS
-    if (status == TARS_OK)
+    if (status == TARS_OK) {
         status = limit(RLIMIT_NOFILE, kept_files.count + SPARE_DESCRIPTORS, "open files", err);
-    if (status == TARS_OK && config->memory_bytes)
+    }
+    if (status == TARS_OK && config->memory_bytes) {
         status = limit(RLIMIT_AS, config->memory_bytes, "memory", err);
+    }
 #endif
     return status;
 }
@@ -111,6 +115,7 @@ static void on_denied_call(int signal_number, siginfo_t *info, void *context)
 
     (void)signal_number;
     (void)info;
+    /* NOLINTBEGIN(performance-no-int-to-ptr): registers hold addresses as numbers. */
 #if defined(__x86_64__)
     machine->uc_mcontext.gregs[REG_RAX] =
         open_kept((const char *)machine->uc_mcontext.gregs[REG_RSI],
@@ -121,6 +126,7 @@ static void on_denied_call(int signal_number, siginfo_t *info, void *context)
 #else
 #error "how does this machine pass system call arguments?"
 #endif
+    /* NOLINTEND(performance-no-int-to-ptr) */
     errno = saved;
 }
 
@@ -166,31 +172,38 @@ static int add_rules(scmp_filter_ctx filter)
     /* Writing: to standard output and error only. */
     for (unsigned fd = 1; !rc && fd <= 2; fd++) {
         rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(write), 1, SCMP_A0(SCMP_CMP_EQ, fd));
-        if (!rc)
+        if (!rc) {
             rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(writev), 1,
                                   SCMP_A0(SCMP_CMP_EQ, fd));
+        }
     }
     /* Memory that can be run is never made again. */
-    if (!rc)
+    if (!rc) {
         rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1,
                               SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
-    if (!rc)
+    }
+    if (!rc) {
         rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1,
                               SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+    }
     /* A look at what is open already; with another path it says no more than that it is there. */
-    if (!rc)
+    if (!rc) {
         rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(newfstatat), 1,
                               SCMP_A3(SCMP_CMP_MASKED_EQ, 0x1000 /* AT_EMPTY_PATH */, 0x1000));
-    if (!rc)
+    }
+    if (!rc) {
         rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(fcntl), 1,
                               SCMP_A1(SCMP_CMP_EQ, F_GETFL));
+    }
     /* abort() and the default action of a signal, towards ourselves. */
-    if (!rc)
+    if (!rc) {
         rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
                               SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid()));
-    if (!rc)
+    }
+    if (!rc) {
         rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(rt_sigaction), 1,
                               SCMP_A0(SCMP_CMP_NE, SIGSYS));
+    }
     if (!rc)
         rc = seccomp_rule_add(filter, SCMP_ACT_TRAP, SCMP_SYS(openat), 0);
     return rc;
@@ -211,9 +224,10 @@ static tars_status install_filter(struct tars_err *err)
         rc = seccomp_load(filter);
     if (filter)
         seccomp_release(filter);
-    if (rc)
+    if (rc) {
         return tars_fail(TARS_EDENIED, err, "cannot install the system call filter: %s",
                          strerror(-rc));
+    }
     return TARS_OK;
 }
 

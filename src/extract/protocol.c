@@ -103,26 +103,39 @@ static uint64_t get_u64(struct cursor *cursor)
     return low | (uint64_t)get_u32(cursor) << 32;
 }
 
-/* Length of the well-formed UTF-8 sequence at (s, left), or 0 (Unicode table 3-7). */
+/* The second byte of a sequence has a narrower range after some leading bytes (Unicode, table
+ * 3-7): no overlong forms, no surrogates, nothing beyond U+10FFFF. */
+static bool is_second(unsigned char lead, unsigned char second)
+{
+    switch (lead) {
+    case 0xE0:
+        return second >= 0xA0 && second <= 0xBF;
+    case 0xED:
+        return second >= 0x80 && second <= 0x9F;
+    case 0xF0:
+        return second >= 0x90 && second <= 0xBF;
+    case 0xF4:
+        return second >= 0x80 && second <= 0x8F;
+    default:
+        return (second & 0xC0) == 0x80;
+    }
+}
+
+static size_t claimed_length(unsigned char lead)
+{
+    if (lead < 0x80)
+        return 1;
+    if (lead < 0xC2 || lead > 0xF4)
+        return 0;
+    return lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
+}
+
+/* Length of the well-formed UTF-8 sequence at (s, left), or 0. */
 static size_t sequence_length(const unsigned char *s, size_t left)
 {
-    size_t len = s[0] < 0x80 ? 1 : s[0] < 0xE0 ? 2 : s[0] < 0xF0 ? 3 : 4;
-    unsigned char low = 0x80;
-    unsigned char high = 0xBF;
+    size_t len = claimed_length(s[0]);
 
-    if (len == 1)
-        return 1;
-    if (s[0] < 0xC2 || s[0] > 0xF4 || left < len)
-        return 0;
-    if (s[0] == 0xE0)
-        low = 0xA0;
-    if (s[0] == 0xED)
-        high = 0x9F;
-    if (s[0] == 0xF0)
-        low = 0x90;
-    if (s[0] == 0xF4)
-        high = 0x8F;
-    if (s[1] < low || s[1] > high)
+    if (len > left || (len > 1 && !is_second(s[0], s[1])))
         return 0;
     for (size_t i = 2; i < len; i++) {
         if ((s[i] & 0xC0) != 0x80)
@@ -205,10 +218,11 @@ static void read_block(struct cursor *cursor, struct tars_protocol_block *block)
     uint32_t level = get_u8(cursor);
 
     if (!kind_is_known(kind) || level > TARS_HEADING_LEVEL_MAX ||
-        (kind == TARS_BLOCK_HEADING) != (level > 0))
+        (kind == TARS_BLOCK_HEADING) != (level > 0)) {
         cursor->bad = true;
-    else
+    } else {
         block->kind = (enum tars_block_kind)kind;
+    }
     block->level = (int)level;
     block->page = get_page(cursor);
     block->text = get_clean(cursor, cursor->left, TARS_PROTOCOL_TEXT_MAX);
@@ -238,10 +252,11 @@ static void read_end(struct cursor *cursor, struct tars_protocol_end *end)
 {
     uint32_t status = get_u32(cursor);
 
-    if (!status_is_known(status))
+    if (!status_is_known(status)) {
         cursor->bad = true;
-    else
+    } else {
         end->status = (tars_status)status;
+    }
     end->errors = get_u64(cursor);
     end->message = get_string(cursor, TARS_PROTOCOL_MESSAGE_MAX);
     end->first_error = get_string(cursor, TARS_PROTOCOL_MESSAGE_MAX);
@@ -266,12 +281,13 @@ tars_status tars_protocol_read(const char *ptr, size_t len, struct tars_protocol
     if (payload > cursor.left)
         return TARS_EAGAIN;
     cursor.left = payload;
-    if (read.type == 'B')
+    if (read.type == 'B') {
         read_block(&cursor, &read.block);
-    else if (read.type == 'D')
+    } else if (read.type == 'D') {
         read_document(&cursor, &read.document);
-    else
+    } else {
         read_end(&cursor, &read.end);
+    }
     if (cursor.bad || cursor.left > 0)
         return TARS_EFORMAT;
     *frame = read;

@@ -13,7 +13,8 @@
 
 #include "base/sys/clock.h"
 
-#define FD_OUT_OF_THE_WAY 10 /* above every number that the child gets */
+#define PAUSE_NS          500000L /* between looks whether it has gone */
+#define FD_OUT_OF_THE_WAY 10      /* above every number that the child gets */
 
 /* What posix_spawn shall do between fork and exec. The sources lie above the targets, so that none
  * is overwritten before it was copied. */
@@ -27,9 +28,10 @@ static int fill_actions(posix_spawn_file_actions_t *actions, int out_fd, int fil
         rc = posix_spawn_file_actions_adddup2(actions, out_fd, 1);
     if (!rc && file_fd >= 0)
         rc = posix_spawn_file_actions_adddup2(actions, file_fd, TARS_CHILD_FILE_FD);
-    if (!rc)
+    if (!rc) {
         rc = posix_spawn_file_actions_addclosefrom_np(actions, file_fd >= 0 ? TARS_CHILD_FILE_FD + 1
                                                                             : TARS_CHILD_FILE_FD);
+    }
     return rc;
 }
 
@@ -68,9 +70,10 @@ static int spawn(const struct tars_child_config *config, int out_fd, int file_fd
     rc = fill_actions(&actions, out_fd, file_fd);
     if (!rc)
         rc = fill_attributes(&attributes);
-    if (!rc)
+    if (!rc) {
         rc = posix_spawn(pid, config->program, &actions, &attributes, (char *const *)config->argv,
                          (char *const *)envp);
+    }
     (void)posix_spawnattr_destroy(&attributes);
     (void)posix_spawn_file_actions_destroy(&actions);
     return rc;
@@ -170,7 +173,7 @@ void tars_child_finish(struct tars_child *child, int grace_ms, struct tars_child
     if (child->pid <= 0)
         return;
     while (!reap(child->pid, killed ? 0 : WNOHANG, &wait_status, &usage)) {
-        struct timespec pause = {.tv_nsec = 500 * 1000};
+        struct timespec pause = {.tv_nsec = PAUSE_NS};
 
         if (tars_clock_mono_ms() < until_ms) {
             (void)nanosleep(&pause, NULL);

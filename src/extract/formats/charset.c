@@ -73,7 +73,8 @@ static const struct encoding encodings[] = {
 #define ENCODINGS (sizeof(encodings) / sizeof(encodings[0]))
 
 struct tars_charsets {
-    iconv_t open[ENCODINGS]; /* into UTF-8; (iconv_t)-1 where the system has none */
+    iconv_t open[ENCODINGS]; /* into UTF-8 */
+    bool is_open[ENCODINGS]; /* false where the system has none */
 };
 
 tars_status tars_charsets_new(struct tars_charsets **charsets)
@@ -82,8 +83,11 @@ tars_status tars_charsets_new(struct tars_charsets **charsets)
 
     if (!made)
         return TARS_ENOMEM;
-    for (size_t i = 0; i < ENCODINGS; i++)
+    for (size_t i = 0; i < ENCODINGS; i++) {
         made->open[i] = iconv_open("UTF-8", encodings[i].iconv);
+        /* The only failing value; a cast of -1 to a pointer is what iconv(3) asks for. */
+        made->is_open[i] = (intptr_t)made->open[i] != -1;
+    }
     *charsets = made;
     return TARS_OK;
 }
@@ -93,7 +97,7 @@ void tars_charsets_free(struct tars_charsets *charsets)
     if (!charsets)
         return;
     for (size_t i = 0; i < ENCODINGS; i++) {
-        if (charsets->open[i] != (iconv_t)-1)
+        if (charsets->is_open[i])
             (void)iconv_close(charsets->open[i]);
     }
     free(charsets);
@@ -101,7 +105,7 @@ void tars_charsets_free(struct tars_charsets *charsets)
 
 static bool is_open(const struct tars_charsets *charsets, size_t i)
 {
-    return charsets && charsets->open[i] != (iconv_t)-1;
+    return charsets && charsets->is_open[i];
 }
 
 /* -------------------------------------------------------------------- decoding */
@@ -310,9 +314,10 @@ static size_t find_named(struct tars_span name)
     if (name.len == 0 || name.len > 40)
         return ENCODINGS;
     padded[0] = ' ';
-    for (size_t i = 0; i < name.len; i++)
+    for (size_t i = 0; i < name.len; i++) {
         padded[i + 1] =
             (char)(name.ptr[i] >= 'A' && name.ptr[i] <= 'Z' ? name.ptr[i] + 32 : name.ptr[i]);
+    }
     padded[name.len + 1] = ' ';
     padded[name.len + 2] = '\0';
     for (size_t i = 0; i < ENCODINGS; i++) {

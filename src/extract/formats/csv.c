@@ -194,7 +194,9 @@ static tars_status parse(struct tars_input *input, struct tars_sink *sink, struc
     if (status == TARS_OK) {
         span = tars_buf_span(&text);
         delimiter = take_declared(&span);
-        write_table(sink, span, delimiter ? delimiter : find_delimiter(span));
+        if (!delimiter)
+            delimiter = find_delimiter(span);
+        write_table(sink, span, delimiter);
     }
     tars_sink_document(sink, &(struct tars_sink_document){0});
     tars_buf_release(&text);

@@ -23,9 +23,10 @@ static enum tars_sniff sniff(const struct tars_input *input, bool named)
 {
     struct tars_span head = input->head;
 
-    if (input->is_gzip || head.len < 4 || memcmp(head.ptr, "PK\3\4", 4) != 0)
+    if (input->is_gzip || head.len < 4 || memcmp(head.ptr, "PK\3\4", 4) != 0) {
         return named && head.len >= 2 && memcmp(head.ptr, "PK", 2) == 0 ? TARS_SNIFF_NAME
                                                                         : TARS_SNIFF_NO;
+    }
     if (named || memmem(head.ptr, head.len, "word/document.xml", 17))
         return TARS_SNIFF_SURE;
     return TARS_SNIFF_NO;
@@ -209,10 +210,11 @@ static bool write_part(struct writer *writer, struct tars_span xml)
             rc = -1;
             break;
         }
-        if (writer->skip_until && depth < writer->skip_until)
+        if (writer->skip_until && depth < writer->skip_until) {
             writer->skip_until = 0;
-        else if (!writer->skip_until)
+        } else if (!writer->skip_until) {
             take_node(writer, reader, &in_text);
+        }
         rc = xmlTextReaderRead(reader);
     }
     end_paragraph(writer);
@@ -242,12 +244,13 @@ static void read_title(struct tars_package *package, struct tars_buf *title)
     while (reader && xmlTextReaderRead(reader) == 1) {
         int type = xmlTextReaderNodeType(reader);
 
-        if (type == XML_READER_TYPE_ELEMENT)
+        if (type == XML_READER_TYPE_ELEMENT) {
             inside = strcmp(tars_xml_name(reader), "title") == 0;
-        else if (type == XML_READER_TYPE_END_ELEMENT)
+        } else if (type == XML_READER_TYPE_END_ELEMENT) {
             inside = false;
-        else if (inside && xmlTextReaderConstValue(reader))
+        } else if (inside && xmlTextReaderConstValue(reader)) {
             tars_buf_append_text(title, (const char *)xmlTextReaderConstValue(reader));
+        }
     }
     xmlFreeTextReader(reader);
     free((char *)xml.ptr);

@@ -68,12 +68,13 @@ void tars_docx_styles_read(struct tars_docx_styles *styles, struct tars_span xml
         const char *name = tars_xml_name(reader);
         int type = xmlTextReaderNodeType(reader);
 
-        if (type == XML_READER_TYPE_ELEMENT && strcmp(name, "style") == 0)
+        if (type == XML_READER_TYPE_ELEMENT && strcmp(name, "style") == 0) {
             style = add_style(styles, reader);
-        else if (type == XML_READER_TYPE_ELEMENT && style)
+        } else if (type == XML_READER_TYPE_ELEMENT && style) {
             read_property(style, reader, name);
-        else if (type == XML_READER_TYPE_END_ELEMENT && strcmp(name, "style") == 0)
+        } else if (type == XML_READER_TYPE_END_ELEMENT && strcmp(name, "style") == 0) {
             style = NULL;
+        }
     }
     xmlFreeTextReader(reader);
 }

@@ -71,16 +71,18 @@ static tars_status refuse(struct tars_input *input, struct tars_err *err)
     struct tars_span head = input->head;
 
     if (is_old_office(head)) {
-        if (is_encrypted_package(input))
+        if (is_encrypted_package(input)) {
             return tars_fail(TARS_EPASSWORD, err,
                              "the file is encrypted and needs a password; save it without one");
+        }
         return tars_fail(TARS_EUNSUPPORTED, err,
                          "an office file of the old binary kind; save it as DOCX or PDF");
     }
     for (size_t i = 0; i < sizeof(foreign) / sizeof(foreign[0]); i++) {
-        if (starts_with(head, foreign[i].magic, foreign[i].len))
+        if (starts_with(head, foreign[i].magic, foreign[i].len)) {
             return tars_fail(TARS_EUNSUPPORTED, err, "%s, which is not read here",
                              foreign[i].words);
+        }
     }
     return tars_fail(TARS_EUNSUPPORTED, err,
                      "neither text nor a kind of document that is read here");
@@ -110,7 +112,7 @@ tars_status tars_format_find(struct tars_input *input, const struct tars_format 
 
 tars_status tars_format_extract(struct tars_input *input, struct tars_sink *sink)
 {
-    const struct tars_format *format = NULL;
+    const struct tars_format *format = &tars_format_plain;
     struct tars_err words = {{0}};
     tars_status status = tars_format_find(input, &format, &sink->format, &words);
 
@@ -118,9 +120,10 @@ tars_status tars_format_extract(struct tars_input *input, struct tars_sink *sink
         status = format->parse(input, sink, &words);
     if (status == TARS_OK && sink->status != TARS_OK)
         status = tars_fail(sink->status, &words, "%s", tars_status_text(sink->status));
-    if (status == TARS_OK && sink->documents == 0)
+    if (status == TARS_OK && sink->documents == 0) {
         status = tars_fail(TARS_ENOTEXT, &words,
                            sink->errors ? "nothing in it could be read" : "there is no text in it");
+    }
     if (status != TARS_OK && !words.text[0])
         (void)tars_fail(status, &words, "%s", tars_status_text(status));
     tars_sink_end(sink, status, status == TARS_OK ? "" : words.text);

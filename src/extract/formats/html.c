@@ -118,10 +118,11 @@ static void append_text(struct walker *walker, const char *text)
         const struct tars_buf *buf = &walker->text;
         bool after_space = buf->len == 0 || isspace((unsigned char)buf->ptr[buf->len - 1]);
 
-        if (!space)
+        if (!space) {
             tars_buf_append_char(&walker->text, *text);
-        else if (!after_space)
+        } else if (!after_space) {
             tars_buf_append_char(&walker->text, ' ');
+        }
     }
 }
 
@@ -215,6 +216,7 @@ static bool is_data_table(const struct walker *walker, const struct tars_html_no
 
 static void walk_children(struct walker *walker, const GumboNode *node, int depth);
 
+/* NOLINTNEXTLINE(misc-no-recursion): depth is bounded. */
 static void walk_cell(struct walker *walker, const GumboNode *node, int depth)
 {
     end_flow(walker);
@@ -227,7 +229,8 @@ static void walk_cell(struct walker *walker, const GumboNode *node, int depth)
     }
 }
 
-/* Rows and cells of a data table. NOLINTNEXTLINE(misc-no-recursion): depth is bounded. */
+/* Rows and cells of a data table.
+ * NOLINTNEXTLINE(misc-no-recursion): depth is bounded. */
 static void walk_rows(struct walker *walker, const GumboNode *node, int depth)
 {
     const GumboVector *children = &node->v.element.children;
@@ -249,6 +252,7 @@ static void walk_rows(struct walker *walker, const GumboNode *node, int depth)
     }
 }
 
+/* NOLINTNEXTLINE(misc-no-recursion): depth is bounded. */
 static void walk_table(struct walker *walker, const GumboNode *node,
                        const struct tars_html_note *note, int depth)
 {
@@ -263,6 +267,7 @@ static void walk_table(struct walker *walker, const GumboNode *node,
     tars_table_end(&walker->table);
 }
 
+/* NOLINTNEXTLINE(misc-no-recursion): depth is bounded. */
 static void walk_block(struct walker *walker, const GumboNode *node, int depth)
 {
     GumboTag tag = node->v.element.tag;
@@ -272,10 +277,11 @@ static void walk_block(struct walker *walker, const GumboNode *node, int depth)
     walker->pre += tag == GUMBO_TAG_PRE;
     walker->items += tag == GUMBO_TAG_LI;
     walk_children(walker, node, depth);
-    if (level)
+    if (level) {
         end_block(walker, TARS_BLOCK_HEADING, level);
-    else
+    } else {
         end_flow(walker);
+    }
     walker->pre -= tag == GUMBO_TAG_PRE;
     walker->items -= tag == GUMBO_TAG_LI;
 }
@@ -290,14 +296,15 @@ static void walk_element(struct walker *walker, const GumboNode *node, int depth
         return;
     if (!walker->all && (note->dropped || is_link_list(note)))
         return;
-    if (tag == GUMBO_TAG_BR)
+    if (tag == GUMBO_TAG_BR) {
         tars_buf_append_char(&walker->text, '\n');
-    else if (tag == GUMBO_TAG_TABLE)
+    } else if (tag == GUMBO_TAG_TABLE) {
         walk_table(walker, node, note, depth);
-    else if (is_block(tag))
+    } else if (is_block(tag)) {
         walk_block(walker, node, depth);
-    else
+    } else {
         walk_children(walker, node, depth);
+    }
 }
 
 /* NOLINTNEXTLINE(misc-no-recursion): TARS_HTML_DEPTH_MAX bounds it. */
@@ -309,10 +316,11 @@ static void walk_children(struct walker *walker, const GumboNode *node, int dept
         const GumboNode *child = children->data[i];
 
         if (child->type == GUMBO_NODE_TEXT || child->type == GUMBO_NODE_WHITESPACE ||
-            child->type == GUMBO_NODE_CDATA)
+            child->type == GUMBO_NODE_CDATA) {
             append_text(walker, child->v.text.text);
-        else if (child->type == GUMBO_NODE_ELEMENT)
+        } else if (child->type == GUMBO_NODE_ELEMENT) {
             walk_element(walker, child, depth + 1);
+        }
     }
 }
 
@@ -405,10 +413,11 @@ tars_status tars_html_write(struct tars_arena *arena, struct tars_charsets *char
     tars_buf_init(&text, TEXT_MAX);
     tars_charset_convert(charsets, tars_charset_detect(charsets, bytes, declared_charset(bytes)),
                          bytes, &text);
-    if (text.status != TARS_OK)
+    if (text.status != TARS_OK) {
         status = tars_fail(TARS_ETOOBIG, err, "the page is too large");
-    else
+    } else {
         status = write_page(arena, sink, tars_buf_span(&text), title, err);
+    }
     tars_buf_release(&text);
     return status;
 }

@@ -192,6 +192,25 @@ static void add_up(struct tars_html_page *page, int to, int from)
     parent->paragraphs += child->paragraphs;
 }
 
+static void measure(struct measurer *measurer, const GumboNode *node, int parent, int depth,
+                    bool in_link);
+
+/* NOLINTNEXTLINE(misc-no-recursion): TARS_HTML_DEPTH_MAX bounds it. */
+static void measure_child(struct measurer *measurer, const GumboNode *child, int parent, int depth,
+                          bool in_link)
+{
+    if (child->type == GUMBO_NODE_TEXT || child->type == GUMBO_NODE_WHITESPACE ||
+        child->type == GUMBO_NODE_CDATA) {
+        measure_text(&measurer->page->notes[parent], child->v.text.text, in_link);
+    } else if (child->type == GUMBO_NODE_ELEMENT && depth < TARS_HTML_DEPTH_MAX) {
+        int at = (int)measurer->page->count;
+
+        measure(measurer, child, parent, depth + 1, in_link);
+        if (!measurer->failed)
+            add_up(measurer->page, parent, at);
+    }
+}
+
 /* NOLINTNEXTLINE(misc-no-recursion): TARS_HTML_DEPTH_MAX bounds it. */
 static void measure(struct measurer *measurer, const GumboNode *node, int parent, int depth,
                     bool in_link)
@@ -199,29 +218,18 @@ static void measure(struct measurer *measurer, const GumboNode *node, int parent
     int self = add_note(measurer, node, parent);
     const GumboVector *children = &node->v.element.children;
 
-    if (self < 0 || tars_html_is_never_read(node) || is_hidden(node)) {
-        if (self >= 0)
-            measurer->page->notes[self].dropped = true;
+    if (self < 0)
         return;
-    }
+    measurer->page->notes[self].dropped = tars_html_is_never_read(node) || is_hidden(node);
+    if (measurer->page->notes[self].dropped)
+        return;
     in_link = in_link || node->v.element.tag == GUMBO_TAG_A;
-    for (unsigned i = 0; i < children->length && !measurer->failed; i++) {
-        const GumboNode *child = children->data[i];
-
-        if (child->type == GUMBO_NODE_TEXT || child->type == GUMBO_NODE_WHITESPACE ||
-            child->type == GUMBO_NODE_CDATA) {
-            measure_text(&measurer->page->notes[self], child->v.text.text, in_link);
-        } else if (child->type == GUMBO_NODE_ELEMENT && depth < TARS_HTML_DEPTH_MAX) {
-            int at = (int)measurer->page->count;
-
-            measure(measurer, child, self, depth + 1, in_link);
-            if (!measurer->failed)
-                add_up(measurer->page, self, at);
-        }
-    }
+    for (unsigned i = 0; i < children->length && !measurer->failed; i++)
+        measure_child(measurer, children->data[i], self, depth, in_link);
     if (!measurer->failed && node->v.element.tag == GUMBO_TAG_P &&
-        measurer->page->notes[self].text > SENTENCE)
+        measurer->page->notes[self].text > SENTENCE) {
         measurer->page->notes[self].paragraphs++;
+    }
 }
 
 /* Drop furniture. What holds most of the page's text is no furniture whatever it is called. */

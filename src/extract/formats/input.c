@@ -55,7 +55,7 @@ static tars_status open_stream(struct tars_input *input)
 }
 
 /* One member ended: another may follow, as with `cat a.gz b.gz`. */
-static tars_status unpack_step(struct tars_input *input, z_stream *stream)
+static tars_status unpack_step(z_stream *stream)
 {
     int rc = inflate(stream, Z_NO_FLUSH);
 
@@ -66,32 +66,34 @@ static tars_status unpack_step(struct tars_input *input, z_stream *stream)
     return rc == Z_OK || rc == Z_BUF_ERROR ? TARS_OK : TARS_EFORMAT;
 }
 
+/* More packed bytes. The end of the file is fine between members only. */
+static tars_status refill(struct tars_input *input, z_stream *stream)
+{
+    size_t got = 0;
+    tars_status status = read_raw(input, input->packed, PACKED_BYTES, &got);
+
+    if (status == TARS_ENOTFOUND)
+        return stream->total_in == 0 ? TARS_ENOTFOUND : TARS_EFORMAT;
+    stream->next_in = (Bytef *)input->packed;
+    stream->avail_in = (uInt)got;
+    return status;
+}
+
 static tars_status read_unpacked(struct tars_input *input, char *bytes, size_t cap, size_t *n)
 {
     z_stream *stream = input->inflate;
+    tars_status status = TARS_OK;
 
     stream->next_out = (Bytef *)bytes;
     stream->avail_out = cap > UINT32_MAX ? UINT32_MAX : (uInt)cap;
-    while (stream->next_out == (Bytef *)bytes) {
-        tars_status status;
-
-        if (stream->avail_in == 0) {
-            size_t got = 0;
-
-            status = read_raw(input, input->packed, PACKED_BYTES, &got);
-            if (status == TARS_ENOTFOUND)
-                return stream->total_in == 0 ? TARS_ENOTFOUND : TARS_EFORMAT;
-            if (status != TARS_OK)
-                return status;
-            stream->next_in = (Bytef *)input->packed;
-            stream->avail_in = (uInt)got;
-        }
-        status = unpack_step(input, stream);
-        if (status != TARS_OK)
-            return status;
+    while (status == TARS_OK && stream->next_out == (Bytef *)bytes) {
+        if (stream->avail_in == 0)
+            status = refill(input, stream);
+        if (status == TARS_OK)
+            status = unpack_step(stream);
     }
     *n = (size_t)((char *)stream->next_out - bytes);
-    return TARS_OK;
+    return status;
 }
 
 tars_status tars_input_read(struct tars_input *input, char *bytes, size_t cap, size_t *n)
@@ -164,14 +166,16 @@ tars_status tars_input_whole(struct tars_input *input, struct tars_span *bytes,
 {
     void *map;
 
-    if (input->size > TARS_INPUT_WHOLE_MAX)
+    if (input->size > TARS_INPUT_WHOLE_MAX) {
         return tars_fail(TARS_ETOOBIG, err, "the file is larger than %zu MiB",
-                         TARS_INPUT_WHOLE_MAX / (1024 * 1024));
+                         TARS_INPUT_WHOLE_MAX / ((size_t)1024 * 1024));
+    }
     if (!input->map && input->size > 0) {
         map = mmap(NULL, input->size, PROT_READ, MAP_PRIVATE, input->fd, 0);
-        if (map == MAP_FAILED)
+        if (map == MAP_FAILED) {
             return tars_fail(errno == ENOMEM ? TARS_ETOOBIG : TARS_EIO, err,
                              "the file does not fit into the memory limit");
+        }
         input->map = map;
     }
     *bytes = tars_span(input->map, input->size);

@@ -119,18 +119,20 @@ static bool is_too_deep(const char *text, size_t len)
 
     for (size_t i = 0; i < len; i++) {
         if (quoted) {
-            if (text[i] == '\\')
+            if (text[i] == '\\') {
                 i++;
-            else if (text[i] == '"')
+            } else if (text[i] == '"') {
                 quoted = false;
+            }
             continue;
         }
-        if (text[i] == '"')
+        if (text[i] == '"') {
             quoted = true;
-        else if (text[i] == '{' || text[i] == '[')
+        } else if (text[i] == '{' || text[i] == '[') {
             depth++;
-        else if (text[i] == '}' || text[i] == ']')
+        } else if (text[i] == '}' || text[i] == ']') {
             depth--;
+        }
         if (depth > DEPTH_MAX)
             return true;
     }
@@ -158,22 +160,24 @@ static void read_line(struct reader *reader)
         return;
     }
     object = json_loadb(text, len, JSON_REJECT_DUPLICATES, &error);
-    if (json_is_object(object))
+    if (json_is_object(object)) {
         write_object(reader, object);
-    else
+    } else {
         tars_sink_error(reader->sink, "line %llu: %s", line,
                         object ? "not a JSON object" : error.text);
+    }
     json_decref(object);
 }
 
 static void end_line(struct reader *reader)
 {
     reader->line++;
-    if (reader->too_long || reader->bytes.status != TARS_OK)
+    if (reader->too_long || reader->bytes.status != TARS_OK) {
         tars_sink_error(reader->sink, "line %llu: longer than %zu MiB",
-                        (unsigned long long)reader->line, LINE_MAX_BYTES / (1024 * 1024));
-    else if (reader->bytes.len > 0)
+                        (unsigned long long)reader->line, LINE_MAX_BYTES / ((size_t)1024 * 1024));
+    } else if (reader->bytes.len > 0) {
         read_line(reader);
+    }
     reader->too_long = false;
     tars_buf_clear(&reader->bytes);
 }

@@ -53,11 +53,11 @@ static struct {
 static atomic_bool memory_failed;
 
 #ifndef TARS_RELAXED_LIMITS
-/* NOLINTBEGIN(bugprone-reserved-identifier): glibc's own names of what is wrapped. */
+/* NOLINTBEGIN(bugprone-reserved-identifier,readability-inconsistent-declaration-parameter-name):
+ * glibc's own names of what is wrapped. */
 void *__libc_malloc(size_t size);
 void *__libc_calloc(size_t count, size_t size);
 void *__libc_realloc(void *ptr, size_t size);
-/* NOLINTEND(bugprone-reserved-identifier) */
 
 void *malloc(size_t size)
 {
@@ -85,6 +85,7 @@ void *realloc(void *old, size_t size)
         atomic_store(&memory_failed, true);
     return ptr;
 }
+/* NOLINTEND(bugprone-reserved-identifier,readability-inconsistent-declaration-parameter-name) */
 #endif
 
 static void say_last_words(void)
@@ -168,10 +169,11 @@ static tars_status write_frames(void *ctx, const char *bytes, size_t len)
 
 static void show_block(const struct tars_protocol_block *block, struct tars_buf *out)
 {
-    if (block->page)
+    if (block->page) {
         tars_buf_appendf(out, "[%s, page %d] ", tars_block_kind_text(block->kind), block->page);
-    else
+    } else {
         tars_buf_appendf(out, "[%s] ", tars_block_kind_text(block->kind));
+    }
     for (int i = 0; i < block->level; i++)
         tars_buf_append_char(out, '#');
     if (block->level)
@@ -194,10 +196,11 @@ static void show_frame(const struct tars_protocol_frame *frame, struct tars_buf 
     } else {
         tars_buf_appendf(out, "[end] %s: %.*s", tars_status_text(frame->end.status),
                          (int)frame->end.message.len, frame->end.message.ptr);
-        if (frame->end.errors)
+        if (frame->end.errors) {
             tars_buf_appendf(out, " (%llu passed over, first: %.*s)",
                              (unsigned long long)frame->end.errors, (int)frame->end.first_error.len,
                              frame->end.first_error.ptr);
+        }
         tars_buf_append_char(out, '\n');
     }
 }
@@ -231,31 +234,43 @@ static tars_status write_shown(void *ctx, const char *bytes, size_t len)
 
 /* ------------------------------------------------------------------------ main */
 
+static bool parse_flag(struct options *options, const char *name)
+{
+    if (strcmp(name, "--self-test") == 0) {
+        options->self_test = true;
+    } else if (strcmp(name, "--limits") == 0) {
+        options->limits = true;
+    } else {
+        return false;
+    }
+    return true;
+}
+
+static bool parse_value(struct options *options, const char *name, const char *value)
+{
+    if (strcmp(name, "--memory") == 0) {
+        options->memory_bytes = (size_t)strtoull(value, NULL, 10);
+    } else if (strcmp(name, "--cpu") == 0) {
+        options->cpu_seconds = (unsigned)strtoul(value, NULL, 10);
+    } else if (strcmp(name, "--name") == 0) {
+        options->name = value;
+    } else if (strcmp(name, "--text") == 0) {
+        options->text = value;
+    } else {
+        return false;
+    }
+    return true;
+}
+
 static bool parse_options(int argc, char **argv, struct options *options)
 {
     *options = (struct options){.memory_bytes = MEMORY_DEFAULT, .cpu_seconds = CPU_DEFAULT};
     for (int i = 1; i < argc; i++) {
         const char *value = i + 1 < argc ? argv[i + 1] : NULL;
 
-        if (strcmp(argv[i], "--self-test") == 0) {
-            options->self_test = true;
+        if (parse_flag(options, argv[i]))
             continue;
-        }
-        if (strcmp(argv[i], "--limits") == 0) {
-            options->limits = true;
-            continue;
-        }
-        if (!value)
-            return false;
-        if (strcmp(argv[i], "--memory") == 0)
-            options->memory_bytes = (size_t)strtoull(value, NULL, 10);
-        else if (strcmp(argv[i], "--cpu") == 0)
-            options->cpu_seconds = (unsigned)strtoul(value, NULL, 10);
-        else if (strcmp(argv[i], "--name") == 0)
-            options->name = value;
-        else if (strcmp(argv[i], "--text") == 0)
-            options->text = value;
-        else
+        if (!value || !parse_value(options, argv[i], value))
             return false;
         i++;
     }
@@ -315,6 +330,23 @@ static tars_status extract(const struct options *options, int fd, struct tars_ch
     return status;
 }
 
+/* Everything that needs files or the kernel's consent, in the one right order. */
+static tars_status prepare(const struct options *options, int fd, struct tars_charsets **charsets,
+                           struct tars_err *err)
+{
+    tars_status status = prepare_last_words();
+
+    if (status == TARS_OK)
+        status = tars_charsets_new(charsets);
+    if (status == TARS_OK)
+        status = confine(options, options->self_test ? -1 : fd, err);
+    if (status != TARS_OK) {
+        (void)fprintf(stderr, "tars-extract: %s\n",
+                      err->text[0] ? err->text : tars_status_text(status));
+    }
+    return status;
+}
+
 int main(int argc, char **argv)
 {
     struct tars_charsets *charsets = NULL;
@@ -337,15 +369,8 @@ int main(int argc, char **argv)
         (void)fprintf(stderr, "tars-extract: %s: %s\n", options.text, strerror(errno));
         return 1;
     }
-    status = prepare_last_words();
-    if (status == TARS_OK)
-        status = tars_charsets_new(&charsets);
-    if (status == TARS_OK)
-        status = confine(&options, options.self_test ? -1 : fd, &err);
-    if (status != TARS_OK) {
-        (void)fprintf(stderr, "tars-extract: %s\n", err.text);
+    if (prepare(&options, fd, &charsets, &err) != TARS_OK)
         return 3;
-    }
     if (options.self_test)
         return tars_confine_self_test() ? 0 : 1;
     (void)atexit(on_exit_by_library);

@@ -194,12 +194,13 @@ static void append_inlines(struct tars_buf *out, cmark_node *node)
                 tars_buf_append_char(out, '\n');
             continue;
         }
-        if (is_literal(type))
+        if (is_literal(type)) {
             tars_buf_append_text(out, cmark_node_get_literal(at));
-        else if (type == CMARK_NODE_SOFTBREAK)
+        } else if (type == CMARK_NODE_SOFTBREAK) {
             tars_buf_append_char(out, ' ');
-        else if (type == CMARK_NODE_LINEBREAK)
+        } else if (type == CMARK_NODE_LINEBREAK) {
             tars_buf_append_char(out, '\n');
+        }
     }
     cmark_iter_free(iter);
 }
@@ -239,6 +240,7 @@ static void write_children(struct writer *writer, cmark_node *node, int depth);
 
 /* Items of a list that hold nothing but a paragraph are one block, a line each; others, with code
  * or tables inside, are written part by part. */
+/* NOLINTNEXTLINE(misc-no-recursion): DEPTH_MAX bounds it. */
 static void write_list(struct writer *writer, cmark_node *list, int depth)
 {
     bool is_simple = true;
@@ -256,35 +258,36 @@ static void write_list(struct writer *writer, cmark_node *list, int depth)
     }
     tars_buf_clear(&writer->text);
     for (cmark_node *item = cmark_node_first_child(list); item; item = cmark_node_next(item)) {
-        if (is_ordered)
+        if (is_ordered) {
             tars_buf_appendf(&writer->text, "%d. ", number++);
-        else
+        } else {
             tars_buf_append_text(&writer->text, "- ");
+        }
         append_inlines(&writer->text, item);
     }
     tars_sink_block(writer->sink, TARS_BLOCK_LIST, 0, 0, writer->text.ptr, writer->text.len);
 }
 
+/* NOLINTNEXTLINE(misc-no-recursion): DEPTH_MAX bounds it. */
 static void write_one(struct writer *writer, cmark_node *node, int depth)
 {
     cmark_node_type type = cmark_node_get_type(node);
 
-    if (type == CMARK_NODE_HEADING)
+    if (type == CMARK_NODE_HEADING) {
         write_node(writer, node, TARS_BLOCK_HEADING, cmark_node_get_heading_level(node));
-    else if (type == CMARK_NODE_CODE_BLOCK)
+    } else if (type == CMARK_NODE_CODE_BLOCK) {
         write_node(writer, node, TARS_BLOCK_CODE, 0);
-    else if (type == CMARK_NODE_LIST)
+    } else if (type == CMARK_NODE_LIST) {
         write_list(writer, node, depth);
-    else if (type == CMARK_NODE_HTML_BLOCK)
+    } else if (type == CMARK_NODE_HTML_BLOCK) {
         write_html(writer, node);
-    else if (strcmp(cmark_node_get_type_string(node), "table") == 0)
+    } else if (strcmp(cmark_node_get_type_string(node), "table") == 0) {
         write_table(writer, node);
-    else if (type == CMARK_NODE_PARAGRAPH)
+    } else if (type == CMARK_NODE_PARAGRAPH || depth >= DEPTH_MAX) {
         write_node(writer, node, TARS_BLOCK_PARAGRAPH, 0);
-    else if (depth >= DEPTH_MAX)
-        write_node(writer, node, TARS_BLOCK_PARAGRAPH, 0);
-    else
+    } else {
         write_children(writer, node, depth + 1);
+    }
 }
 
 /* NOLINTNEXTLINE(misc-no-recursion): DEPTH_MAX bounds it. */

@@ -85,12 +85,14 @@ tars_status tars_package_read(struct tars_package *package, const char *name,
     if (zip_stat_index(package->zip, (zip_uint64_t)index, 0, &info) != 0 ||
         !(info.valid & ZIP_STAT_SIZE))
         return tars_fail(TARS_EFORMAT, err, "the file is damaged: part %s has no size", name);
-    if (info.size > TARS_PACKAGE_PART_MAX)
+    if (info.size > TARS_PACKAGE_PART_MAX) {
         return tars_fail(TARS_ETOOBIG, err, "part %s unpacks to more than %zu MiB", name,
-                         TARS_PACKAGE_PART_MAX / (1024 * 1024));
-    if ((info.valid & ZIP_STAT_ENCRYPTION_METHOD) && info.encryption_method != ZIP_EM_NONE)
+                         TARS_PACKAGE_PART_MAX / ((size_t)1024 * 1024));
+    }
+    if ((info.valid & ZIP_STAT_ENCRYPTION_METHOD) && info.encryption_method != ZIP_EM_NONE) {
         return tars_fail(TARS_EPASSWORD, err,
                          "the file is encrypted and needs a password; save it without one");
+    }
     file = zip_fopen_index(package->zip, (zip_uint64_t)index, 0);
     if (!file)
         return tars_fail(TARS_EFORMAT, err, "the file is damaged: part %s cannot be opened", name);

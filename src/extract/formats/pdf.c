@@ -154,10 +154,11 @@ static void note_turn(struct tars_pdf_word *word, const PopplerRectangle *first,
     double across = right < 0 ? -right : right;
 
     word->turn = 0;
-    if (down > 2 * across && down > 1)
+    if (down > 2 * across && down > 1) {
         word->turn = 1;
-    else if (-down > 2 * across && -down > 1)
+    } else if (-down > 2 * across && -down > 1) {
         word->turn = -1;
+    }
 }
 
 /* Words end at white space. */
@@ -222,9 +223,10 @@ static tars_status read_page(struct tars_arena *arena, PopplerPage *source, int 
 
 static tars_status why_not(const GError *error, struct tars_err *err)
 {
-    if (error && g_error_matches(error, POPPLER_ERROR, POPPLER_ERROR_ENCRYPTED))
+    if (error && g_error_matches(error, POPPLER_ERROR, POPPLER_ERROR_ENCRYPTED)) {
         return tars_fail(TARS_EPASSWORD, err,
                          "the PDF is encrypted and needs a password; save it without one");
+    }
     return tars_fail(TARS_EFORMAT, err, "the PDF is damaged and cannot be opened (%s)",
                      error ? error->message : "no reason given");
 }
@@ -280,15 +282,16 @@ static tars_status read_pages(PopplerDocument *document, int pages, struct tars_
     }
     if (status == TARS_OK)
         status = tars_pdf_write_blocks(&arena, &rows, pages, sink);
-    if (status != TARS_OK)
+    if (status != TARS_OK) {
         (void)tars_fail(TARS_ETOOBIG, err, "the PDF holds more than fits into memory");
-    else if (missing == pages)
+    } else if (missing == pages) {
         status = tars_fail(TARS_EFORMAT, err, "the PDF is damaged: none of its %d pages is there",
                            pages);
-    else if (sink->blocks == 0 && sink->status == TARS_OK)
+    } else if (sink->blocks == 0 && sink->status == TARS_OK) {
         status = tars_fail(TARS_ENOTEXT, err,
                            "no text layer on any of %d pages: a scan; run text recognition first",
                            pages);
+    }
     if (status == TARS_OK)
         write_document(document, pages, sink);
     tars_arena_release(&arena);
@@ -313,13 +316,14 @@ static tars_status parse(struct tars_input *input, struct tars_sink *sink, struc
         goto out;
     }
     pages = poppler_document_get_n_pages(document);
-    if (pages <= 0)
+    if (pages <= 0) {
         status = tars_fail(TARS_EFORMAT, err, "the PDF is damaged: it has no pages");
-    else if (pages > PAGES_MAX)
+    } else if (pages > PAGES_MAX) {
         status = tars_fail(TARS_ETOOBIG, err, "the PDF has %d pages; %d are read at most", pages,
                            PAGES_MAX);
-    else
+    } else {
         status = read_pages(document, pages, sink, err);
+    }
 out:
     if (document)
         g_object_unref(document);

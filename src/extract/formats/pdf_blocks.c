@@ -190,12 +190,17 @@ static bool has_letter(const struct tars_pdf_row *row)
     return false;
 }
 
+static char last_of(const struct tars_pdf_row *row)
+{
+    return row->text[row->len ? row->len - 1 : 0];
+}
+
 /* Level of a row that is a heading, else 0. */
 static int heading_level(const struct writer *writer, size_t i)
 {
     const struct tars_pdf_row *row = &writer->rows[i];
     float ratio = row->size / writer->body;
-    char last = row->len ? row->text[row->len - 1] : '.';
+    const char last = last_of(row);
 
     if (row->cells > 1 || row->len < 2 || row->turned || !has_letter(row))
         return 0;
@@ -262,14 +267,15 @@ static bool begins_item(const struct tars_pdf_row *row)
 
 static bool goes_on(const struct tars_pdf_row *above, const struct tars_pdf_row *row)
 {
-    char last = above->len ? above->text[above->len - 1] : '.';
+    const char last = last_of(above);
     bool is_new_place = row->new_column || row->page != above->page;
 
     if (row->cells > 1 || begins_item(row))
         return false;
-    if (is_new_place) /* a sentence may go on over a column's or page's end */
+    if (is_new_place) { /* a sentence may go on over a column's or page's end */
         return is_like(above, row) && !strchr(".:;!?", last) &&
                islower((unsigned char)row->text[0]);
+    }
     return is_close(above, row) && is_like(above, row);
 }
 
@@ -400,12 +406,13 @@ tars_status tars_pdf_write_blocks(struct tars_arena *arena, const struct tars_pd
     tars_buf_init(&writer.text, TEXT_MAX);
     tars_buf_init(&writer.lines, TEXT_MAX);
     for (size_t i = 0; i < writer.count && sink->status == TARS_OK;) {
-        if (begins_table(&writer, i))
+        if (begins_table(&writer, i)) {
             i = write_table(&writer, i);
-        else if (heading_level(&writer, i))
+        } else if (heading_level(&writer, i)) {
             i = write_heading(&writer, i);
-        else
+        } else {
             i = write_paragraph(&writer, i);
+        }
     }
     status = writer.text.status != TARS_OK ? writer.text.status : writer.lines.status;
     tars_buf_release(&writer.text);

@@ -6,14 +6,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define WORD_GAP_EM   1.0F  /* a wider gap between words begins another segment */
-#define SAME_LINE     0.5F  /* share of the lower height by which neighbours overlap */
-#define COLUMN_FILL   0.55F /* a line of prose fills at least so much of its column */
-#define COLUMN_PROSE  0.6F  /* share of such lines in a column of prose */
-#define COLUMN_LINES  5     /* lines on each side of a gutter */
-#define GUTTER_STEP   3.0F  /* points between places that are tried */
-#define COLUMN_SPLITS 3     /* depth: up to eight columns */
-#define CELLS_MAX     64    /* of one row; further ones join the last */
+#define WORD_GAP_EM   1.0F     /* a wider gap between words begins another segment */
+#define SAME_LINE     0.5F     /* share of the lower height by which neighbours overlap */
+#define COLUMN_FILL   0.55F    /* a line of prose fills at least so much of its column */
+#define COLUMN_PROSE  0.6F     /* share of such lines in a column of prose */
+#define COLUMN_LINES  5        /* lines on each side of a gutter */
+#define GUTTER_STEP   3.0F     /* points between places that are tried */
+#define WIDTH_MAX     20000.0F /* points; PDF allows 14,400 */
+#define COLUMN_SPLITS 3        /* depth: up to eight columns */
+#define CELLS_MAX     64       /* of one row; further ones join the last */
 
 struct segment {
     float x0, y0, x1, y1;
@@ -173,7 +174,8 @@ static float find_gutter(const struct segment *segments, size_t count)
         x0 = fminf(x0, segments[i].x0);
         x1 = fmaxf(x1, segments[i].x1);
     }
-    for (float x = x0 + (x1 - x0) * 0.2F; x < x0 + (x1 - x0) * 0.8F; x += GUTTER_STEP) {
+    for (int i = 0; i < (int)(fminf(x1 - x0, WIDTH_MAX) * 0.6F / GUTTER_STEP); i++) {
+        float x = x0 + (x1 - x0) * 0.2F + (float)i * GUTTER_STEP;
         size_t rating = rate_gutter(segments, count, x);
 
         if (rating > best) {
@@ -362,6 +364,7 @@ static tars_status write_area(struct layout *layout, struct segment *segments, s
                               int splits);
 
 /* A zone with a gutter: its left side, then its right side. */
+/* NOLINTNEXTLINE(misc-no-recursion): COLUMN_SPLITS bounds it. */
 static tars_status write_columns(struct layout *layout, const struct segment *segments,
                                  size_t count, float x, int splits)
 {
@@ -390,6 +393,7 @@ static tars_status write_columns(struct layout *layout, const struct segment *se
     return status;
 }
 
+/* NOLINTNEXTLINE(misc-no-recursion): COLUMN_SPLITS bounds it. */
 static tars_status write_area(struct layout *layout, struct segment *segments, size_t count,
                               int splits)
 {

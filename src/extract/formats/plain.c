@@ -50,13 +50,14 @@ struct lines {
 /* The next line without its end; false at the end of the text. */
 static bool next_line(struct lines *lines, struct tars_span *line)
 {
-    const char *start = lines->text.ptr + lines->at;
     size_t left = lines->text.len - lines->at;
+    const char *start;
     const char *end;
     size_t len;
 
     if (left == 0)
         return false;
+    start = lines->text.ptr + lines->at;
     end = memchr(start, '\n', left);
     len = end ? (size_t)(end - start) : left;
     lines->at += len + (end != NULL);
@@ -120,10 +121,11 @@ static int level_of(struct writer *writer, char sign)
 
 static void add_line(struct writer *writer, struct tars_span line)
 {
-    if (writer->paragraph.len == 0)
+    if (writer->paragraph.len == 0) {
         writer->paragraph = line;
-    else
+    } else {
         writer->paragraph.len = (size_t)(line.ptr + line.len - writer->paragraph.ptr);
+    }
 }
 
 /* True if next underlines line, which then is a heading. */

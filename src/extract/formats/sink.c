@@ -100,10 +100,11 @@ void tars_sink_clean(struct tars_buf *out, const char *text, size_t len, bool on
             if (out->len > start)
                 write_gap(out, &gap, one_line);
             gap = (struct gap){0};
-            if (code == TARS_CHAR_REPLACEMENT)
+            if (code == TARS_CHAR_REPLACEMENT) {
                 tars_buf_append_text(out, REPLACEMENT);
-            else
+            } else {
                 tars_buf_append(out, text + i, step);
+            }
         }
         i += step;
     }
@@ -151,10 +152,11 @@ static size_t cut_at(const char *text, size_t len)
 /* The first heading may become the title. */
 static void note_heading(struct tars_sink *sink)
 {
-    if (sink->title.len == 0)
+    if (sink->title.len == 0) {
         tars_sink_clean(&sink->title, sink->text.ptr,
                         tars_utf8_floor(sink->text.ptr, sink->text.len, TARS_PROTOCOL_TITLE_MAX),
                         true);
+    }
 }
 
 void tars_sink_block(struct tars_sink *sink, enum tars_block_kind kind, int level, int page,

@@ -83,10 +83,11 @@ void tars_table_end(struct tars_table *table)
 {
     if (table->cells > 0)
         tars_table_end_row(table);
-    if (table->rows > 0)
+    if (table->rows > 0) {
         flush(table);
-    else if (!table->wrote && table->header.len)
+    } else if (!table->wrote && table->header.len) {
         tars_sink_block(table->sink, TARS_BLOCK_TABLE, 0, 0, table->header.ptr, table->header.len);
+    }
     tars_buf_clear(&table->header);
     tars_buf_clear(&table->block);
     table->has_header = false;

@@ -308,12 +308,13 @@ static void survives_failing_allocations(void **state)
     files_remove_dir(dir);
 }
 
+/* Returns its argument when all went well. */
 static void *extract_in_thread(void *ctx)
 {
     struct tars_extract *client = ctx;
     char path[] = "/tmp/tars-client-XXXXXX";
     int fd = mkstemp(path);
-    intptr_t bad = fd < 0;
+    int bad = fd < 0;
 
     (void)unlink(path);
     bad += write(fd, "some text", 9) != 9;
@@ -327,7 +328,7 @@ static void *extract_in_thread(void *ctx)
         tars_buf_release(&seen.text);
     }
     (void)close(fd);
-    return (void *)bad;
+    return bad ? NULL : ctx;
 }
 
 static void threads_share_a_client(void **state)
@@ -341,10 +342,10 @@ static void threads_share_a_client(void **state)
     for (int i = 0; i < 4; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, extract_in_thread, client), 0);
     for (int i = 0; i < 4; i++) {
-        void *bad = NULL;
+        void *good = NULL;
 
-        assert_int_equal(pthread_join(threads[i], &bad), 0);
-        assert_null(bad);
+        assert_int_equal(pthread_join(threads[i], &good), 0);
+        assert_ptr_equal(good, client);
     }
     tars_extract_close(client);
 }

@@ -78,8 +78,10 @@ static void a_long_heading_is_cut_in_paths_only(void **state)
     struct tars_collect collect;
 
     (void)state;
-    for (size_t i = 0; i < sizeof(text); i += 2)
-        memcpy(text + i, "\xC3\xBC", 2);
+    for (size_t i = 0; i < sizeof(text); i += 2) {
+        text[i] = (char)0xC3;
+        text[i + 1] = (char)0xBC;
+    }
     tars_collect_init(&collect, 10000);
     assert_int_equal(tars_collect_block(&collect, &heading), TARS_OK);
     assert_int_equal(tars_collect_block(&collect, &body), TARS_OK);
