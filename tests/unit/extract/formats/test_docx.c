@@ -24,7 +24,7 @@ struct part {
 static void put(struct tars_buf *out, uint64_t value, int bytes)
 {
     for (int i = 0; i < bytes; i++)
-        tars_buf_append_char(out, (char)(value >> (8 * i)));
+        tars_buf_append_char(out, (char)(i < 8 ? value >> (8 * i) : 0));
 }
 
 static void put_common(struct tars_buf *out, const struct part *part, uint32_t crc, size_t packed,

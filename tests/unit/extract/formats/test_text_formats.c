@@ -99,6 +99,14 @@ static const struct row rows[] = {
      "E:no text layer|1|nothing in it could be read\n"},
 };
 
+/* Whatever was in the file, the last word was said. */
+static void check_end(const char *what, const struct tars_buf *out)
+{
+    if (!out->ptr || !(strncmp(out->ptr, "E:", 2) == 0 || strstr(out->ptr, "\nE:"))) {
+        fail_msg("%s: no end", what);
+    }
+}
+
 static void each_row(void **state)
 {
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -110,8 +118,7 @@ static void each_row(void **state)
         if (rows[i].want && strcmp(out.ptr ? out.ptr : "", rows[i].want) != 0) {
             fail_msg("%s:\n%s", rows[i].what, out.ptr);
         }
-        assert_non_null(out.ptr);
-        assert_true(strncmp(out.ptr, "E:", 2) == 0 || strstr(out.ptr, "\nE:"));
+        check_end(rows[i].what, &out);
         tars_buf_release(&out);
     }
 }
