@@ -305,6 +305,14 @@ static tars_status open_retriever(struct tars_wiring *w, struct tars_err *err)
     return status == TARS_OK ? status : tars_fail(status, err, "the retriever cannot be made");
 }
 
+/* Below 0 where nobody set one: the back end may then choose for its model. */
+static float temperature(const struct tars_settings *settings)
+{
+    return tars_settings_origin(settings, TARS_SET_MODEL_TEMPERATURE) == TARS_ORIGIN_DEFAULT
+               ? -1.0F
+               : (float)tars_settings_real(settings, TARS_SET_MODEL_TEMPERATURE);
+}
+
 static tars_status open_rag(struct tars_wiring *w, struct tars_err *err)
 {
     struct tars_rag_config config = {
@@ -313,7 +321,7 @@ static tars_status open_rag(struct tars_wiring *w, struct tars_err *err)
         .max_context_tokens =
             (size_t)tars_settings_int(w->settings, TARS_SET_RAG_MAX_CONTEXT_TOKENS),
         .max_tokens = (int)tars_settings_int(w->settings, TARS_SET_MODEL_MAX_TOKENS),
-        .temperature = (float)tars_settings_real(w->settings, TARS_SET_MODEL_TEMPERATURE),
+        .temperature = temperature(w->settings),
         .top_p = (float)tars_settings_real(w->settings, TARS_SET_MODEL_TOP_P),
         .top_k = (int)tars_settings_int(w->settings, TARS_SET_MODEL_TOP_K),
     };
@@ -358,7 +366,9 @@ static tars_status open_watch(struct tars_wiring *w, struct tars_err *err)
         .log = w->log,
     };
 
-    if (!tars_settings_flag(w->settings, TARS_SET_NAS_WATCH_ENABLED))
+    /* `tars serve --watch DIR` names the folder because it is to be watched. */
+    if (!tars_settings_flag(w->settings, TARS_SET_NAS_WATCH_ENABLED) &&
+        tars_settings_origin(w->settings, TARS_SET_NAS_MOUNT_POINT) != TARS_ORIGIN_COMMAND_LINE)
         return TARS_OK;
     return tars_watch_open(&config, &w->watch, err);
 }
