@@ -245,7 +245,8 @@ int main(int argc, char **argv)
     int64_t start = tars_clock_mono_ns();
 
     if (argc < 4) {
-        (void)fprintf(stderr, "usage: index_recall MODEL PASSAGES QUERIES [MAX_TOKENS [VECTORS]]\n");
+        (void)fprintf(stderr,
+                      "usage: index_recall MODEL PASSAGES QUERIES [MAX_TOKENS [VECTORS]]\n");
         return EXIT_FAILURE;
     }
     vectors = embed_all(argv[1], (const char *const *)argv + 2,

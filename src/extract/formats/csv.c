@@ -191,7 +191,7 @@ static tars_status parse(struct tars_input *input, struct tars_sink *sink, struc
                          tars_charset_detect(input->charsets, bytes, tars_span(NULL, 0)), bytes,
                          &text);
     status = text.status;
-    if (status == TARS_OK) {
+    if (status == TARS_OK && text.len > 0) {
         span = tars_buf_span(&text);
         delimiter = take_declared(&span);
         if (!delimiter)

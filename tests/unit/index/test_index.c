@@ -10,59 +10,15 @@
 #include <cmocka.h>
 
 #include <math.h>
-#include <pthread.h>
-#include <stdatomic.h>
 
 #include "base/mem/buf.h"
 #include "base/sys/file.h"
 #include "index/index.h"
+#include "made_up.h"
 #include "support/faults.h"
 #include "support/files.h"
 
-#define DIM     64
-#define TOP     10
-#define CENTRES 64
-
-/* ------------------------------------------------------------------ made-up data */
-
-static uint64_t next_random(uint64_t *state)
-{
-    *state ^= *state << 13;
-    *state ^= *state >> 7;
-    *state ^= *state << 17;
-    return *state;
-}
-
-static float gauss(uint64_t *state)
-{
-    float sum = 0;
-
-    for (int i = 0; i < 6; i++)
-        sum += (float)(next_random(state) >> 40) / 16777216.0F - 0.5F;
-    return sum;
-}
-
-/* The vector of window w of passage id: near one of CENTRES centres, unit length. */
-static void make_vector(uint64_t id, uint64_t w, float *out)
-{
-    uint64_t noise = (id + 1) * UINT64_C(0x9e3779b97f4a7c15) + w * 77777;
-    uint64_t centre;
-    float norm = 0;
-
-    (void)next_random(&noise);
-    centre = (next_random(&noise) % CENTRES + 1) * UINT64_C(0xd1342543de82ef95);
-    for (int i = 0; i < DIM; i++) {
-        out[i] = gauss(&centre) + 0.7F * gauss(&noise);
-        norm += out[i] * out[i];
-    }
-    for (int i = 0; i < DIM; i++)
-        out[i] /= sqrtf(norm);
-}
-
-static size_t windows_of(uint64_t id)
-{
-    return id % 5 == 0 ? 2 : 1;
-}
+#define TOP 10
 
 static float exact(uint64_t id, const float *query)
 {
@@ -78,32 +34,6 @@ static float exact(uint64_t id, const float *query)
         best = sum > best ? sum : best;
     }
     return best;
-}
-
-static tars_status add(struct tars_index *index, uint64_t id)
-{
-    char words[4][32];
-    struct tars_index_term terms[4];
-    float vectors[2 * DIM];
-    struct tars_index_passage passage = {.id = id,
-                                         .vectors = vectors,
-                                         .terms = terms,
-                                         .vector_count = windows_of(id),
-                                         .term_count = 4,
-                                         .length = 4 + (uint32_t)(id % 7),
-                                         .lang = (int)(id % 3)};
-
-    make_vector(id, 0, vectors);
-    make_vector(id, 1, vectors + DIM);
-    for (uint32_t i = 0; i < 4; i++) {
-        static const uint64_t spread[4] = {2, 11, 97, 1000003};
-
-        (void)snprintf(words[i], sizeof(words[i]), "w%u-%llu", i,
-                       (unsigned long long)(id % spread[i]));
-        terms[i] = (struct tars_index_term){words[i], (uint32_t)strlen(words[i]),
-                                            1 + (uint32_t)(id % (i + 2))};
-    }
-    return tars_index_add(index, &passage);
 }
 
 static struct tars_index *open_at(const char *dir, size_t exact_below)
@@ -373,63 +303,6 @@ static void damage_is_refused_or_harmless(void **state)
     files_remove_dir(dir);
 }
 
-/* ------------------------------------------------------------------ threads */
-
-struct shared {
-    struct tars_index *index;
-    atomic_bool stop;
-    _Atomic uint64_t searches;
-};
-
-static void *read_always(void *ctx)
-{
-    struct shared *shared = ctx;
-
-    while (!atomic_load(&shared->stop)) {
-        const struct tars_index_query_term terms[2] = {{"w0-1", 4, 1}, {"w1-3", 4, 1}};
-        struct tars_index_hit hits[TOP];
-        struct tars_index_stats stats;
-        float query[DIM];
-        size_t n = 0;
-
-        make_vector(atomic_fetch_add(&shared->searches, 1), 0, query);
-        if (tars_index_search_vector(shared->index, query, TOP, NULL, hits, &n) != TARS_OK ||
-            tars_index_search_words(shared->index, terms, 2, TOP, NULL, hits, &n) != TARS_OK)
-            abort();
-        tars_index_stats(shared->index, &stats);
-    }
-    return NULL;
-}
-
-static void readers_and_writer_at_once(void **state)
-{
-    char dir[FILES_PATH_MAX];
-    struct shared shared = {0};
-    pthread_t threads[2];
-
-    (void)state;
-    files_make_dir(dir);
-    shared.index = open_at(dir, 1);
-    for (int i = 0; i < 2; i++)
-        assert_int_equal(pthread_create(&threads[i], NULL, read_always, &shared), 0);
-    for (uint64_t id = 1; id <= 1500; id++) {
-        assert_int_equal(add(shared.index, id), TARS_OK);
-        if (id % 10 == 0)
-            tars_index_remove(shared.index, id - 5, id - 4);
-        if (id % 7 == 0)
-            tars_index_publish(shared.index, id);
-        if (id % 300 == 0)
-            assert_int_equal(tars_index_save(shared.index, NULL), TARS_OK);
-    }
-    while (atomic_load(&shared.searches) < 100) {
-    }
-    atomic_store(&shared.stop, true);
-    for (int i = 0; i < 2; i++)
-        assert_int_equal(pthread_join(threads[i], NULL), 0);
-    tars_index_close(shared.index);
-    files_remove_dir(dir);
-}
-
 /* ------------------------------------------------------------------- memory */
 
 static void work(void *ctx)
@@ -479,7 +352,6 @@ int main(void)
         cmocka_unit_test(changes_appear_when_published),
         cmocka_unit_test(snapshot_brings_it_back),
         cmocka_unit_test(damage_is_refused_or_harmless),
-        cmocka_unit_test(readers_and_writer_at_once),
         cmocka_unit_test(every_allocation_may_fail),
     };
 
