@@ -1,8 +1,10 @@
 /* api - see api.h for the contract. */
 #include "api/api.h"
 
+#include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "api/api_internal.h"
 #include "base/crypto/digest.h"
@@ -208,6 +210,74 @@ static bool is_listed(const char *list, struct tars_span origin)
     return false;
 }
 
+/* The name of "name:port" or "[::1]:port". */
+static struct tars_span name_of(struct tars_span host)
+{
+    const char *end = memrchr(host.ptr, host.len && host.ptr[0] == '[' ? ']' : ':', host.len);
+
+    if (!end)
+        return host;
+    return tars_span(host.ptr, (size_t)(end - host.ptr) + (*end == ']'));
+}
+
+static bool is_same_name(struct tars_span a, struct tars_span b)
+{
+    return a.len == b.len && (a.len == 0 || strncasecmp(a.ptr, b.ptr, a.len) == 0);
+}
+
+/* True when name is that of a page that may use this server. */
+static bool is_listed_name(const char *list, struct tars_span name)
+{
+    while (list && *list) {
+        size_t len = strcspn(list, ", ");
+        const char *slashes = memmem(list, len, "://", 3);
+        const char *at = slashes ? slashes + 3 : list;
+
+        if (is_same_name(name_of(tars_span(at, (size_t)(list + len - at))), name))
+            return true;
+        list += len;
+        list += strspn(list, ", ");
+    }
+    return false;
+}
+
+/* "localhost", or below it. */
+static bool is_localhost(struct tars_span name)
+{
+    static const char local[] = "localhost";
+    size_t len = sizeof(local) - 1;
+
+    return name.len >= len &&
+           is_same_name(tars_span(name.ptr + name.len - len, len), tars_span(local, len)) &&
+           (name.len == len || name.ptr[name.len - len - 1] == '.');
+}
+
+static bool is_address(struct tars_span name)
+{
+    char text[INET_ADDRSTRLEN];
+    struct in_addr address;
+
+    if (name.len == 0 || name.len >= sizeof(text))
+        return false;
+    memcpy(text, name.ptr, name.len);
+    text[name.len] = '\0';
+    return inet_pton(AF_INET, text, &address) == 1;
+}
+
+/* True for the names that only this machine goes by. A page of a strange site that has its own name
+ * resolve to this machine (DNS rebinding) would otherwise be of the same site as this server, and
+ * could read everything; an address cannot be rebound. Without a name it is no browser. */
+static bool is_own_name(const struct tars_exchange *ex, struct tars_span host)
+{
+    struct tars_span name;
+
+    if (host.len == 0 || host.ptr[0] == '[')
+        return true;
+    name = name_of(host);
+    return is_localhost(name) || is_address(name) ||
+           is_listed_name(ex->api->config.cors_origins, name);
+}
+
 /* "http://localhost:8000" comes from the page that Host: localhost:8000 has served. */
 static bool is_same_site(struct tars_span origin, struct tars_span host)
 {
@@ -321,8 +391,13 @@ void tars_api_handle(void *ctx, const struct tars_http_request *request,
     ex->ops = &http_ops;
     ex->ops_ctx = reply;
     tars_http_reply_on_gone(reply, on_gone, &ex->call);
-    if (!handle_origin(ex, request, reply))
+    if (!is_own_name(ex, ex->host)) {
+        tars_exchange_fail(ex, 421,
+                           "This server does not go by the name in the Host header; use localhost, "
+                           "or add its origin to ALLOWED_ORIGINS");
+    } else if (!handle_origin(ex, request, reply)) {
         dispatch(ex);
+    }
 }
 
 /* ------------------------------------------------------------------------------------- in process

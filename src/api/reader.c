@@ -160,6 +160,10 @@ static void parse(struct tars_reader *reader, struct tars_span body)
     json_error_t error;
     json_t *root;
 
+    if (body.len > TARS_READER_BODY_MAX) {
+        complain_not_json(reader, 0, "larger than 4 MiB");
+        return;
+    }
     if (is_too_deep(body)) {
         complain_not_json(reader, 0, "nested too deeply");
         return;
@@ -223,6 +227,7 @@ const char *tars_reader_text(struct tars_reader *reader, const char *name,
                              enum tars_reader_need need)
 {
     json_t *value = find(reader, name, need);
+    const char *text;
 
     if (!value || (json_is_null(value) && need == TARS_READER_OPTIONAL))
         return NULL;
@@ -230,7 +235,10 @@ const char *tars_reader_text(struct tars_reader *reader, const char *name,
         complain(reader, "string_type", name, value, "Input should be a valid string");
         return NULL;
     }
-    return tars_arena_strndup(reader->arena, json_string_value(value), json_string_length(value));
+    text = tars_arena_strndup(reader->arena, json_string_value(value), json_string_length(value));
+    if (!text)
+        tars_reader_refuse(reader, name, "too large");
+    return text;
 }
 
 /* A whole text as a number. */
@@ -417,6 +425,7 @@ const char *const *tars_reader_texts(struct tars_reader *reader, const char *nam
 {
     json_t *value = find(reader, name, need);
     const char **texts;
+    bool has_room;
     size_t n;
 
     *count = 0;
@@ -428,6 +437,7 @@ const char *const *tars_reader_texts(struct tars_reader *reader, const char *nam
     }
     n = json_array_size(value);
     texts = tars_arena_calloc(reader->arena, n + 1, sizeof(*texts));
+    has_room = texts != NULL;
     for (size_t i = 0; texts && i < n; i++) {
         const json_t *item = json_array_get(value, i);
         const struct problem problem = {
@@ -435,10 +445,13 @@ const char *const *tars_reader_texts(struct tars_reader *reader, const char *nam
 
         if (json_is_string(item)) {
             texts[i] = tars_arena_strdup(reader->arena, json_string_value(item));
+            has_room = has_room && texts[i];
         } else {
             add_problem(reader, &problem);
         }
     }
-    *count = texts ? n : 0;
-    return texts;
+    if (!has_room)
+        tars_reader_refuse(reader, name, "too large");
+    *count = has_room ? n : 0;
+    return has_room ? texts : NULL;
 }

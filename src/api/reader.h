@@ -13,9 +13,10 @@
  * Types bend as they do in the reference: "5", 5.0 and true are integers, "yes" and 1 are booleans.
  * Unknown fields are passed over; of two fields of one name the last counts.
  *
- * Bounds    Nesting TARS_READER_DEPTH_MAX; an input is echoed up to TARS_READER_ECHO_MAX bytes.
- * Memory    What getters return lives in the arena.
- * Threads   Not safe to share.
+ * Bounds    TARS_READER_BODY_MAX bytes; nesting TARS_READER_DEPTH_MAX; what does not fit into the
+ *           arena is a problem of its field, never absent. An input is echoed up to
+ * TARS_READER_ECHO_MAX bytes. Memory    What getters return lives in the arena. Threads   Not safe
+ * to share.
  */
 #ifndef TARS_API_READER_H
 #define TARS_API_READER_H
@@ -32,6 +33,8 @@
 
 #define TARS_READER_DEPTH_MAX 32
 #define TARS_READER_ECHO_MAX  16384
+#define TARS_READER_BODY_MAX \
+    ((size_t)4 << 20) /* a thousand paths; parsed it takes up to 50 times */
 
 enum tars_reader_need { TARS_READER_REQUIRED, TARS_READER_OPTIONAL };
 

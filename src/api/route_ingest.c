@@ -703,11 +703,12 @@ void tars_route_ingest(struct tars_exchange *ex)
         tars_exchange_fail(ex, 403, OUTSIDE);
         return;
     }
-    status = tars_exchange_start(ex, "application/x-ndjson");
-    if (status == TARS_OK) {
-        status = config->service->ingest(config->service_ctx, &request.tree, &ex->call, on_taken,
-                                         &progress, &err);
+    if (tars_exchange_start(ex, "application/x-ndjson") != TARS_OK) {
+        tars_exchange_end(ex); /* gone already: nothing is begun for nobody */
+        return;
     }
+    status = config->service->ingest(config->service_ctx, &request.tree, &ex->call, on_taken,
+                                     &progress, &err);
     write_summary(&progress, status == TARS_OK ? NULL
                              : err.text[0]     ? err.text
                                                : tars_status_text(status));

@@ -378,11 +378,12 @@ void tars_route_rag_stream(struct tars_exchange *ex)
 
     if (!read_question(ex, &question))
         return;
-    status = tars_exchange_start(ex, "application/x-ndjson");
-    if (status == TARS_OK) {
-        status = tars_rag_answer(ex->api->config.rag, &question.request, &ex->call, &events,
-                                 &answer, &err);
+    if (tars_exchange_start(ex, "application/x-ndjson") != TARS_OK) {
+        tars_exchange_end(ex);
+        return;
     }
+    status =
+        tars_rag_answer(ex->api->config.rag, &question.request, &ex->call, &events, &answer, &err);
     count_answer(ex, status, &answer);
     /* Who is gone needs no last line; that it cannot be written is no news then. */
     if (status == TARS_OK) {

@@ -19,6 +19,8 @@
 #define ROWS(a) (sizeof(a) / sizeof((a)[0]))
 #define TOKEN   "0123456789abcdef"
 
+#define POOL_THREADS 2
+
 /* ------------------------------------------------------------------- doubles */
 
 struct fake {
@@ -191,9 +193,10 @@ struct bench {
 static int set_up(void **state)
 {
     struct bench *bench = calloc(1, sizeof(*bench));
-    const struct tars_pool_config pool = {.name = "test", .threads = 2};
+    const struct tars_pool_config pool = {.name = "test", .threads = POOL_THREADS};
     const struct tars_client_config client = {0};
     struct tars_api_config api = {.service = &fake_ops,
+                                  .cors_origins = "http://app.test:3000,https://tars.example",
                                   .roots = "/nonexistent::/tmp",
                                   .owner_token = TOKEN,
                                   .default_threshold = 0.7,
@@ -348,6 +351,141 @@ static void owner_may_read_anywhere(void **state)
     tars_buf_release(&body);
 }
 
+/* Who asks, by the names in the request: a page of a strange site, or a strange name of ours (DNS
+ * rebinding), gets nothing. */
+static void strangers_are_refused(void **state)
+{
+    static const struct {
+        const char *name, *method, *path, *host, *origin;
+        int expected;
+    } asks[] = {
+        {"own address", "GET", "/health", NULL, NULL, 200},
+        {"localhost", "GET", "/health", "host: LocalHost:8000", NULL, 200},
+        {"below localhost", "GET", "/health", "host: tars.localhost", NULL, 200},
+        {"IPv6", "GET", "/health", "host: [::1]:8000", NULL, 200},
+        {"a listed origin's name", "GET", "/health", "host: tars.example", NULL, 200},
+        {"its name with a port", "GET", "/health", "host: app.test:8000", NULL, 200},
+        {"rebound name", "GET", "/health", "host: evil.test:8000", NULL, 421},
+        {"rebound name, same site", "POST", "/rag/jobs/5", "host: evil.test",
+         "origin: http://evil.test", 421},
+        {"looks like localhost", "GET", "/health", "host: localhost.evil.test", NULL, 421},
+        {"looks like an address", "GET", "/health", "host: 127.0.0.1.evil.test", NULL, 421},
+        {"half a listed name", "GET", "/health", "host: tars.exampl", NULL, 421},
+        {"strange page", "POST", "/rag/jobs/5", NULL, "origin: http://evil.test", 403},
+        {"page without an origin", "POST", "/rag/jobs/5", NULL, "origin: null", 403},
+        {"other port of ours", "DELETE", "/rag/jobs/5", "host: localhost:8000",
+         "origin: http://localhost:9000", 403},
+        {"own page", "POST", "/rag/jobs/5", "host: localhost:8000", "origin: http://localhost:8000",
+         200},
+        {"listed page", "POST", "/rag/jobs/5", NULL, "origin: http://app.test:3000", 200},
+    };
+    struct bench *bench = *state;
+
+    for (size_t i = 0; i < ROWS(asks); i++) {
+        const char *headers[2];
+        struct tars_client_reply reply = {0};
+        char url[256];
+        struct tars_client_request request = {
+            .method = asks[i].method, .url = url, .headers = headers};
+
+        if (asks[i].host)
+            headers[request.header_count++] = asks[i].host;
+        if (asks[i].origin)
+            headers[request.header_count++] = asks[i].origin;
+        (void)snprintf(url, sizeof(url), "http://127.0.0.1:%u%s",
+                       (unsigned)tars_server_port(bench->server), asks[i].path);
+        assert_int_equal(tars_client_fetch(bench->client, &request, NULL, NULL, &reply, NULL),
+                         TARS_OK);
+        if (reply.status != asks[i].expected) {
+            fail_msg("%s: %d", asks[i].name, reply.status);
+        }
+    }
+}
+
+/* What is larger than a request's memory is refused, and never taken for absent. */
+static void long_texts_are_refused(void **state)
+{
+    static const char *const asks[][2] = {
+        {"/rag/search", "{\"query\":\"%s\"}"},
+        {"/rag/index", "{\"file_path\":\"%s\"}"},
+        {"/rag/index/batch", "{\"file_paths\":[\"%s\"]}"},
+        {"/rag/ingest", "{\"path\":\"%s\"}"},
+    };
+    struct bench *bench = *state;
+    size_t len = (size_t)17 << 20;
+    char *text = malloc(len + 1);
+    char *body = malloc(len + 64);
+    struct tars_buf answer;
+
+    assert_non_null(text);
+    assert_non_null(body);
+    memset(text, '/', len);
+    text[len] = '\0';
+    tars_buf_init(&answer, 1 << 20);
+    for (size_t i = 0; i < ROWS(asks); i++) {
+        char *hole = strstr(asks[i][1], "%s");
+
+        (void)snprintf(body, len + 64, "%.*s%s%s", (int)(hole - asks[i][1]), asks[i][1], text,
+                       hole + 2);
+        assert_int_equal(ask(bench, "POST", asks[i][0], body, false, &answer), 422);
+        assert_non_null(strstr(answer.ptr, "larger than"));
+    }
+    tars_buf_release(&answer);
+    free(body);
+    free(text);
+}
+
+/* ---------------------------------------------------------- who is gone at once */
+
+static tars_status refuse_start(void *ctx, int status, const struct tars_http_header *headers,
+                                size_t count)
+{
+    (void)ctx;
+    (void)status;
+    (void)headers;
+    (void)count;
+    return TARS_ECANCELED;
+}
+
+static tars_status count_write(void *ctx, const char *ptr, size_t len)
+{
+    int *calls = ctx;
+
+    (void)ptr;
+    (void)len;
+    *calls += 100;
+    return TARS_ECANCELED;
+}
+
+static void count_end(void *ctx)
+{
+    int *calls = ctx;
+
+    *calls += 1;
+}
+
+/* Nothing may be written to a stream that did not begin; it is given back all the same. */
+static void stream_that_cannot_begin(void **state)
+{
+    static const struct tars_reply_ops ops = {
+        .start = refuse_start, .write = count_write, .end = count_end};
+    struct bench *bench = *state;
+    struct tars_arena arena;
+    struct tars_exchange ex = {.api = bench->api,
+                               .method = TARS_HTTP_POST,
+                               .path = tars_span_of("/rag/ingest"),
+                               .body = tars_span_of("{\"path\":\"/tmp\"}"),
+                               .ops = &ops};
+    int calls = 0;
+
+    ex.ops_ctx = &calls;
+    tars_arena_init(&arena, 1 << 20);
+    tars_exchange_init(&ex, &arena);
+    tars_routes_run(&ex);
+    assert_int_equal(calls, 1);
+    tars_arena_release(&arena);
+}
+
 /* A pool with no room sheds load instead of letting requests pile up. */
 static void block(void *ctx)
 {
@@ -365,6 +503,11 @@ static void full_pool_sheds_load(void **state)
     int queued = 0;
 
     assert_int_equal(pipe(gate), 0);
+    /* Both threads first: while they still take tasks, a full queue has room again. */
+    for (; queued < POOL_THREADS; queued++)
+        assert_int_equal(tars_pool_submit(bench->pool, block, gate), TARS_OK);
+    while (tars_pool_queued(bench->pool) > 0)
+        usleep(1000);
     while (tars_pool_submit(bench->pool, block, gate) == TARS_OK)
         queued++;
     tars_buf_init(&body, 1 << 20);
@@ -448,7 +591,7 @@ static void routes_are_sane(void **state)
 
 int main(void)
 {
-    struct CMUnitTest tests[ROWS(rows) + 4];
+    struct CMUnitTest tests[ROWS(rows) + 7];
     size_t n = 0;
 
     for (size_t i = 0; i < ROWS(rows); i++) {
@@ -456,6 +599,12 @@ int main(void)
     }
     tests[n++] = (struct CMUnitTest)cmocka_unit_test_setup_teardown(owner_may_read_anywhere, set_up,
                                                                     tear_down);
+    tests[n++] = (struct CMUnitTest)cmocka_unit_test_setup_teardown(strangers_are_refused, set_up,
+                                                                    tear_down);
+    tests[n++] = (struct CMUnitTest)cmocka_unit_test_setup_teardown(long_texts_are_refused, set_up,
+                                                                    tear_down);
+    tests[n++] = (struct CMUnitTest)cmocka_unit_test_setup_teardown(stream_that_cannot_begin,
+                                                                    set_up, tear_down);
     tests[n++] =
         (struct CMUnitTest)cmocka_unit_test_setup_teardown(full_pool_sheds_load, set_up, tear_down);
     tests[n++] =

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -155,6 +156,33 @@ static void values_come_through(void **state)
     tars_arena_release(&arena);
 }
 
+/* A text that the arena cannot hold is a problem, not an absent field. */
+static void what_does_not_fit_is_told(void **state)
+{
+    struct tars_arena arena;
+    struct tars_reader reader;
+    const char *const *texts;
+    char body[4096];
+    size_t count;
+
+    (void)state;
+    (void)snprintf(body, sizeof(body), "{\"q\":\"%0*d\",\"l\":[\"%0*d\"]}", 1500, 0, 1500, 0);
+    for (int round = 0; round < 2; round++) {
+        tars_arena_init(&arena, 1000);
+        tars_reader_init(&reader, &arena, tars_span_of(body), tars_span(NULL, 0));
+        if (round == 0) {
+            assert_null(tars_reader_text(&reader, "q", TARS_READER_REQUIRED));
+        } else {
+            texts = tars_reader_texts(&reader, "l", TARS_READER_REQUIRED, &count);
+            assert_null(texts);
+            assert_int_equal(count, 0);
+        }
+        assert_true(tars_reader_is_bad(&reader));
+        tars_reader_release(&reader);
+        tars_arena_release(&arena);
+    }
+}
+
 static void read_once(void *ctx)
 {
     const struct row *row = ctx;
@@ -181,13 +209,14 @@ static void each_allocation_may_fail(void **state)
 
 int main(void)
 {
-    struct CMUnitTest tests[ROWS(rows) + 2];
+    struct CMUnitTest tests[ROWS(rows) + 3];
     size_t n = 0;
 
     for (size_t i = 0; i < ROWS(rows); i++) {
         tests[n++] = (struct CMUnitTest){rows[i].name, row_holds, NULL, NULL, (void *)&rows[i]};
     }
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(values_come_through);
+    tests[n++] = (struct CMUnitTest)cmocka_unit_test(what_does_not_fit_is_told);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(each_allocation_may_fail);
     return _cmocka_run_group_tests("api/reader", tests, n, NULL, NULL);
 }
