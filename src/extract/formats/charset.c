@@ -135,8 +135,11 @@ static size_t decode(iconv_t cd, struct tars_span bytes, struct tars_buf *out, b
             return bad;
         bad++;
         tars_buf_append_text(out, REPLACEMENT);
-        in++;
-        left--;
+        /* The C library's CP949 steps over some of what it refuses by itself. */
+        if (left > 0) {
+            in++;
+            left--;
+        }
     }
     return bad;
 }

@@ -267,6 +267,24 @@ static void encodings_are_told_apart(void **state)
                         "ISO-8859-2");
 }
 
+static void damage_at_the_end_is_replaced(void **state)
+{
+    static const struct encoding_row cuts[] = {
+        {"EUC-KR", "A\xA2\xE8", "A\xEF\xBF\xBD"},
+        {"GB18030", "A\x81", "A\xEF\xBF\xBD"},
+        {"UTF-8", "A\xE4\xB8", "A\xEF\xBF\xBD"},
+    };
+
+    for (size_t i = 0; i < sizeof(cuts) / sizeof(cuts[0]); i++) {
+        struct tars_buf out;
+
+        tars_buf_init(&out, 100);
+        tars_charset_convert(charsets_of(state), cuts[i].name, tars_span_of(cuts[i].bytes), &out);
+        assert_string_equal(out.ptr, cuts[i].want);
+        tars_buf_release(&out);
+    }
+}
+
 static void fails_cleanly_body(void *ctx)
 {
     static const char *const names[] = {"a.txt", "a.csv", "a.jsonl"};
@@ -314,6 +332,7 @@ int main(void)
         cmocka_unit_test(deep_nesting_is_refused),
         cmocka_unit_test(long_text_is_cut_between_words),
         cmocka_unit_test(encodings_are_told_apart),
+        cmocka_unit_test(damage_at_the_end_is_replaced),
         cmocka_unit_test(survives_failing_allocations),
     };
 
