@@ -31,6 +31,11 @@ size_t tars_llm_count_tokens(struct tars_llm *llm, const char *text, size_t len)
     return count ? count : (len + 3) / 4;
 }
 
+bool tars_llm_is_small(const struct tars_llm *llm)
+{
+    return llm->parameters && llm->parameters < TARS_LLM_SMALL_PARAMETERS;
+}
+
 void tars_llm_free(struct tars_llm *llm)
 {
     if (llm)

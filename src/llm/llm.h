@@ -32,7 +32,8 @@
 #define TARS_LLM_TEMPERATURE_DEFAULT 0.7F /* contract 6: MODEL_TEMPERATURE */
 #define TARS_LLM_TOP_P_DEFAULT       0.9F /* MODEL_TOP_P */
 #define TARS_LLM_TOP_K_DEFAULT       40   /* MODEL_TOP_K */
-#define TARS_LLM_NAME_BYTES          128  /* a model's name and its NUL; cut if longer */
+#define TARS_LLM_SMALL_PARAMETERS    UINT64_C(1000000000)
+#define TARS_LLM_NAME_BYTES          128 /* a model's name and its NUL; cut if longer */
 #define TARS_LLM_OUTPUT_MAX          ((size_t)1 << 20U) /* bytes of text of one generation */
 
 /* A sentence quoted from a source, for back ends that only quote. */
@@ -54,9 +55,11 @@ struct tars_llm_request {
     const struct tars_llm_turn *history; /* (history_count,), or NULL */
     size_t history_count;
     int max_tokens;    /* of the answer; 0: TARS_LLM_MAX_TOKENS_DEFAULT */
-    float temperature; /* 0: greedy; below 0: TARS_LLM_TEMPERATURE_DEFAULT */
+    float temperature; /* 0: greedy; below 0: TARS_LLM_TEMPERATURE_DEFAULT, but greedy where
+                          tars_llm_is_small: what a small model draws at random is nonsense */
     float top_p;       /* 0: TARS_LLM_TOP_P_DEFAULT */
     int top_k;         /* 0: TARS_LLM_TOP_K_DEFAULT */
+    bool brief;        /* a paragraph is wanted: llm_llama ends before an empty line */
     uint32_t seed;     /* the same seed, request and model give the same text in llm_llama */
     const char *model; /* another model's name where the server has several; NULL: the set one */
     const struct tars_llm_quote *quotes; /* (quote_count,), best first; only llm_extract reads it */
@@ -102,6 +105,7 @@ struct tars_llm {
     const struct tars_llm_ops *ops;
     char model[TARS_LLM_NAME_BYTES]; /* shown as the answer's model; constant after opening */
     size_t context_tokens;           /* prompt and answer together; 0: unknown. Constant too */
+    uint64_t parameters;             /* weights of the model; 0: unknown. Constant too */
 };
 
 TARS_MUST_USE tars_status tars_llm_generate(struct tars_llm *llm,
@@ -113,6 +117,8 @@ TARS_MUST_USE tars_status tars_llm_health(struct tars_llm *llm, struct tars_call
                                           struct tars_err *err);
 /* As the op; about a token per four bytes where the back end cannot tell. */
 size_t tars_llm_count_tokens(struct tars_llm *llm, const char *text, size_t len);
+/* Known to have fewer parameters than TARS_LLM_SMALL_PARAMETERS: wants short prompts. */
+bool tars_llm_is_small(const struct tars_llm *llm);
 /* NULL is allowed. */
 void tars_llm_free(struct tars_llm *llm);
 

@@ -133,6 +133,7 @@ tars_status tars_llm_auto_open(const struct tars_llm_auto_config *config, struct
         me->candidates[i].llm = config->candidates[i];
     tars_llm_set_model(me->base.model, config->candidates[0]->model);
     me->base.context_tokens = config->candidates[0]->context_tokens;
+    me->base.parameters = config->candidates[0]->parameters;
     *llm = &me->base;
     return TARS_OK;
 }

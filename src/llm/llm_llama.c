@@ -15,6 +15,12 @@
  * place holders is cut into tokens with the control tokens that templates consist of, the messages
  * are cut as plain text. So a document that contains "<|im_end|>" cannot close the user's turn.
  *
+ * Against going round in circles, long repetitions are made unlikely ("DRY"): not single tokens,
+ * since a penalty on those alters the digits of numbers, "2024" to "2023".
+ *
+ * A generation ends with the model's end token, or before an empty line where the request is brief,
+ * or after max_tokens; in the last quarter of them at the first sentence's end.
+ *
  * INVARIANTS
  *
  *   1. kept lists exactly the tokens in the context's memory, or is empty and so is the memory.
@@ -27,6 +33,7 @@
 #include "llm/llm_llama.h"
 
 #include <assert.h>
+#include <ggml-cpu.h>
 #include <llama.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -41,11 +48,13 @@
 
 #define CONTEXT_MIN       256
 #define CONTEXT_MAX       131072
-#define ANSWER_MIN        16   /* tokens that must be left for an answer */
-#define BATCH_TOKENS      512  /* of a prompt at a time */
-#define PIECE_BYTES       256  /* longest text of one token */
-#define PENALTY_LAST      64   /* tokens looked back at; as Ollama's default */
-#define PENALTY_REPEAT    1.1F /* small models go round in circles without */
+#define ANSWER_MIN        16    /* tokens that must be left for an answer */
+#define BATCH_TOKENS      512   /* of a prompt at a time */
+#define PIECE_BYTES       256   /* longest text of one token */
+#define DRY_MULTIPLIER    0.8F  /* penalty of a repetition one longer than allowed ... */
+#define DRY_BASE          1.75F /* ... times this for each further token */
+#define DRY_ALLOWED       8     /* tokens that may be repeated; longer than numbers and names */
+#define DRY_LAST          512   /* tokens looked back at */
 #define PROMPT_BYTES_MAX  ((size_t)4 << 20U)
 #define MESSAGES_MAX      130 /* system, 64 turns of two, question */
 #define PLACEHOLDER_BYTES 24
@@ -56,6 +65,7 @@ struct llama_llm {
     pthread_mutex_t loading;             /* guards the setting of model and vocab */
     _Atomic(struct llama_model *) model; /* owned; NULL until loaded */
     struct llama_context *context;       /* owned; NULL until the first turn */
+    struct ggml_threadpool *pool;        /* owned; with context if threads > 1 */
     llama_token *kept;                   /* (base.context_tokens,) owned, with context */
     size_t kept_count;
     int threads;
@@ -104,6 +114,7 @@ static tars_status probe(struct llama_llm *me, struct tars_err *err)
     if (!model)
         return unreadable(me->path, err);
     trained = llama_model_n_ctx_train(model);
+    me->base.parameters = llama_model_n_params(model);
     llama_model_free(model);
     if (trained >= CONTEXT_MIN && (size_t)trained < me->base.context_tokens)
         me->base.context_tokens = (size_t)trained;
@@ -127,6 +138,20 @@ static tars_status load(struct llama_llm *me, struct tars_err *err)
     return status;
 }
 
+/* Threads that sleep between tokens: the library's own would be started for each token, and poll.
+ * Without memory the library goes on with its own. */
+static void make_pool(struct llama_llm *me)
+{
+    struct ggml_threadpool_params params = ggml_threadpool_params_default(me->threads);
+
+    if (me->threads < 2)
+        return;
+    params.poll = 0;
+    me->pool = ggml_threadpool_new(&params);
+    if (me->pool)
+        llama_attach_threadpool(me->context, me->pool, me->pool);
+}
+
 static tars_status make_context(struct llama_llm *me, struct tars_err *err)
 {
     struct llama_context_params params = llama_context_default_params();
@@ -142,8 +167,10 @@ static tars_status make_context(struct llama_llm *me, struct tars_err *err)
     me->kept = calloc(me->base.context_tokens, sizeof(*me->kept));
     if (me->kept)
         me->context = llama_init_from_model(atomic_load(&me->model), params);
-    if (me->context)
+    if (me->context) {
+        make_pool(me);
         return TARS_OK;
+    }
     free(me->kept);
     me->kept = NULL;
     return tars_fail(TARS_ENOMEM, err, "%s: no memory for a context of %zu tokens", me->path,
@@ -338,10 +365,12 @@ static size_t keep_common_in_turn(struct llama_llm *me, const struct prompt *pro
 }
 
 /* Top k first: the steps after it look at those candidates only. */
-static struct llama_sampler *sampler_new(const struct tars_llm_request *request, int32_t vocab_size)
+static struct llama_sampler *sampler_new(const struct llama_llm *me,
+                                         const struct tars_llm_request *request)
 {
-    float temperature =
-        request->temperature < 0.0F ? TARS_LLM_TEMPERATURE_DEFAULT : request->temperature;
+    const struct llama_vocab *vocab = llama_model_get_vocab(atomic_load(&me->model));
+    float unset = tars_llm_is_small(&me->base) ? 0.0F : TARS_LLM_TEMPERATURE_DEFAULT;
+    float temperature = request->temperature < 0.0F ? unset : request->temperature;
     float top_p = request->top_p > 0.0F ? request->top_p : TARS_LLM_TOP_P_DEFAULT;
     int top_k = request->top_k ? request->top_k : TARS_LLM_TOP_K_DEFAULT;
     struct llama_sampler *chain = llama_sampler_chain_init(llama_sampler_chain_default_params());
@@ -349,8 +378,8 @@ static struct llama_sampler *sampler_new(const struct tars_llm_request *request,
     if (!chain)
         return NULL;
     llama_sampler_chain_add(chain, llama_sampler_init_top_k(top_k));
-    llama_sampler_chain_add(
-        chain, llama_sampler_init_penalties(vocab_size, PENALTY_LAST, PENALTY_REPEAT, 0, 0));
+    llama_sampler_chain_add(chain, llama_sampler_init_dry(vocab, DRY_MULTIPLIER, DRY_BASE,
+                                                          DRY_ALLOWED, DRY_LAST, NULL, 0));
     if (temperature == 0.0F) {
         llama_sampler_chain_add(chain, llama_sampler_init_greedy());
         return chain;
@@ -361,6 +390,57 @@ static struct llama_sampler *sampler_new(const struct tars_llm_request *request,
     return chain;
 }
 
+/* What is on its way to the sink: white space waits until it is known that the text goes on. */
+struct writing {
+    struct tars_emit *emit;
+    bool brief;
+    bool done; /* an empty line ends a brief text */
+    size_t held_len;
+    char held[PIECE_BYTES];
+};
+
+static bool is_space(const char *ptr, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        if (ptr[i] != ' ' && ptr[i] != '\n' && ptr[i] != '\r' && ptr[i] != '\t')
+            return false;
+    }
+    return true;
+}
+
+static size_t count_breaks(const char *ptr, size_t len)
+{
+    size_t breaks = 0;
+
+    for (size_t i = 0; i < len; i++)
+        breaks += ptr[i] == '\n';
+    return breaks;
+}
+
+static tars_status write_piece(struct writing *writing, const char *piece, size_t len)
+{
+    tars_status status = TARS_OK;
+
+    if (writing->brief && is_space(piece, len) &&
+        writing->held_len + len <= sizeof(writing->held)) {
+        memcpy(writing->held + writing->held_len, piece, len);
+        writing->held_len += len;
+        writing->done =
+            writing->emit->result->started && count_breaks(writing->held, writing->held_len) > 1;
+        return TARS_OK;
+    }
+    if (writing->held_len && writing->emit->result->started)
+        status = tars_emit_push(writing->emit, writing->held, writing->held_len);
+    writing->held_len = 0;
+    return status == TARS_OK ? tars_emit_push(writing->emit, piece, len) : status;
+}
+
+static bool ends_sentence(const char *piece, size_t len)
+{
+    return len && (piece[len - 1] == '\n' || strchr(".!?", piece[len - 1]) ||
+                   (len >= 3 && memcmp(piece + len - 3, "\xE3\x80\x82", 3) == 0));
+}
+
 static tars_status write_in_turn(struct llama_llm *me, const struct tars_llm_request *request,
                                  struct tars_emit *emit, struct llama_sampler *sampler,
                                  struct tars_err *err)
@@ -368,10 +448,13 @@ static tars_status write_in_turn(struct llama_llm *me, const struct tars_llm_req
     const struct llama_vocab *vocab = llama_model_get_vocab(atomic_load(&me->model));
     size_t room = me->base.context_tokens - me->kept_count;
     size_t limit = request->max_tokens ? (size_t)request->max_tokens : TARS_LLM_MAX_TOKENS_DEFAULT;
+    struct writing writing = {.emit = emit, .brief = request->brief};
     tars_status status = TARS_OK;
     char piece[PIECE_BYTES];
 
-    for (size_t i = 0; i < limit && i < room && status == TARS_OK; i++) {
+    if (limit > room)
+        limit = room;
+    for (size_t i = 0; i < limit && status == TARS_OK; i++) {
         llama_token token = llama_sampler_sample(sampler, me->context, -1);
         int32_t len;
 
@@ -379,8 +462,11 @@ static tars_status write_in_turn(struct llama_llm *me, const struct tars_llm_req
             break;
         len = llama_token_to_piece(vocab, token, piece, sizeof(piece), 0, false);
         if (len > 0)
-            status = tars_emit_push(emit, piece, (size_t)len);
-        if (status == TARS_OK && i + 1 < limit && i + 1 < room)
+            status = write_piece(&writing, piece, (size_t)len);
+        if (writing.done ||
+            (i >= limit - limit / 4 && len > 0 && ends_sentence(piece, (size_t)len)))
+            break;
+        if (status == TARS_OK && i + 1 < limit)
             status = decode_in_turn(me, emit->call, &token, 1, err);
     }
     return status == TARS_OK ? tars_emit_finish(emit) : status;
@@ -390,8 +476,7 @@ static tars_status answer_in_turn(struct llama_llm *me, const struct tars_llm_re
                                   struct tars_emit *emit, struct tars_err *err)
 {
     struct llama_model *model = atomic_load(&me->model);
-    struct llama_sampler *sampler =
-        sampler_new(request, llama_vocab_n_tokens(llama_model_get_vocab(model)));
+    struct llama_sampler *sampler = sampler_new(me, request);
     struct prompt prompt = {NULL, 0, 0};
     tars_status status = TARS_ENOMEM;
     size_t common;
@@ -489,6 +574,8 @@ static void release(struct tars_llm *llm)
 
     if (me->context)
         llama_free(me->context);
+    if (me->pool)
+        ggml_threadpool_free(me->pool);
     if (atomic_load(&me->model))
         llama_model_free(atomic_load(&me->model));
     free(me->kept);

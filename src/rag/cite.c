@@ -14,7 +14,8 @@
  * Terms weigh 1 + ln((n + 1) / (df + 1)) over the n sentences of all sources: a word that stands
  * everywhere in them tells little. Terms of the title, and names that stand anywhere in the
  * passage, count as held by each window, because an answer says "Napoleon" where the passage goes
- * on with "he". Numbers are never granted like that.
+ * on with "he". Numbers are never granted like that. Words about the answer itself at a sentence's
+ * start ("The answer is 28 days.") weigh nothing where no source has them.
  *
  * INVARIANTS
  *
@@ -40,6 +41,7 @@
 #define SHORT_TERMS       3
 #define COVERAGE_TOGETHER 0.85 /* by two sources */
 #define NAME_WEIGHT       1.5
+#define FRAME_WORDS       5   /* at a sentence's start that may be words about the answer itself */
 #define CLAIM_TERMS_MAX   192 /* terms looked at in one sentence */
 #define CLAIM_NUMBERS_MAX 64
 #define SLOTS             512 /* of the term table; more than twice CLAIM_TERMS_MAX */
@@ -89,6 +91,8 @@ struct claim {
     uint64_t terms[CLAIM_TERMS_MAX];
     double weights[CLAIM_TERMS_MAX];
     struct bits names; /* which terms are names */
+    struct bits frame; /* which only open the sentence: "The answer is" */
+    bool has_matter;   /* some term does more than that */
     size_t term_count;
     const struct tars_number *numbers[CLAIM_NUMBERS_MAX];
     size_t number_count;
@@ -307,25 +311,6 @@ static bool is_name(const struct claim *claim, size_t i, int lang)
     return !(word->flags & TARS_WORD_FIRST) || next;
 }
 
-static void set_claim(struct claim *claim, const struct variant *variant, size_t sentence)
-{
-    memset(claim, 0, sizeof(*claim));
-    claim->of = &variant->words;
-    slice(&variant->words, sentence, &claim->words, &claim->count);
-    for (size_t i = 0; i < claim->count; i++) {
-        const struct tars_word *word = &claim->words[i];
-        int term;
-
-        if ((word->flags & TARS_WORD_NUMBER) && claim->number_count < CLAIM_NUMBERS_MAX)
-            claim->numbers[claim->number_count++] = &variant->words.numbers[word->number];
-        if (!word->term || (word->flags & TARS_WORD_NUMBER))
-            continue;
-        term = add_term(claim, word->term);
-        if (term >= 0 && is_name(claim, i, variant->lang))
-            set_bit(claim->names.terms, (size_t)term);
-    }
-}
-
 /* Words of sentences about the answer itself, folded. */
 static const char *const meta_words[] = {
     "answer",    "answers",     "answering", "answered",  "question",   "questions", "document",
@@ -344,6 +329,30 @@ static bool is_meta(const struct tars_word *word)
             return true;
     }
     return false;
+}
+
+static void set_claim(struct claim *claim, const struct variant *variant, size_t sentence)
+{
+    memset(claim, 0, sizeof(*claim));
+    claim->of = &variant->words;
+    slice(&variant->words, sentence, &claim->words, &claim->count);
+    for (size_t i = 0; i < claim->count; i++) {
+        const struct tars_word *word = &claim->words[i];
+        int term;
+
+        if ((word->flags & TARS_WORD_NUMBER) && claim->number_count < CLAIM_NUMBERS_MAX)
+            claim->numbers[claim->number_count++] = &variant->words.numbers[word->number];
+        if (!word->term || (word->flags & TARS_WORD_NUMBER))
+            continue;
+        term = add_term(claim, word->term);
+        if (term >= 0 && is_name(claim, i, variant->lang))
+            set_bit(claim->names.terms, (size_t)term);
+        if (term >= 0 && i < FRAME_WORDS && is_meta(word)) {
+            set_bit(claim->frame.terms, (size_t)term);
+        } else {
+            claim->has_matter = true;
+        }
+    }
 }
 
 /* Nothing in the sentence can be right or wrong about the documents' matter. */
@@ -466,6 +475,8 @@ static void weigh(struct claim *claim, const struct check *check)
             for (size_t s = 0; s < check->views[v].sentences.count; s++)
                 holding += has_bit(check->views[v].held[s].terms, t);
         }
+        if (holding == 0 && claim->has_matter && has_bit(claim->frame.terms, t))
+            continue;
         claim->weights[t] = 1 + log((double)(sentences + 1) / (double)(holding + 1));
         if (has_bit(claim->names.terms, t))
             claim->weights[t] *= NAME_WEIGHT;

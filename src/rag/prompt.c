@@ -10,9 +10,13 @@
 #define CONTEXT_BYTES_MAX ((size_t)1 << 20U)
 
 const char tars_prompt_system[] =
-    "You are T.A.R.S., a helpful assistant. Answer the question in one or two sentences, in its "
-    "language, using only the context. If the context does not contain the answer, say that the "
-    "documents do not answer the question.";
+    "You are T.A.R.S., a helpful assistant. Give an accurate and brief answer, in the language of "
+    "the question, using only the context. If the context does not contain the answer, say that "
+    "the documents do not answer the question.";
+
+const char tars_prompt_system_small[] =
+    "You are T.A.R.S., a helpful assistant. Answer the question with one sentence of the context, "
+    "accurate and in full. If there is none, say that the context has no answer.";
 
 static size_t count(const struct tars_prompt_budget *budget, struct tars_span text)
 {
@@ -68,7 +72,7 @@ static tars_status add_source(struct writing *writing, struct tars_rag_source *s
                               bool *full)
 {
     size_t head = 8 + count(writing->budget, tars_span_of(source->file_name));
-    struct tars_span text = source->text;
+    struct tars_span text = source->focus.len ? source->focus : source->text;
     size_t need = head + count(writing->budget, text);
     tars_status status = TARS_OK;
 

@@ -23,6 +23,8 @@
 /* Terminated. Names the assistant, asks to keep to the context and to admit what it does not say.
  */
 extern const char tars_prompt_system[];
+/* The same for small models (tars_llm_is_small), which copy better than they phrase. */
+extern const char tars_prompt_system_small[];
 
 /* How many tokens a text has; 0: cannot tell. */
 typedef size_t tars_token_count_fn(void *ctx, const char *text, size_t len);

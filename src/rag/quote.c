@@ -246,26 +246,41 @@ static tars_status make_quotes(struct choice *choice, const struct pick *picks, 
     return TARS_OK;
 }
 
+/* Cut the sources into sentences and weigh the question's terms among them. */
+static tars_status choice_new(struct tars_analyzer *analyzer, struct tars_arena *arena,
+                              const char *query, const struct tars_rag_source *sources,
+                              size_t source_count, struct choice **choice)
+{
+    struct choice *made = tars_arena_calloc(arena, 1, sizeof(*made));
+    tars_status status = made ? TARS_OK : TARS_ENOMEM;
+
+    if (!made)
+        return status;
+    made->arena = arena;
+    made->analyzer = analyzer;
+    for (size_t i = 0; i < source_count && i < SOURCES_MAX && status == TARS_OK; i++)
+        status = cut_source(made, &sources[i], query);
+    if (status != TARS_OK)
+        return status;
+    weigh(made);
+    *choice = made;
+    return TARS_OK;
+}
+
 tars_status tars_quote_choose(struct tars_analyzer *analyzer, struct tars_arena *arena,
                               const char *query, const struct tars_rag_source *sources,
                               size_t source_count, struct tars_llm_quote **quotes, size_t *count)
 {
-    struct choice *choice = tars_arena_calloc(arena, 1, sizeof(*choice));
     struct tars_llm_quote *made = tars_arena_calloc(arena, TARS_QUOTES_MAX, sizeof(*made));
+    struct choice *choice = NULL;
     struct pick picks[SOURCES_MAX];
     size_t pick_count = 0;
     size_t made_count = 0;
-    tars_status status = TARS_OK;
+    tars_status status =
+        made ? choice_new(analyzer, arena, query, sources, source_count, &choice) : TARS_ENOMEM;
 
-    if (!choice || !made)
-        return TARS_ENOMEM;
-    choice->arena = arena;
-    choice->analyzer = analyzer;
-    for (size_t i = 0; i < source_count && i < SOURCES_MAX && status == TARS_OK; i++)
-        status = cut_source(choice, &sources[i], query);
     if (status != TARS_OK)
         return status;
-    weigh(choice);
     for (size_t i = 0; i < choice->count; i++) {
         picks[pick_count] = best_of(choice, i, sources[i].similarity_score);
         pick_count += picks[pick_count].count > 0;
@@ -277,4 +292,45 @@ tars_status tars_quote_choose(struct tars_analyzer *analyzer, struct tars_arena 
         *count = made_count;
     }
     return status;
+}
+
+/* Take in neighbours, the next one first, as long as they fit. */
+static struct tars_span widen(const struct cut *cut, const struct pick *pick)
+{
+    const struct tars_range *items = cut->sentences.items;
+    size_t first = pick->sentence;
+    size_t last = pick->sentence + pick->count - 1;
+    bool grew = true;
+
+    while (grew) {
+        grew = false;
+        if (last + 1 < cut->sentences.count &&
+            items[last + 1].end - items[first].start <= TARS_FOCUS_BYTES_MAX) {
+            last++;
+            grew = true;
+        }
+        if (first > 0 && items[last].end - items[first - 1].start <= TARS_FOCUS_BYTES_MAX) {
+            first--;
+            grew = true;
+        }
+    }
+    return tars_span(cut->text.ptr + items[first].start, items[last].end - items[first].start);
+}
+
+tars_status tars_quote_focus(struct tars_analyzer *analyzer, struct tars_arena *arena,
+                             const char *query, struct tars_rag_source *sources,
+                             size_t source_count)
+{
+    struct choice *choice = NULL;
+    tars_status status = choice_new(analyzer, arena, query, sources, source_count, &choice);
+
+    if (status != TARS_OK)
+        return status;
+    for (size_t i = 0; i < choice->count; i++) {
+        struct pick best = best_of(choice, i, 0);
+
+        if (best.count)
+            sources[i].focus = widen(&choice->cuts[i], &best);
+    }
+    return TARS_OK;
 }

@@ -148,6 +148,8 @@ static size_t context_budget(const struct answering *state, struct tars_llm *llm
     size_t taken = PROMPT_OVERHEAD +
                    tars_llm_count_tokens(llm, state->request->query, strlen(state->request->query));
 
+    if (tars_llm_is_small(llm) && set > TARS_RAG_SMALL_CONTEXT_TOKENS)
+        set = TARS_RAG_SMALL_CONTEXT_TOKENS;
     if (llm->context_tokens == 0)
         return set;
     for (size_t i = 0; i < state->request->history_count; i++) {
@@ -177,17 +179,45 @@ static tars_status set_quotes(struct answering *state, struct tars_llm_request *
     return status;
 }
 
+/* The context that llm is given: passages, or for a small one what in them answers best. */
+static tars_status set_context(struct answering *state, struct tars_llm *llm)
+{
+    const struct tars_prompt_budget budget = {context_budget(state, llm), count_tokens, llm};
+    struct tars_rag_answer *out = state->out;
+    tars_status status = TARS_OK;
+
+    for (size_t i = 0; i < out->source_count; i++)
+        out->sources[i].focus = tars_span("", 0);
+    if (tars_llm_is_small(llm)) {
+        status = tars_quote_focus(state->analyzer, state->call->arena, state->request->query,
+                                  out->sources, out->source_count);
+    }
+    if (status != TARS_OK)
+        return status;
+    return tars_prompt_context(state->call->arena, &budget, out->sources, out->source_count,
+                               &out->context_used);
+}
+
+static int answer_limit(const struct answering *state, const struct tars_llm *llm)
+{
+    int set = state->rag->config.max_tokens;
+
+    if (tars_llm_is_small(llm) && (set == 0 || set > TARS_RAG_SMALL_ANSWER_TOKENS))
+        return TARS_RAG_SMALL_ANSWER_TOKENS;
+    return set;
+}
+
 /* Let llm write. */
 static tars_status write_with(struct answering *state, struct tars_llm *llm, struct tars_err *err)
 {
     const struct tars_rag_config *config = &state->rag->config;
-    const struct tars_prompt_budget budget = {context_budget(state, llm), count_tokens, llm};
     const struct tars_llm_sink sink = {hear_token, state};
     struct tars_llm_request request = {
-        .system = tars_prompt_system,
+        .system = tars_llm_is_small(llm) ? tars_prompt_system_small : tars_prompt_system,
         .history = state->request->history,
         .history_count = state->request->history_count,
-        .max_tokens = config->max_tokens,
+        .max_tokens = answer_limit(state, llm),
+        .brief = tars_llm_is_small(llm),
         .temperature = config->temperature,
         .top_p = config->top_p,
         .top_k = config->top_k,
@@ -195,8 +225,7 @@ static tars_status write_with(struct answering *state, struct tars_llm *llm, str
     };
     struct tars_llm_result result = {.started = false};
     struct tars_arena *arena = state->call->arena;
-    tars_status status = tars_prompt_context(arena, &budget, state->out->sources,
-                                             state->out->source_count, &state->out->context_used);
+    tars_status status = set_context(state, llm);
 
     if (status == TARS_OK) {
         request.prompt = tars_prompt_build(arena, state->out->context_used, state->request->query);

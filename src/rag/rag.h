@@ -8,7 +8,9 @@
  *                                     generated, model is that of the back end
  *   the writer fails before a token   the best passages are quoted, model is "extract", degraded
  *                                     says why
- *   the writer fails after a token    the status of the failure; answer holds what was written
+ *   the writer is small               it gets the sentences around the best one of each passage,
+ * and writes one paragraph: long prompts confuse it the writer fails after a token    the status of
+ * the failure; answer holds what was written
  *
  * Threads   Safe to share; each call has its own struct tars_call and arena.
  */
@@ -27,6 +29,8 @@
 
 #define TARS_RAG_EXCERPT_CHARS          200  /* code points of an excerpt, before "..." */
 #define TARS_RAG_CONTEXT_TOKENS_DEFAULT 2048 /* RAG_MAX_CONTEXT_TOKENS */
+#define TARS_RAG_SMALL_CONTEXT_TOKENS   512  /* at most, for a small writer (tars_llm_is_small) */
+#define TARS_RAG_SMALL_ANSWER_TOKENS    160  /* likewise */
 #define TARS_RAG_TOP_K_DEFAULT          5    /* RAG_TOP_K */
 #define TARS_RAG_TOP_K_MAX              20
 #define TARS_RAG_QUERY_CHARS_MAX        10000
@@ -43,6 +47,7 @@ struct tars_rag_source {
     int page_number;         /* first page of the passage, from 1; 0: no pages (null) */
     int page_last;           /* last page; 0: no pages */
     struct tars_span text;   /* the whole passage */
+    struct tars_span focus;  /* what of text a small writer is given; empty: all */
     const char *title;       /* of the document, or "" */
     const char *section;     /* headings above it, outermost first, " > " between, or "" */
     size_t char_start;       /* characters in the document's text */
