@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include <jansson.h>
+
 #define COLLECT_HEADING_BYTES 240 /* of a heading, in paths */
 
 void tars_collect_init(struct tars_collect *collect, size_t max_bytes)
@@ -133,6 +135,21 @@ tars_status tars_collect_block(struct tars_collect *collect,
     return TARS_OK;
 }
 
+/* Metadata goes into answers as it is, so that it must be one whole object. */
+static tars_status check_metadata(struct tars_span text)
+{
+    json_error_t error = {0};
+    json_t *root = text.len ? json_loadb(text.ptr, text.len, 0, &error) : NULL;
+    tars_status status = TARS_OK;
+
+    if (text.len && !json_is_object(root))
+        status = TARS_EFORMAT;
+    if (text.len && !root && json_error_code(&error) == json_error_out_of_memory)
+        status = TARS_ENOMEM;
+    json_decref(root);
+    return status;
+}
+
 tars_status tars_collect_document(struct tars_collect *collect,
                                   const struct tars_protocol_document *frame,
                                   struct tars_document *document)
@@ -142,7 +159,10 @@ tars_status tars_collect_document(struct tars_collect *collect,
     const char *metadata = NULL;
     const char *title = tars_arena_strndup(arena, frame->title.ptr, frame->title.len);
     const char *format = tars_arena_strndup(arena, frame->format.ptr, frame->format.len);
+    tars_status status = check_metadata(frame->metadata);
 
+    if (status != TARS_OK)
+        return status;
     if (frame->has_id)
         external_id = tars_arena_strndup(arena, frame->external_id.ptr, frame->external_id.len);
     if (frame->metadata.len)

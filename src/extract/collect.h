@@ -39,7 +39,8 @@ void tars_collect_clear(struct tars_collect *collect);
 TARS_MUST_USE tars_status tars_collect_block(struct tars_collect *collect,
                                              const struct tars_protocol_block *block);
 
-/* The blocks so far as a document with the frame's attributes; it lives in collect's arena. */
+/* The blocks so far as a document with the frame's attributes; it lives in collect's arena.
+ * TARS_EFORMAT for metadata that is no JSON object, TARS_ENOMEM. */
 TARS_MUST_USE tars_status tars_collect_document(struct tars_collect *collect,
                                                 const struct tars_protocol_document *frame,
                                                 struct tars_document *document);

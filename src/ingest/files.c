@@ -1,9 +1,11 @@
 /* files - may this file be taken in? The checks of the wire contract (7.1) and their words. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "extract/client.h"
@@ -12,6 +14,8 @@
 #define BYTES_PER_MB 1048576.0
 #define US_PER_S     INT64_C(1000000)
 #define NS_PER_US    1000
+#define OPEN_FLAGS \
+    (O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY) /* a pipe's writer is not awaited */
 
 /* The ending of a name with its dot; "" when it has none. */
 static const char *ending_of(const char *name)
@@ -55,10 +59,22 @@ bool tars_ingest_takes(const char *extensions, const char *name)
     return false;
 }
 
-static tars_status open_plain(const char *path, int *fd, struct stat *st, struct tars_err *err)
+/* Fails with ELOOP if there is a link anywhere in path: links were followed when the path was
+ * permitted, so that one which is met now has been put there since, to lead out of the folder. */
+static int open_without_links(const char *path)
 {
-    /* Not to wait for a writer of a pipe. */
-    int opened = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    const struct open_how how = {.flags = OPEN_FLAGS, .resolve = RESOLVE_NO_SYMLINKS};
+    long fd = syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof(how));
+
+    if (fd >= 0 || (errno != ENOSYS && errno != EPERM))
+        return (int)fd;
+    return open(path, OPEN_FLAGS | O_NOFOLLOW); /* an old kernel, or a container that hides it */
+}
+
+static tars_status open_plain(const char *path, bool follows, int *fd, struct stat *st,
+                              struct tars_err *err)
+{
+    int opened = follows ? open(path, OPEN_FLAGS) : open_without_links(path);
 
     if (opened < 0 && (errno == ENOENT || errno == ENOTDIR))
         return tars_fail(TARS_ENOTFOUND, err, "Invalid file: File not found: %s", path);
@@ -100,7 +116,8 @@ tars_status tars_ingest_open_file(const char *path, const char *name, const char
 {
     struct stat st = {0};
     int opened = -1;
-    tars_status status = open_plain(path, &opened, &st, err);
+    bool is_ours = strcmp(path, name) != 0; /* an upload, in our own folder */
+    tars_status status = open_plain(path, is_ours, &opened, &st, err);
 
     if (status)
         return status;

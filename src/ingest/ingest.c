@@ -13,6 +13,7 @@
 
 #define SUBMIT_AT_ONCE 256
 #define META_BYTES     ((size_t)4096)
+#define JOB_BYTES      ((size_t)256 << 10) /* texts of one job */
 #define POLL_MS        50
 #define NS_PER_MS      INT64_C(1000000)
 #define NS_PER_S       INT64_C(1000000000)
@@ -239,25 +240,31 @@ tars_status tars_ingest_wait_idle(struct tars_ingest *ingest, int64_t timeout_ms
     return idle ? TARS_OK : TARS_ETIMEOUT;
 }
 
+/* Looks again and again; only the last look's texts are kept in arena. */
 tars_status tars_ingest_wait(struct tars_ingest *ingest, int64_t job_id, int64_t timeout_ms,
                              struct tars_arena *arena, struct tars_store_job *out,
                              struct tars_err *err)
 {
     int64_t deadline = deadline_of(timeout_ms);
+    struct tars_arena scratch;
+    tars_status status;
 
+    tars_arena_init(&scratch, JOB_BYTES);
     for (;;) {
-        tars_status status = tars_store_job(ingest->config.store, job_id, arena, out, err);
-
-        if (status)
-            return status;
-        if (out->state != TARS_JOB_QUEUED && out->state != TARS_JOB_RUNNING)
-            return TARS_OK;
-        if (is_over(deadline))
-            return tars_fail(TARS_ETIMEOUT, err, "job %lld has not ended yet", (long long)job_id);
+        tars_arena_clear(&scratch);
+        status = tars_store_job(ingest->config.store, job_id, &scratch, out, err);
+        if (status || (out->state != TARS_JOB_QUEUED && out->state != TARS_JOB_RUNNING))
+            break;
+        if (is_over(deadline)) {
+            status = tars_fail(TARS_ETIMEOUT, err, "job %lld has not ended yet", (long long)job_id);
+            break;
+        }
         pthread_mutex_lock(&ingest->lock);
         nap(ingest);
         pthread_mutex_unlock(&ingest->lock);
     }
+    tars_arena_release(&scratch);
+    return status ? status : tars_store_job(ingest->config.store, job_id, arena, out, err);
 }
 
 /* --------------------------------------------------------------------- jobs */

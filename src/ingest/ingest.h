@@ -121,7 +121,8 @@ struct tars_ingest_tree {
 TARS_MUST_USE tars_status tars_ingest_submit_tree(struct tars_ingest *ingest,
                                                   const struct tars_ingest_tree *tree,
                                                   size_t *submitted, struct tars_err *err);
-/* Wait for a job's end and copy how it ended into *out, in arena. TARS_ETIMEOUT, TARS_ENOTFOUND. */
+/* Wait for a job's end and copy how it ended into *out, in arena. TARS_ETIMEOUT, TARS_ENOTFOUND:
+ * *out is not to be read. */
 TARS_MUST_USE tars_status tars_ingest_wait(struct tars_ingest *ingest, int64_t job_id,
                                            int64_t timeout_ms, struct tars_arena *arena,
                                            struct tars_store_job *out, struct tars_err *err);
@@ -160,7 +161,8 @@ TARS_MUST_USE tars_status tars_ingest_reembed(const struct tars_reembed_config *
                                               struct tars_err *err);
 
 /* Checks of a file's name and size, words as in the wire contract (7.1). extensions as in the
- * config, NULL: all. Opens it without following a link to a special file; *fd is the caller's.
+ * config, NULL: all. When path is name it is a file of somebody's: it must be resolved, and a link
+ * in it is "Not a file"; else it is ours (an upload of that name). *fd is the caller's.
  *
  *   TARS_ENOTFOUND "File not found: P"; TARS_EINVAL "Not a file: P", "File is empty";
  *   TARS_EUNSUPPORTED "Unsupported file type: .x"; TARS_ETOOBIG "File too large: 51.2MB (max

@@ -6,9 +6,11 @@
  */
 #include "net/client.h"
 
+#include <arpa/inet.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include <curl/curl.h>
 #include <pthread.h>
@@ -274,6 +276,28 @@ static CURLcode set_limits(CURL *easy, struct fetch *fetch)
     return code;
 }
 
+/* True for an address of this machine. *code is set when there is no memory to tell. */
+static bool is_here(const char *url, CURLcode *code)
+{
+    CURLU *parts = curl_url();
+    char *host = NULL;
+    struct in_addr four;
+    bool here = false;
+
+    if (!parts) {
+        *code = CURLE_OUT_OF_MEMORY;
+        return false;
+    }
+    if (!curl_url_set(parts, CURLUPART_URL, url, 0) &&
+        !curl_url_get(parts, CURLUPART_HOST, &host, 0)) {
+        here = strcasecmp(host, "localhost") == 0 || strcmp(host, "[::1]") == 0 ||
+               (inet_pton(AF_INET, host, &four) == 1 && ntohl(four.s_addr) >> 24 == 127);
+    }
+    curl_free(host);
+    curl_url_cleanup(parts);
+    return here;
+}
+
 static CURLcode set_request(const struct tars_client *client, CURL *easy,
                             const struct tars_client_request *request, struct curl_slist *headers)
 {
@@ -282,6 +306,9 @@ static CURLcode set_request(const struct tars_client *client, CURL *easy,
     code |= curl_easy_setopt(easy, CURLOPT_URL, request->url);
     code |= curl_easy_setopt(easy, CURLOPT_USERAGENT, client->user_agent);
     code |= curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers);
+    /* A proxy of the environment must not see what stays on this machine, nor our token. */
+    if (is_here(request->url, &code))
+        code |= curl_easy_setopt(easy, CURLOPT_PROXY, "");
     if (client->ca_file)
         code |= curl_easy_setopt(easy, CURLOPT_CAINFO, client->ca_file);
     if (request->body.len) {

@@ -90,6 +90,34 @@ static void a_long_heading_is_cut_in_paths_only(void **state)
     tars_collect_release(&collect);
 }
 
+/* Metadata goes into answers as it is: the child may not smuggle anything into them. */
+static void metadata_is_an_object(void **state)
+{
+    static const struct {
+        const char *metadata;
+        tars_status status;
+    } rows[] = {
+        {"{\"a\": [1, {\"b\": null}]}", TARS_OK},
+        {"{}", TARS_OK},
+        {"{},\"chunk_id\":{}", TARS_EFORMAT},
+        {"{\"a\":1}}", TARS_EFORMAT},
+        {"{a}", TARS_EFORMAT},
+        {"[]", TARS_EFORMAT},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct tars_protocol_document frame = {.metadata = tars_span_of(rows[i].metadata)};
+        struct tars_collect collect;
+        struct tars_document document;
+
+        tars_collect_init(&collect, 10000);
+        assert_int_equal(add_sample(&collect), TARS_OK);
+        assert_int_equal(tars_collect_document(&collect, &frame, &document), rows[i].status);
+        tars_collect_release(&collect);
+    }
+}
+
 static void collect_body(void *ctx)
 {
     struct tars_protocol_document frame = {
@@ -119,6 +147,7 @@ int main(void)
         cmocka_unit_test(headings_and_offsets_are_worked_out),
         cmocka_unit_test(the_ceiling_holds),
         cmocka_unit_test(a_long_heading_is_cut_in_paths_only),
+        cmocka_unit_test(metadata_is_an_object),
         cmocka_unit_test(survives_failing_allocations),
     };
 

@@ -96,6 +96,44 @@ static void refusals_have_the_words_of_the_contract(void **state)
     }
 }
 
+/* The path was resolved when it was permitted: a link in it was put there later, to lead out. */
+static void links_are_not_followed(void **state)
+{
+    const char *dir = *state;
+    char file[FILES_PATH_MAX];
+    char link_path[FILES_PATH_MAX + 16];
+    char folder[FILES_PATH_MAX + 16];
+    char through[FILES_PATH_MAX + 32];
+    const struct {
+        const char *path, *name;
+        tars_status status;
+    } rows[] = {
+        {link_path, link_path, TARS_EINVAL},
+        {through, through, TARS_EINVAL},
+        {file, file, TARS_OK},
+        {through, "upload.txt", TARS_OK}, /* our own folder may lie behind one */
+    };
+
+    files_write(dir, "secret.txt", "secret", 6, file);
+    (void)snprintf(link_path, sizeof(link_path), "%s/link.txt", dir);
+    (void)snprintf(folder, sizeof(folder), "%s/folder", dir);
+    (void)snprintf(through, sizeof(through), "%s/secret.txt", folder);
+    assert_int_equal(symlink(file, link_path), 0);
+    assert_int_equal(symlink(dir, folder), 0);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct tars_err err = {.text = ""};
+        int64_t size = -1;
+        int64_t modified = -1;
+        int fd = -1;
+
+        assert_int_equal(tars_ingest_open_file(rows[i].path, rows[i].name, ".txt", 2000, &fd, &size,
+                                               &modified, &err),
+                         rows[i].status);
+        if (rows[i].status == TARS_OK)
+            close(fd);
+    }
+}
+
 /* -------------------------------------------------------------------- spool */
 
 static void an_upload_is_there_only_when_committed(void **state)
@@ -145,9 +183,8 @@ static void no_memory_is_survived(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        ROW(endings_decide),
-        ROW(refusals_have_the_words_of_the_contract),
-        ROW(an_upload_is_there_only_when_committed),
+        ROW(endings_decide),         ROW(refusals_have_the_words_of_the_contract),
+        ROW(links_are_not_followed), ROW(an_upload_is_there_only_when_committed),
         ROW(no_memory_is_survived),
     };
 

@@ -440,6 +440,22 @@ static void a_cancelled_job_ends_soon(void **state)
     check_store(world);
 }
 
+/* However long the queue is, who waits needs the memory of one answer. */
+static void waiting_takes_no_memory(void **state)
+{
+    struct world *world = *state;
+    struct tars_ingest_request request = {.path = "/nonexistent/a.txt"};
+    struct tars_store_job job;
+    struct tars_arena arena;
+    int64_t id = 0;
+
+    tars_ingest_stop(world->ingest);
+    tars_arena_init(&arena, 256);
+    assert_int_equal(tars_ingest_submit(world->ingest, &request, 1, &id, NULL), TARS_OK);
+    assert_int_equal(tars_ingest_wait(world->ingest, id, 1000, &arena, &job, NULL), TARS_ETIMEOUT);
+    tars_arena_release(&arena);
+}
+
 static void wait_until_found(struct world *world, const char *word, size_t n)
 {
     int64_t until = tars_clock_mono_ms() + WAIT_MS;
@@ -567,6 +583,7 @@ int main(void)
         ROW(what_was_running_at_a_crash_is_taken_up),
         ROW(an_upload_is_taken_from_the_spool),
         ROW(a_cancelled_job_ends_soon),
+        ROW(waiting_takes_no_memory),
         ROW(a_watched_folder_is_followed),
         ROW(vectors_are_made_again_for_a_model),
         ROW(no_memory_is_survived),

@@ -246,6 +246,33 @@ static void test_misbehaving(void **state)
     }
 }
 
+/* What is asked of this machine must not be told to a proxy of the environment. */
+static void test_no_proxy_for_this_machine(void **state)
+{
+    static const struct {
+        const char *host;
+        tars_status status;
+    } rows[] = {
+        {"127.0.0.1", TARS_OK},
+        {"LOCALHOST", TARS_OK},
+        {"name.test", TARS_EUNAVAILABLE}, /* by way of the proxy, which is not there */
+    };
+    struct bench *bench = *state;
+
+    assert_int_equal(setenv("http_proxy", "http://127.0.0.1:9", 1), 0);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        char url[128];
+        struct tars_client_request request = {.url = url};
+        struct tars_client_reply reply;
+
+        snprintf(url, sizeof(url), "http://%s:%u/a", rows[i].host,
+                 (unsigned)tars_server_port(bench->server));
+        assert_int_equal(tars_client_fetch(bench->client, &request, NULL, NULL, &reply, NULL),
+                         rows[i].status);
+    }
+    assert_int_equal(unsetenv("http_proxy"), 0);
+}
+
 static void *cancel_soon(void *arg)
 {
     usleep(100000);
@@ -318,6 +345,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_bad_requests, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_misbehaving, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_cancel, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_no_proxy_for_this_machine, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_refused, set_up, tear_down),
         cmocka_unit_test(test_without_memory),
     };
