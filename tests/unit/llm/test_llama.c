@@ -130,6 +130,37 @@ static void seeds_decide(void **state)
     tars_llm_free(llm);
 }
 
+/* A brief text has no empty line, and begins with no white space; several threads write the same.
+ */
+static void brief_texts_are_one_paragraph(void **state)
+{
+    char path[FILES_PATH_MAX];
+    struct heard heard[2];
+
+    (void)state;
+    model_path(path);
+    for (int i = 0; i < 2; i++) {
+        const struct tars_llm_llama_config config = {
+            .path = path, .context_tokens = 1024, .threads = i + 1};
+        const struct tars_llm_sink sink = {hear, &heard[i]};
+        const struct tars_llm_request request = {.prompt = "Write three short paragraphs on rain.",
+                                                 .max_tokens = 200,
+                                                 .temperature = -1.0F,
+                                                 .brief = true};
+        struct tars_llm *llm = NULL;
+        struct tars_llm_result result;
+
+        heard[i].len = heard[i].pieces = 0;
+        assert_int_equal(tars_llm_llama_open(&config, &llm, NULL), TARS_OK);
+        assert_true(tars_llm_is_small(llm) && llm->parameters > 130000000);
+        assert_int_equal(tars_llm_generate(llm, &request, NULL, &sink, &result, NULL), TARS_OK);
+        assert_true(heard[i].len > 20 && heard[i].text[0] != ' ' && heard[i].text[0] != '\n');
+        assert_null(strstr(heard[i].text, "\n\n"));
+        tars_llm_free(llm);
+    }
+    assert_string_equal(heard[0].text, heard[1].text);
+}
+
 /* A prompt of about count words. */
 static char *long_prompt(size_t count)
 {
@@ -273,6 +304,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(answers_from_the_context),
         cmocka_unit_test(seeds_decide),
+        cmocka_unit_test(brief_texts_are_one_paragraph),
         cmocka_unit_test(stops_in_time),
         cmocka_unit_test(too_long_is_said),
         cmocka_unit_test(documents_cannot_speak_in_control_tokens),

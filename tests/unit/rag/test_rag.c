@@ -48,9 +48,13 @@ struct scene {
     const char *says;          /* what the writer writes, or NULL */
     tars_status writer_status; /* what it then returns */
     size_t context_tokens;
+    uint64_t parameters; /* of the writer; 0: unknown */
     const char *passage; /* instead of the first source's text, or NULL */
     char prompt[8192];   /* what it was given */
-    char text[4096];     /* what the asker heard */
+    bool brief;          /* and asked for */
+    int max_tokens;
+    const char *system;
+    char text[4096]; /* what the asker heard */
     size_t heard;
     int sources_events;
     bool stop_at_sources;
@@ -93,6 +97,9 @@ static tars_status write_scene(struct tars_llm *llm, const struct tars_llm_reque
     (void)call;
     assert_true(strlen(request->prompt) < sizeof(scene->prompt));
     memcpy(scene->prompt, request->prompt, strlen(request->prompt) + 1);
+    scene->brief = request->brief;
+    scene->max_tokens = request->max_tokens;
+    scene->system = request->system;
     if (scene->says) {
         result->started = true;
         result->tokens = 7;
@@ -137,7 +144,8 @@ static tars_status ask(struct scene *scene, struct tars_arena *arena, bool with_
                        const struct tars_rag_request *request, struct tars_rag_answer *answer,
                        struct tars_err *err)
 {
-    struct writer writer = {.base = {.ops = &writer_ops}, .scene = scene};
+    struct writer writer = {.base = {.ops = &writer_ops, .parameters = scene->parameters},
+                            .scene = scene};
     const struct tars_rag_events events = {on_sources, on_token, scene};
     struct tars_rag_config config = {.fetch = fetch, .fetch_ctx = scene};
     struct tars_call call = {.arena = arena};
@@ -199,6 +207,35 @@ static void an_answer_has_all_its_parts(void **state)
         strstr(scene.prompt, "\n\nQuestion: How many days of leave a year?\n\nAnswer:"));
     assert_non_null(strstr(scene.prompt, answer.context_used));
     tars_arena_release(&arena);
+}
+
+/* A small model is given what answers best of each passage, and asked for a paragraph. */
+static void small_writers_get_short_prompts(void **state)
+{
+    static char passage[4096];
+    struct scene scene = {.found = 2, .says = "30 days.", .passage = passage};
+    struct tars_rag_answer answer = {.answer = ""};
+    struct tars_arena arena;
+    struct tars_err err;
+
+    (void)state;
+    passage[0] = '\0';
+    for (size_t i = 0; i < 20; i++)
+        memcpy(passage + strlen(passage), "The canteen opens at noon and closes at two. ", 46);
+    memcpy(passage + strlen(passage), leave, sizeof(leave));
+    for (int small = 0; small < 2; small++) {
+        scene.parameters = small ? 135000000 : 8000000000;
+        tars_arena_init(&arena, ARENA_BYTES);
+        assert_int_equal(ask(&scene, &arena, true, &leave_question, &answer, &err), TARS_OK);
+        assert_non_null(strstr(scene.prompt, "Staff may take 30 days of leave a year."));
+        assert_non_null(strstr(scene.prompt, "[Source 2: travel.txt]\nTravel"));
+        assert_int_equal(strlen(scene.prompt) < 900, small);
+        assert_int_equal(scene.brief, small);
+        assert_int_equal(scene.max_tokens, small ? TARS_RAG_SMALL_ANSWER_TOKENS : 0);
+        assert_ptr_equal(scene.system, small ? tars_prompt_system_small : tars_prompt_system);
+        assert_int_equal(answer.sources[0].text.len, strlen(passage));
+        tars_arena_release(&arena);
+    }
 }
 
 static const struct {
@@ -479,6 +516,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_answer_has_all_its_parts),
+        cmocka_unit_test(small_writers_get_short_prompts),
         cmocka_unit_test(what_happens_when),
         cmocka_unit_test(bad_questions_are_refused),
         cmocka_unit_test(small_contexts_leave_room),
