@@ -19,6 +19,7 @@
 #define DIM        384
 #define QUERIES    200
 #define TOP        10
+#define ROUNDS     5
 #define VOCABULARY 50000
 #define WORDS      80
 #define CENTRES    2000
@@ -203,6 +204,26 @@ static void bench_vectors(const float *vectors, size_t n)
     }
 }
 
+/* The time of one question of the words that i draws. */
+static int64_t time_question(const struct tars_index *index, uint64_t i)
+{
+    char text[8][16];
+    struct tars_index_term words[8];
+    struct tars_index_query_term terms[8];
+    struct tars_index_hit hits[TOP];
+    size_t count = make_terms(i, 6, text, words);
+    int64_t start;
+    size_t found;
+
+    for (size_t t = 0; t < count; t++)
+        terms[t] = (struct tars_index_query_term){words[t].ptr, words[t].len, 1};
+    start = tars_clock_mono_ns();
+    if (tars_index_search_words(index, terms, count, TOP, NULL, hits, &found) != TARS_OK)
+        abort();
+    return tars_clock_mono_ns() - start;
+}
+
+/* Of each question the best of some rounds over all: a neighbour's load is not ours. */
 static void bench_words(size_t n)
 {
     const struct tars_index_config config = {.dim = 0};
@@ -212,21 +233,11 @@ static void bench_words(size_t n)
     if (tars_index_open(&config, &index, NULL) != TARS_OK)
         abort();
     build(index, NULL, n, true);
-    for (size_t q = 0; q < QUERIES; q++) {
-        char text[8][16];
-        struct tars_index_term words[8];
-        struct tars_index_query_term terms[8];
-        struct tars_index_hit hits[TOP];
-        size_t count = make_terms(n + q, 6, text, words);
-        int64_t start;
-        size_t found;
+    for (size_t i = 0; i < ROUNDS * QUERIES; i++) {
+        int64_t time = time_question(index, n + i % QUERIES);
 
-        for (size_t i = 0; i < count; i++)
-            terms[i] = (struct tars_index_query_term){words[i].ptr, words[i].len, 1};
-        start = tars_clock_mono_ns();
-        if (tars_index_search_words(index, terms, count, TOP, NULL, hits, &found) != TARS_OK)
-            abort();
-        times[q] = tars_clock_mono_ns() - start;
+        if (i < QUERIES || time < times[i % QUERIES])
+            times[i % QUERIES] = time;
     }
     report("words, 6 a question", times, -1);
     tars_index_close(index);

@@ -8,6 +8,7 @@
 #include "index/top.h"
 
 #define SLACK 1.000001 /* bounds are summed in another order than scores */
+#define AHEAD 8        /* postings from a passage's prefetch to its use */
 
 struct list {
     struct tars_postings_cursor cursor;
@@ -222,6 +223,20 @@ static void consider(struct scorer *scorer, size_t first, uint32_t ordinal, doub
         tars_top_offer(&scorer->top, passage->id, (float)score);
 }
 
+/* The next posting of list, and a passage that will be looked at soon on its way into the cache:
+ * waiting for passages is most of what a search does. */
+static void advance(const struct scorer *scorer, struct list *list, uint32_t ordinal)
+{
+    struct tars_postings_cursor *cursor = &list->cursor;
+
+    tars_postings_seek(cursor, ordinal);
+    if (cursor->at + AHEAD < cursor->count &&
+        cursor->ordinals[cursor->at + AHEAD] < scorer->bm25->view.count) {
+        __builtin_prefetch(
+            tars_passages_at(scorer->bm25->passages, cursor->ordinals[cursor->at + AHEAD]));
+    }
+}
+
 static void run(struct scorer *scorer, bool prune)
 {
     size_t first = 0; /* lists before it cannot bring in a passage alone */
@@ -238,7 +253,7 @@ static void run(struct scorer *scorer, bool prune)
         consider(scorer, first, ordinal, floor);
         for (size_t i = first; i < scorer->count; i++) {
             if (scorer->lists[i]->cursor.ordinal <= ordinal)
-                tars_postings_seek(&scorer->lists[i]->cursor, ordinal + 1);
+                advance(scorer, scorer->lists[i], ordinal + 1);
         }
     }
 }
