@@ -45,6 +45,9 @@ struct tars_api_config {
     bool rerank;                 /* questions may be reranked */
     bool include_sources;        /* default of the field */
     bool prometheus;             /* serve /metrics/prometheus */
+    /* Open client connections, for the metrics; NULL: none are counted. Any thread asks. */
+    double (*connections)(void *ctx);
+    void *connections_ctx;
 };
 
 TARS_MUST_USE tars_status tars_api_new(const struct tars_api_config *config, struct tars_api **api,

@@ -204,6 +204,10 @@ void tars_route_prometheus(struct tars_exchange *ex)
     }
     sample_process(config->metrics, ex->api->started_us);
     sample_collection(ex);
+    if (config->connections) {
+        tars_metrics_set(config->metrics, TARS_METRIC_ACTIVE_CONNECTIONS,
+                         config->connections(config->connections_ctx));
+    }
     tars_metrics_set(config->metrics, TARS_METRIC_LOG_DROPPED,
                      (double)tars_log_dropped(config->log));
     tars_buf_clear(&ex->out);

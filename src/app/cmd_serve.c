@@ -1,5 +1,6 @@
 /* cmd_serve - the server: open everything, listen, say where, wait for a signal, stop cleanly. */
 #include <arpa/inet.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -94,8 +95,21 @@ static void announce(struct tars_cli *cli, const char *url, const char *data, in
     (void)fflush(stdout);
 }
 
-static tars_status serve(struct tars_cli *cli, struct tars_wiring *wiring, int64_t start_ms,
-                         struct tars_err *err)
+/* The server is opened after the parts that ask for its numbers. */
+struct running {
+    _Atomic(struct tars_server *) server; /* NULL before and after it runs */
+};
+
+static double count_connections(void *ctx)
+{
+    struct running *running = ctx;
+    struct tars_server *server = atomic_load(&running->server);
+
+    return server ? (double)tars_server_stats(server).connections : 0;
+}
+
+static tars_status serve(struct tars_cli *cli, struct tars_wiring *wiring, struct running *running,
+                         int64_t start_ms, struct tars_err *err)
 {
     struct tars_server *server = NULL;
     struct tars_server_note note = {.token = tars_wiring_token(wiring), .pid = getpid()};
@@ -104,6 +118,7 @@ static tars_status serve(struct tars_cli *cli, struct tars_wiring *wiring, int64
 
     if (status != TARS_OK)
         return status;
+    atomic_store(&running->server, server);
     note.url = url_of(cli, server);
     status = note.url ? tars_note_write(data, &note, err) : TARS_ENOMEM;
     if (status == TARS_OK) {
@@ -116,21 +131,27 @@ static tars_status serve(struct tars_cli *cli, struct tars_wiring *wiring, int64
         tars_log_warning(cli->log, "app", "some requests did not end in %d s and were dropped",
                          GRACE_MS / 1000);
     }
+    atomic_store(&running->server, NULL); /* after the stop no request asks */
     tars_server_close(server);
     return status;
 }
 
 int tars_cmd_serve(struct tars_cli *cli)
 {
-    const struct tars_wiring_config config = {
-        .settings = cli->settings, .log = cli->log, .serves = true, .ingests = true};
+    struct running running = {NULL};
+    const struct tars_wiring_config config = {.settings = cli->settings,
+                                              .log = cli->log,
+                                              .serves = true,
+                                              .ingests = true,
+                                              .connections = count_connections,
+                                              .connections_ctx = &running};
     int64_t start_ms = tars_clock_mono_ms();
     struct tars_wiring *wiring = NULL;
     struct tars_err err = {{0}};
     tars_status status = tars_wiring_open(&config, &wiring, &err);
 
     if (status == TARS_OK)
-        status = serve(cli, wiring, start_ms, &err);
+        status = serve(cli, wiring, &running, start_ms, &err);
     tars_wiring_close(wiring);
     if (status == TARS_OK) {
         tars_log_info(cli->log, "app", "stopped");

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "app/writer.h"
 #include "ingest/ingest.h"
@@ -159,25 +160,28 @@ static tars_status submit(void *ctx, const struct tars_take *takes, size_t n,
 {
     const struct tars_service *service = ctx;
     struct tars_ingest_request *requests;
+    tars_status status = TARS_OK;
 
     if (n > SUBMIT_MAX)
         return tars_fail(TARS_ETOOBIG, err, "more than %d files at once", SUBMIT_MAX);
     requests = tars_arena_calloc(call->arena, n + 1, sizeof(*requests));
     if (!requests)
         return tars_fail(TARS_ENOMEM, err, "no memory for %zu files", n);
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n && status == TARS_OK; i++) {
         requests[i].collection = takes[i].collection;
         requests[i].path = takes[i].path;
         requests[i].force = takes[i].force;
-        if (takes[i].bytes.ptr) {
-            tars_status status =
-                spool(service, takes[i].bytes, call->arena, &requests[i].spool, err);
-
-            if (status != TARS_OK)
-                return status;
-        }
+        if (takes[i].bytes.ptr)
+            status = spool(service, takes[i].bytes, call->arena, &requests[i].spool, err);
     }
-    return tars_ingest_submit(service->ingest, requests, n, job_ids, err);
+    if (status == TARS_OK)
+        status = tars_ingest_submit(service->ingest, requests, n, job_ids, err);
+    /* What no job knows of would lie there until the next start. */
+    for (size_t i = 0; i < n && status != TARS_OK; i++) {
+        if (requests[i].spool)
+            (void)unlink(requests[i].spool);
+    }
+    return status;
 }
 
 static enum tars_taken_outcome outcome_of(const struct tars_store_job *job)

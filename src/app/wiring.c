@@ -392,7 +392,8 @@ static const char *first_of(const char *a, const char *b)
     return a[0] ? a : b;
 }
 
-static tars_status open_api(struct tars_wiring *w, struct tars_err *err)
+static tars_status open_api(struct tars_wiring *w, const struct tars_wiring_config *wanted,
+                            struct tars_err *err)
 {
     const struct tars_settings *s = w->settings;
     const struct tars_api_config config = {
@@ -417,6 +418,8 @@ static tars_status open_api(struct tars_wiring *w, struct tars_err *err)
         .rerank = tars_settings_flag(s, TARS_SET_RAG_RERANK_ENABLED),
         .include_sources = tars_settings_flag(s, TARS_SET_RAG_INCLUDE_SOURCES),
         .prometheus = tars_settings_flag(s, TARS_SET_PROMETHEUS_ENABLED),
+        .connections = wanted->connections,
+        .connections_ctx = wanted->connections_ctx,
     };
 
     return tars_api_new(&config, &w->api, err);
@@ -450,7 +453,7 @@ static tars_status open_all(struct tars_wiring *w, const struct tars_wiring_conf
     if (status == TARS_OK)
         status = open_rooms(w, err);
     if (status == TARS_OK && config->serves)
-        status = tars_spool_sweep(w->service.spool_dir, err);
+        status = tars_spool_sweep(w->service.spool_dir, w->store, err);
     if (status == TARS_OK && config->serves)
         status = open_pools(w, err);
     if (status == TARS_OK && config->serves)
@@ -458,7 +461,7 @@ static tars_status open_all(struct tars_wiring *w, const struct tars_wiring_conf
     if (status == TARS_OK)
         status = register_parts(w);
     if (status == TARS_OK)
-        status = open_api(w, err);
+        status = open_api(w, config, err);
     if (status == TARS_OK && config->ingests)
         status = tars_ingest_start(w->ingest, err);
     return status;

@@ -26,6 +26,8 @@ struct tars_wiring_config {
     struct tars_log *log;                 /* may be NULL; borrowed */
     bool serves;                          /* pools, watched folder, owner's token: for a server */
     bool ingests;                         /* start taking in queued jobs */
+    double (*connections)(void *ctx);     /* as in struct tars_api_config; may be NULL */
+    void *connections_ctx;
 };
 
 /* Open everything. EBUSY: another process has the data folder. */

@@ -61,6 +61,8 @@ class Routes(ServerTest):
         self.assertGreaterEqual(float(indexed.group(1)), 8)
         self.assertTrue("# TYPE tars_rag_query_duration_seconds histogram" in text)
         self.assertTrue("process_resident_memory_bytes" in text)
+        connections = re.search(r"^tars_active_connections ([0-9.]+)$", text, re.M)
+        self.assertGreaterEqual(float(connections.group(1)), 1)
         for line in text.splitlines():
             self.assertRegex(line, r'^(# (HELP|TYPE) .*|[a-z_]+(\{.*\})? [-+0-9.e]+)$')
 
