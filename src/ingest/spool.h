@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "base/status.h"
+#include "store/store.h"
 
 struct tars_spool_file;
 
@@ -26,7 +27,9 @@ TARS_MUST_USE tars_status tars_spool_commit(struct tars_spool_file *file, const 
                                             struct tars_err *err);
 /* Drops what was not committed. NULL is allowed. */
 void tars_spool_free(struct tars_spool_file *file);
-/* Remove unfinished files of an earlier process. */
-TARS_MUST_USE tars_status tars_spool_sweep(const char *dir, struct tars_err *err);
+/* Remove what an earlier process left: unfinished files, and complete ones that no job will read
+ * any more (it ended well, was forgotten, or was never queued). Before anybody uploads. */
+TARS_MUST_USE tars_status tars_spool_sweep(const char *dir, struct tars_store *store,
+                                           struct tars_err *err);
 
 #endif

@@ -260,7 +260,8 @@ static void finish_job(struct tars_ingest *ingest, struct tars_ingest_run *run,
     (void)snprintf(job->document_id, sizeof(job->document_id), "%s", run->document_id);
     job->finished_us = ingest->now_us();
     note_stage(ingest, run, job->result, 1);
-    if (job->spool[0] && job->state != TARS_JOB_FAILED)
+    /* One that failed or was cancelled may be queued again. */
+    if (job->spool[0] && job->state == TARS_JOB_DONE)
         (void)unlink(job->spool);
     if (job->id % PRUNE_EVERY == 0 && tars_store_jobs_prune(ingest->config.store, KEPT_JOBS, NULL))
         tars_log_warning(ingest->config.log, "ingest", "cannot forget old jobs");

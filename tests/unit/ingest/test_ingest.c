@@ -407,6 +407,62 @@ static void an_upload_is_taken_from_the_spool(void **state)
     tars_spool_free(file);
 }
 
+static const char *spool_one(const char *dir, char *path)
+{
+    struct tars_spool_file *file = NULL;
+    const char *kept = NULL;
+
+    assert_int_equal(tars_spool_new(dir, 1000, &file, NULL), TARS_OK);
+    assert_int_equal(tars_spool_write(file, "About the zither.", 17, NULL), TARS_OK);
+    assert_int_equal(tars_spool_commit(file, &kept, NULL), TARS_OK);
+    (void)snprintf(path, FILES_PATH_MAX, "%s", kept);
+    tars_spool_free(file);
+    return path;
+}
+
+/* What a job may still read stays, everything else of ours goes. */
+static void the_spool_keeps_what_jobs_need(void **state)
+{
+    struct world *world = *state;
+    char dir[FILES_PATH_MAX + 8];
+    char queued[FILES_PATH_MAX];
+    char cancelled[FILES_PATH_MAX];
+    char lost[FILES_PATH_MAX];
+    char part[FILES_PATH_MAX];
+    char other[FILES_PATH_MAX];
+    struct tars_ingest_request requests[2] = {{.path = "a.txt"}, {.path = "b.txt"}};
+    struct tars_store_job job;
+    int64_t ids[2];
+
+    (void)snprintf(dir, sizeof(dir), "%s/spool", world->data);
+    assert_int_equal(tars_spool_sweep(dir, world->store, NULL), TARS_OK); /* not there yet */
+    tars_ingest_stop(world->ingest);
+    requests[0].spool = spool_one(dir, queued);
+    requests[1].spool = spool_one(dir, cancelled);
+    (void)spool_one(dir, lost);
+    files_write(dir, "0123.part", "x", 1, part);
+    files_write(dir, "README", "x", 1, other);
+    assert_int_equal(tars_ingest_submit(world->ingest, requests, 2, ids, NULL), TARS_OK);
+    assert_int_equal(tars_ingest_cancel(world->ingest, ids[1], NULL), TARS_OK);
+    assert_int_equal(tars_spool_sweep(dir, world->store, NULL), TARS_OK);
+    assert_int_equal(access(queued, F_OK), 0);
+    assert_int_equal(access(cancelled, F_OK), 0);
+    assert_int_equal(access(other, F_OK), 0);
+    assert_int_not_equal(access(lost, F_OK), 0);
+    assert_int_not_equal(access(part, F_OK), 0);
+
+    /* An upload that was cancelled can be taken in after all. */
+    assert_int_equal(tars_ingest_retry(world->ingest, ids[1], NULL), TARS_OK);
+    assert_int_equal(tars_ingest_start(world->ingest, NULL), TARS_OK);
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(
+            tars_ingest_wait(world->ingest, ids[i], WAIT_MS, &world->arena, &job, NULL), TARS_OK);
+        assert_string_equal(job.result, "indexed");
+    }
+    assert_int_not_equal(access(queued, F_OK), 0);
+    assert_int_not_equal(access(cancelled, F_OK), 0);
+}
+
 static void a_cancelled_job_ends_soon(void **state)
 {
     struct world *world = *state;
@@ -582,6 +638,7 @@ int main(void)
         ROW(an_index_that_is_behind_catches_up),
         ROW(what_was_running_at_a_crash_is_taken_up),
         ROW(an_upload_is_taken_from_the_spool),
+        ROW(the_spool_keeps_what_jobs_need),
         ROW(a_cancelled_job_ends_soon),
         ROW(waiting_takes_no_memory),
         ROW(a_watched_folder_is_followed),
