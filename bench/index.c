@@ -178,6 +178,7 @@ static void bench_vectors(const float *vectors, size_t n)
     float floors[QUERIES];
     struct tars_index_config config = {.dir = dir, .dim = DIM, .exact_below = 1};
     struct tars_index *index = NULL;
+    int64_t start;
     char what[64];
 
     for (size_t q = 0; q < QUERIES; q++)
@@ -186,13 +187,14 @@ static void bench_vectors(const float *vectors, size_t n)
     if (tars_index_open(&config, &index, NULL) != TARS_OK)
         abort();
     build(index, vectors, n, false);
+    start = tars_clock_mono_ns();
     if (tars_index_save(index, NULL) != TARS_OK)
         abort();
+    (void)printf("saved in %.2f s\n", (double)(tars_clock_mono_ns() - start) / 1e9);
     tars_index_close(index);
     config.fresh = false;
     for (size_t i = 0; i <= EFS; i++) {
-        int64_t start = tars_clock_mono_ns();
-
+        start = tars_clock_mono_ns();
         config.ef = i < EFS ? efs[i] : 0;
         config.exact_below = i < EFS ? 1 : SIZE_MAX;
         if (tars_index_open(&config, &index, NULL) != TARS_OK)

@@ -7,10 +7,13 @@
  *           weakest terms alone cannot bring in another, so only passages of the stronger ones are
  *           looked at, and the weak terms are asked only while the bounds (of the term, then of its
  *           block) leave hope. tars_bm25_search_all() looks at everything: the same results.
+ *
  * Order     Scores are summed in double, in the order of the query's terms, so that both methods
- * and words_score give the same bits. Ties by ascending id. Removed   N, df and the mean length
- * count removed passages until the next save: all of them alike, so that scores stay comparable,
- * and a saved index scores as one that never had them.
+ *           and words_score give the same bits. Ties by ascending id.
+ *
+ * Removed   N, df and the mean length count removed passages until the next save: all of them
+ *           alike, so that scores stay comparable, and a saved index scores as one that never had
+ *           them.
  */
 #ifndef TARS_INDEX_BM25_H
 #define TARS_INDEX_BM25_H

@@ -4,10 +4,12 @@
  *     base_count ..            segments of 1, 1, 2, 4, 8 ... times first elements
  *
  * Model     Elements of one size, zeroed when new. The writer fills one and then publishes its
- * index by some atomic store of its own; a reader that got the index by an acquiring load sees the
- * element. Nothing is taken back. Bounds    2^32 elements. Memory: at most twice what is used, of
- * which untouched pages cost none. Threads   One writer; tars_column_at() is for any thread that
- * knows the index.
+ *           index by some atomic store of its own; a reader that got the index by an acquiring
+ *           load sees the element. Nothing is taken back.
+ *
+ * Bounds    2^32 elements. Memory: at most twice what is used; untouched pages of it cost none.
+ *
+ * Threads   One writer; tars_column_at() is for any thread that knows the index.
  */
 #ifndef TARS_INDEX_COLUMN_H
 #define TARS_INDEX_COLUMN_H

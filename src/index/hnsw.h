@@ -6,15 +6,21 @@
  *                                                    in different directions
  *
  * Model     A node is a window: int8 codes (distance.h), its owner (a passage's ordinal), links.
- * The walk compares codes; whoever searches rescores the candidates with the exact vectors. Dead
- * owners' nodes are walked but never found, until the snapshot leaves them out. Layers    The layer
- * of a node is drawn from a hash of its owner and number: no randomness. Readers   A link is
- * written by one atomic store after the node it points at is complete. A reader may see a list half
- * old and half new: each link in it was right at some time. Safety    A mapped snapshot may be
- * damaged: every index is compared with its bound when it is read, and each node is visited once,
- * so a walk ends and stays inside. Costs     Codes 384 + 20 + links 132 + upper layers 4.5 = 541
- * bytes a node at 384 dimensions; the exact vector, 1536, is in the snapshot file, or in memory
- * until saved. Threads   One writer; any number of readers.
+ *           The walk compares codes; whoever searches rescores the candidates with the exact
+ *           vectors. Dead owners' nodes are walked but never found, until a save leaves them out.
+ *
+ * Layers    The layer of a node is drawn from a hash of its owner and number: no randomness.
+ *
+ * Readers   A link is written by one atomic store after the node it points at is complete. A
+ *           reader may see a list half old and half new: each link in it was right at some time.
+ *
+ * Safety    A mapped snapshot may be damaged: every index is compared with its bound when it is
+ *           read, and each node is visited once, so a walk ends and stays inside.
+ *
+ * Costs     Codes 384 + 20 + links 132 + upper layers 4.5 = 541 bytes a node at 384 dimensions;
+ *           the exact vector, 1536, is in the snapshot file, or in memory until saved.
+ *
+ * Threads   One writer; any number of readers.
  */
 #ifndef TARS_INDEX_HNSW_H
 #define TARS_INDEX_HNSW_H

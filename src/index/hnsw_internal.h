@@ -12,7 +12,7 @@ struct heap {
     int sign;
 };
 
-/* What a walk remembers. marks[node] == mark: visited. */
+/* What a walk remembers. */
 struct tars_hnsw_scratch {
     struct heap open;  /* to be expanded, best on top */
     struct heap best;  /* found so far, worst on top */

@@ -30,7 +30,7 @@
 #define TARS_INDEX_IDENTITY_MAX 96   /* bytes of a model's identity, with its NUL */
 #define TARS_INDEX_LANGUAGES    64   /* language ids are below this */
 #define TARS_INDEX_EF_DEFAULT   96   /* candidates of a vector search, at least */
-#define TARS_INDEX_EXACT_BELOW  8000 /* windows: fewer are all compared, in about 90 us */
+#define TARS_INDEX_EXACT_BELOW  8000 /* windows: fewer are all compared, which is exact */
 #define TARS_INDEX_WINDOWS_MAX  4096 /* of one passage */
 #define TARS_INDEX_K_MAX        100000
 

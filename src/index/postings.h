@@ -11,10 +11,13 @@
  *
  * Model     Ordinals of a term ascend; the single writer appends. bound = greatest tf << 16 | least
  *           length of the passages: what a block, and a term, can score at most.
- * Readers   See a prefix of each list. Old slot tables live until release (they sum to one new
- * one). Safety    A mapped snapshot may be damaged: indexes are compared with bounds, a list ends
- * where ordinals stop ascending, and a search of the slots ends after one round. Threads   One
- * writer; any number of readers.
+ *
+ * Readers   See a prefix of each list. Old slot tables live until release; they sum to one new one.
+ *
+ * Safety    A mapped snapshot may be damaged: indexes are compared with bounds, a list ends where
+ *           ordinals stop ascending, and a search of the slots ends after one round.
+ *
+ * Threads   One writer; any number of readers.
  */
 #ifndef TARS_INDEX_POSTINGS_H
 #define TARS_INDEX_POSTINGS_H

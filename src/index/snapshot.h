@@ -19,8 +19,9 @@
  * Safety    open() checks the header's digest and each section's place and size, in microseconds.
  *           Damage inside sections cannot lead out of bounds: whoever reads an index compares it;
  *           it can make results worse. With verify, the SHA-256 of all sections is checked first.
+ *
  * Writing   Removed passages are left out: passages and nodes are numbered anew, links to lost
- * nodes are replaced by the heuristic from what those nodes linked to, postings are packed.
+ *           nodes are replaced by the heuristic from what those nodes linked to, postings packed.
  */
 #ifndef TARS_INDEX_SNAPSHOT_H
 #define TARS_INDEX_SNAPSHOT_H
