@@ -394,7 +394,8 @@ static struct llama_sampler *sampler_new(const struct llama_llm *me,
 struct writing {
     struct tars_emit *emit;
     bool brief;
-    bool done; /* an empty line ends a brief text */
+    bool late; /* in the last quarter of the tokens: a sentence's end will do */
+    bool done; /* the text ends here */
     size_t held_len;
     char held[PIECE_BYTES];
 };
@@ -417,6 +418,12 @@ static size_t count_breaks(const char *ptr, size_t len)
     return breaks;
 }
 
+static bool ends_sentence(const char *piece, size_t len)
+{
+    return len && (piece[len - 1] == '\n' || strchr(".!?", piece[len - 1]) ||
+                   (len >= 3 && memcmp(piece + len - 3, "\xE3\x80\x82", 3) == 0));
+}
+
 static tars_status write_piece(struct writing *writing, const char *piece, size_t len)
 {
     tars_status status = TARS_OK;
@@ -432,13 +439,8 @@ static tars_status write_piece(struct writing *writing, const char *piece, size_
     if (writing->held_len && writing->emit->result->started)
         status = tars_emit_push(writing->emit, writing->held, writing->held_len);
     writing->held_len = 0;
+    writing->done = writing->late && ends_sentence(piece, len);
     return status == TARS_OK ? tars_emit_push(writing->emit, piece, len) : status;
-}
-
-static bool ends_sentence(const char *piece, size_t len)
-{
-    return len && (piece[len - 1] == '\n' || strchr(".!?", piece[len - 1]) ||
-                   (len >= 3 && memcmp(piece + len - 3, "\xE3\x80\x82", 3) == 0));
 }
 
 static tars_status write_in_turn(struct llama_llm *me, const struct tars_llm_request *request,
@@ -461,10 +463,10 @@ static tars_status write_in_turn(struct llama_llm *me, const struct tars_llm_req
         if (llama_vocab_is_eog(vocab, token))
             break;
         len = llama_token_to_piece(vocab, token, piece, sizeof(piece), 0, false);
+        writing.late = i >= limit - limit / 4;
         if (len > 0)
             status = write_piece(&writing, piece, (size_t)len);
-        if (writing.done ||
-            (i >= limit - limit / 4 && len > 0 && ends_sentence(piece, (size_t)len)))
+        if (writing.done)
             break;
         if (status == TARS_OK && i + 1 < limit)
             status = decode_in_turn(me, emit->call, &token, 1, err);

@@ -3,10 +3,11 @@
 
     llm_servers.py [PROGRAM] [--full] [--real PYTHON] [--model GGUF] [--libs DIR]
 
-PROGRAM is tests/e2e/llm_ask.c, built: by default e2e_llm_ask beside $TARS. A small server over sockets plays the faults: an answer cut
-anywhere, death in mid-stream, garbage, slowness, refusals. With --real, the OpenAI-compatible
-server of that interpreter's llama_cpp package is started with --model and asked; with --full and
-an "ollama" on the PATH, Ollama too. Ends in "N passed, M failed".
+PROGRAM is tests/e2e/llm_ask.c, built: by default e2e_llm_ask beside $TARS. A small server over
+sockets plays the faults: an answer cut anywhere, death in mid-stream, garbage, slowness, refusals;
+then $TARS itself is asked through it. With --full an OpenAI-compatible server (llama_cpp.server, pip)
+and Ollama (Go) are installed once, below ~/.cache/tars, started with a small model and asked; --real
+names an interpreter that has the former already. Ends in "N passed, N failed".
 """
 import argparse
 import json
@@ -20,6 +21,10 @@ import tempfile
 import threading
 import time
 import urllib.request
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "tars"
+TARS = os.environ.get("TARS", str(ROOT / "build/release/tars"))
 
 PASSED = FAILED = SKIPPED = 0
 
@@ -198,6 +203,103 @@ def faults(program):
     double.close()
 
 
+def stream_of(program, question, home, **settings):
+    """What `tars ask` prints, and how long after its start each part of it came."""
+    env = dict(os.environ, **settings)
+    env.pop("LLM_MODEL_PATH", None)
+    start = time.monotonic()
+    run = subprocess.Popen([program, "ask", question, "--data", home], env=env,
+                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    parts = []
+    while True:
+        part = os.read(run.stdout.fileno(), 65536)
+        if not part:
+            break
+        parts.append((time.monotonic() - start, part))
+    return run.wait(60), parts
+
+
+def whole_program(program):
+    """`tars ask` writes while the server does, and quotes where there is none."""
+    question = "How many days of annual leave do employees get?"
+    said = b"Employees get 28 days of paid annual leave in a calendar year."
+    with tempfile.TemporaryDirectory() as home:
+        done = subprocess.run([program, "ingest", str(ROOT / "samples/handbook"), "--data", home],
+                              capture_output=True, timeout=120)
+        check("tars: takes in the handbook", done.returncode == 0, done.stderr.decode())
+
+        def slowly(n, peer, body):
+            if not body:
+                reply(peer, b'{"models":[]}')
+                return
+            first, rest = said[:9], said[9:]
+            begin(peer, json.dumps({"response": first.decode(), "done": False}).encode() + b"\n")
+            time.sleep(3)
+            line = (json.dumps({"response": rest.decode(), "done": True}) + "\n").encode()
+            peer.sendall(f"{len(line):x}\r\n".encode() + line + b"\r\n0\r\n\r\n")
+        double = Double(slowly)
+        code, parts = stream_of(program, question, home, LLM_BACKEND="ollama",
+                                OLLAMA_HOST=double.url)
+        out = b"".join(part for _, part in parts)
+        check("tars: answers with the server's words, cited",
+              code == 0 and out.startswith(said) and b"supported   [1] Employees get 28" in out,
+              out)
+        first = parts[0][0] if parts else 0
+        last = parts[-1][0] if parts else 0
+        check("tars: shows the first words while the rest is written", last - first > 2,
+              f"first after {first:.1f} s, last after {last:.1f} s")
+        sent = json.loads(double.requests[-1][1])
+        check("tars: the prompt has the contract's shape",
+              sent["prompt"].startswith("Context:\n[Source 1: leave.md]\n")
+              and sent["prompt"].endswith(f"\n\nQuestion: {question}\n\nAnswer:")
+              and "T.A.R.S." in sent["system"], sent)
+        double.close()
+        code, parts = stream_of(program, question, home, LLM_BACKEND="auto",
+                                OLLAMA_HOST="http://127.0.0.1:9")
+        out = b"".join(part for _, part in parts)
+        check("tars: quotes where no server is", code == 0 and b"28 days" in out
+              and b"(extract," in out, out)
+
+
+def install_openai():
+    """An interpreter that has llama_cpp.server; "" where it cannot be had."""
+    place = CACHE / "llama-server-0.3.36"
+    python = place / "bin/python"
+    if not (place / "ready").exists():
+        print("installing llama-cpp-python[server] (some minutes, once) ...", flush=True)
+        shutil.rmtree(place, ignore_errors=True)
+        env = dict(os.environ, CMAKE_ARGS="-DGGML_NATIVE=OFF -DGGML_AVX2=ON -DGGML_FMA=ON "
+                                          "-DGGML_F16C=ON -DLLAVA_BUILD=OFF")
+        try:
+            subprocess.run([sys.executable, "-m", "venv", str(place)], check=True)
+            subprocess.run([str(python), "-m", "pip", "install", "-q",
+                            "llama-cpp-python[server]==0.3.36"], check=True, env=env)
+        except subprocess.CalledProcessError as error:
+            check("real OpenAI-compatible server: installs", False, error)
+            return ""
+        (place / "ready").touch()
+    return str(python)
+
+
+def install_ollama():
+    """The path of Ollama, built by Go below the cache; "" where it cannot be had."""
+    place = CACHE / "ollama-0.17.4"
+    binary = place / "ollama"
+    if binary.exists():
+        return str(binary)
+    if not shutil.which("go"):
+        skip("Ollama", "neither ollama nor go on the PATH")
+        return ""
+    print("building Ollama (some minutes, once) ...", flush=True)
+    place.mkdir(parents=True, exist_ok=True)
+    done = subprocess.run(["go", "install", "github.com/ollama/ollama@v0.17.4"],
+                          env=dict(os.environ, GOBIN=str(place)), capture_output=True)
+    if not binary.exists():
+        skip("Ollama", "it does not build here: " + done.stderr.decode()[-300:])
+        return ""
+    return str(binary)
+
+
 def free_port():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return listener.getsockname()[1]
@@ -248,9 +350,8 @@ def real_openai(program, python, model, libs):
 
 
 def real_ollama(program, model):
-    binary = shutil.which("ollama")
+    binary = shutil.which("ollama") or install_ollama()
     if not binary:
-        skip("Ollama", "no ollama on the PATH")
         return
     with tempfile.TemporaryDirectory() as home, tempfile.TemporaryFile() as log:
         port = free_port()
@@ -276,26 +377,29 @@ def real_ollama(program, model):
 
 def main():
     parser = argparse.ArgumentParser()
-    beside = pathlib.Path(os.environ.get("TARS", "build/release/tars")).parent / "e2e_llm_ask"
+    beside = pathlib.Path(TARS).parent / "e2e_llm_ask"
     parser.add_argument("program", nargs="?", default=str(beside))
     parser.add_argument("--full", action="store_true")
     parser.add_argument("--real", default="", help="python with llama_cpp.server")
     parser.add_argument("--libs", default="", help="shared llama.cpp libraries for it")
-    parser.add_argument("--model", default=str(pathlib.Path(
-        os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache")
-        / "tars/models/SmolLM2-135M-Instruct.Q4_1.gguf"))
+    parser.add_argument("--model", default=str(CACHE / "models/SmolLM2-135M-Instruct.Q4_1.gguf"))
     args = parser.parse_args()
+    if not os.path.exists(args.program):
+        subprocess.run([ROOT / "scripts/build", "release", "e2e_llm_ask"], check=True)
     faults(args.program)
+    whole_program(TARS)
     if not os.path.exists(args.model):
         skip("real servers", f"{args.model} is missing")
     else:
-        if args.real:
-            real_openai(args.program, args.real, args.model, args.libs)
+        python = args.real or (install_openai() if args.full else "")
+        if python:
+            real_openai(args.program, python, args.model, args.libs)
         else:
-            skip("real OpenAI-compatible server", "no --real PYTHON")
+            skip("real OpenAI-compatible server", "neither --full nor --real PYTHON")
         if args.full:
             real_ollama(args.program, args.model)
-    print(f"{PASSED} passed, {FAILED} failed, {SKIPPED} skipped")
+    print(f"({SKIPPED} skipped)")
+    print(f"{PASSED} passed, {FAILED} failed")
     return 1 if FAILED else 0
 
 
