@@ -235,7 +235,7 @@ static void bench_words(size_t n)
     if (tars_index_open(&config, &index, NULL) != TARS_OK)
         abort();
     build(index, NULL, n, true);
-    for (size_t i = 0; i < ROUNDS * QUERIES; i++) {
+    for (size_t i = 0; i < (size_t)ROUNDS * QUERIES; i++) {
         int64_t time = time_question(index, n + i % QUERIES);
 
         if (i < QUERIES || time < times[i % QUERIES])
