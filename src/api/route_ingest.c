@@ -9,6 +9,7 @@
 #include "api/reader.h"
 #include "base/codec/multipart.h"
 #include "base/codec/url.h"
+#include "base/sys/file.h"
 
 #define BATCH_MAX   1000
 #define UPLOADS_MAX 64
@@ -67,15 +68,6 @@ static char *real_path(struct tars_arena *arena, const char *path)
     return tars_arena_printf(arena, "%s/%s", resolved[1] ? resolved : "", slash + 1);
 }
 
-static bool is_below(const char *path, const char *root)
-{
-    size_t len = strlen(root);
-
-    while (len > 1 && root[len - 1] == '/')
-        len--;
-    return strncmp(path, root, len) == 0 && (path[len] == '/' || path[len] == '\0' || len == 1);
-}
-
 /* Where a caller may have the server read: below one of the roots, links resolved. NULL: nowhere,
  * and nothing about what is there is told. */
 static const char *permitted(struct tars_exchange *ex, const char *path)
@@ -90,7 +82,7 @@ static const char *permitted(struct tars_exchange *ex, const char *path)
         const char *root = tars_arena_strndup(ex->call.arena, roots, len);
         const char *real_root = root && len > 0 ? real_path(ex->call.arena, root) : NULL;
 
-        if (real_root && is_below(real, real_root))
+        if (real_root && tars_path_is_below(real, real_root))
             return real;
         roots += len + (roots[len] == ':');
     }

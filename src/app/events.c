@@ -11,6 +11,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/sys/file.h"
+
 struct item {
     struct item *next;
     struct tars_taken taken; /* texts point behind the struct */
@@ -31,15 +33,6 @@ struct tars_events {
     pthread_cond_t some;  /* an event was queued; on the monotonic clock */
     struct tars_listener *listeners;
 };
-
-bool tars_path_is_below(const char *path, const char *root)
-{
-    size_t len = strlen(root);
-
-    while (len > 1 && root[len - 1] == '/')
-        len--;
-    return strncmp(path, root, len) == 0 && (path[len] == '/' || path[len] == '\0' || len == 1);
-}
 
 tars_status tars_events_new(struct tars_events **events)
 {

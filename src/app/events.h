@@ -36,7 +36,4 @@ TARS_MUST_USE tars_status tars_listener_next(struct tars_listener *listener, int
 /* Ends of jobs seen so far, those past the bound included. */
 size_t tars_listener_ended(struct tars_listener *listener);
 
-/* True when path is root or lies below it. */
-bool tars_path_is_below(const char *path, const char *root);
-
 #endif

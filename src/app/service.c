@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "app/writer.h"
+#include "base/sys/file.h"
 #include "ingest/ingest.h"
 #include "ingest/spool.h"
 #include "retrieve/retrieve.h"

@@ -5,6 +5,8 @@
 
 #include <jansson.h>
 
+#include "text/normalize.h"
+
 #define COLLECT_HEADING_BYTES 240 /* of a heading, in paths */
 
 void tars_collect_init(struct tars_collect *collect, size_t max_bytes)
@@ -31,26 +33,14 @@ void tars_collect_clear(struct tars_collect *collect)
     collect->arena = arena;
 }
 
-static size_t count_characters(const char *ptr, size_t len)
-{
-    size_t count = 0;
-
-    for (size_t i = 0; i < len; i++)
-        count += ((unsigned char)ptr[i] & 0xC0) != 0x80;
-    return count;
-}
-
 /* A heading as it appears in paths: one line, cut at a character. NULL: no memory. */
 static const char *short_heading(struct tars_arena *arena, struct tars_span text)
 {
     size_t len = text.len;
     char *copy;
 
-    if (len > COLLECT_HEADING_BYTES) {
-        len = COLLECT_HEADING_BYTES;
-        while (len > 0 && ((unsigned char)text.ptr[len] & 0xC0) == 0x80)
-            len--;
-    }
+    if (len > COLLECT_HEADING_BYTES)
+        len = tars_utf8_floor(text.ptr, len, COLLECT_HEADING_BYTES);
     copy = tars_arena_strndup(arena, text.ptr, len);
     for (char *at = copy; at && *at; at++) {
         if (*at == '\n' || *at == '\t')
@@ -129,7 +119,7 @@ tars_status tars_collect_block(struct tars_collect *collect,
         return status;
     if (collect->bytes > collect->max_bytes)
         return TARS_ETOOBIG;
-    made->char_end = made->char_start + count_characters(made->text, made->text_len);
+    made->char_end = made->char_start + tars_utf8_count(made->text, made->text_len);
     collect->char_count = made->char_end;
     collect->count++;
     return TARS_OK;

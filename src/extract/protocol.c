@@ -4,6 +4,8 @@
 #include <assert.h>
 #include <string.h>
 
+#include "text/normalize.h"
+
 /* -------------------------------------------------------------------- writing */
 
 static void put_u32(struct tars_buf *out, uint32_t value)
@@ -103,59 +105,15 @@ static uint64_t get_u64(struct cursor *cursor)
     return low | (uint64_t)get_u32(cursor) << 32;
 }
 
-/* The second byte of a sequence has a narrower range after some leading bytes (Unicode, table
- * 3-7): no overlong forms, no surrogates, nothing beyond U+10FFFF. */
-static bool is_second(unsigned char lead, unsigned char second)
-{
-    switch (lead) {
-    case 0xE0:
-        return second >= 0xA0 && second <= 0xBF;
-    case 0xED:
-        return second >= 0x80 && second <= 0x9F;
-    case 0xF0:
-        return second >= 0x90 && second <= 0xBF;
-    case 0xF4:
-        return second >= 0x80 && second <= 0x8F;
-    default:
-        return (second & 0xC0) == 0x80;
-    }
-}
-
-static size_t claimed_length(unsigned char lead)
-{
-    if (lead < 0x80)
-        return 1;
-    if (lead < 0xC2 || lead > 0xF4)
-        return 0;
-    return lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
-}
-
-/* Length of the well-formed UTF-8 sequence at (s, left), or 0. */
-static size_t sequence_length(const unsigned char *s, size_t left)
-{
-    size_t len = claimed_length(s[0]);
-
-    if (len > left || (len > 1 && !is_second(s[0], s[1])))
-        return 0;
-    for (size_t i = 2; i < len; i++) {
-        if ((s[i] & 0xC0) != 0x80)
-            return 0;
-    }
-    return len;
-}
-
 bool tars_protocol_text_is_clean(const char *ptr, size_t len)
 {
-    const unsigned char *s = (const unsigned char *)ptr;
+    for (size_t i = 0; i < len; i++) {
+        unsigned char c = (unsigned char)ptr[i];
 
-    for (size_t i = 0; i < len;) {
-        size_t step = sequence_length(s + i, len - i);
-
-        if (step == 0 || s[i] == 0x7F || (s[i] < 0x20 && s[i] != '\n' && s[i] != '\t'))
+        if (c == 0x7F || (c < 0x20 && c != '\n' && c != '\t'))
             return false;
-        i += step;
     }
-    return true;
+    return tars_utf8_is_valid(ptr, len);
 }
 
 static struct tars_span get_clean(struct cursor *cursor, size_t len, size_t max)

@@ -28,6 +28,7 @@
 #include <unistd.h>
 
 #include "base/sys/clock.h"
+#include "base/sys/file.h"
 #include "ingest/ingest_internal.h"
 #include "ingest/walk.h"
 
@@ -119,13 +120,6 @@ static void touch(struct tars_watch *watch, const char *path)
 
 /* ------------------------------------------------------------------ folders */
 
-static bool is_below(const char *path, const char *folder)
-{
-    size_t len = strlen(folder);
-
-    return strncmp(path, folder, len) == 0 && (path[len] == '\0' || path[len] == '/');
-}
-
 static void watch_folder(struct tars_watch *watch, const char *path)
 {
     int wd = watch->inotify < 0 ? -1 : inotify_add_watch(watch->inotify, path, WANTED);
@@ -152,7 +146,7 @@ static void watch_folder(struct tars_watch *watch, const char *path)
 static void unwatch_below(struct tars_watch *watch, const char *path)
 {
     for (size_t wd = 0; wd < watch->folder_cap; wd++) {
-        if (watch->folders[wd] && is_below(watch->folders[wd], path)) {
+        if (watch->folders[wd] && tars_path_is_below(watch->folders[wd], path)) {
             (void)inotify_rm_watch(watch->inotify, (int)wd);
             free(watch->folders[wd]);
             watch->folders[wd] = NULL;

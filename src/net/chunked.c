@@ -7,6 +7,7 @@
  */
 #include "net/chunked.h"
 
+#include "base/codec/hex.h"
 #include "net/http1.h"
 
 enum state {
@@ -33,20 +34,9 @@ void tars_chunked_init(struct tars_chunked *chunked)
     *chunked = (struct tars_chunked){.state = SIZE};
 }
 
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
-
 static enum state size_step(struct tars_chunked *chunked, char c)
 {
-    int value = hex_value(c);
+    int value = tars_hex_value(c);
 
     if (value >= 0 && chunked->digits < SIZE_DIGITS_MAX) {
         chunked->left = chunked->left * 16 + (uint64_t)value;

@@ -19,6 +19,8 @@
 #include <assert.h>
 #include <string.h>
 
+#include "base/codec/hex.h"
+
 /* The characters of a token (RFC 9110, 5.6.2), a bit each. */
 static const uint32_t token_bits[4] = {0, 0x03FF6CFAU, 0xC7FFFFFEU, 0x57FFFFFFU};
 
@@ -35,11 +37,6 @@ static bool is_value_char(unsigned char c)
 static bool is_digit(char c)
 {
     return c >= '0' && c <= '9';
-}
-
-static bool is_hex(char c)
-{
-    return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
 }
 
 static char to_lower(char c)
@@ -115,8 +112,8 @@ static bool target_is_valid(struct tars_span target)
     for (size_t i = 0; i < target.len; i++) {
         if (!is_target_char((unsigned char)target.ptr[i]))
             return false;
-        if (target.ptr[i] == '%' &&
-            (target.len - i < 3 || !is_hex(target.ptr[i + 1]) || !is_hex(target.ptr[i + 2])))
+        if (target.ptr[i] == '%' && (target.len - i < 3 || tars_hex_value(target.ptr[i + 1]) < 0 ||
+                                     tars_hex_value(target.ptr[i + 2]) < 0))
             return false;
     }
     return target.len > 0;

@@ -11,6 +11,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/codec/hex.h"
+
 enum { START, PARTS, ENDED, BROKEN, TOO_BIG };
 
 #define FILE_NAME_MAX 255 /* bytes, as file systems have it */
@@ -312,15 +314,6 @@ tars_status tars_multipart_next(struct tars_multipart *reader, struct tars_multi
 
 /* --------------------------------------------------------------- file names */
 
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 /* Decode in place what browsers (%22, %0D, %0A), RFC 5987 (all %XX) and quoted-pair (\") escape. A
  * '%' that escapes nothing stands for itself in a plain name. */
 static size_t unescape(char *name, size_t len, bool is_extended)
@@ -328,8 +321,8 @@ static size_t unescape(char *name, size_t len, bool is_extended)
     size_t out = 0;
 
     for (size_t i = 0; i < len; i++) {
-        int high = i + 2 < len && name[i] == '%' ? hex_value(name[i + 1]) : -1;
-        int low = high >= 0 ? hex_value(name[i + 2]) : -1;
+        int high = i + 2 < len && name[i] == '%' ? tars_hex_value(name[i + 1]) : -1;
+        int low = high >= 0 ? tars_hex_value(name[i + 2]) : -1;
         int byte = low >= 0 ? high * 16 + low : -1;
 
         if (byte >= 0 && (is_extended || byte == '"' || byte == '\r' || byte == '\n')) {

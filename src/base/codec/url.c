@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "base/codec/hex.h"
+
 void tars_url_split(struct tars_span target, struct tars_span *path, struct tars_span *query)
 {
     const char *mark = target.len ? memchr(target.ptr, '?', target.len) : NULL;
@@ -15,17 +17,6 @@ void tars_url_split(struct tars_span target, struct tars_span *path, struct tars
     }
 }
 
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
-
 /* The byte of the three characters at ptr, or -1. */
 static int escaped(const char *ptr, size_t left)
 {
@@ -34,8 +25,8 @@ static int escaped(const char *ptr, size_t left)
 
     if (left < 3)
         return -1;
-    high = hex_value(ptr[1]);
-    low = hex_value(ptr[2]);
+    high = tars_hex_value(ptr[1]);
+    low = tars_hex_value(ptr[2]);
     if (high < 0 || low < 0 || high + low == 0)
         return -1;
     return high * 16 + low;

@@ -171,6 +171,16 @@ tars_status tars_dir_make(const char *path, struct tars_err *err)
     return TARS_OK;
 }
 
+bool tars_path_is_below(const char *path, const char *root)
+{
+    size_t len = strlen(root);
+
+    while (len > 1 && root[len - 1] == '/')
+        len--;
+    return strncmp(path, root, len) == 0 &&
+           (path[len] == '/' || path[len] == '\0' || (len == 1 && root[0] == '/'));
+}
+
 /* ------------------------------------------------------------------ mapping */
 
 tars_status tars_map_open(const char *path, struct tars_map *map, struct tars_err *err)

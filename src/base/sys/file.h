@@ -3,6 +3,7 @@
 #ifndef TARS_BASE_SYS_FILE_H
 #define TARS_BASE_SYS_FILE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/mem/buf.h"
@@ -22,6 +23,9 @@ TARS_MUST_USE tars_status tars_dir_sync(const char *path, struct tars_err *err);
 
 /* Make the folder and those above it, 0700 where they are new. Fine if it is there. */
 TARS_MUST_USE tars_status tars_dir_make(const char *path, struct tars_err *err);
+
+/* True when path is root or lies below it, by their names alone. */
+bool tars_path_is_below(const char *path, const char *root);
 
 /* A file mapped read-only and shared. Nobody may truncate it meanwhile (replace it by rename). */
 struct tars_map {

@@ -163,6 +163,26 @@ static void every_allocation_may_fail(void **state)
     assert_int_equal(faults_each(digest_once, NULL), 2);
 }
 
+static void paths_lie_below_others(void **state)
+{
+    static const struct {
+        const char *name, *path, *root;
+        bool expected;
+    } rows[] = {
+        {"itself", "/a/b", "/a/b", true},          {"inside", "/a/b/c", "/a/b", true},
+        {"a longer name", "/a/bc", "/a/b", false}, {"above", "/a", "/a/b", false},
+        {"root with slash", "/a/b", "/a/", true},  {"the root of all", "/a", "/", true},
+        {"an upload", "b.txt", "/a", false},       {"a short name", "ab", "a", false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        if (tars_path_is_below(rows[i].path, rows[i].root) != rows[i].expected) {
+            fail_msg("row: %s", rows[i].name);
+        }
+    }
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -170,6 +190,7 @@ int main(void)
         cmocka_unit_test(ceiling_of_a_read_is_exact),
         cmocka_unit_test(failures_name_the_path),
         cmocka_unit_test(folders_are_made_as_deep_as_asked),
+        cmocka_unit_test(paths_lie_below_others),
         cmocka_unit_test(digests),
         cmocka_unit_test(every_allocation_may_fail),
     };
