@@ -272,7 +272,7 @@ def install_openai():
                                           "-DGGML_F16C=ON -DLLAVA_BUILD=OFF")
         try:
             subprocess.run([sys.executable, "-m", "venv", str(place)], check=True)
-            subprocess.run([str(python), "-m", "pip", "install", "-q",
+            subprocess.run([str(python), "-m", "pip", "install", "-q", "--no-cache-dir",
                             "llama-cpp-python[server]==0.3.36"], check=True, env=env)
         except subprocess.CalledProcessError as error:
             check("real OpenAI-compatible server: installs", False, error)
@@ -292,8 +292,20 @@ def install_ollama():
         return ""
     print("building Ollama (some minutes, once) ...", flush=True)
     place.mkdir(parents=True, exist_ok=True)
-    done = subprocess.run(["go", "install", "github.com/ollama/ollama@v0.17.4"],
-                          env=dict(os.environ, GOBIN=str(place)), capture_output=True)
+    with tempfile.TemporaryDirectory() as work:
+        # Its C++ part wants headers that its Go module leaves out.
+        package = "llama_cpp_python-0.3.36"
+        done = subprocess.run([sys.executable, "-m", "pip", "download", "-q", "--no-deps",
+                               "--no-build-isolation", "--no-binary", ":all:", "-d", work,
+                               "llama-cpp-python==0.3.36"], capture_output=True)
+        source = pathlib.Path(work) / f"{package}.tar.gz"
+        if source.exists():
+            subprocess.run(["tar", "-xzf", source, "-C", work,
+                            f"{package}/vendor/llama.cpp/vendor"], check=True)
+            done = subprocess.run(
+                ["go", "install", "github.com/ollama/ollama@v0.17.4"], capture_output=True,
+                env=dict(os.environ, GOBIN=str(place),
+                         CPATH=f"{work}/{package}/vendor/llama.cpp/vendor"))
     if not binary.exists():
         skip("Ollama", "it does not build here: " + done.stderr.decode()[-300:])
         return ""
@@ -331,7 +343,7 @@ def real_openai(program, python, model, libs):
         try:
             up = wait_for(url + "/v1/models", 90, server)
             log.seek(0)
-            check("real OpenAI-compatible server: starts", up, log.read()[-800:].decode("replace")
+            check("real OpenAI-compatible server: starts", up, log.read()[-800:].decode(errors="replace")
                   if not up else "")
             if not up:
                 return

@@ -201,15 +201,15 @@ static void what_is_asked_for_reaches_the_retriever(void **state)
     static const struct {
         const char *name, *filters;
         double threshold;
-        int top_k;
         size_t least, most;
+        int top_k;
         tars_status want;
     } rows[] = {
         {"top_k", NULL, -1, 1, 1, 1, TARS_OK},
-        {"a threshold that nothing reaches", NULL, 1, 5, 0, 0, TARS_OK},
-        {"a filter that one passes", "{\"file_type\":\"md\"}", -1, 5, 0, 1, TARS_OK},
-        {"a filter that none passes", "{\"file_type\":\"docx\"}", -1, 5, 0, 0, TARS_OK},
-        {"a filter that is none", "{\"year\":{\"$near\":3}}", -1, 5, 0, 0, TARS_EINVAL},
+        {"a threshold that nothing reaches", NULL, 1, 0, 0, 5, TARS_OK},
+        {"a filter that one passes", "{\"file_type\":\"md\"}", -1, 0, 1, 5, TARS_OK},
+        {"a filter that none passes", "{\"file_type\":\"docx\"}", -1, 0, 0, 5, TARS_OK},
+        {"a filter that is none", "{\"year\":{\"$near\":3}}", -1, 0, 0, 5, TARS_EINVAL},
     };
 
     (void)state;
