@@ -59,3 +59,22 @@ void files_data(const char *name, char *path)
         skip();
     }
 }
+
+bool files_model(char *path)
+{
+    const char *set = getenv("TARS_TEST_MODEL");
+    const char *cache = getenv("XDG_CACHE_HOME");
+    const char *home = getenv("HOME");
+    bool has_cache = cache && *cache;
+
+    if (set) {
+        (void)snprintf(path, FILES_PATH_MAX, "%s", set);
+    } else {
+        (void)snprintf(path, FILES_PATH_MAX, "%s%s/tars/models/all-MiniLM-L6-v2",
+                       has_cache ? cache
+                       : home    ? home
+                                 : "",
+                       has_cache ? "" : "/.cache");
+    }
+    return access(path, R_OK) == 0;
+}

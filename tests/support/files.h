@@ -2,6 +2,7 @@
 #ifndef TARS_TESTS_SUPPORT_FILES_H
 #define TARS_TESTS_SUPPORT_FILES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #define FILES_PATH_MAX 4096
@@ -15,5 +16,8 @@ void files_write(const char *dir, const char *name, const void *bytes, size_t le
 /* Path of name below TARS_TEST_DATA, the folder of the judged collections. When it is not there,
  * says what is missing and how to point at it, and skips the test. */
 void files_data(const char *name, char *path);
+/* The folder of the embedding model that the tests use: TARS_TEST_MODEL, or where scripts/deps puts
+ * it. False when it is not there; path is set all the same. */
+bool files_model(char *path);
 
 #endif

@@ -75,16 +75,12 @@ static void listen(void *ctx, const struct tars_ingest_event *event)
 static struct tars_encoder *find_encoder(void)
 {
     static struct tars_encoder *encoder;
-    const char *cache = getenv("XDG_CACHE_HOME");
-    const char *home = getenv("HOME");
     char dir[FILES_PATH_MAX];
     struct tars_encoder_config config = {.dir = dir};
 
     if (encoder)
         return encoder;
-    (void)snprintf(dir, sizeof(dir), "%s%s/tars/models/all-MiniLM-L6-v2", cache ? cache : home,
-                   cache ? "" : "/.cache");
-    if (tars_encoder_open(&config, &encoder, NULL))
+    if (!files_model(dir) || tars_encoder_open(&config, &encoder, NULL))
         return NULL;
     return encoder;
 }

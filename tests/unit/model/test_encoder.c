@@ -427,19 +427,7 @@ static void many_callers_share_it(void **state)
 /* The folder of all-MiniLM-L6-v2, or the test is skipped with words. */
 static void real_folder(char *dir)
 {
-    const char *set = getenv("TARS_TEST_MODEL");
-    const char *cache = getenv("XDG_CACHE_HOME");
-    const char *home = getenv("HOME");
-
-    if (set) {
-        (void)snprintf(dir, FILES_PATH_MAX, "%s", set);
-    } else if (cache) {
-        (void)snprintf(dir, FILES_PATH_MAX, "%s/tars/models/all-MiniLM-L6-v2", cache);
-    } else {
-        (void)snprintf(dir, FILES_PATH_MAX, "%s/.cache/tars/models/all-MiniLM-L6-v2",
-                       home ? home : "");
-    }
-    if (access(dir, R_OK) != 0) {
+    if (!files_model(dir)) {
         print_message("skipped: %s is not there; run scripts/deps, or set TARS_TEST_MODEL\n", dir);
         skip();
     }

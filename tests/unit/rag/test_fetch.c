@@ -50,17 +50,9 @@ static struct {
 static void open_encoder(void)
 {
     char path[FILES_PATH_MAX];
-    const char *cache = getenv("XDG_CACHE_HOME");
-    const char *home = getenv("HOME");
     const struct tars_encoder_config config = {.dir = path};
 
-    if (cache && *cache) {
-        (void)snprintf(path, sizeof(path), "%s/tars/models/all-MiniLM-L6-v2", cache);
-    } else {
-        (void)snprintf(path, sizeof(path), "%s/.cache/tars/models/all-MiniLM-L6-v2",
-                       home ? home : "");
-    }
-    if (access(path, R_OK) == 0)
+    if (files_model(path))
         assert_int_equal(tars_encoder_open(&config, &f.encoder, NULL), TARS_OK);
 }
 

@@ -65,16 +65,9 @@ static struct {
 static void open_encoder(void)
 {
     char path[FILES_PATH_MAX];
-    const char *cache = getenv("XDG_CACHE_HOME");
-    const char *home = getenv("HOME");
-    struct tars_encoder_config config = {.dir = path};
+    const struct tars_encoder_config config = {.dir = path};
 
-    (void)snprintf(path, sizeof(path), "%s%s/tars/models/all-MiniLM-L6-v2",
-                   cache  ? cache
-                   : home ? home
-                          : "",
-                   cache ? "" : "/.cache");
-    if (access(path, R_OK) == 0)
+    if (files_model(path))
         assert_int_equal(tars_encoder_open(&config, &f.encoder, NULL), TARS_OK);
 }
 
