@@ -296,7 +296,7 @@ def install_ollama():
         # Its C++ part wants headers that its Go module leaves out.
         package = "llama_cpp_python-0.3.36"
         done = subprocess.run([sys.executable, "-m", "pip", "download", "-q", "--no-deps",
-                               "--no-build-isolation", "--no-binary", ":all:", "-d", work,
+                               "--no-binary", "llama-cpp-python", "-d", work,
                                "llama-cpp-python==0.3.36"], capture_output=True)
         source = pathlib.Path(work) / f"{package}.tar.gz"
         if source.exists():
