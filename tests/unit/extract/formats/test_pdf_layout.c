@@ -24,7 +24,8 @@ static tars_status lay_out(float base, float far)
 
     for (size_t i = 0; i < WORDS; i++) {
         float x = base + (i % 2 ? far : 0.0F);
-        float y = 12.0F * (float)(i / 2);
+        size_t line = i / 2;
+        float y = 12.0F * (float)line;
 
         words[i] = (struct tars_pdf_word){
             .text = "word", .len = 4, .x0 = x, .y0 = y, .x1 = x + 20, .y1 = y + 10, .size = 10};
