@@ -15,8 +15,9 @@
  *
  * Bounds    TARS_READER_BODY_MAX bytes; nesting TARS_READER_DEPTH_MAX; what does not fit into the
  *           arena is a problem of its field, never absent. An input is echoed up to
- * TARS_READER_ECHO_MAX bytes. Memory    What getters return lives in the arena. Threads   Not safe
- * to share.
+ *           TARS_READER_ECHO_MAX bytes.
+ * Memory    What getters return lives in the arena.
+ * Threads   Not safe to share.
  */
 #ifndef TARS_API_READER_H
 #define TARS_API_READER_H

@@ -8,10 +8,11 @@
  *           Vectors of all precisions are compatible and share one identity.
  * Threads   Safe to share; any number of callers. A call computes in the caller's thread, and with
  *           threads > 1 a call of many texts also in the encoder's own workers. OpenMP is set to
- * one thread in each thread that computes, the caller's included. Memory    int8: 11 MB for
- * MiniLM-L6, besides touched pages of the mapped word table; fp32: 43 MB. About 9 KB a token for at
- * most 512 tokens, for each call under way; not more than 2 * threads are, the others wait. Costs
- * Linear in tokens; attention is quadratic in the tokens of one text.
+ *           one thread in each thread that computes, the caller's included.
+ * Memory    int8: 11 MB for MiniLM-L6, besides touched pages of the mapped word table; fp32: 43
+ *           MB. About 9 KB a token for at most 512 tokens, for each call under way; not more than
+ *           2 * threads are, the others wait.
+ * Costs     Linear in tokens; attention is quadratic in the tokens of one text.
  */
 #ifndef TARS_MODEL_ENCODER_H
 #define TARS_MODEL_ENCODER_H

@@ -1,11 +1,12 @@
 /* client - HTTP requests to other servers, on worker threads.
  *
- * Model     _fetch() blocks its thread until the answer is complete, and hands bytes of the body to
- * a callback as they arrive. Connections are kept and used again. Only http and https; redirects
- * are not followed; certificates are checked; a proxy of the environment (http_proxy) is used, but
- * not for localhost and 127.0.0.0/8. Bounds    Bytes of a body, time to connect, time
- * without a byte, time in all. Threads   One client may be shared by any threads; they do not wait
- * for one another. Setup     tars_client_global_init() once, in main, before threads start.
+ * Model     _fetch() blocks its thread until the answer is complete, and hands bytes of the body
+ *           to a callback as they arrive. Connections are kept and used again. Only http and
+ *           https; redirects are not followed; certificates are checked; a proxy of the
+ *           environment (http_proxy) is used, but not for localhost and 127.0.0.0/8.
+ * Bounds    Bytes of a body, time to connect, time without a byte, time in all.
+ * Threads   One client may be shared by any threads; they do not wait for one another.
+ * Setup     tars_client_global_init() once, in main, before threads start.
  */
 #ifndef TARS_NET_CLIENT_H
 #define TARS_NET_CLIENT_H

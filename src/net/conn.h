@@ -5,7 +5,8 @@
  *
  * Lifetime  The owner embeds the struct; on_closed() is the last call, and frees it.
  * Bounds    Reading goes through one buffer per loop; what is not sent yet is counted in unsent,
- * and the protocol looks at it before it writes more. Threads   All on the loop's thread.
+ *           and the protocol looks at it before it writes more.
+ * Threads   All on the loop's thread.
  */
 #ifndef TARS_NET_CONN_H
 #define TARS_NET_CONN_H

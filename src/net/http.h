@@ -7,11 +7,12 @@
  *     _start(), _write() ..., _end()    a stream: chunked, or until close for HTTP/1.0
  *     _abort()                          drop the connection
  *
- * Lifetime  The request, its body and its arena live until _send(), _end() or _abort(): each handle
- *           must see exactly one of them, and must not be used afterwards.
+ * Lifetime  The request, its body and its arena live until _send(), _end() or _abort(): each
+ *           handle must see exactly one of them, and must not be used afterwards.
  * Threads   A handle belongs to one thread at a time. _is_gone() may be asked by any thread while
- * the handle lives. Bounds    A stream holds at most config.reply_queue_bytes. A writer on a worker
- * thread waits for room; on a loop thread it gets TARS_EAGAIN, because loop threads never wait.
+ *           the handle lives.
+ * Bounds    A stream holds at most config.reply_queue_bytes. A writer on a worker thread waits for
+ *           room; on a loop thread it gets TARS_EAGAIN, because loop threads never wait.
  * Framing   content-length, transfer-encoding, connection and date are written here, never by the
  *           caller. HEAD, 204 and 304 send no body, whatever is written.
  */

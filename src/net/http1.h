@@ -8,12 +8,13 @@
  *     TARS_OK     <- tars_http1_feed(&parser, "GET / HTTP/1.1\r\nHost: a\r\n\r\n", 27)
  *
  * Model     Pure: no allocation. Results are offsets into the fed bytes, so the caller may move
- * them between calls; tars_http1_span() makes spans of them. Strict    Whatever two readers could
- * understand differently is refused, because that is how requests are smuggled: line ends other
- * than CRLF, folded lines, space before a colon, content-length twice or with transfer-encoding,
- * any coding but "chunked", a missing or second Host, absolute targets, control characters. The
- * result does not depend on how the bytes were cut. Cost      One look at each byte for the line
- * end and one for its meaning; 1.7 KB a parser.
+ *           them between calls; tars_http1_span() makes spans of them.
+ * Strict    Whatever two readers could understand differently is refused, because that is how
+ *           requests are smuggled: line ends other than CRLF, folded lines, space before a colon,
+ *           content-length twice or with transfer-encoding, any coding but "chunked", a missing or
+ *           second Host, absolute targets, control characters. The result does not depend on how
+ *           the bytes were cut.
+ * Cost      One look at each byte for the line end and one for its meaning; 1.7 KB a parser.
  */
 #ifndef TARS_NET_HTTP1_H
 #define TARS_NET_HTTP1_H

@@ -1,15 +1,16 @@
 /* server - HTTP/1.1 over TCP and TLS: loop threads, each with a listener of its own.
  *
  * Model     threads loops, each bound to the same port (SO_REUSEPORT), so that the kernel spreads
- * the connections and loops share nothing but counters. A connection stays on its loop. Requests
- * Read whole, up to the limits; the handler is called on the loop thread with a complete request
- * (net/http.h). Pipelined requests are answered one after the other. Errors    What never reaches
- * the handler is answered here, as {"detail":"..."}: 400, 408, 413, 414, 431, 501, 503, 505; the
- * connection is closed after it. Slow      Every wait has a deadline: TLS handshake, head, body,
- * idle, and a reader that takes nothing of what is being sent. Bounds    Connections, bytes of a
- * head, bytes of a body, bytes of all bodies together, bytes of queued answer: each has a ceiling,
- * and the server sheds load when it is reached. Threads   _open(), _stop() and _close() belong to
- * the owner; _port() and _stats() to anybody.
+ *           the connections and loops share nothing but counters. A connection stays on its loop.
+ * Requests  Read whole, up to the limits; the handler is called on the loop thread with a complete
+ *           request (net/http.h). Pipelined requests are answered one after the other.
+ * Errors    What never reaches the handler is answered here, as {"detail":"..."}: 400, 408, 413,
+ *           414, 431, 501, 503, 505; the connection is closed after it.
+ * Slow      Every wait has a deadline: TLS handshake, head, body, idle, and a reader that takes
+ *           nothing of what is being sent.
+ * Bounds    Connections, bytes of a head, bytes of a body, bytes of all bodies together, bytes of
+ *           queued answer: each has a ceiling, and the server sheds load when it is reached.
+ * Threads   _open(), _stop() and _close() belong to the owner; _port() and _stats() to anybody.
  */
 #ifndef TARS_NET_SERVER_H
 #define TARS_NET_SERVER_H

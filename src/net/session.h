@@ -5,7 +5,7 @@
  *
  * Threads   All on the loop's thread.
  * Bounds    in: one head, plus at most PIPELINE_MAX bytes of requests that came too early, plus
- * what one read brings; past it the connection is not read until the reply is sent.
+ *           what one read brings; past it the connection is not read until the reply is sent.
  */
 #ifndef TARS_NET_SESSION_H
 #define TARS_NET_SESSION_H

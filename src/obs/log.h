@@ -9,7 +9,8 @@
  * Bounds    At most max_per_second lines of each second are written; what was held back is counted
  *           and told by the next line that gets through. Errors have a second allowance as large,
  *           so that a flood of warnings cannot hide them. A line is TARS_LOG_LINE_MAX bytes at
- * most. Threads   Safe to share; a line is one write(2), so lines of several threads never mix.
+ *           most.
+ * Threads   Safe to share; a line is one write(2), so lines of several threads never mix.
  * Failure   A line that cannot be written is lost: logging never fails its caller.
  *
  * A NULL log is allowed everywhere and drops every line.

@@ -5,9 +5,9 @@
  *     {"$and": [{"page_count": {"$gte": 10}}, {"language": {"$in": ["en", "de"]}}]}
  *
  * Operators $eq $ne $gt $gte $lt $lte $in $nin, and $and $or of filters. Several fields in one
- * object must all hold, and so must several operators on one field. A field that a document lacks
- * is equal to nothing: $ne and $nin hold, all else does not. Numbers compare with numbers, texts
- * with texts.
+ *           object must all hold, and so must several operators on one field. A field that a
+ *           document lacks is equal to nothing: $ne and $nin hold, all else does not. Numbers
+ *           compare with numbers, texts with texts.
  *
  * Limits    TARS_FILTER_DEPTH_MAX levels of $and and $or, TARS_FILTER_BYTES_MAX bytes of JSON.
  * Threads   A parsed filter is never changed: it may be shared.

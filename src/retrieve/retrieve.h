@@ -7,7 +7,7 @@
  * least and the greatest of its own list (min-max); the fused score is the weighted sum, alpha on
  * the words, a passage that is missing from a list counting 0 there. Reciprocal rank fusion
  * (Cormack, Clarke and Buettcher 2009, k = 60) by setting. Where the language of the question is
- * not one that the encoder was made for, alpha grows (fuse.h).
+ *           not one that the encoder was made for, alpha grows (fuse.h).
  *
  * similarity_score of the wire contract is relevance: a calibrated chance in 0..1 that the passage
  * answers the question (relevance.h). Order is by the fused score; the threshold applies to
@@ -16,7 +16,7 @@
  * Threads   Safe to share once open. Readers of the index take no lock; the store is asked once a
  *           call, for the text of the winners.
  * Failure   A part that is away (no encoder, vectors of another model) costs its half of the
- * fusion, never the call; degraded says so.
+ *           fusion, never the call; degraded says so.
  */
 #ifndef TARS_RETRIEVE_RETRIEVE_H
 #define TARS_RETRIEVE_RETRIEVE_H

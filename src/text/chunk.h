@@ -2,21 +2,22 @@
  * reads.
  *
  *     document   |H|paragraph |paragraph     |H|list   |table                    |
- *     chunks     |---------- 1 -----------|---- 2 ----|-------- 3 ------|--- 4 ---|   400-800
- * tokens windows    |-----|                                                             <= 256,
- * overlap
- *                    |-----| ...
+ *     chunks     |---------- 1 -----------|---- 2 ----|-------- 3 ------|--- 4 ---|
+ *     windows    |-----|                                   <= 256 tokens, overlapping
+ *                    |-----| ...                  a chunk has 400 to 800 tokens
  *
  * Model     A chunk is a run of whole blocks while they fit; a block too large for one is cut
  *           between sentences, rows or lines, then words, then characters. A heading begins a new
  *           chunk once the current one has min_tokens; smaller sections share a chunk. A document
- * of at most max_tokens is one chunk. A table that is cut repeats its header row in every piece, so
- * there the chunk's text is not a slice of the document's. Windows overlap, begin and end between
- * words where they can, and together cover the chunk. Invariant char_start and char_end count
- * characters in the document's text (block.h); chunks are in order, do not overlap, and every
- * character that is not white space is in one. Limits    max_tokens is a promise, except that one
- * character is never cut. Memory    All in the caller's arena: about 3 times the document's text
- * and 12 bytes a token. Threads   No state. Costs     Linear: every block is tokenized once.
+ *           of at most max_tokens is one chunk. A table that is cut repeats its header row in
+ *           every piece, so there the chunk's text is not a slice of the document's. Windows
+ *           overlap, begin and end between words where they can, and together cover the chunk.
+ * Invariant char_start and char_end count characters in the document's text (block.h); chunks are
+ *           in order, do not overlap, and every character that is not white space is in one.
+ * Limits    max_tokens is a promise, except that one character is never cut.
+ * Memory    All in the caller's arena: about 3 times the document's text and 12 bytes a token.
+ * Threads   No state.
+ * Costs     Linear: every block is tokenized once.
  */
 #ifndef TARS_TEXT_CHUNK_H
 #define TARS_TEXT_CHUNK_H

@@ -2,14 +2,15 @@
  *
  * Model     Token for token what Hugging Face's `tokenizers` gives for a bert-base vocabulary:
  *           clean, space out ideographs, take accents off, lower case, split at white space and
- *           punctuation, then the longest piece that fits, again and again; a word with a rest that
- *           no piece fits, or of more than max_word_chars characters, is [UNK]. The literal texts
- *           [PAD] [UNK] [CLS] [SEP] [MASK] are those tokens, as there.
- *           start and end are byte offsets into the text as given (not as normalised).
+ *           punctuation, then the longest piece that fits, again and again; a word with a rest
+ *           that no piece fits, or of more than max_word_chars characters, is [UNK]. The literal
+ *           texts [PAD] [UNK] [CLS] [SEP] [MASK] are those tokens, as there. start and end are
+ *           byte offsets into the text as given (not as normalised).
  * Limits    A text of at most UINT32_MAX - 1 bytes; a vocabulary of at most
- * TARS_WORDPIECE_VOCAB_MAX. Memory    About 64 bytes a piece of vocabulary, once; 12 bytes a token,
- * in the caller's arena. Threads   Read-only after _new(): share it freely. Costs     Linear in the
- * text: a word's pieces cost at most max_word_chars squared.
+ *           TARS_WORDPIECE_VOCAB_MAX.
+ * Memory    About 64 bytes a piece of vocabulary, once; 12 bytes a token, in the caller's arena.
+ * Threads   Read-only after _new(): share it freely.
+ * Costs     Linear in the text: a word's pieces cost at most max_word_chars squared.
  */
 #ifndef TARS_TEXT_WORDPIECE_H
 #define TARS_TEXT_WORDPIECE_H

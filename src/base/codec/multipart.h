@@ -7,7 +7,8 @@
  *     status is TARS_ENOTFOUND at the regular end
  *
  * Model     Pure: no allocation, every span lies in the caller's bytes and lives as long as they
- * do. Strict    Line ends are CRLF; the close delimiter must be there; a part needs a
+ *           do.
+ * Strict    Line ends are CRLF; the close delimiter must be there; a part needs a
  *           content-disposition of form-data with a name.
  * Bounds    TARS_MULTIPART_PARTS_MAX parts, TARS_MULTIPART_HEAD_MAX bytes of headers in each.
  * Cost      One pass over the body (memmem).
