@@ -467,6 +467,7 @@ static void write_hit_metadata(struct tars_json *json, const struct tars_hit *hi
     tars_json_int(json, "char_end", (int64_t)hit->char_end);
     write_score(json, "vector_score", true, hit->vector_score);
     write_score(json, "bm25_score", true, hit->bm25_score);
+    write_score(json, "coverage", true, hit->coverage);
     write_score(json, "original_score", true, hit->fused);
     tars_json_text(json, "fusion_method", fusion_method);
     if (hit->metadata_json[0])

@@ -45,6 +45,7 @@ struct tars_hit {
     double fused;
     double vector_score; /* NaN: none */
     double bm25_score;
+    double coverage; /* of the words of the question, 0..1 */
 };
 
 enum tars_search_mode { TARS_SEARCH_HYBRID, TARS_SEARCH_WORDS, TARS_SEARCH_VECTORS };

@@ -53,6 +53,7 @@ static void fill_hit(struct tars_hit *hit, const struct tars_found *found)
         .fused = found->fused,
         .vector_score = found->vector_score,
         .bm25_score = found->bm25_score,
+        .coverage = found->coverage,
     };
 }
 

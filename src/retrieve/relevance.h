@@ -7,8 +7,8 @@
  *
  *     relevance = 1 / (1 + exp(-(b0 + b1 cosine + b2 coverage)))
  *
- * coverage is the BM25 score as a share of what a passage could at most score on this question,
- * which makes it comparable between questions and collections.
+ * coverage is the part of the question's words that the passage holds (coverage.h): unlike BM25 it
+ * means the same from one question, one collection and one length of passage to the next.
  */
 #ifndef TARS_RETRIEVE_RELEVANCE_H
 #define TARS_RETRIEVE_RELEVANCE_H

@@ -15,6 +15,7 @@
 
 #include "index/index.h"
 #include "model/encoder.h"
+#include "retrieve/coverage.h"
 #include "retrieve/filter.h"
 #include "retrieve/fuse.h"
 #include "retrieve/relevance.h"
@@ -51,8 +52,8 @@ struct search {
     size_t vector_count;
     struct tars_index_hit *words; /* (word_count,) best first */
     size_t word_count;
-    double words_ceiling; /* BM25 that a passage could reach at most on this question */
-    const float *vector;  /* of the question, or NULL */
+    struct tars_coverage *coverage; /* NULL: the question has no words, or they were not asked */
+    const float *vector;            /* of the question, or NULL */
     struct tars_index_query_term *terms;
     size_t term_count;
     struct tars_index_stats stats;
@@ -175,22 +176,20 @@ static tars_status make_terms(struct search *search)
         search->terms[i].weight = (float)terms.items[i].count;
     }
     search->term_count = terms.count;
-    return TARS_OK;
+    return tars_coverage_new(search->call->arena, retriever->config.index, &terms,
+                             &search->coverage);
 }
 
 static tars_status search_words(struct search *search)
 {
     const struct tars_index_filter *filter =
         search->scope ? tars_scope_filter(search->scope) : NULL;
-    tars_status status = make_terms(search);
 
-    if (status != TARS_OK || search->term_count == 0)
-        return status;
+    if (search->term_count == 0)
+        return TARS_OK;
     search->words = tars_arena_calloc(search->call->arena, search->pool, sizeof(*search->words));
     if (!search->words)
         return TARS_ENOMEM;
-    search->words_ceiling = tars_index_words_ceiling(search->retriever->config.index, search->terms,
-                                                     search->term_count);
     return tars_index_search_words(search->retriever->config.index, search->terms,
                                    search->term_count, search->pool, filter, search->words,
                                    &search->word_count);
@@ -290,13 +289,6 @@ static size_t fuse(const struct search *search, struct tars_fused *fused, const 
     return count;
 }
 
-static double coverage_of(const struct search *search, const struct tars_fused *fused)
-{
-    double coverage = search->words_ceiling > 0 ? fused->words / search->words_ceiling : 0;
-
-    return coverage < 1 ? coverage : 1;
-}
-
 /* --------------------------------------------------------------- the winners */
 
 static bool is_known(const struct tars_found *found, size_t count, const char *document_id)
@@ -330,7 +322,7 @@ static tars_status pick(struct search *search, struct tars_fused *fused, size_t 
         if (request->distinct_documents &&
             is_known(result->found, result->count, passage->document->document_id))
             continue;
-        coverage = coverage_of(search, &fused[i]);
+        coverage = search->coverage ? tars_coverage_of(search->coverage, fused[i].id) : 0;
         relevance = tars_relevance(fused[i].vector, coverage);
         if (relevance < request->threshold)
             continue;
@@ -412,8 +404,10 @@ static tars_status gather(struct search *search, struct tars_retrieved *result)
 {
     enum tars_retrieve_mode mode = search->request->mode;
     int64_t start = tars_clock_mono_ns();
-    tars_status status = TARS_OK;
+    tars_status status = make_terms(search);
 
+    if (status != TARS_OK)
+        return status;
     if (mode != TARS_RETRIEVE_WORDS && search->retriever->config.encoder &&
         search->stats.windows > 0) {
         status = embed_query(search);

@@ -78,7 +78,7 @@ struct tars_found {
     double fused;                             /* what the order is by */
     double vector_score; /* cosine of the best window; NaN where there is none */
     double bm25_score;   /* BM25; 0 where no word matches */
-    double coverage;     /* bm25_score as a share of the most possible, 0..1 */
+    double coverage;     /* words of the question that the passage holds, by rarity, 0..1 */
 };
 
 struct tars_retrieved {

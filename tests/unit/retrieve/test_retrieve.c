@@ -233,7 +233,7 @@ static void scores_are_complete_and_ordered(void **state)
         assert_int_equal(isnan(found->vector_score), !f.encoder);
         assert_true(found->bm25_score >= 0);
     }
-    assert_true(got.found[0].coverage > 0.3);
+    assert_true(got.found[0].coverage > 0.99);
 }
 
 static void filters_narrow(void **state)

@@ -1,0 +1,92 @@
+/* coverage - see coverage.h. */
+#include "retrieve/coverage.h"
+
+#include <stdbool.h>
+
+/* Questions with more terms than this are documents; finding variants pair by pair would cost more
+ * than it is worth there. */
+#define VARIANTS_SOUGHT 256
+
+struct word {
+    struct tars_index_query_term term;
+    double mass;   /* what a passage that holds it gets; the greatest of its variants */
+    size_t leader; /* first variant of the same word, itself if it is the first */
+};
+
+struct tars_coverage {
+    const struct tars_index *index;
+    struct word *words; /* (count,) */
+    bool *held;         /* (count,) scratch: leader is held */
+    size_t count;
+    double total; /* mass of all leaders */
+};
+
+static size_t leader_of(const struct tars_terms *terms, size_t i)
+{
+    if (terms->count > VARIANTS_SOUGHT)
+        return i;
+    for (size_t k = 0; k < i; k++) {
+        if (terms->items[k].position == terms->items[i].position)
+            return k;
+    }
+    return i;
+}
+
+tars_status tars_coverage_new(struct tars_arena *arena, const struct tars_index *index,
+                              const struct tars_terms *terms, struct tars_coverage **coverage)
+{
+    struct tars_coverage *made = tars_arena_calloc(arena, 1, sizeof(*made));
+    size_t room = terms->count ? terms->count : 1;
+
+    if (!made)
+        return TARS_ENOMEM;
+    made->index = index;
+    made->count = terms->count;
+    made->words = tars_arena_calloc(arena, room, sizeof(*made->words));
+    made->held = tars_arena_calloc(arena, room, sizeof(*made->held));
+    if (!made->words || !made->held)
+        return TARS_ENOMEM;
+    for (size_t i = 0; i < terms->count; i++) {
+        struct word *word = &made->words[i];
+        struct word *leader;
+
+        word->term = (struct tars_index_query_term){terms->items[i].ptr, terms->items[i].len, 1};
+        word->leader = leader_of(terms, i);
+        word->mass = tars_index_words_ceiling(index, &word->term, 1);
+        leader = &made->words[word->leader];
+        if (word->mass > leader->mass)
+            leader->mass = word->mass;
+    }
+    for (size_t i = 0; i < made->count; i++) {
+        if (made->words[i].leader == i)
+            made->total += made->words[i].mass;
+    }
+    *coverage = made;
+    return TARS_OK;
+}
+
+static bool holds(const struct tars_coverage *coverage, size_t i, uint64_t id)
+{
+    float score = 0;
+
+    return tars_index_words_score(coverage->index, &coverage->words[i].term, 1, id, &score) ==
+               TARS_OK &&
+           score > 0;
+}
+
+double tars_coverage_of(const struct tars_coverage *coverage, uint64_t id)
+{
+    double mass = 0;
+
+    for (size_t i = 0; i < coverage->count; i++)
+        coverage->held[i] = false;
+    for (size_t i = 0; i < coverage->count; i++) {
+        size_t leader = coverage->words[i].leader;
+
+        if (coverage->held[leader] || !holds(coverage, i, id))
+            continue;
+        coverage->held[leader] = true;
+        mass += coverage->words[leader].mass;
+    }
+    return coverage->total > 0 ? mass / coverage->total : 0;
+}
