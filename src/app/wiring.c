@@ -171,6 +171,15 @@ static tars_status open_plain(struct tars_wiring *w, struct tars_err *err)
     return tars_wordpiece_new(&config, &w->plain, err);
 }
 
+/* An older copy of the store was put back, or the index of another one. */
+static bool is_ahead(const struct tars_wiring *w)
+{
+    struct tars_store_stats stats;
+
+    return tars_store_stats(w->store, &stats, NULL) == TARS_OK &&
+           tars_index_seq(w->index) > stats.seq;
+}
+
 static tars_status open_model(struct tars_wiring *w, struct tars_err *err)
 {
     struct tars_err why = {{0}};
@@ -204,6 +213,11 @@ static tars_status open_index(struct tars_wiring *w, struct tars_err *err)
     if (status != TARS_OK)
         return status;
     status = tars_index_open(&config, &w->index, &why);
+    if (status == TARS_OK && is_ahead(w)) {
+        tars_index_close(w->index);
+        w->index = NULL;
+        status = tars_fail(TARS_EFORMAT, &why, "it is ahead of the store, so it is another one's");
+    }
     if (status != TARS_EFORMAT && status != TARS_EMISMATCH)
         return status == TARS_OK ? status : tars_fail(status, err, "%s", why.text);
     tars_log_warning(w->log, "app", "the index is built again: %s", why.text);
