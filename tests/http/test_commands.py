@@ -98,6 +98,25 @@ class Alone(unittest.TestCase):
         self.assertTrue(line["reason"])
         self.tars("ingest", "nowhere", code=1)
 
+    def test_an_index_that_does_not_fit_is_built_again(self):
+        self.tars("ingest", os.path.join(SAMPLES, "it"))
+        index = os.path.join(self.data, "index")
+        other = tempfile.mkdtemp(prefix="tars-cli-")
+        self.addCleanup(shutil.rmtree, other)
+        run("ingest", SAMPLES, data=other)
+        for damage in ("another store's", "garbage", "missing"):
+            with self.subTest(damage=damage):
+                shutil.rmtree(index)
+                if damage == "another store's":
+                    shutil.copytree(os.path.join(other, "index"), index)
+                elif damage == "garbage":
+                    os.mkdir(index)
+                    with open(os.path.join(index, "index.tars"), "wb") as file:
+                        file.write(b"not an index" * 1000)
+                hits = json.loads(self.tars("search", "--json", "wireless network for guests").stdout)["results"]
+                self.assertIn("LIBRARY-GUEST", hits[0]["content"])
+                self.assertFalse([hit for hit in hits if "leave.md" in hit["metadata"]["file_name"]])
+
     def test_words_only_without_a_model(self):
         self.tars("ingest", SAMPLES, EMBED_MODEL="no-such-model")
         done = self.tars("search", "--json", "annual leave", EMBED_MODEL="no-such-model")
