@@ -8,13 +8,14 @@
 #include "text/normalize.h"
 #include "text/sentences.h"
 
-#define TERMS_MAX       64   /* of the question */
-#define SOURCES_MAX     20   /* looked at */
-#define RELEVANCE_SHARE 0.35 /* of a sentence's worth; the rest is overlap */
-#define FAR_BEHIND      0.55 /* of the best worth */
-#define SECOND_GAIN     0.15 /* a second sentence must add so much */
-#define WORDS_MIN       4    /* shorter sentences are headings more often than answers */
-#define SHORT_DISCOUNT  0.6
+#define HEADING_BYTES_MAX 80   /* a longer line is a paragraph */
+#define TERMS_MAX         64   /* of the question */
+#define SOURCES_MAX       20   /* looked at */
+#define RELEVANCE_SHARE   0.35 /* of a sentence's worth; the rest is overlap */
+#define FAR_BEHIND        0.55 /* of the best worth */
+#define SECOND_GAIN       0.15 /* a second sentence must add so much */
+#define WORDS_MIN         4    /* shorter sentences are headings more often than answers */
+#define SHORT_DISCOUNT    0.6
 
 struct cut {
     struct tars_span text;
@@ -224,6 +225,28 @@ static bool is_repeated(const struct tars_llm_quote *quotes, size_t count, struc
     return false;
 }
 
+/* Whether (text, end) reads as a heading: short, not ended like a sentence, and what follows begins
+ * one. Passages join headings and paragraphs by a line feed, as text files wrap their lines. */
+static bool is_heading(struct tars_span text, size_t end)
+{
+    unsigned char next = (unsigned char)text.ptr[end + 1];
+
+    return end > 0 && end <= HEADING_BYTES_MAX && !strchr(".!?:;,-", text.ptr[end - 1]) &&
+           (next >= 0x80 || (next >= 'A' && next <= 'Z') || (next >= '0' && next <= '9'));
+}
+
+/* A sentence without the headings that the splitter took for its beginning. */
+static struct tars_span without_headings(struct tars_span text)
+{
+    const char *line = text.len > 1 ? memchr(text.ptr, '\n', text.len - 1) : NULL;
+
+    while (line && is_heading(text, (size_t)(line - text.ptr))) {
+        text = tars_span(line + 1, text.len - (size_t)(line + 1 - text.ptr));
+        line = text.len > 1 ? memchr(text.ptr, '\n', text.len - 1) : NULL;
+    }
+    return text;
+}
+
 static tars_status make_quotes(struct choice *choice, const struct pick *picks, size_t pick_count,
                                struct tars_llm_quote *quotes, size_t *count)
 {
@@ -235,7 +258,7 @@ static tars_status make_quotes(struct choice *choice, const struct pick *picks, 
 
         if (picks[i].worth < FAR_BEHIND * picks[0].worth)
             break;
-        if (squeeze(choice->arena, text, &text) != TARS_OK)
+        if (squeeze(choice->arena, without_headings(text), &text) != TARS_OK)
             return TARS_ENOMEM;
         if (text.len == 0 || is_repeated(quotes, *count, text))
             continue;

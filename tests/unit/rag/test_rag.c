@@ -464,6 +464,36 @@ static void the_best_sentences_are_quoted(void **state)
     tars_arena_release(&arena);
 }
 
+static void headings_are_not_quoted(void **state)
+{
+    static const struct {
+        const char *text, *want;
+    } headed[] = {
+        {"Leave\nAnnual leave\nStaff get 28 days of leave.", "Staff get 28 days of leave."},
+        {"Leave must be asked for by the\nstaff of each house.",
+         "Leave must be asked for by the staff of each house."},
+    };
+    struct tars_analyzer *analyzer;
+    struct tars_arena arena;
+
+    (void)state;
+    tars_arena_init(&arena, ARENA_BYTES);
+    assert_int_equal(tars_analyzer_new(&analyzer), TARS_OK);
+    for (size_t i = 0; i < sizeof(headed) / sizeof(headed[0]); i++) {
+        const struct tars_rag_source source = source_of("leave.txt", headed[i].text, 0.8);
+        struct tars_llm_quote *quotes = NULL;
+        size_t count = 0;
+
+        assert_int_equal(
+            tars_quote_choose(analyzer, &arena, "days of leave", &source, 1, &quotes, &count),
+            TARS_OK);
+        if (count != 1 || !tars_span_is(quotes[0].text, headed[i].want))
+            fail_msg("row %zu: %.*s", i, (int)quotes[0].text.len, quotes[0].text.ptr);
+    }
+    tars_analyzer_free(analyzer);
+    tars_arena_release(&arena);
+}
+
 static void long_sentences_are_cut_at_a_word(void **state)
 {
     static char text[4000];
@@ -523,6 +553,7 @@ int main(void)
         cmocka_unit_test(quotes_only_needs_no_writer),
         cmocka_unit_test(excerpts_are_cut_at_200_characters),
         cmocka_unit_test(the_best_sentences_are_quoted),
+        cmocka_unit_test(headings_are_not_quoted),
         cmocka_unit_test(long_sentences_are_cut_at_a_word),
         cmocka_unit_test(every_allocation_may_fail),
     };
