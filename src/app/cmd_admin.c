@@ -285,22 +285,25 @@ static void show_progress(void *ctx, int64_t done, int64_t total)
 int tars_cmd_reindex(struct tars_cli *cli)
 {
     bool is_terminal = !cli->json && isatty(STDERR_FILENO);
+    bool beside = false; /* a server has the folder, and goes on serving with the old vectors */
     struct tars_server_note note;
     struct tars_err err = {{0}};
     const char *data = "";
     tars_status status = tars_places_data(cli->settings, &cli->arena, &data, &err);
 
-    if (status == TARS_OK && tars_note_read(data, &cli->arena, &note, NULL) == TARS_OK) {
-        status = tars_fail(TARS_EBUSY, &err,
-                           "a server (pid %lld) has %s; stop it, run tars reindex, start it again",
-                           (long long)note.pid, data);
-    }
     if (status == TARS_OK) {
-        status = tars_wiring_reindex(cli->settings, tars_lifecycle_flag(cli->lifecycle),
+        beside = tars_note_read(data, &cli->arena, &note, NULL) == TARS_OK;
+        status = tars_wiring_reindex(cli->settings, beside, tars_lifecycle_flag(cli->lifecycle),
                                      show_progress, &is_terminal, &err);
     }
-    if (status == TARS_OK) {
-        printf(cli->json ? "{\"status\":\"success\"}\n" : "All passages are embedded again.\n");
+    if (status == TARS_OK && cli->json) {
+        printf("{\"status\":\"success\",\"in_use\":%s}\n", beside ? "false" : "true");
+    } else if (status == TARS_OK) {
+        printf(
+            beside
+                ? "All passages are embedded again. The server goes over to the new vectors, all "
+                  "at once, when it is started again with this EMBED_MODEL.\n"
+                : "All passages are embedded again.\n");
     } else if (tars_lifecycle_is_over(cli->lifecycle)) {
         tars_cli_complain("stopped; run tars reindex again to go on");
     } else {

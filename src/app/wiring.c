@@ -130,10 +130,11 @@ static tars_status register_parts(struct tars_wiring *w)
 /* ------------------------------------------------------------------------------------- the parts
  */
 
-static tars_status open_store(const char *data, size_t readers, struct tars_store **store,
-                              struct tars_err *err)
+static tars_status open_store(const char *data, size_t readers, bool beside,
+                              struct tars_store **store, struct tars_err *err)
 {
-    const struct tars_store_sqlite_config config = {.dir = data, .readers = readers};
+    const struct tars_store_sqlite_config config = {
+        .dir = data, .readers = readers, .beside = beside};
 
     return tars_store_sqlite_open(&config, store, err);
 }
@@ -448,7 +449,7 @@ static tars_status open_rooms(struct tars_wiring *w, struct tars_err *err)
         open_model, open_index, open_extract, open_ingest, open_retriever, open_rag, open_service,
     };
     tars_status status =
-        open_store(w->data, thread_count(w->settings) + WAIT_THREADS / 4, &w->store, err);
+        open_store(w->data, thread_count(w->settings) + WAIT_THREADS / 4, false, &w->store, err);
 
     for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]) && status == TARS_OK; i++)
         status = steps[i](w, err);
@@ -578,7 +579,8 @@ const char *tars_wiring_warnings(const struct tars_wiring *wiring)
 /* ---------------------------------------------------------------------------------------- reindex
  */
 
-tars_status tars_wiring_reindex(const struct tars_settings *settings, atomic_bool *cancelled,
+tars_status tars_wiring_reindex(const struct tars_settings *settings, bool beside,
+                                atomic_bool *cancelled,
                                 void (*progress)(void *ctx, int64_t done, int64_t total),
                                 void *progress_ctx, struct tars_err *err)
 {
@@ -591,7 +593,7 @@ tars_status tars_wiring_reindex(const struct tars_settings *settings, atomic_boo
     tars_arena_init(&arena, ARENA_MAX);
     status = tars_places_data(settings, &arena, &data, err);
     if (status == TARS_OK)
-        status = open_store(data, 2, &store, err);
+        status = open_store(data, 2, beside, &store, err);
     if (status == TARS_OK)
         status = open_encoder(settings, data, &arena, &encoder, err);
     if (status == TARS_OK) {
@@ -600,6 +602,7 @@ tars_status tars_wiring_reindex(const struct tars_settings *settings, atomic_boo
             .encoder = encoder,
             .chunk = chunk_config(settings, tars_encoder_wordpiece(encoder),
                                   tars_encoder_info(encoder)->max_tokens),
+            .beside = beside,
             .cancelled = cancelled,
             .progress = progress,
             .progress_ctx = progress_ctx,

@@ -45,8 +45,9 @@ const char *tars_wiring_token(const struct tars_wiring *wiring);
 const char *tars_wiring_warnings(const struct tars_wiring *wiring);
 
 /* Embed all passages again with the model of the settings (`tars reindex`). progress may be NULL.
- * Needs the data folder for itself. */
-TARS_MUST_USE tars_status tars_wiring_reindex(const struct tars_settings *settings,
+ * With beside, another process has the data folder and goes on with the old vectors; the next one
+ * that opens it with this model goes over to the new ones. */
+TARS_MUST_USE tars_status tars_wiring_reindex(const struct tars_settings *settings, bool beside,
                                               atomic_bool *cancelled,
                                               void (*progress)(void *ctx, int64_t done,
                                                                int64_t total),

@@ -12,6 +12,8 @@
 #include "model/encoder.h"
 
 #define SUBMIT_AT_ONCE 256
+#define PENDING_MAX    256 /* passages embedded at once when a store is opened */
+#define PENDING_BYTES  ((size_t)256 << 20)
 #define META_BYTES     ((size_t)4096)
 #define JOB_BYTES      ((size_t)256 << 10) /* texts of one job */
 #define POLL_MS        50
@@ -75,6 +77,36 @@ static tars_status check_partial(struct tars_store *store, struct tars_err *err)
         "some documents were taken in without the embedding model: run `tars reindex`");
 }
 
+/* Embedding again with this model was done while another process served (tars reindex); what is
+ * left are the few passages that came after it. */
+static bool is_nearly_embedded(struct tars_ingest *ingest, const char *identity)
+{
+    struct tars_store *store = ingest->config.store;
+    struct tars_store_passages pending = {0};
+    struct tars_arena arena;
+    const char *begun = "";
+    bool is_near;
+
+    tars_arena_init(&arena, PENDING_BYTES);
+    is_near =
+        tars_store_meta_get(store, "embed.next", &arena, &begun, NULL) == TARS_OK &&
+        strcmp(begun, identity) == 0 &&
+        tars_store_revector_pending(store, 0, PENDING_MAX + 1, &arena, &pending, NULL) == TARS_OK &&
+        pending.count <= PENDING_MAX;
+    tars_arena_release(&arena);
+    return is_near;
+}
+
+/* Embed what is left and go over to the new vectors, all at once. */
+static tars_status finish_reembedding(struct tars_ingest *ingest, struct tars_err *err)
+{
+    const struct tars_reembed_config config = {.store = ingest->config.store,
+                                               .encoder = ingest->config.encoder,
+                                               .chunk = ingest->config.chunk};
+
+    return tars_ingest_reembed(&config, err);
+}
+
 static tars_status check_model(struct tars_ingest *ingest, struct tars_err *err)
 {
     const struct tars_encoder_info *info;
@@ -89,6 +121,11 @@ static tars_status check_model(struct tars_ingest *ingest, struct tars_err *err)
     (void)snprintf(model.identity, sizeof(model.identity), "%s", info->identity);
     (void)snprintf(model.name, sizeof(model.name), "%s", info->name);
     status = tars_store_model_claim(ingest->config.store, &model, err);
+    if (status == TARS_EMISMATCH && is_nearly_embedded(ingest, info->identity)) {
+        status = finish_reembedding(ingest, err);
+        if (!status)
+            status = tars_store_model_claim(ingest->config.store, &model, err);
+    }
     return status ? status : check_partial(ingest->config.store, err);
 }
 

@@ -153,6 +153,7 @@ struct tars_reembed_config {
     struct tars_store *store;       /* required */
     struct tars_encoder *encoder;   /* required */
     struct tars_chunk_config chunk; /* wordpiece of the encoder is required */
+    bool beside;                    /* leave the swap to tars_ingest_open() of who has the folder */
     atomic_bool *cancelled;         /* NULL: cannot be */
     void (*progress)(void *ctx, int64_t done, int64_t total); /* may be NULL */
     void *progress_ctx;

@@ -213,7 +213,7 @@ tars_status tars_ingest_reembed(const struct tars_reembed_config *config, struct
     /* Documents may arrive meanwhile, with old vectors: the swap says so, and they follow. */
     while (!status) {
         status = embed_pending(&work, stats.passages);
-        if (!status)
+        if (!status && !config->beside)
             status = end(&work);
         if (status != TARS_EAGAIN)
             break;

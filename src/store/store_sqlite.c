@@ -317,7 +317,7 @@ tars_status tars_store_sqlite_open(const struct tars_store_sqlite_config *config
     status = make_names(sqlite, config, err);
     if (!status)
         status = tars_dir_make(config->dir, err);
-    if (!status)
+    if (!status && !config->beside)
         status = tars_store_lock(config->dir, &sqlite->lock_fd, err);
     if (!status)
         status = make_private(sqlite, err);

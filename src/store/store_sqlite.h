@@ -10,6 +10,7 @@
 #ifndef TARS_STORE_STORE_SQLITE_H
 #define TARS_STORE_STORE_SQLITE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/status.h"
@@ -22,6 +23,8 @@ struct tars_store_sqlite_config {
     const char *dir; /* data folder, made when it is not there; required */
     const char *vfs; /* name of a registered SQLite VFS, or NULL (tests cut the power with one) */
     size_t readers;  /* read connections; 0: TARS_SQLITE_READERS_DEFAULT */
+    bool beside;     /* another process has the folder and may go on: only for what it does not
+                        look at meanwhile (tars_store_revector) */
 };
 
 /* Open or make the store; the caller closes it with tars_store_close().

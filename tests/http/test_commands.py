@@ -117,6 +117,39 @@ class Alone(unittest.TestCase):
                 self.assertIn("LIBRARY-GUEST", hits[0]["content"])
                 self.assertFalse([hit for hit in hits if "leave.md" in hit["metadata"]["file_name"]])
 
+    def test_reindex_beside_a_server(self):
+        cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+        model = os.path.join(cache, "tars", "models", "all-MiniLM-L6-v2")
+        if not os.path.isdir(model):
+            self.skipTest(f"{model} is not there; scripts/deps fetches it")
+        other = os.path.join(self.data, "other-model")
+        shutil.copytree(model, other, copy_function=os.link)
+        os.unlink(os.path.join(other, "sentence_bert_config.json"))
+        with open(os.path.join(other, "sentence_bert_config.json"), "w", encoding="utf-8") as file:
+            json.dump({"max_seq_length": 128, "do_lower_case": False}, file)
+        question = ("search", "--json", "--mode", "vectors", "wireless network for guests")
+
+        def found(**more):
+            return json.loads(self.tars(*question, **more).stdout)["results"][0]["content"]
+
+        self.tars("ingest", os.path.join(SAMPLES, "it"))
+        server = subprocess.Popen([TARS, "serve", "--port", "0"], env=environment(self.data), cwd=self.data,
+                                  stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        try:
+            self.assertIn("ready", server.stdout.readline())
+            self.assertIn("started again", self.tars("reindex", EMBED_MODEL=other).stdout)
+            self.assertIn("LIBRARY-GUEST", found())
+            self.tars("ingest", os.path.join(SAMPLES, "handbook"))  # arrives after the embedding
+        finally:
+            server.send_signal(signal.SIGTERM)
+            server.communicate(timeout=60)
+        self.assertEqual(server.returncode, 0)
+        self.assertIn("LIBRARY-GUEST", found(EMBED_MODEL=other))
+        self.assertIn("28 days", json.loads(self.tars("search", "--json", "days of annual leave",
+                                                      EMBED_MODEL=other).stdout)["results"][0]["content"])
+        refused = self.tars("ingest", os.path.join(SAMPLES, "building"), code=3)  # the old model now
+        self.assertIn("tars reindex", refused.stderr)
+
     def test_words_only_without_a_model(self):
         self.tars("ingest", SAMPLES, EMBED_MODEL="no-such-model")
         done = self.tars("search", "--json", "annual leave", EMBED_MODEL="no-such-model")
@@ -161,7 +194,7 @@ class Beside(ServerTest):
         self.assertIn(self.url, run("status", data=self.data).stdout)
         note = os.path.join(self.data, "server.json")
         self.assertEqual(os.stat(note).st_mode & 0o777, 0o600)
-        self.assertIn("a server", run("reindex", data=self.data, code=3).stderr)
+        self.assertIn("started again", run("reindex", data=self.data).stdout)
         self.assertEqual(json.loads(run("doctor", "--json", data=self.data).stdout)["errors"], 0)
         run("forget", os.path.join(SAMPLES, "it"), data=self.data)
         self.assertEqual(self.ask("GET", "/rag/stats").json()["file_count"], 6)
