@@ -352,13 +352,28 @@ static struct tars_span header(const struct tars_http_request *request, const ch
     return value;
 }
 
+static struct tars_pool *pool_of(const struct tars_api_config *config, enum tars_route_place place)
+{
+    switch (place) {
+    case TARS_ROUTE_COMPUTE:
+        return config->compute;
+    case TARS_ROUTE_ANSWER:
+        return config->answer;
+    case TARS_ROUTE_WAIT:
+        return config->wait;
+    case TARS_ROUTE_INLINE:
+        break;
+    }
+    return NULL;
+}
+
 static void dispatch(struct tars_exchange *ex)
 {
     const struct tars_api_config *config = &ex->api->config;
     struct tars_pool *pool = NULL;
 
-    if (tars_routes_match(ex) == TARS_ROUTE_FOUND && ex->route->place != TARS_ROUTE_INLINE)
-        pool = ex->route->place == TARS_ROUTE_COMPUTE ? config->compute : config->wait;
+    if (tars_routes_match(ex) == TARS_ROUTE_FOUND)
+        pool = pool_of(config, ex->route->place);
     if (!pool) {
         tars_routes_run(ex);
     } else if (tars_pool_submit(pool, run_task, ex) != TARS_OK) {

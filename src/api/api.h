@@ -28,6 +28,7 @@ struct tars_api_config {
     void *service_ctx;
     struct tars_rag *rag;             /* required for /rag/query */
     struct tars_pool *compute;        /* NULL: everything runs on the caller's thread */
+    struct tars_pool *answer;         /* the same */
     struct tars_pool *wait;           /* the same */
     struct tars_metrics *metrics;     /* may be NULL */
     struct tars_log *log;             /* may be NULL */

@@ -11,10 +11,13 @@
 #define LINE_MAX_ ((size_t)4 << 20) /* bytes kept for a line under way */
 #define HEADERS   12
 
+static const struct tars_visible everything = {.all = true};
+
 void tars_exchange_init(struct tars_exchange *ex, struct tars_arena *arena)
 {
     ex->call.arena = arena;
     ex->call.client_id = "anonymous";
+    ex->call.visible = &everything;
     atomic_init(&ex->call.cancelled, false);
     if (tars_random_hex(ex->call.request_id, (TARS_REQUEST_ID_BYTES - 1) / 2) != TARS_OK)
         memset(ex->call.request_id, '0', TARS_REQUEST_ID_BYTES - 1);

@@ -22,6 +22,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "auth/auth.h"
 #include "base/codec/json_write.h"
 #include "base/mem/buf.h"
 #include "base/mem/span.h"
@@ -51,14 +52,15 @@ struct tars_exchange {
     const struct tars_api *api;     /* borrowed */
     const struct tars_route *route; /* set by the router; NULL when none fits */
     enum tars_http_method method;
-    struct tars_span path;         /* not decoded */
-    struct tars_span query;        /* not decoded */
-    struct tars_span body;         /* complete */
-    struct tars_span content_type; /* of the body; may be empty */
-    struct tars_span accept;       /* accept header; may be empty */
-    struct tars_span host;         /* host header; may be empty */
-    struct tars_span parameter;    /* what stands for {id} in the path, not decoded */
-    bool is_owner;                 /* has shown that it may open the data folder */
+    struct tars_span path;          /* not decoded */
+    struct tars_span query;         /* not decoded */
+    struct tars_span body;          /* complete */
+    struct tars_span content_type;  /* of the body; may be empty */
+    struct tars_span accept;        /* accept header; may be empty */
+    struct tars_span host;          /* host header; may be empty */
+    struct tars_span parameters[2]; /* what stands for {...} in the path, not decoded */
+    struct tars_principal caller;   /* set before the route runs */
+    bool is_owner;                  /* has shown that it may open the data folder */
     struct tars_call call;
     int64_t started_ns; /* on tars_clock_mono_ns() */
 

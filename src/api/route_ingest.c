@@ -585,7 +585,8 @@ static tars_status act_on_job(struct tars_exchange *ex, int64_t id, struct tars_
 void tars_route_job(struct tars_exchange *ex)
 {
     const struct tars_api_config *config = &ex->api->config;
-    const char *text = tars_arena_strndup(ex->call.arena, ex->parameter.ptr, ex->parameter.len);
+    const char *text =
+        tars_arena_strndup(ex->call.arena, ex->parameters[0].ptr, ex->parameters[0].len);
     struct tars_job_view job = {0};
     struct tars_err err = {{0}};
     char *end = NULL;

@@ -13,7 +13,7 @@ static const struct tars_asset *find(struct tars_span name)
 void tars_route_ui(struct tars_exchange *ex)
 {
     const struct tars_asset *asset =
-        find(ex->parameter.len ? ex->parameter : tars_span_of("index.html"));
+        find(ex->parameters[0].len ? ex->parameters[0] : tars_span_of("index.html"));
 
     if (!asset) {
         tars_exchange_not_found(ex, NULL);

@@ -7,8 +7,17 @@
 #include "api/api_internal.h"
 
 static const struct tars_route table[] = {
-#define TARS_ROUTE(method, path, auth, place, handler, summary) \
-    {TARS_HTTP_##method, path, TARS_ROUTE_##auth, TARS_ROUTE_##place, handler, summary},
+#define TARS_ROUTE(method, path, need, place, handler, tag, parameters, body, reply, summary) \
+    {TARS_HTTP_##method,                                                                      \
+     path,                                                                                    \
+     TARS_ROUTE_##need,                                                                       \
+     TARS_ROUTE_##place,                                                                      \
+     handler,                                                                                 \
+     tag,                                                                                     \
+     parameters,                                                                              \
+     body,                                                                                    \
+     reply,                                                                                   \
+     summary},
 #include "api/routes.def"
 #undef TARS_ROUTE
 };
@@ -21,20 +30,38 @@ const struct tars_route *tars_routes(size_t *count)
     return table;
 }
 
-/* True when path fits template; *parameter is then what stands for {id}, or empty. */
-static bool fits(const char *template, struct tars_span path, struct tars_span *parameter)
+/* The segment at the start of text: up to the next slash. */
+static struct tars_span segment(struct tars_span text)
 {
-    const char *hole = strstr(template, "{id}");
-    size_t prefix = hole ? (size_t)(hole - template) : strlen(template);
+    const char *slash = text.len ? memchr(text.ptr, '/', text.len) : NULL;
 
-    *parameter = tars_span(NULL, 0);
-    if (!hole)
-        return tars_span_is(path, template);
-    if (path.len <= prefix || memcmp(path.ptr, template, prefix) != 0 ||
-        memchr(path.ptr + prefix, '/', path.len - prefix))
-        return false;
-    *parameter = tars_span(path.ptr + prefix, path.len - prefix);
-    return true;
+    return tars_span(text.ptr, slash ? (size_t)(slash - text.ptr) : text.len);
+}
+
+/* True when path fits template; parameters are then what stands for its braces, in order. */
+static bool fits(const char *template, struct tars_span path, struct tars_span *parameters)
+{
+    size_t used = 0;
+
+    memset(parameters, 0, TARS_ROUTE_PARAMETERS * sizeof(*parameters));
+    while (*template) {
+        size_t plain = strcspn(template, "{");
+
+        if (path.len < plain || memcmp(path.ptr, template, plain) != 0)
+            return false;
+        template += plain;
+        path = tars_span(path.ptr + plain, path.len - plain);
+        if (*template == '{') {
+            struct tars_span value = segment(path);
+
+            template += strcspn(template, "}") + 1;
+            if (value.len == 0 || used == TARS_ROUTE_PARAMETERS)
+                return false;
+            parameters[used++] = value;
+            path = tars_span(path.ptr + value.len, path.len - value.len);
+        }
+    }
+    return path.len == 0;
 }
 
 static enum tars_http_method effective(enum tars_http_method method)
@@ -61,10 +88,10 @@ static const char *allowed(struct tars_exchange *ex, struct tars_span path)
 {
     char list[64] = "";
     size_t used = 0;
-    struct tars_span parameter;
+    struct tars_span parameters[TARS_ROUTE_PARAMETERS];
 
     for (size_t i = 0; i < ROUTES; i++) {
-        if (fits(table[i].path, path, &parameter) && used < sizeof(list) - 16) {
+        if (fits(table[i].path, path, parameters) && used < sizeof(list) - 16) {
             used += (size_t)snprintf(list + used, sizeof(list) - used, "%s%s", used ? ", " : "",
                                      method_text(table[i].method));
         }
@@ -75,7 +102,7 @@ static const char *allowed(struct tars_exchange *ex, struct tars_span path)
 static const struct tars_route *look_up(struct tars_exchange *ex, struct tars_span path)
 {
     for (size_t i = 0; i < ROUTES; i++) {
-        if (table[i].method == effective(ex->method) && fits(table[i].path, path, &ex->parameter))
+        if (table[i].method == effective(ex->method) && fits(table[i].path, path, ex->parameters))
             return &table[i];
     }
     return NULL;

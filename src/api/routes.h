@@ -3,7 +3,8 @@
  * Loop threads never block, so each route says where it runs:
  *
  *     INLINE    on the loop thread: answers from memory, in microseconds
- *     COMPUTE   on the compute pool: search and answers
+ *     COMPUTE   on the compute pool: search, short and busy
+ *     ANSWER    on the answer pool: what may wait for a language model
  *     WAIT      on the blocking pool: uploads and whatever waits for ingestion or a disk
  */
 #ifndef TARS_API_ROUTES_H
@@ -11,20 +12,31 @@
 
 #include "api/exchange.h"
 
-enum tars_route_place { TARS_ROUTE_INLINE, TARS_ROUTE_COMPUTE, TARS_ROUTE_WAIT };
-enum tars_route_auth {
-    TARS_ROUTE_OPEN,  /* anybody */
-    TARS_ROUTE_BEARER /* a caller with a token, once there are tokens */
+enum tars_route_place { TARS_ROUTE_INLINE, TARS_ROUTE_COMPUTE, TARS_ROUTE_ANSWER, TARS_ROUTE_WAIT };
+/* Each includes those below it. Mode is TARS_AUTH. */
+enum tars_route_need {
+    TARS_ROUTE_PUBLIC, /* anybody */
+    TARS_ROUTE_ASK,    /* anybody in mode open, else a reader */
+    TARS_ROUTE_READER, /* a caller with a valid token or key */
+    TARS_ROUTE_WRITER,
+    TARS_ROUTE_ADMIN,  /* of the caller's tenant */
+    TARS_ROUTE_SYSTEM, /* an admin of the default tenant, or the owner */
 };
+
+#define TARS_ROUTE_PARAMETERS 2 /* segments of a path in braces, at most */
 
 typedef void tars_route_fn(struct tars_exchange *ex);
 
 struct tars_route {
     enum tars_http_method method;
-    const char *path; /* template; a last segment of "{id}" takes one segment */
-    enum tars_route_auth auth;
+    const char *path; /* template: "{name}" takes one segment */
+    enum tars_route_need need;
     enum tars_route_place place;
     tars_route_fn *run;
+    const char *tag; /* the rest is for /openapi.json; see routes.def */
+    const char *parameters;
+    const char *body;
+    const char *reply;
     const char *summary;
 };
 
@@ -32,7 +44,7 @@ struct tars_route {
 const struct tars_route *tars_routes(size_t *count);
 
 enum tars_route_match {
-    TARS_ROUTE_FOUND,    /* ex->route, ex->parameter are set */
+    TARS_ROUTE_FOUND,    /* ex->route, ex->parameters are set */
     TARS_ROUTE_NONE,     /* no such path */
     TARS_ROUTE_METHOD,   /* the path is there for other methods; ex->allow lists them */
     TARS_ROUTE_TRAILING, /* the path without its last slash is there; ex->location names it */
@@ -44,7 +56,8 @@ enum tars_route_match tars_routes_match(struct tars_exchange *ex);
 /* Answer on the calling thread, whatever the route's place. The exchange is given back. */
 void tars_routes_run(struct tars_exchange *ex);
 
-#define TARS_ROUTE(method, path, auth, place, handler, summary) tars_route_fn handler;
+#define TARS_ROUTE(method, path, need, place, handler, tag, parameters, body, reply, summary) \
+    tars_route_fn handler;
 #include "api/routes.def"
 #undef TARS_ROUTE
 

@@ -25,10 +25,11 @@
 #include "store/store_sqlite.h"
 #include "text/wordpiece.h"
 
-#define ARENA_MAX    ((size_t)1 << 20)
-#define WARNINGS_MAX ((size_t)16 << 10)
-#define TOKEN_BYTES  32
-#define WAIT_THREADS 16
+#define ARENA_MAX      ((size_t)1 << 20)
+#define WARNINGS_MAX   ((size_t)16 << 10)
+#define TOKEN_BYTES    32
+#define WAIT_THREADS   16
+#define ANSWER_THREADS 32 /* each may wait for a language model */
 
 struct tars_wiring {
     struct tars_arena arena; /* texts below */
@@ -54,6 +55,7 @@ struct tars_wiring {
     struct tars_rag *rag;
     struct tars_service service;
     struct tars_pool *compute;
+    struct tars_pool *answer;
     struct tars_pool *wait;
     struct tars_api *api;
 };
@@ -392,9 +394,12 @@ static tars_status open_pools(struct tars_wiring *w, struct tars_err *err)
 {
     const struct tars_pool_config compute = {.name = "tars-compute",
                                              .threads = thread_count(w->settings)};
+    const struct tars_pool_config answer = {.name = "tars-answer", .threads = ANSWER_THREADS};
     const struct tars_pool_config wait = {.name = "tars-wait", .threads = WAIT_THREADS};
     tars_status status = tars_pool_new(&compute, &w->compute);
 
+    if (status == TARS_OK)
+        status = tars_pool_new(&answer, &w->answer);
     if (status == TARS_OK)
         status = tars_pool_new(&wait, &w->wait);
     if (status == TARS_OK)
@@ -416,6 +421,7 @@ static tars_status open_api(struct tars_wiring *w, const struct tars_wiring_conf
         .service_ctx = &w->service,
         .rag = w->rag,
         .compute = w->compute,
+        .answer = w->answer,
         .wait = w->wait,
         .metrics = w->metrics,
         .log = w->log,
@@ -531,6 +537,7 @@ void tars_wiring_close(struct tars_wiring *wiring)
     if (w->ingest)
         tars_ingest_stop(w->ingest);
     tars_pool_free(w->wait);
+    tars_pool_free(w->answer);
     tars_pool_free(w->compute);
     tars_api_free(w->api);
     tars_rag_free(w->rag);

@@ -9,6 +9,7 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/mem/arena.h"
@@ -16,12 +17,22 @@
 
 #define TARS_REQUEST_ID_BYTES 33 /* 32 hex digits and a NUL */
 
+/* Which collections a call may read, by their keys in the store (store/accounts.h). It travels with
+ * the call, so that no room below has to be told, or can forget to ask. */
+struct tars_visible {
+    bool all;                /* every collection of every tenant: the owner's own commands */
+    const char *const *keys; /* (count,) ascending by strcmp; borrowed for the call */
+    size_t count;
+};
+
 struct tars_call {
     struct tars_arena *arena;               /* lives as long as the call */
     int64_t deadline_ms;                    /* on tars_clock_mono_ms(); 0: none */
     atomic_bool cancelled;                  /* the asker went away or said stop */
     char request_id[TARS_REQUEST_ID_BYTES]; /* lower-case hex, terminated */
     const char *client_id;                  /* who asks; "anonymous" when unknown; borrowed */
+    const char *tenant;                     /* of who asks; NULL: the default one; borrowed */
+    const struct tars_visible *visible;     /* NULL: nothing may be read; borrowed */
 };
 
 /* True when the call should stop: cancelled, or past its deadline. Cheap enough for inner loops. */

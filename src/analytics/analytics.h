@@ -1,0 +1,164 @@
+/* analytics - what was asked, what was read, what failed, how the machine was: contract 1.5,
+ * 5, 7.9.
+ *
+ *     route -> tars_analytics_query() -> bounded queue -> one writer thread -> sink (SQLite, ...)
+ *     /analytics/... -> tars_analytics_stats() ... -> SQL in the sink
+ *
+ * A row costs its caller a copy into the queue, never a disk. A full queue drops the oldest rows
+ * and counts them. Analytics never fail their caller: a NULL object is allowed and does nothing.
+ *
+ * Rights    Rows carry a tenant; every question to them names one (NULL: all, for the owner).
+ * Threads   Safe to share.
+ */
+#ifndef TARS_ANALYTICS_ANALYTICS_H
+#define TARS_ANALYTICS_ANALYTICS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/mem/arena.h"
+#include "base/status.h"
+#include "obs/log.h"
+
+struct tars_analytics;
+struct tars_analytics_sink; /* a back end: analytics/sink_sqlite.h */
+
+/* One source of an answer. */
+struct tars_access_row {
+    const char *document_id, *file_name, *chunk_id;
+    double relevance_score;
+    int rank; /* from 1 */
+};
+
+/* One question. Texts are borrowed for the call. */
+struct tars_query_row {
+    int64_t time_us; /* since 1970, UTC; 0: now */
+    const char *tenant;
+    const char *client_id;
+    const char *query_text;
+    const char *model_used;
+    const char *request_id;
+    const char *conversation_id; /* or NULL */
+    const char *error_message;   /* NULL: success */
+    double retrieval_time_ms, generation_time_ms, total_time_ms;
+    int tokens_generated;
+    int expansion_count; /* variants asked besides the question */
+    bool used_reranking, used_hybrid_search, used_query_expansion; /* facts, not settings */
+    bool used_history;                      /* earlier turns were in the prompt */
+    const struct tars_access_row *accesses; /* (access_count,) best first */
+    size_t access_count;
+};
+
+struct tars_error_row {
+    int64_t time_us;
+    const char *tenant;
+    const char *error_type, *error_message;                   /* required */
+    const char *service, *operation, *client_id, *request_id; /* or NULL */
+    const char *severity;                                     /* NULL: "ERROR" */
+};
+
+/* A sample of the machine; NaN and -1: unknown. */
+struct tars_system_row {
+    int64_t time_us;
+    double cpu_usage_percent, memory_usage_percent;
+    double gpu_usage_percent, gpu_memory_usage_percent;
+    double cache_hit_rate, avg_query_time_ms, avg_retrieval_time_ms, avg_generation_time_ms;
+    double queries_per_minute;
+    int64_t active_connections, total_documents, total_chunks;
+};
+
+/* Which rows, both ends included; 0: open. */
+struct tars_analytics_range {
+    const char *tenant; /* NULL: all */
+    int64_t from_us, to_us;
+};
+
+struct tars_query_stats { /* contract 1.5; zeros without rows */
+    int64_t total, successful;
+    double avg_retrieval_time_ms, avg_generation_time_ms, avg_total_time_ms;
+    double avg_sources_count, avg_relevance_score;
+    int64_t reranking, hybrid_search, query_expansion; /* questions that used it */
+};
+
+struct tars_popular_document {
+    const char *document_id, *file_name;
+    int64_t access_count;
+    int64_t last_accessed_us;
+    double avg_relevance_score;
+};
+
+struct tars_word_count {
+    const char *word;
+    int64_t count;
+};
+
+struct tars_query_patterns {
+    int64_t total, min_length, max_length; /* characters */
+    double avg_length;
+    struct tars_word_count *top_words; /* (top_word_count,) at most 20, commonest first */
+    size_t top_word_count;
+    int64_t by_hour[24]; /* UTC */
+};
+
+struct tars_analytics_totals {
+    int64_t queries, errors, documents; /* documents: distinct ones that were accessed */
+};
+
+struct tars_analytics_config {
+    struct tars_analytics_sink *sink; /* required; taken */
+    size_t queue_rows;                /* 0: 8192 */
+    int64_t retention_days;           /* 0: for ever */
+    struct tars_log *log;             /* may be NULL */
+};
+
+TARS_MUST_USE tars_status tars_analytics_open(const struct tars_analytics_config *config,
+                                              struct tars_analytics **analytics,
+                                              struct tars_err *err);
+/* Writes what is queued, then closes. NULL is allowed. */
+void tars_analytics_close(struct tars_analytics *analytics);
+/* Wait until what was given before is in the sink. */
+void tars_analytics_flush(struct tars_analytics *analytics);
+
+void tars_analytics_query(struct tars_analytics *analytics, const struct tars_query_row *row);
+void tars_analytics_error(struct tars_analytics *analytics, const struct tars_error_row *row);
+void tars_analytics_system(struct tars_analytics *analytics, const struct tars_system_row *row);
+
+/* Each flushes first, so that what was answered is counted. A NULL object gives zeros. */
+TARS_MUST_USE tars_status tars_analytics_stats(struct tars_analytics *analytics,
+                                               const struct tars_analytics_range *range,
+                                               struct tars_query_stats *out, struct tars_err *err);
+TARS_MUST_USE tars_status tars_analytics_popular(struct tars_analytics *analytics,
+                                                 const struct tars_analytics_range *range,
+                                                 size_t top_n, struct tars_arena *arena,
+                                                 struct tars_popular_document **out, size_t *count,
+                                                 struct tars_err *err);
+TARS_MUST_USE tars_status tars_analytics_patterns(struct tars_analytics *analytics,
+                                                  const struct tars_analytics_range *range,
+                                                  struct tars_arena *arena,
+                                                  struct tars_query_patterns *out,
+                                                  struct tars_err *err);
+TARS_MUST_USE tars_status tars_analytics_totals(struct tars_analytics *analytics,
+                                                const char *tenant,
+                                                struct tars_analytics_totals *out,
+                                                struct tars_err *err);
+/* Samples of the machine, averaged over steps of interval_s seconds, oldest first. */
+TARS_MUST_USE tars_status tars_analytics_history(struct tars_analytics *analytics,
+                                                 const struct tars_analytics_range *range,
+                                                 int64_t interval_s, struct tars_arena *arena,
+                                                 struct tars_system_row **out, size_t *count,
+                                                 struct tars_err *err);
+/* Calls each(ctx, row) oldest first; false stops. */
+typedef bool tars_query_row_fn(void *ctx, const struct tars_query_row *row);
+TARS_MUST_USE tars_status tars_analytics_each(struct tars_analytics *analytics,
+                                              const struct tars_analytics_range *range,
+                                              tars_query_row_fn *each, void *ctx,
+                                              struct tars_err *err);
+/* Remove all rows of a tenant (NULL: of all). */
+TARS_MUST_USE tars_status tars_analytics_clear(struct tars_analytics *analytics, const char *tenant,
+                                               struct tars_err *err);
+bool tars_analytics_is_on(const struct tars_analytics *analytics);
+/* Rows dropped because the queue was full. */
+uint64_t tars_analytics_dropped(const struct tars_analytics *analytics);
+
+#endif

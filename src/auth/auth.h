@@ -1,0 +1,142 @@
+/* auth - who a caller is and what they may do.
+ *
+ *     credentials -> tars_auth_check() -> struct tars_principal -> routes ask it
+ *     name and secret -> tars_auth_sign_in() -> access and refresh token
+ *
+ * Modes     open    (loopback only, unless set on purpose) a token for any client_id; contract
+ *                   section 8. Callers without a token may do what the contract leaves open.
+ *           secret  a client secret or a user's password, argon2id
+ *           oidc    besides secret: tokens of a provider (see auth/oidc.h)
+ * Tokens    Ours: JWT, HS256, contract section 8, with jti; tenant in claim "tenant" when it is not
+ *           the default one. Role and grants are not in the token: they are looked up at each
+ * check, so that a change counts at once. API keys begin with "tars_sk_". Threads   Safe to share.
+ * _check() works on memory alone and never blocks, but for a provider's keys: then it says
+ * TARS_EAGAIN unless may_block.
+ */
+#ifndef TARS_AUTH_AUTH_H
+#define TARS_AUTH_AUTH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/mem/span.h"
+#include "base/status.h"
+#include "obs/call.h"
+#include "obs/log.h"
+#include "store/accounts.h"
+
+struct tars_auth;
+struct tars_oidc;
+
+enum tars_auth_mode { TARS_AUTH_OPEN = 0, TARS_AUTH_SECRET = 1, TARS_AUTH_OIDC = 2 };
+
+enum tars_credential {
+    TARS_CREDENTIAL_NONE = 0, /* anonymous */
+    TARS_CREDENTIAL_TOKEN,    /* our access token */
+    TARS_CREDENTIAL_KEY,      /* an API key */
+    TARS_CREDENTIAL_OIDC,     /* a provider's token */
+    TARS_CREDENTIAL_OWNER,    /* has shown that it may open the data folder */
+};
+
+/* Who asks. Texts and arrays live in the arena of the check. */
+struct tars_principal {
+    const char *client_id; /* "anonymous" without credentials */
+    const char *tenant;    /* name; TARS_TENANT */
+    enum tars_credential credential;
+    enum tars_role role;
+    bool is_system;              /* may manage tenants: admin of TARS_TENANT, the owner */
+    int64_t account_id;          /* 0: none */
+    int64_t key_id;              /* of an API key, else 0 */
+    const char *jti;             /* of our token, else "" */
+    int64_t expires_us;          /* of the credential; 0: never */
+    struct tars_visible visible; /* collections that it may read, by key */
+    const char *const *writable; /* (writable_count,) keys of collections that it may change */
+    size_t writable_count;
+    bool writes_all; /* every collection of every tenant: the owner */
+};
+
+/* Copied; what pointers point to is borrowed for the object's life. */
+struct tars_auth_config {
+    struct tars_store *store; /* required */
+    enum tars_auth_mode mode;
+    const char *secret;      /* signs tokens, at least 32 bytes; required */
+    int64_t access_seconds;  /* 0: 86,400 */
+    int64_t refresh_seconds; /* 0: 604,800 */
+    const char *admins;      /* ADMIN_CLIENT_IDS, commas between; NULL: none */
+    bool open_admin;         /* mode open on loopback and no admins: every token is an admin's */
+    struct tars_oidc *oidc;  /* mode oidc; else NULL */
+    int64_t (*now_us)(void); /* NULL: tars_clock_wall_us */
+    struct tars_log *log;    /* NULL: silent */
+};
+
+TARS_MUST_USE tars_status tars_auth_new(const struct tars_auth_config *config,
+                                        struct tars_auth **auth, struct tars_err *err);
+/* NULL is allowed. */
+void tars_auth_free(struct tars_auth *auth);
+enum tars_auth_mode tars_auth_mode(const struct tars_auth *auth);
+
+/* Read rights and revocations again: after any change of accounts through auth/directory.h it
+ * happens by itself. */
+TARS_MUST_USE tars_status tars_auth_reload(struct tars_auth *auth, struct tars_err *err);
+
+/* The principal of a caller without credentials, and of the owner of the data folder. */
+TARS_MUST_USE tars_status tars_auth_anonymous(struct tars_auth *auth, struct tars_arena *arena,
+                                              struct tars_principal *out);
+TARS_MUST_USE tars_status tars_auth_owner(struct tars_auth *auth, struct tars_arena *arena,
+                                          struct tars_principal *out);
+
+/* Check an access token of ours, an API key, or a provider's token.
+ *
+ *   TARS_EDENIED    not a valid one; *why is static and says which of the contract's words
+ *   TARS_EAGAIN     a provider's keys must be fetched and may_block is false
+ */
+#define TARS_AUTH_INVALID "Could not validate credentials"
+#define TARS_AUTH_REVOKED "Token has been revoked"
+TARS_MUST_USE tars_status tars_auth_check(struct tars_auth *auth, struct tars_span token,
+                                          bool may_block, struct tars_arena *arena,
+                                          struct tars_principal *out, const char **why);
+
+/* What is asked for at /auth/token. */
+struct tars_sign_in {
+    const char *client_id;   /* name of a user or client */
+    const char *secret;      /* NULL: none given */
+    const char *tenant;      /* NULL: TARS_TENANT */
+    const char *device_name; /* NULL: null in the token */
+    const char *device_type;
+    const char *address; /* for the audit log */
+    const char *request_id;
+};
+
+struct tars_token_pair {
+    const char *access, *refresh; /* in the arena */
+    int64_t expires_in;           /* seconds */
+};
+
+/* Blocks (argon2, disk). TARS_EDENIED: wrong or missing secret, disabled, unknown: one answer for
+ * all, in the same time. TARS_EAGAIN: too many failures for this name or address; try later. */
+TARS_MUST_USE tars_status tars_auth_sign_in(struct tars_auth *auth,
+                                            const struct tars_sign_in *request,
+                                            struct tars_arena *arena, struct tars_token_pair *out,
+                                            struct tars_err *err);
+/* For who has signed in elsewhere (OIDC): tokens for an account. */
+TARS_MUST_USE tars_status tars_auth_issue(struct tars_auth *auth, const char *tenant,
+                                          const char *client_id, struct tars_arena *arena,
+                                          struct tars_token_pair *out, struct tars_err *err);
+/* One use: the refresh token is revoked. TARS_EDENIED with *why; "Invalid token type" is one. */
+#define TARS_AUTH_TYPE "Invalid token type"
+TARS_MUST_USE tars_status tars_auth_refresh(struct tars_auth *auth, struct tars_span token,
+                                            struct tars_arena *arena, struct tars_token_pair *out,
+                                            const char **why, struct tars_err *err);
+/* Revoke a token, any text (contract: any string). Ours by its jti until it expires. */
+TARS_MUST_USE tars_status tars_auth_revoke(struct tars_auth *auth, struct tars_span token,
+                                           struct tars_err *err);
+
+/* May it read, or change, the collection with this key? */
+bool tars_principal_reads(const struct tars_principal *principal, const char *key);
+bool tars_principal_writes(const struct tars_principal *principal, const char *key);
+/* The key of the collection called name in its tenant ("" or NULL: default), if it may read it (or
+ * with writes: change it); NULL: no such collection, or no right: the same to a caller. Lent. */
+const char *tars_principal_collection(const struct tars_principal *principal, const char *name,
+                                      bool writes);
+
+#endif
