@@ -10,6 +10,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/codec/url.h"
+
 #define DETAIL_MAX ((size_t)256 << 10)
 
 struct problem {
@@ -44,7 +46,7 @@ static void add_problem(struct tars_reader *reader, const struct problem *proble
     tars_json_object(w, NULL);
     tars_json_text(w, "type", problem->type);
     tars_json_array(w, "loc");
-    tars_json_text(w, NULL, "body");
+    tars_json_text(w, NULL, reader->place);
     if (problem->field)
         tars_json_text(w, NULL, problem->field);
     if (problem->position >= 0)
@@ -181,13 +183,18 @@ static void parse(struct tars_reader *reader, struct tars_span body)
     reader->root = root;
 }
 
-void tars_reader_init(struct tars_reader *reader, struct tars_arena *arena, struct tars_span body,
-                      struct tars_span content_type)
+static void begin(struct tars_reader *reader, struct tars_arena *arena, const char *place)
 {
-    *reader = (struct tars_reader){.arena = arena};
+    *reader = (struct tars_reader){.arena = arena, .place = place};
     tars_buf_init(&reader->detail, DETAIL_MAX);
     tars_json_init(&reader->writer, &reader->detail);
     tars_json_array(&reader->writer, NULL);
+}
+
+void tars_reader_init(struct tars_reader *reader, struct tars_arena *arena, struct tars_span body,
+                      struct tars_span content_type)
+{
+    begin(reader, arena, "body");
     if (is_blank(body)) {
         complain(reader, "missing", NULL, NULL, "Field required");
     } else if (!is_json_type(content_type)) {
@@ -198,6 +205,35 @@ void tars_reader_init(struct tars_reader *reader, struct tars_arena *arena, stru
     } else {
         parse(reader, body);
     }
+}
+
+static void keep_pair(struct tars_reader *reader, struct tars_span raw_name,
+                      struct tars_span raw_value)
+{
+    struct tars_span name = {NULL, 0};
+    struct tars_span value = {NULL, 0};
+    json_t *text = NULL;
+
+    if (tars_url_decode(reader->arena, raw_name, true, &name) == TARS_OK &&
+        tars_url_decode(reader->arena, raw_value, true, &value) == TARS_OK)
+        text = json_stringn(value.ptr, value.len);
+    if (!text || json_object_setn_new(reader->root, name.ptr, name.len, text) != 0)
+        complain(reader, "string_type", NULL, NULL,
+                 "Input should be UTF-8 text in percent-encoding");
+}
+
+void tars_reader_init_query(struct tars_reader *reader, struct tars_arena *arena,
+                            struct tars_span query)
+{
+    struct tars_span name;
+    struct tars_span value;
+
+    begin(reader, arena, "query");
+    reader->root = json_object();
+    if (!reader->root)
+        complain(reader, "string_type", NULL, NULL, "too large");
+    while (reader->root && tars_url_query_next(&query, &name, &value))
+        keep_pair(reader, name, value);
 }
 
 void tars_reader_release(struct tars_reader *reader)
@@ -218,8 +254,10 @@ static json_t *find(struct tars_reader *reader, const char *name, enum tars_read
     if (!reader->root)
         return NULL; /* told already */
     value = json_object_get(reader->root, name);
-    if (!value && need == TARS_READER_REQUIRED)
-        complain(reader, "missing", name, reader->root, "Field required");
+    if (!value && need == TARS_READER_REQUIRED) {
+        complain(reader, "missing", name, reader->place[0] == 'q' ? NULL : reader->root,
+                 "Field required");
+    }
     return value;
 }
 

@@ -1,4 +1,5 @@
-/* reader - the fields of a JSON request body, read and checked as the wire contract says.
+/* reader - the fields of a JSON request body, or of a query string, read and checked as the wire
+ * contract says.
  *
  * A field that is wrong becomes an entry of the 422 reply's detail list (contract 1.0: type, loc,
  * msg, input, ctx) and its getter returns the default, so that a handler reads all its fields first
@@ -41,6 +42,7 @@ enum tars_reader_need { TARS_READER_REQUIRED, TARS_READER_OPTIONAL };
 
 struct tars_reader {
     struct tars_arena *arena; /* borrowed */
+    const char *place;        /* first item of loc: "body" or "query"; static */
     json_t *root;             /* the body's object; NULL when it is none; owned */
     struct tars_buf detail;   /* the list under way */
     struct tars_json writer;  /* into detail */
@@ -51,6 +53,10 @@ struct tars_reader {
  * empty, not JSON, or no object. */
 void tars_reader_init(struct tars_reader *reader, struct tars_arena *arena, struct tars_span body,
                       struct tars_span content_type);
+/* Read the name=value pairs of a URL's query string as fields that are strings; numbers and flags
+ * bend out of them. A pair that is not UTF-8 in good percent-encoding is a problem. */
+void tars_reader_init_query(struct tars_reader *reader, struct tars_arena *arena,
+                            struct tars_span query);
 void tars_reader_release(struct tars_reader *reader);
 
 bool tars_reader_is_bad(const struct tars_reader *reader);

@@ -156,6 +156,83 @@ static void values_come_through(void **state)
     tars_arena_release(&arena);
 }
 
+#define ASKED(type, loc, msg, input) \
+    "{\"type\":\"" type "\",\"loc\":[\"query\"" loc "],\"msg\":\"" msg "\",\"input\":" input "}"
+
+/* A row is a query string; its fields are those of read_query(). */
+static const struct row queries[] = {
+    {"only what is required", "q=a", "", GOOD},
+    {"all", "q=a%20b+c&n=20&f=yes&x=.5", "", GOOD},
+    {"the last of one name counts", "n=0&q=&n=7", "", GOOD},
+    {"unknown names and empty pairs", "&&z=1&q", "", GOOD},
+    {"missing", "", "", "[" ASKED("missing", ",\"q\"", "Field required", "null") "]"},
+    {"no number", "q=a&n=ten", "",
+     "[" ASKED("int_parsing", ",\"n\"",
+               "Input should be a valid integer, unable to parse string as an integer",
+               "\"ten\"") "]"},
+    {"a number that is empty", "q=a&n=", "",
+     "[" ASKED("int_parsing", ",\"n\"",
+               "Input should be a valid integer, unable to parse string as an integer",
+               "\"\"") "]"},
+    {"too small", "q=a&n=0", "",
+     "[{\"type\":\"greater_than_equal\",\"loc\":[\"query\",\"n\"],\"msg\":\"Input should be "
+     "greater "
+     "than or equal to 1\",\"input\":\"0\",\"ctx\":{\"ge\":1}}]"},
+    {"no flag", "q=a&f=maybe", "",
+     "[" ASKED("bool_parsing", ",\"f\"",
+               "Input should be a valid boolean, unable to interpret input", "\"maybe\"") "]"},
+    {"bad percent-encoding", "q=a&n=%2", "",
+     "[" ASKED("string_type", "", "Input should be UTF-8 text in percent-encoding", "null") "]"},
+    {"not UTF-8", "q=a&%FF=1", "",
+     "[" ASKED("string_type", "", "Input should be UTF-8 text in percent-encoding", "null") "]"},
+};
+
+static void read_query(struct tars_reader *reader)
+{
+    (void)tars_reader_text(reader, "q", TARS_READER_REQUIRED);
+    (void)tars_reader_int(reader, "n", 5, 1, 20);
+    (void)tars_reader_flag(reader, "f", true);
+    (void)tars_reader_real(reader, "x", 0.7, 0, 1);
+}
+
+static void query_holds(void **state)
+{
+    const struct row *row = *state;
+    struct guard guard = guard_copy(row->body, strlen(row->body));
+    struct tars_arena arena;
+    struct tars_reader reader;
+    struct tars_span detail;
+
+    tars_arena_init(&arena, 1 << 20);
+    tars_reader_init_query(&reader, &arena, tars_span(guard.ptr, strlen(row->body)));
+    read_query(&reader);
+    assert_int_equal(tars_reader_is_bad(&reader), strcmp(row->detail, GOOD) != 0);
+    detail = tars_reader_detail(&reader);
+    if (!tars_span_is(detail, row->detail))
+        print_message("got      %.*s\nexpected %s\n", (int)detail.len, detail.ptr, row->detail);
+    assert_true(tars_span_is(detail, row->detail));
+    tars_reader_release(&reader);
+    tars_arena_release(&arena);
+    guard_free(&guard);
+}
+
+static void queries_are_decoded(void **state)
+{
+    struct tars_arena arena;
+    struct tars_reader reader;
+
+    (void)state;
+    tars_arena_init(&arena, 1 << 20);
+    tars_reader_init_query(&reader, &arena, tars_span_of("q=a%20b+%C3%A9&n=7&f=off&x=.5"));
+    assert_string_equal(tars_reader_text(&reader, "q", TARS_READER_REQUIRED), "a b \xC3\xA9");
+    assert_int_equal(tars_reader_int(&reader, "n", 5, 1, 20), 7);
+    assert_false(tars_reader_flag(&reader, "f", true));
+    assert_true(tars_reader_real(&reader, "x", 0, 0, 1) == 0.5);
+    assert_false(tars_reader_is_bad(&reader));
+    tars_reader_release(&reader);
+    tars_arena_release(&arena);
+}
+
 /* A text that the arena cannot hold is a problem, not an absent field. */
 static void what_does_not_fit_is_told(void **state)
 {
@@ -197,6 +274,20 @@ static void read_once(void *ctx)
     tars_arena_release(&arena);
 }
 
+static void read_query_once(void *ctx)
+{
+    const struct row *row = ctx;
+    struct tars_arena arena;
+    struct tars_reader reader;
+
+    tars_arena_init(&arena, 1 << 20);
+    tars_reader_init_query(&reader, &arena, tars_span_of(row->body));
+    read_query(&reader);
+    (void)tars_reader_detail(&reader);
+    tars_reader_release(&reader);
+    tars_arena_release(&arena);
+}
+
 static void each_allocation_may_fail(void **state)
 {
     (void)state;
@@ -205,17 +296,27 @@ static void each_allocation_may_fail(void **state)
 
         assert_true(faults_each(read_once, &row) >= 0);
     }
+    for (size_t i = 0; i < ROWS(queries); i++) {
+        struct row row = queries[i];
+
+        assert_true(faults_each(read_query_once, &row) >= 0);
+    }
 }
 
 int main(void)
 {
-    struct CMUnitTest tests[ROWS(rows) + 3];
+    struct CMUnitTest tests[ROWS(rows) + ROWS(queries) + 4];
     size_t n = 0;
 
     for (size_t i = 0; i < ROWS(rows); i++) {
         tests[n++] = (struct CMUnitTest){rows[i].name, row_holds, NULL, NULL, (void *)&rows[i]};
     }
+    for (size_t i = 0; i < ROWS(queries); i++) {
+        tests[n++] =
+            (struct CMUnitTest){queries[i].name, query_holds, NULL, NULL, (void *)&queries[i]};
+    }
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(values_come_through);
+    tests[n++] = (struct CMUnitTest)cmocka_unit_test(queries_are_decoded);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(what_does_not_fit_is_told);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(each_allocation_may_fail);
     return _cmocka_run_group_tests("api/reader", tests, n, NULL, NULL);
