@@ -1,0 +1,89 @@
+/* cache - see cache.h. Here is only what is the same for every back end. */
+#include "cache/cache.h"
+
+const char *tars_cache_kind_text(enum tars_cache_kind kind)
+{
+    switch (kind) {
+#define X(id, number, name) \
+    case id:                \
+        return name;
+        TARS_CACHE_KIND_LIST(X)
+#undef X
+    case TARS_CACHE_KINDS:
+        break;
+    }
+    return "all";
+}
+
+tars_status tars_cache_get(struct tars_cache *cache, enum tars_cache_kind kind,
+                           struct tars_span key, struct tars_arena *arena, struct tars_span *value)
+{
+    return cache ? cache->ops->get(cache, kind, key, arena, value) : TARS_ENOTFOUND;
+}
+
+void tars_cache_set(struct tars_cache *cache, enum tars_cache_kind kind, struct tars_span key,
+                    struct tars_span value)
+{
+    tars_status status = cache ? cache->ops->set(cache, kind, key, value) : TARS_OK;
+
+    (void)status; /* counted by the back end; what is not kept is made again */
+}
+
+bool tars_cache_drop(struct tars_cache *cache, enum tars_cache_kind kind, struct tars_span key)
+{
+    return cache && cache->ops->drop(cache, kind, key);
+}
+
+uint64_t tars_cache_clear(struct tars_cache *cache, enum tars_cache_kind kind)
+{
+    uint64_t count = 0;
+
+    if (!cache)
+        return 0;
+    for (int each = 0; each < TARS_CACHE_KINDS; each++) {
+        if (kind == TARS_CACHE_KINDS || (int)kind == each)
+            count += cache->ops->clear(cache, (enum tars_cache_kind)each);
+    }
+    return count;
+}
+
+void tars_cache_stats(struct tars_cache *cache, struct tars_cache_stats *stats)
+{
+    *stats = (struct tars_cache_stats){0};
+    if (cache)
+        cache->ops->stats(cache, stats);
+}
+
+struct tars_cache_counts tars_cache_total(const struct tars_cache_stats *stats)
+{
+    struct tars_cache_counts total = {0};
+
+    for (int i = 0; i < TARS_CACHE_KINDS; i++) {
+        total.hits += stats->kind[i].hits;
+        total.misses += stats->kind[i].misses;
+        total.sets += stats->kind[i].sets;
+        total.errors += stats->kind[i].errors;
+        total.evictions += stats->kind[i].evictions;
+        total.entries += stats->kind[i].entries;
+        total.bytes += stats->kind[i].bytes;
+    }
+    return total;
+}
+
+double tars_cache_hit_percent(const struct tars_cache_counts *counts)
+{
+    uint64_t reads = counts->hits + counts->misses;
+
+    return reads ? 100.0 * (double)counts->hits / (double)reads : 0;
+}
+
+bool tars_cache_is_fast(const struct tars_cache *cache)
+{
+    return cache && cache->ops->is_fast;
+}
+
+void tars_cache_free(struct tars_cache *cache)
+{
+    if (cache)
+        cache->ops->free(cache);
+}
