@@ -1,12 +1,12 @@
 /* api - see api.h for the contract. */
 #include "api/api.h"
 
-#include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "api/api_internal.h"
+#include "api/origin.h"
+#include "api/proxies.h"
 #include "base/crypto/digest.h"
 
 #define UPLOAD_DEFAULT     ((size_t)50 << 20)
@@ -195,144 +195,6 @@ static void run_task(void *ctx)
     ex->route->run(ex);
 }
 
-/* True when origin is one of the list, which commas join. */
-static bool is_listed(const char *list, struct tars_span origin)
-{
-    while (list && *list) {
-        size_t len;
-
-        list += strspn(list, ", ");
-        len = strcspn(list, ", ");
-        if (len > 0 && tars_span_equal(tars_span(list, len), origin))
-            return true;
-        list += len;
-    }
-    return false;
-}
-
-/* The name of "name:port" or "[::1]:port". */
-static struct tars_span name_of(struct tars_span host)
-{
-    const char *end = memrchr(host.ptr, host.len && host.ptr[0] == '[' ? ']' : ':', host.len);
-
-    if (!end)
-        return host;
-    return tars_span(host.ptr, (size_t)(end - host.ptr) + (*end == ']'));
-}
-
-static bool is_same_name(struct tars_span a, struct tars_span b)
-{
-    return a.len == b.len && (a.len == 0 || strncasecmp(a.ptr, b.ptr, a.len) == 0);
-}
-
-/* True when name is that of a page that may use this server. */
-static bool is_listed_name(const char *list, struct tars_span name)
-{
-    while (list && *list) {
-        size_t len = strcspn(list, ", ");
-        const char *slashes = memmem(list, len, "://", 3);
-        const char *at = slashes ? slashes + 3 : list;
-
-        if (is_same_name(name_of(tars_span(at, (size_t)(list + len - at))), name))
-            return true;
-        list += len;
-        list += strspn(list, ", ");
-    }
-    return false;
-}
-
-/* "localhost", or below it. */
-static bool is_localhost(struct tars_span name)
-{
-    static const char local[] = "localhost";
-    size_t len = sizeof(local) - 1;
-
-    return name.len >= len &&
-           is_same_name(tars_span(name.ptr + name.len - len, len), tars_span(local, len)) &&
-           (name.len == len || name.ptr[name.len - len - 1] == '.');
-}
-
-static bool is_address(struct tars_span name)
-{
-    char text[INET_ADDRSTRLEN];
-    struct in_addr address;
-
-    if (name.len == 0 || name.len >= sizeof(text))
-        return false;
-    memcpy(text, name.ptr, name.len);
-    text[name.len] = '\0';
-    return inet_pton(AF_INET, text, &address) == 1;
-}
-
-/* True for the names that only this machine goes by. A page of a strange site that has its own name
- * resolve to this machine (DNS rebinding) would otherwise be of the same site as this server, and
- * could read everything; an address cannot be rebound. Without a name it is no browser. */
-static bool is_own_name(const struct tars_exchange *ex, struct tars_span host)
-{
-    struct tars_span name;
-
-    if (host.len == 0 || host.ptr[0] == '[')
-        return true;
-    name = name_of(host);
-    return is_localhost(name) || is_address(name) ||
-           is_listed_name(ex->api->config.cors_origins, name);
-}
-
-/* "http://localhost:8000" comes from the page that Host: localhost:8000 has served. */
-static bool is_same_site(struct tars_span origin, struct tars_span host)
-{
-    const char *slashes = memmem(origin.ptr, origin.len, "://", 3);
-    size_t skip = slashes ? (size_t)(slashes - origin.ptr) + 3 : 0;
-
-    return slashes && tars_span_equal(tars_span(origin.ptr + skip, origin.len - skip), host);
-}
-
-static const char *text_of(struct tars_exchange *ex, struct tars_span span)
-{
-    const char *text = tars_arena_strndup(ex->call.arena, span.ptr, span.len);
-
-    return text ? text : "";
-}
-
-/* CORS as in the contract (section 8). True when the request is answered already. A page of a
- * strange site may not make this server change anything: its browser would send it the bytes of a
- * form without asking first. */
-static bool handle_origin(struct tars_exchange *ex, const struct tars_http_request *request,
-                          struct tars_http_reply *reply)
-{
-    struct tars_span origin;
-    struct tars_span wanted;
-    bool listed;
-
-    if (!tars_http_request_header(request, "origin", &origin))
-        return false;
-    listed = is_listed(ex->api->config.cors_origins, origin);
-    tars_http_reply_add_header(reply, "vary", "Origin");
-    if (listed) {
-        tars_http_reply_add_header(reply, "access-control-allow-origin", text_of(ex, origin));
-        tars_http_reply_add_header(reply, "access-control-allow-credentials", "true");
-    }
-    if (ex->method == TARS_HTTP_OPTIONS &&
-        tars_http_request_header(request, "access-control-request-method", &wanted)) {
-        const char *words = listed ? "OK" : "Disallowed CORS origin";
-
-        tars_http_reply_add_header(reply, "access-control-allow-methods",
-                                   "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT");
-        tars_http_reply_add_header(reply, "access-control-max-age", "600");
-        if (tars_http_request_header(request, "access-control-request-headers", &wanted))
-            tars_http_reply_add_header(reply, "access-control-allow-headers", text_of(ex, wanted));
-        tars_exchange_send_bytes(ex, listed ? 200 : 400, "text/plain; charset=utf-8", words,
-                                 strlen(words));
-        return true;
-    }
-    if (!listed && ex->method != TARS_HTTP_GET && ex->method != TARS_HTTP_HEAD &&
-        !is_same_site(origin, ex->host)) {
-        tars_exchange_fail(ex, 403, "Disallowed CORS origin");
-        return true;
-    }
-    return false;
-}
-
 /* The time this takes does not depend on where the texts differ. */
 static bool same_secret(struct tars_span given, const char *secret)
 {
@@ -381,19 +243,13 @@ static void dispatch(struct tars_exchange *ex)
     }
 }
 
-void tars_api_handle(void *ctx, const struct tars_http_request *request,
-                     struct tars_http_reply *reply)
+static void fill_exchange(struct tars_exchange *ex, const struct tars_api *api,
+                          const struct tars_http_request *request)
 {
-    static const char busy[] = "{\"detail\":\"Out of memory; try again in a moment\"}";
-    const struct tars_api *api = ctx;
-    struct tars_exchange *ex = tars_arena_calloc(request->arena, 1, sizeof(*ex));
     const char *token = api->config.owner_token;
 
-    if (!ex) {
-        tars_http_reply_send_text(reply, 503, "application/json", busy, sizeof(busy) - 1);
-        return;
-    }
     tars_exchange_init(ex, request->arena);
+    tars_exchange_use_id(ex, header(request, "x-request-id"));
     ex->api = api;
     ex->method = request->method;
     ex->path = request->path;
@@ -402,17 +258,28 @@ void tars_api_handle(void *ctx, const struct tars_http_request *request,
     ex->content_type = header(request, "content-type");
     ex->accept = header(request, "accept");
     ex->host = header(request, "host");
+    tars_proxies_client(api->config.proxies, request, ex->address);
+    ex->is_https = tars_proxies_is_https(api->config.proxies, request);
     ex->is_owner = token && token[0] && same_secret(header(request, OWNER_HEADER), token);
+}
+
+void tars_api_handle(void *ctx, const struct tars_http_request *request,
+                     struct tars_http_reply *reply)
+{
+    static const char busy[] = "{\"detail\":\"Out of memory; try again in a moment\"}";
+    const struct tars_api *api = ctx;
+    struct tars_exchange *ex = tars_arena_calloc(request->arena, 1, sizeof(*ex));
+
+    if (!ex) {
+        tars_http_reply_send_text(reply, 503, "application/json", busy, sizeof(busy) - 1);
+        return;
+    }
+    fill_exchange(ex, api, request);
     ex->ops = &http_ops;
     ex->ops_ctx = reply;
     tars_http_reply_on_gone(reply, on_gone, &ex->call);
-    if (!is_own_name(ex, ex->host)) {
-        tars_exchange_fail(ex, 421,
-                           "This server does not go by the name in the Host header; use localhost, "
-                           "or add its origin to ALLOWED_ORIGINS");
-    } else if (!handle_origin(ex, request, reply)) {
+    if (!tars_origin_answers(ex, request, reply))
         dispatch(ex);
-    }
 }
 
 /* ------------------------------------------------------------------------------------- in process

@@ -21,6 +21,7 @@
 #include "obs/metrics.h"
 
 struct tars_rag;
+struct tars_proxies;
 
 /* Copied; what pointers point to is borrowed for the api's life. */
 struct tars_api_config {
@@ -37,15 +38,19 @@ struct tars_api_config {
     const char *collection_name; /* "" or NULL: tars_documents */
     const char *roots;           /* folders that /rag/index may read, joined by colons */
     const char *cors_origins;    /* joined by commas; NULL: none */
-    const char *owner_token;     /* proves that a caller may open the data folder; NULL: nobody */
-    const char *environment;     /* label of metrics */
-    size_t max_upload_bytes;     /* of one file; 0: 50 MB */
-    int64_t query_timeout_ms;    /* of one question; 0: 300,000 */
-    int default_top_k;           /* of a question; 0: 5 */
-    double default_threshold;    /* of a question */
-    bool rerank;                 /* questions may be reranked */
-    bool include_sources;        /* default of the field */
-    bool prometheus;             /* serve /metrics/prometheus */
+    const char *hosts;           /* more names of this server, joined by commas; NULL: none */
+    const struct tars_proxies *proxies; /* that are believed; NULL: none */
+    const char *owner_token;  /* proves that a caller may open the data folder; NULL: nobody */
+    const char *environment;  /* label of metrics */
+    size_t max_upload_bytes;  /* of one file; 0: 50 MB */
+    int64_t query_timeout_ms; /* of one question; 0: 300,000 */
+    int default_top_k;        /* of a question; 0: 5 */
+    double default_threshold; /* of a question */
+    bool rerank;              /* questions may be reranked */
+    bool include_sources;     /* default of the field */
+    bool prometheus;          /* serve /metrics/prometheus */
+    bool https_only;          /* plain HTTP is sent on to https, or refused */
+    bool checks_hosts;        /* only own names in Host; see api/origin.h */
     /* Open client connections, for the metrics; NULL: none are counted. Any thread asks. */
     double (*connections)(void *ctx);
     void *connections_ctx;

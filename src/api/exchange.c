@@ -9,7 +9,8 @@
 
 #define JSON_TYPE "application/json"
 #define LINE_MAX_ ((size_t)4 << 20) /* bytes kept for a line under way */
-#define HEADERS   12
+#define HEADERS   20
+#define ID_BYTES  16 /* random ones of a request id */
 
 static const struct tars_visible everything = {.all = true};
 
@@ -19,11 +20,26 @@ void tars_exchange_init(struct tars_exchange *ex, struct tars_arena *arena)
     ex->call.client_id = "anonymous";
     ex->call.visible = &everything;
     atomic_init(&ex->call.cancelled, false);
-    if (tars_random_hex(ex->call.request_id, (TARS_REQUEST_ID_BYTES - 1) / 2) != TARS_OK)
-        memset(ex->call.request_id, '0', TARS_REQUEST_ID_BYTES - 1);
+    if (tars_random_hex(ex->call.request_id, ID_BYTES) != TARS_OK)
+        memcpy(ex->call.request_id, "0", 2);
     ex->started_ns = tars_clock_mono_ns();
     tars_buf_init(&ex->out, TARS_REPLY_MAX);
     tars_json_init(&ex->json, &ex->out);
+}
+
+void tars_exchange_use_id(struct tars_exchange *ex, struct tars_span id)
+{
+    static const char allowed[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
+
+    if (id.len == 0 || id.len >= TARS_REQUEST_ID_BYTES)
+        return;
+    for (size_t i = 0; i < id.len; i++) {
+        if (!memchr(allowed, id.ptr[i], sizeof(allowed) - 1))
+            return;
+    }
+    memcpy(ex->call.request_id, id.ptr, id.len);
+    ex->call.request_id[id.len] = '\0';
 }
 
 double tars_exchange_elapsed_ms(const struct tars_exchange *ex)
@@ -69,7 +85,7 @@ static const char *policy_for(const char *content_type)
            "ws: wss: https:; frame-ancestors 'none'; base-uri 'self'; form-action 'self'";
 }
 
-static void fill_headers(const struct tars_exchange *ex, struct headers *headers,
+static void fill_headers(const struct tars_exchange *ex, struct headers *headers, int status,
                          const char *content_type)
 {
     headers->count = 0;
@@ -80,7 +96,11 @@ static void fill_headers(const struct tars_exchange *ex, struct headers *headers
     add(headers, "x-xss-protection", "1; mode=block");
     add(headers, "referrer-policy", "strict-origin-when-cross-origin");
     add(headers, "permissions-policy", "geolocation=(), microphone=(), camera=()");
+    add(headers, "strict-transport-security",
+        ex->is_https ? "max-age=31536000; includeSubDomains" : NULL);
     add(headers, "x-request-id", ex->call.request_id);
+    add(headers, "tars-api-version", TARS_API_VERSION);
+    add(headers, "www-authenticate", status == 401 ? "Bearer" : NULL);
     add(headers, "allow", ex->allow);
     add(headers, "location", ex->location);
 }
@@ -101,7 +121,7 @@ void tars_exchange_send_bytes(struct tars_exchange *ex, int status, const char *
     struct tars_buf out = ex->out; /* outlives the exchange, which send() gives back */
     struct headers headers;
 
-    fill_headers(ex, &headers, content_type);
+    fill_headers(ex, &headers, status, content_type);
     tars_api_record(ex, status);
     ex->ops->send(ex->ops_ctx, status, headers.list, headers.count, ptr, len);
     tars_buf_release(&out);
@@ -129,7 +149,7 @@ tars_status tars_exchange_start(struct tars_exchange *ex, const char *content_ty
 {
     struct headers headers;
 
-    fill_headers(ex, &headers, content_type);
+    fill_headers(ex, &headers, 200, content_type);
     add(&headers, "cache-control", "no-store");
     return ex->ops->start(ex->ops_ctx, 200, headers.list, headers.count);
 }

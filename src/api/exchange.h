@@ -32,6 +32,7 @@
 
 #define TARS_SERVICE_NAME    "T.A.R.S. Backend"
 #define TARS_SERVICE_VERSION "v0.3.0-alpha" /* what clients of the contract compare with */
+#define TARS_API_VERSION     "1"            /* of the interface; see docs/api.md */
 #define TARS_REPLY_MAX       ((size_t)64 << 20)
 
 struct tars_api;
@@ -52,15 +53,17 @@ struct tars_exchange {
     const struct tars_api *api;     /* borrowed */
     const struct tars_route *route; /* set by the router; NULL when none fits */
     enum tars_http_method method;
-    struct tars_span path;          /* not decoded */
-    struct tars_span query;         /* not decoded */
-    struct tars_span body;          /* complete */
-    struct tars_span content_type;  /* of the body; may be empty */
-    struct tars_span accept;        /* accept header; may be empty */
-    struct tars_span host;          /* host header; may be empty */
-    struct tars_span parameters[2]; /* what stands for {...} in the path, not decoded */
-    struct tars_principal caller;   /* set before the route runs */
-    bool is_owner;                  /* has shown that it may open the data folder */
+    struct tars_span path;              /* not decoded */
+    struct tars_span query;             /* not decoded */
+    struct tars_span body;              /* complete */
+    struct tars_span content_type;      /* of the body; may be empty */
+    struct tars_span accept;            /* accept header; may be empty */
+    struct tars_span host;              /* host header; may be empty */
+    char address[TARS_HTTP_PEER_BYTES]; /* of the client, as far as proxies are trusted; "": here */
+    bool is_https;                      /* the client spoke TLS, to us or to a trusted proxy */
+    struct tars_span parameters[2];     /* what stands for {...} in the path, not decoded */
+    struct tars_principal caller;       /* set before the route runs */
+    bool is_owner;                      /* has shown that it may open the data folder */
     struct tars_call call;
     int64_t started_ns; /* on tars_clock_mono_ns() */
 
@@ -75,6 +78,9 @@ struct tars_exchange {
 /* Fill in a zeroed exchange's call and writer; the caller has set api, method, spans and ops.
  * arena lives as long as the exchange. */
 void tars_exchange_init(struct tars_exchange *ex, struct tars_arena *arena);
+
+/* Go by the id that the client or a proxy gave (X-Request-ID), if it is fit for a log. */
+void tars_exchange_use_id(struct tars_exchange *ex, struct tars_span id);
 
 /* Begin a JSON object as the reply. */
 void tars_exchange_json(struct tars_exchange *ex);

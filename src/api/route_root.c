@@ -13,6 +13,12 @@ static bool asks_for_page(struct tars_span accept)
     return accept.len >= 9 && memmem(accept.ptr, accept.len, "text/html", 9);
 }
 
+/* "/" and "/api/v1/" but not "/api/v1": a relative reference differs. */
+static bool ends_with_slash(struct tars_span path)
+{
+    return path.len > 0 && path.ptr[path.len - 1] == '/';
+}
+
 /* Clients of the API get the contract's JSON; a browser, which asks for HTML, gets the page. */
 void tars_route_root(struct tars_exchange *ex)
 {
@@ -35,7 +41,7 @@ void tars_route_root(struct tars_exchange *ex)
     };
 
     if (asks_for_page(ex->accept)) {
-        ex->location = "ui";
+        ex->location = ends_with_slash(ex->path) ? "ui" : "v1/ui";
         tars_exchange_send_bytes(ex, 303, "text/plain; charset=utf-8", "", 0);
         return;
     }

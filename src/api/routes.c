@@ -30,6 +30,19 @@ const struct tars_route *tars_routes(size_t *count)
     return table;
 }
 
+/* path without the prefix under which every route is there too. */
+static struct tars_span without_prefix(struct tars_span path)
+{
+    static const char prefix[] = TARS_API_PREFIX;
+    size_t len = sizeof(prefix) - 1;
+
+    if (path.len < len || memcmp(path.ptr, prefix, len) != 0)
+        return path;
+    if (path.len == len)
+        return tars_span("/", 1);
+    return path.ptr[len] == '/' ? tars_span(path.ptr + len, path.len - len) : path;
+}
+
 /* The segment at the start of text: up to the next slash. */
 static struct tars_span segment(struct tars_span text)
 {
@@ -110,7 +123,7 @@ static const struct tars_route *look_up(struct tars_exchange *ex, struct tars_sp
 
 enum tars_route_match tars_routes_match(struct tars_exchange *ex)
 {
-    struct tars_span path = ex->path;
+    struct tars_span path = without_prefix(ex->path);
 
     ex->route = look_up(ex, path);
     if (ex->route)
@@ -121,9 +134,9 @@ enum tars_route_match tars_routes_match(struct tars_exchange *ex)
     if (path.len > 1 && path.ptr[path.len - 1] == '/') {
         path.len--;
         if (look_up(ex, path) || allowed(ex, path)) {
-            ex->location = tars_arena_printf(ex->call.arena, "%.*s%s%.*s", (int)path.len, path.ptr,
-                                             ex->query.len ? "?" : "", (int)ex->query.len,
-                                             ex->query.ptr ? ex->query.ptr : "");
+            ex->location = tars_arena_printf(
+                ex->call.arena, "%.*s%s%.*s", (int)ex->path.len - 1, ex->path.ptr,
+                ex->query.len ? "?" : "", (int)ex->query.len, ex->query.ptr ? ex->query.ptr : "");
             return TARS_ROUTE_TRAILING;
         }
     }

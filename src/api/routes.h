@@ -23,6 +23,8 @@ enum tars_route_need {
     TARS_ROUTE_SYSTEM, /* an admin of the default tenant, or the owner */
 };
 
+#define TARS_API_PREFIX "/api/v1" /* every route is there under this prefix, too */
+
 #define TARS_ROUTE_PARAMETERS 2 /* segments of a path in braces, at most */
 
 typedef void tars_route_fn(struct tars_exchange *ex);

@@ -6,9 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "app/events.h"
 #include "app/places.h"
-#include "app/service.h"
+#include "app/wiring_internal.h"
 #include "app/writer.h"
 #include "base/crypto/digest.h"
 #include "base/sys/file.h"
@@ -27,38 +26,8 @@
 
 #define ARENA_MAX      ((size_t)1 << 20)
 #define WARNINGS_MAX   ((size_t)16 << 10)
-#define TOKEN_BYTES    32
 #define WAIT_THREADS   16
 #define ANSWER_THREADS 32 /* each may wait for a language model */
-
-struct tars_wiring {
-    struct tars_arena arena; /* texts below */
-    const struct tars_settings *settings;
-    struct tars_log *log;
-    const char *data;
-    char token[2 * TOKEN_BYTES + 1];
-    struct tars_buf warnings;
-
-    struct tars_metrics *metrics;
-    struct tars_health health;
-    struct tars_store *store;
-    struct tars_encoder *encoder; /* NULL: words only */
-    struct tars_wordpiece *plain; /* tokenizer where there is no encoder; owned */
-    struct tars_index *index;
-    struct tars_extract *extract;
-    struct tars_events *events;
-    struct tars_ingest *ingest;
-    struct tars_watch *watch;
-    struct tars_retriever *retriever;
-    struct tars_writer *writer;
-    struct tars_llm *quoter; /* answers where the writer cannot */
-    struct tars_rag *rag;
-    struct tars_service service;
-    struct tars_pool *compute;
-    struct tars_pool *answer;
-    struct tars_pool *wait;
-    struct tars_api *api;
-};
 
 static size_t thread_count(const struct tars_settings *settings)
 {
@@ -70,7 +39,7 @@ static size_t thread_count(const struct tars_settings *settings)
     return processors > 0 ? (size_t)processors : 1;
 }
 
-static void warn(struct tars_wiring *w, const char *words)
+void tars_wiring_warn(struct tars_wiring *w, const char *words)
 {
     tars_buf_append_text(&w->warnings, words);
     tars_buf_append_char(&w->warnings, '\n');
@@ -194,7 +163,7 @@ static tars_status open_model(struct tars_wiring *w, struct tars_err *err)
     if (status == TARS_ENOMEM)
         return tars_fail(status, err, "%s", why.text);
     words = tars_arena_printf(&w->arena, "searching by words only: %s", why.text);
-    warn(w, words ? words : "searching by words only");
+    tars_wiring_warn(w, words ? words : "searching by words only");
     return open_plain(w, err);
 }
 
@@ -403,7 +372,7 @@ static tars_status open_pools(struct tars_wiring *w, struct tars_err *err)
     if (status == TARS_OK)
         status = tars_pool_new(&wait, &w->wait);
     if (status == TARS_OK)
-        status = tars_random_hex(w->token, TOKEN_BYTES);
+        status = tars_random_hex(w->token, TARS_OWNER_TOKEN_BYTES);
     return status == TARS_OK ? status : tars_fail(status, err, "no threads for requests");
 }
 
@@ -416,7 +385,7 @@ static tars_status open_api(struct tars_wiring *w, const struct tars_wiring_conf
                             struct tars_err *err)
 {
     const struct tars_settings *s = w->settings;
-    const struct tars_api_config config = {
+    struct tars_api_config config = {
         .service = &tars_service_ops,
         .service_ctx = &w->service,
         .rag = w->rag,
@@ -443,6 +412,7 @@ static tars_status open_api(struct tars_wiring *w, const struct tars_wiring_conf
         .connections_ctx = wanted->connections_ctx,
     };
 
+    tars_wiring_fill_access(w, &config);
     return tars_api_new(&config, &w->api, err);
 }
 
@@ -481,6 +451,8 @@ static tars_status open_all(struct tars_wiring *w, const struct tars_wiring_conf
         status = open_watch(w, err);
     if (status == TARS_OK)
         status = register_parts(w);
+    if (status == TARS_OK)
+        status = tars_wiring_open_access(w, err);
     if (status == TARS_OK)
         status = open_api(w, config, err);
     if (status == TARS_OK && config->ingests)
@@ -540,6 +512,7 @@ void tars_wiring_close(struct tars_wiring *wiring)
     tars_pool_free(w->answer);
     tars_pool_free(w->compute);
     tars_api_free(w->api);
+    tars_wiring_close_access(w);
     tars_rag_free(w->rag);
     tars_writer_close(w->writer);
     tars_llm_free(w->quoter);

@@ -15,7 +15,7 @@
 #include "base/mem/arena.h"
 #include "base/sys/clock.h"
 
-#define TARS_REQUEST_ID_BYTES 33 /* 32 hex digits and a NUL */
+#define TARS_REQUEST_ID_BYTES 65 /* 64 characters and a NUL; those made here are 32 hex digits */
 
 /* Which collections a call may read, by their keys in the store (store/accounts.h). It travels with
  * the call, so that no room below has to be told, or can forget to ask. */
@@ -29,7 +29,7 @@ struct tars_call {
     struct tars_arena *arena;               /* lives as long as the call */
     int64_t deadline_ms;                    /* on tars_clock_mono_ms(); 0: none */
     atomic_bool cancelled;                  /* the asker went away or said stop */
-    char request_id[TARS_REQUEST_ID_BYTES]; /* lower-case hex, terminated */
+    char request_id[TARS_REQUEST_ID_BYTES]; /* letters, digits, "-_."; terminated */
     const char *client_id;                  /* who asks; "anonymous" when unknown; borrowed */
     const char *tenant;                     /* of who asks; NULL: the default one; borrowed */
     const struct tars_visible *visible;     /* NULL: nothing may be read; borrowed */

@@ -86,6 +86,27 @@ class Routes(ServerTest):
         self.assertEqual((reply.status, reply.json()["detail"]), (405, "Method Not Allowed"))
         self.assertEqual(reply.headers["allow"], "POST")
 
+    def test_every_route_is_there_under_a_prefix(self):
+        for path in ("/health", "/api/v1/health"):
+            reply = self.ask("GET", path)
+            self.assertEqual((reply.status, reply.headers["tars-api-version"]), (200, "1"))
+        for path in ("/api/v1", "/api/v1/"):
+            self.assertEqual(self.ask("GET", path).json()["service"], "T.A.R.S. Backend")
+        self.assertEqual(self.ask("GET", "/api/v1/rag/query").status, 405)
+        self.assertEqual(self.ask("GET", "/api/v1/health/").headers["location"], "/api/v1/health")
+        for path in ("/api/v1/nope", "/api/v1x", "/api/v12/health", "/api/v1/api/v1/health"):
+            reply = self.ask("GET", path)
+            self.assertEqual((reply.status, reply.headers["tars-api-version"]), (404, "1"))
+            self.assertEqual(reply.json()["message"], f"The requested endpoint {path} was not found")
+
+    def test_request_id(self):
+        self.assertEqual(self.ask("GET", "/health", headers={"X-Request-ID": "a-1_b.C"}).headers["x-request-id"],
+                         "a-1_b.C")
+        for bad in ("", "x" * 65, "a b", "<x>", "é".encode("latin-1")):
+            self.assertRegex(self.ask("GET", "/health", headers={"X-Request-ID": bad}).headers["x-request-id"],
+                             r"^[0-9a-f]{32}$")
+        self.assertEqual(self.ask("GET", "/rag/query", headers={"X-Request-ID": "me"}).json()["request_id"], "me")
+
     def test_trailing_slash(self):
         reply = self.ask("GET", "/rag/stats/?a=b")
         self.assertEqual((reply.status, reply.headers["location"]), (307, "/rag/stats?a=b"))

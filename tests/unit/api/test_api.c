@@ -197,10 +197,12 @@ static int set_up(void **state)
     const struct tars_client_config client = {0};
     struct tars_api_config api = {.service = &fake_ops,
                                   .cors_origins = "http://app.test:3000,https://tars.example",
+                                  .hosts = "tars.test, files.test",
                                   .roots = "/nonexistent::/tmp",
                                   .owner_token = TOKEN,
                                   .default_threshold = 0.7,
-                                  .include_sources = true};
+                                  .include_sources = true,
+                                  .checks_hosts = true};
     struct tars_server_config server = {.handler = tars_api_handle};
 
     assert_non_null(bench);
@@ -371,6 +373,7 @@ static void strangers_are_refused(void **state)
         {"looks like localhost", "GET", "/health", "host: localhost.evil.test", NULL, 421},
         {"looks like an address", "GET", "/health", "host: 127.0.0.1.evil.test", NULL, 421},
         {"half a listed name", "GET", "/health", "host: tars.exampl", NULL, 421},
+        {"a name of TARS_HOSTS", "GET", "/health", "host: Files.Test:8000", NULL, 200},
         {"strange page", "POST", "/rag/jobs/5", NULL, "origin: http://evil.test", 403},
         {"page without an origin", "POST", "/rag/jobs/5", NULL, "origin: null", 403},
         {"other port of ours", "DELETE", "/rag/jobs/5", "host: localhost:8000",

@@ -1,0 +1,51 @@
+/* wiring_internal - what the files of the wiring share: the parts, and the steps that are files of
+ * their own. */
+#ifndef TARS_APP_WIRING_INTERNAL_H
+#define TARS_APP_WIRING_INTERNAL_H
+
+#include "app/events.h"
+#include "app/service.h"
+#include "app/wiring.h"
+
+#define TARS_OWNER_TOKEN_BYTES 32
+
+struct tars_wiring {
+    struct tars_arena arena; /* texts below */
+    const struct tars_settings *settings;
+    struct tars_log *log;
+    const char *data;
+    char token[2 * TARS_OWNER_TOKEN_BYTES + 1];
+    struct tars_buf warnings;
+
+    struct tars_metrics *metrics;
+    struct tars_health health;
+    struct tars_store *store;
+    struct tars_encoder *encoder; /* NULL: words only */
+    struct tars_wordpiece *plain; /* tokenizer where there is no encoder; owned */
+    struct tars_index *index;
+    struct tars_extract *extract;
+    struct tars_events *events;
+    struct tars_ingest *ingest;
+    struct tars_watch *watch;
+    struct tars_retriever *retriever;
+    struct tars_writer *writer;
+    struct tars_llm *quoter; /* answers where the writer cannot */
+    struct tars_rag *rag;
+    struct tars_service service;
+    struct tars_pool *compute;
+    struct tars_pool *answer;
+    struct tars_pool *wait;
+    struct tars_proxies *proxies; /* that are believed */
+    struct tars_api *api;
+};
+
+/* Sign-in and rights, and who is believed on the way (wiring_access.c). */
+TARS_MUST_USE tars_status tars_wiring_open_access(struct tars_wiring *w, struct tars_err *err);
+void tars_wiring_close_access(struct tars_wiring *w);
+/* The fields of config that these parts fill. */
+void tars_wiring_fill_access(const struct tars_wiring *w, struct tars_api_config *config);
+
+/* Tell the operator, at the start and in the log. */
+void tars_wiring_warn(struct tars_wiring *w, const char *words);
+
+#endif
