@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "api/api_internal.h"
+#include "api/openapi.h"
 #include "api/origin.h"
 #include "api/proxies.h"
 #include "base/crypto/digest.h"
@@ -21,9 +22,15 @@ tars_status tars_api_new(const struct tars_api_config *config, struct tars_api *
                          struct tars_err *err)
 {
     struct tars_api *made = calloc(1, sizeof(*made));
+    tars_status status;
 
     if (!made)
         return tars_fail(TARS_ENOMEM, err, "no memory for the API");
+    status = tars_openapi_build(true, &made->openapi, &made->openapi_len, err);
+    if (status != TARS_OK) {
+        tars_api_free(made);
+        return status;
+    }
     made->config = *config;
     if (!config->collection_name || !config->collection_name[0])
         made->config.collection_name = "tars_documents";
@@ -43,6 +50,9 @@ tars_status tars_api_new(const struct tars_api_config *config, struct tars_api *
 
 void tars_api_free(struct tars_api *api)
 {
+    if (!api)
+        return;
+    free(api->openapi);
     free(api);
 }
 

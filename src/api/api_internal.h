@@ -11,6 +11,8 @@ struct tars_api {
     struct tars_api_config config; /* with every default filled in */
     int64_t started_us;            /* wall clock */
     int64_t started_ms;            /* monotonic */
+    char *openapi;                 /* the document of openapi.h, openapi_len bytes; owned */
+    size_t openapi_len;
 };
 
 /* Count the reply in metrics and log it; called before it is given away. */
@@ -32,5 +34,8 @@ struct tars_asset {
 };
 extern const struct tars_asset tars_assets[];
 extern const size_t tars_asset_count;
+
+/* Send the page called name, or 404. */
+void tars_api_send_asset(struct tars_exchange *ex, struct tars_span name);
 
 #endif

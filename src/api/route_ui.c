@@ -10,14 +10,18 @@ static const struct tars_asset *find(struct tars_span name)
     return NULL;
 }
 
-void tars_route_ui(struct tars_exchange *ex)
+void tars_api_send_asset(struct tars_exchange *ex, struct tars_span name)
 {
-    const struct tars_asset *asset =
-        find(ex->parameters[0].len ? ex->parameters[0] : tars_span_of("index.html"));
+    const struct tars_asset *asset = find(name);
 
     if (!asset) {
         tars_exchange_not_found(ex, NULL);
         return;
     }
     tars_exchange_send_bytes(ex, 200, asset->content_type, (const char *)asset->ptr, asset->len);
+}
+
+void tars_route_ui(struct tars_exchange *ex)
+{
+    tars_api_send_asset(ex, ex->parameters[0].len ? ex->parameters[0] : tars_span_of("index.html"));
 }

@@ -1,0 +1,2 @@
+/* tars - the client of T.A.R.S. for JavaScript. */
+export const API_VERSION = "1";
