@@ -28,7 +28,8 @@
     X(TARS_EUNAVAILABLE, 14, "a part that is needed is away") \
     X(TARS_EPASSWORD, 15, "needs a password")                 \
     X(TARS_ENOTEXT, 16, "no text layer")                      \
-    X(TARS_EMISMATCH, 17, "made by another model or version")
+    X(TARS_EMISMATCH, 17, "made by another model or version") \
+    X(TARS_EQUOTA, 18, "over a quota")
 
 typedef enum {
 #define X(name, value, text) name = (value),

@@ -30,9 +30,10 @@
 #include "base/status.h"
 #include "store/store.h"
 
-#define TARS_TENANT             "default" /* when none is named */
-#define TARS_COLLECTION_DEFAULT "default" /* name, in every tenant */
-#define TARS_NAME_CHARS_MAX     63
+#define TARS_TENANT                 "default" /* when none is named */
+#define TARS_COLLECTION_DEFAULT     "default" /* name, in every tenant */
+#define TARS_NAME_CHARS_MAX         63
+#define TARS_ACCOUNT_NAME_BYTES_MAX 255
 
 enum tars_role {
     TARS_ROLE_NONE = 0,
@@ -86,7 +87,7 @@ struct tars_collection {
     int64_t id; /* set by the store */
     const char *tenant;
     const char *name;
-    const char *key; /* set by the store; see above */
+    const char *key; /* given by tars_accounts_load(); see tars_collection_key() */
     const char *description;
     int64_t created_us;
     bool restricted; /* only accounts with a grant see it */

@@ -293,6 +293,8 @@ struct tars_store_ops {
     tars_status (*checkpoint)(struct tars_store *store, struct tars_err *err);
     tars_status (*backup)(struct tars_store *store, const char *path, struct tars_err *err);
     tars_status (*check)(struct tars_store *store, struct tars_err *err);
+    const struct tars_accounts_ops *accounts;           /* accounts.h */
+    const struct tars_conversations_ops *conversations; /* conversations.h */
 };
 
 /* What every back end's object begins with. */

@@ -12,7 +12,9 @@
  *                   lock. sqlite's own automatic checkpoint, which runs inside a commit, is off.
  *
  * Files: store_sqlite (open, connections, transactions), _query (statements), _put, _read, _jobs,
- * _upkeep (new vectors, checkpoint, backup, check), _sql.def (every statement).
+ * _upkeep (new vectors, checkpoint, backup, check), _accounts (who may do what), _ledger (revoked
+ * tokens, usage, audit), _conversations, _sql.def with _accounts.def and _conversations.def (every
+ * statement).
  */
 #include "store/store_sqlite.h"
 
@@ -363,4 +365,6 @@ const struct tars_store_ops tars_store_sqlite_ops = {
     .checkpoint = tars_sqlite_checkpoint,
     .backup = tars_sqlite_backup,
     .check = tars_sqlite_check,
+    .accounts = &tars_sqlite_accounts_ops,
+    .conversations = &tars_sqlite_conversations_ops,
 };

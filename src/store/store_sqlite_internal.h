@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "store/accounts_internal.h"
+#include "store/conversations_internal.h"
 #include "store/store.h"
 
 /* sqlite3's SQLITE_STATIC without its cast: the bytes outlive the statement. */
@@ -111,8 +113,15 @@ TARS_MUST_USE tars_status tars_sqlite_connect(const struct tars_sqlite *sqlite, 
                                               struct tars_sqlite_conn *conn, struct tars_err *err);
 void tars_sqlite_disconnect(struct tars_sqlite_conn *conn);
 
+/* Run a statement that changes at least one row; TARS_ENOTFOUND with "there is no <what>" if none.
+ */
+TARS_MUST_USE tars_status tars_sqlite_change(struct tars_sqlite_query *query, const char *what,
+                                             struct tars_err *err);
+
 /* The operations, by file. */
 extern const struct tars_store_ops tars_store_sqlite_ops;
+extern const struct tars_accounts_ops tars_sqlite_accounts_ops;
+extern const struct tars_conversations_ops tars_sqlite_conversations_ops;
 
 /* store_sqlite_put.c */
 tars_status tars_sqlite_put(struct tars_store *store, const struct tars_store_batch *batch,
@@ -189,6 +198,27 @@ tars_status tars_sqlite_job_retry(struct tars_store *store, int64_t id, int64_t 
 tars_status tars_sqlite_jobs_resume(struct tars_store *store, size_t *resumed,
                                     struct tars_err *err);
 tars_status tars_sqlite_jobs_prune(struct tars_store *store, size_t keep, struct tars_err *err);
+
+/* store_sqlite_ledger.c */
+tars_status tars_sqlite_revoke(struct tars_store *store, const char *id, int64_t expires_us,
+                               struct tars_err *err);
+tars_status tars_sqlite_revoke_once(struct tars_store *store, const char *id, int64_t expires_us,
+                                    struct tars_err *err);
+tars_status tars_sqlite_revoked(struct tars_store *store, tars_revoked_fn *each, void *ctx,
+                                struct tars_err *err);
+tars_status tars_sqlite_revoked_prune(struct tars_store *store, int64_t now_us,
+                                      struct tars_err *err);
+tars_status tars_sqlite_count_usage(struct tars_store *store, const char *tenant, int64_t day,
+                                    int64_t questions, struct tars_err *err);
+tars_status tars_sqlite_usage(struct tars_store *store, const char *tenant, int64_t day,
+                              int64_t *questions, struct tars_err *err);
+tars_status tars_sqlite_audit(struct tars_store *store, const struct tars_audit_entry *entry,
+                              struct tars_err *err);
+tars_status tars_sqlite_audit_list(struct tars_store *store, const struct tars_audit_filter *filter,
+                                   struct tars_arena *arena, struct tars_audit_entry **entries,
+                                   size_t *count, struct tars_err *err);
+tars_status tars_sqlite_audit_prune(struct tars_store *store, int64_t before_us,
+                                    struct tars_err *err);
 
 /* store_sqlite_upkeep.c */
 tars_status tars_sqlite_revector(struct tars_store *store,

@@ -11,6 +11,8 @@ static const char *const texts[] = {
 
 static tars_status status_of(int rc)
 {
+    if (rc == SQLITE_CONSTRAINT_UNIQUE || rc == SQLITE_CONSTRAINT_PRIMARYKEY)
+        return TARS_EEXIST;
     switch (rc & 0xff) {
     case SQLITE_OK:
     case SQLITE_ROW:
@@ -210,4 +212,14 @@ tars_status tars_sqlite_run(struct tars_sqlite_query *query, struct tars_err *er
     while (tars_sqlite_step(query))
         continue;
     return tars_sqlite_end(query, err);
+}
+
+tars_status tars_sqlite_change(struct tars_sqlite_query *query, const char *what,
+                               struct tars_err *err)
+{
+    tars_status status = tars_sqlite_run(query, err);
+
+    if (!status && sqlite3_changes(query->conn->db) == 0)
+        status = tars_fail(TARS_ENOTFOUND, err, "there is no %s", what);
+    return status;
 }

@@ -1,0 +1,49 @@
+/* conversations - see conversations.h for the contract. The way to the back end. */
+#include "store/conversations.h"
+
+#include "store/conversations_internal.h"
+
+tars_status tars_conversation_append(struct tars_store *store, const char *tenant,
+                                     const char *client, const char *id,
+                                     const struct tars_message *messages, size_t n, bool durable,
+                                     int64_t now_us, struct tars_err *err)
+{
+    return store->ops->conversations->append(store, tenant, client, id, messages, n, durable,
+                                             now_us, err);
+}
+
+tars_status tars_conversation_get(struct tars_store *store, const char *tenant, const char *client,
+                                  const char *id, struct tars_arena *arena,
+                                  struct tars_conversation *out, struct tars_err *err)
+{
+    return store->ops->conversations->get(store, tenant, client, id, arena, out, err);
+}
+
+tars_status tars_conversation_recent(struct tars_store *store, const char *tenant,
+                                     const char *client, const char *id, size_t n,
+                                     struct tars_arena *arena, struct tars_message **messages,
+                                     size_t *count, struct tars_err *err)
+{
+    return store->ops->conversations->recent(store, tenant, client, id, n, arena, messages, count,
+                                             err);
+}
+
+tars_status tars_conversation_list(struct tars_store *store, const char *tenant, const char *client,
+                                   size_t limit, struct tars_arena *arena,
+                                   struct tars_conversation **out, size_t *count,
+                                   struct tars_err *err)
+{
+    return store->ops->conversations->list(store, tenant, client, limit, arena, out, count, err);
+}
+
+tars_status tars_conversation_delete(struct tars_store *store, const char *tenant,
+                                     const char *client, const char *id, struct tars_err *err)
+{
+    return store->ops->conversations->delete (store, tenant, client, id, err);
+}
+
+tars_status tars_conversation_stats(struct tars_store *store, const char *tenant,
+                                    struct tars_conversation_stats *out, struct tars_err *err)
+{
+    return store->ops->conversations->stats(store, tenant, out, err);
+}

@@ -1,0 +1,27 @@
+/* conversations_internal - what a back end gives for conversations.h. Not for others. */
+#ifndef TARS_STORE_CONVERSATIONS_INTERNAL_H
+#define TARS_STORE_CONVERSATIONS_INTERNAL_H
+
+#include "store/conversations.h"
+
+/* Each promises what the function of conversations.h with its name does. */
+struct tars_conversations_ops {
+    tars_status (*append)(struct tars_store *store, const char *tenant, const char *client,
+                          const char *id, const struct tars_message *messages, size_t n,
+                          bool durable, int64_t now_us, struct tars_err *err);
+    tars_status (*get)(struct tars_store *store, const char *tenant, const char *client,
+                       const char *id, struct tars_arena *arena, struct tars_conversation *out,
+                       struct tars_err *err);
+    tars_status (*recent)(struct tars_store *store, const char *tenant, const char *client,
+                          const char *id, size_t n, struct tars_arena *arena,
+                          struct tars_message **messages, size_t *count, struct tars_err *err);
+    tars_status (*list)(struct tars_store *store, const char *tenant, const char *client,
+                        size_t limit, struct tars_arena *arena, struct tars_conversation **out,
+                        size_t *count, struct tars_err *err);
+    tars_status (*delete)(struct tars_store *store, const char *tenant, const char *client,
+                          const char *id, struct tars_err *err);
+    tars_status (*stats)(struct tars_store *store, const char *tenant,
+                         struct tars_conversation_stats *out, struct tars_err *err);
+};
+
+#endif

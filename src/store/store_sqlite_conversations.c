@@ -1,0 +1,410 @@
+/* store_sqlite_conversations - what was said. Messages of a conversation are in the order of their
+ * rows; the oldest go when there are more than TARS_CONVERSATION_MESSAGES. */
+#include <string.h>
+
+#include "base/sys/clock.h"
+#include "store/store_sqlite_internal.h"
+
+#define MESSAGE_ID_BYTES 64
+
+/* A conversation as it is found. */
+struct head {
+    int64_t id; /* row; 0: not there */
+    struct tars_conversation conversation;
+};
+
+static void read_head(struct tars_sqlite_query *query, struct tars_arena *arena, struct head *head)
+{
+    struct tars_conversation *out = &head->conversation;
+
+    head->id = tars_sqlite_int(query);
+    out->id = tars_sqlite_text(query, arena, NULL);
+    out->tenant = tars_sqlite_text(query, arena, NULL);
+    out->client_id = tars_sqlite_text(query, arena, NULL);
+    out->title = tars_sqlite_text(query, arena, NULL);
+    out->metadata_json = tars_sqlite_text(query, arena, NULL);
+    out->created_us = tars_sqlite_int(query);
+    out->updated_us = tars_sqlite_int(query);
+    out->message_count = tars_sqlite_int(query);
+}
+
+/* Row 0 when it is not there; EDENIED when it is another client's. */
+static tars_status find(struct tars_sqlite_conn *conn, const char *tenant, const char *client,
+                        const char *id, struct tars_arena *arena, struct head *head,
+                        struct tars_err *err)
+{
+    struct tars_sqlite_query query = tars_sqlite_ask(conn, TARS_SQL_CONVERSATION_GET);
+    tars_status status;
+
+    *head = (struct head){0};
+    tars_sqlite_bind_text(&query, tenant);
+    tars_sqlite_bind_text(&query, id);
+    if (tars_sqlite_step(&query))
+        read_head(&query, arena, head);
+    status = tars_sqlite_end(&query, err);
+    if (!status && head->id && client && strcmp(head->conversation.client_id, client) != 0)
+        status = tars_fail(TARS_EDENIED, err, "conversation %s is another client's", id);
+    return status;
+}
+
+static tars_status not_found(const char *id, struct tars_err *err)
+{
+    return tars_fail(TARS_ENOTFOUND, err, "there is no conversation %s", id);
+}
+
+/* ----------------------------------------------------------------- writing */
+
+/* What one call of _append() adds. */
+struct addition {
+    const char *tenant, *client, *id;
+    const struct tars_message *messages; /* (n,) */
+    size_t n;
+    int64_t now_us;
+};
+
+/* The first 50 characters; cut tells whether there are more. */
+static size_t title_bytes(const char *text, bool *cut)
+{
+    size_t chars = 0;
+    size_t i = 0;
+
+    for (; text[i]; i++) {
+        bool starts = ((unsigned char)text[i] & 0xC0) != 0x80;
+
+        if (starts && chars == TARS_CONVERSATION_TITLE_CHARS)
+            break;
+        chars += starts;
+    }
+    *cut = text[i] != '\0';
+    return i;
+}
+
+static tars_status insert(struct tars_sqlite_conn *conn, const struct addition *addition,
+                          int64_t *row, struct tars_err *err)
+{
+    const char *text = addition->messages[0].content ? addition->messages[0].content : "";
+    char title[4 * TARS_CONVERSATION_TITLE_CHARS + sizeof("...")];
+    struct tars_sqlite_query query = tars_sqlite_ask(conn, TARS_SQL_CONVERSATION_ADD);
+    bool cut = false;
+    size_t len = title_bytes(text, &cut);
+    tars_status status;
+
+    (void)snprintf(title, sizeof(title), "%.*s%s", (int)len, text, cut ? "..." : "");
+    tars_sqlite_bind_text(&query, addition->tenant);
+    tars_sqlite_bind_text(&query, addition->id);
+    tars_sqlite_bind_text(&query, addition->client);
+    tars_sqlite_bind_text(&query, title);
+    tars_sqlite_bind_int(&query, addition->now_us);
+    status = tars_sqlite_change(&query, "such tenant", err);
+    *row = sqlite3_last_insert_rowid(conn->db);
+    return status;
+}
+
+static tars_status add_message(struct tars_sqlite_conn *conn, int64_t row, size_t number,
+                               int64_t now_us, const struct tars_message *message,
+                               struct tars_err *err)
+{
+    struct tars_sqlite_query query = tars_sqlite_ask(conn, TARS_SQL_MESSAGE_ADD);
+    bool has_id = message->id && message->id[0];
+    bool has_time = message->timestamp && message->timestamp[0];
+    char id[MESSAGE_ID_BYTES];
+    char time[TARS_ISO8601_BYTES];
+
+    (void)snprintf(id, sizeof(id), "msg_%lld_%zu", (long long)now_us, number);
+    tars_clock_iso8601(now_us, time);
+    tars_sqlite_bind_int(&query, row);
+    tars_sqlite_bind_text(&query, has_id ? message->id : id);
+    tars_sqlite_bind_text(&query, message->role);
+    tars_sqlite_bind_text(&query, message->content);
+    tars_sqlite_bind_text(&query, has_time ? message->timestamp : time);
+    tars_sqlite_bind_text(&query, message->sources_json);
+    tars_sqlite_bind_text(&query, message->metadata_json);
+    return tars_sqlite_run(&query, err);
+}
+
+static tars_status add_messages(struct tars_sqlite_conn *conn, const struct addition *addition,
+                                int64_t row, struct tars_err *err)
+{
+    struct tars_sqlite_query query;
+    tars_status status = TARS_OK;
+
+    for (size_t i = 0; !status && i < addition->n; i++)
+        status = add_message(conn, row, i, addition->now_us, &addition->messages[i], err);
+    if (status)
+        return status;
+    query = tars_sqlite_ask(conn, TARS_SQL_MESSAGE_CUT);
+    tars_sqlite_bind_int(&query, row);
+    tars_sqlite_bind_int(&query, TARS_CONVERSATION_MESSAGES);
+    status = tars_sqlite_run(&query, err);
+    if (status)
+        return status;
+    query = tars_sqlite_ask(conn, TARS_SQL_CONVERSATION_UPDATE);
+    tars_sqlite_bind_int(&query, row);
+    tars_sqlite_bind_int(&query, addition->now_us);
+    return tars_sqlite_run(&query, err);
+}
+
+static tars_status add_all(struct tars_sqlite_conn *conn, const struct addition *addition,
+                           struct tars_err *err)
+{
+    struct tars_arena arena;
+    struct head head;
+    tars_status status;
+
+    tars_arena_init(&arena, (size_t)1 << 30);
+    status = find(conn, addition->tenant, addition->client, addition->id, &arena, &head, err);
+    if (!status && !head.id)
+        status = insert(conn, addition, &head.id, err);
+    if (!status)
+        status = add_messages(conn, addition, head.id, err);
+    tars_arena_release(&arena);
+    return status;
+}
+
+static tars_status append(struct tars_store *store, const char *tenant, const char *client,
+                          const char *id, const struct tars_message *messages, size_t n,
+                          bool durable, int64_t now_us, struct tars_err *err)
+{
+    struct tars_sqlite *sqlite = tars_sqlite_of(store);
+    struct addition addition = {tenant, client, id, messages, n, now_us};
+    struct tars_sqlite_conn *conn;
+    tars_status status;
+
+    if (!id || !id[0] || strlen(id) > TARS_CONVERSATION_ID_MAX) {
+        return tars_fail(TARS_EINVAL, err, "the id of a conversation has 1 to %d bytes",
+                         TARS_CONVERSATION_ID_MAX);
+    }
+    if (!client || n == 0)
+        return tars_fail(TARS_EINVAL, err,
+                         "a conversation is a client's and begins with a message");
+    status = tars_sqlite_begin(sqlite, durable, &conn, err);
+    if (status)
+        return status;
+    return tars_sqlite_commit(sqlite, add_all(conn, &addition, err), err);
+}
+
+static tars_status delete_one(struct tars_sqlite_conn *conn, const char *tenant, const char *client,
+                              const char *id, struct tars_err *err)
+{
+    struct tars_sqlite_query query;
+    struct tars_arena arena;
+    struct head head;
+    tars_status status;
+
+    tars_arena_init(&arena, (size_t)1 << 30);
+    status = find(conn, tenant, client, id, &arena, &head, err);
+    tars_arena_release(&arena);
+    if (status)
+        return status;
+    if (!head.id)
+        return not_found(id, err);
+    query = tars_sqlite_ask(conn, TARS_SQL_CONVERSATION_DELETE);
+    tars_sqlite_bind_int(&query, head.id);
+    return tars_sqlite_run(&query, err);
+}
+
+static tars_status delete_conversation(struct tars_store *store, const char *tenant,
+                                       const char *client, const char *id, struct tars_err *err)
+{
+    struct tars_sqlite *sqlite = tars_sqlite_of(store);
+    struct tars_sqlite_conn *conn;
+    tars_status status = tars_sqlite_begin(sqlite, true, &conn, err);
+
+    if (status)
+        return status;
+    return tars_sqlite_commit(sqlite, delete_one(conn, tenant, client, id, err), err);
+}
+
+/* ----------------------------------------------------------------- reading */
+
+static tars_status read_messages(struct tars_sqlite_conn *conn, int64_t row, size_t n,
+                                 struct tars_arena *arena, struct tars_message **messages,
+                                 size_t *count, struct tars_err *err)
+{
+    struct tars_sqlite_query query = tars_sqlite_ask(conn, TARS_SQL_MESSAGE_LIST);
+    void *items = NULL;
+    size_t cap = 0;
+    size_t found = 0;
+    tars_status status;
+
+    tars_sqlite_bind_int(&query, row);
+    tars_sqlite_bind_int(&query, (int64_t)n);
+    while (tars_sqlite_step(&query)) {
+        struct tars_message *out;
+
+        query.no_memory = tars_arena_grow(arena, &items, &cap, found + 1, sizeof(*out)) != TARS_OK;
+        if (query.no_memory)
+            break;
+        out = &((struct tars_message *)items)[found++];
+        out->id = tars_sqlite_text(&query, arena, NULL);
+        out->role = tars_sqlite_text(&query, arena, NULL);
+        out->content = tars_sqlite_text(&query, arena, NULL);
+        out->timestamp = tars_sqlite_text(&query, arena, NULL);
+        out->sources_json = tars_sqlite_text(&query, arena, NULL);
+        out->metadata_json = tars_sqlite_text(&query, arena, NULL);
+    }
+    status = tars_sqlite_end(&query, err);
+    if (status)
+        return status;
+    *messages = items;
+    *count = found;
+    return TARS_OK;
+}
+
+static tars_status fill(struct tars_sqlite_conn *conn, struct head *head, struct tars_arena *arena,
+                        struct tars_err *err)
+{
+    size_t count = 0;
+    tars_status status = read_messages(conn, head->id, TARS_CONVERSATION_MESSAGES, arena,
+                                       &head->conversation.messages, &count, err);
+
+    head->conversation.message_count = (int64_t)count;
+    return status;
+}
+
+static tars_status get(struct tars_store *store, const char *tenant, const char *client,
+                       const char *id, struct tars_arena *arena, struct tars_conversation *out,
+                       struct tars_err *err)
+{
+    struct tars_sqlite *sqlite = tars_sqlite_of(store);
+    struct tars_sqlite_conn *conn;
+    struct head head;
+    tars_status status = tars_sqlite_read_begin(sqlite, &conn, err);
+
+    if (status)
+        return status;
+    status = find(conn, tenant, client, id, arena, &head, err);
+    if (!status)
+        status = head.id ? fill(conn, &head, arena, err) : not_found(id, err);
+    tars_sqlite_read_end(sqlite, conn);
+    if (!status)
+        *out = head.conversation;
+    return status;
+}
+
+static tars_status recent(struct tars_store *store, const char *tenant, const char *client,
+                          const char *id, size_t n, struct tars_arena *arena,
+                          struct tars_message **messages, size_t *count, struct tars_err *err)
+{
+    struct tars_sqlite *sqlite = tars_sqlite_of(store);
+    struct tars_message *found = NULL;
+    size_t found_count = 0;
+    struct tars_sqlite_conn *conn;
+    struct head head;
+    tars_status status = tars_sqlite_read_begin(sqlite, &conn, err);
+
+    if (status)
+        return status;
+    status = find(conn, tenant, client, id, arena, &head, err);
+    if (!status && head.id)
+        status = read_messages(conn, head.id, n, arena, &found, &found_count, err);
+    tars_sqlite_read_end(sqlite, conn);
+    if (status)
+        return status;
+    *messages = found;
+    *count = found_count;
+    return TARS_OK;
+}
+
+static tars_status read_heads(struct tars_sqlite_query *query, struct tars_arena *arena,
+                              struct head **heads, size_t *count, struct tars_err *err)
+{
+    void *items = NULL;
+    size_t cap = 0;
+    size_t n = 0;
+
+    while (tars_sqlite_step(query)) {
+        query->no_memory = tars_arena_grow(arena, &items, &cap, n + 1, sizeof(**heads)) != TARS_OK;
+        if (query->no_memory)
+            break;
+        ((struct head *)items)[n] = (struct head){0};
+        read_head(query, arena, &((struct head *)items)[n++]);
+    }
+    *heads = items;
+    *count = n;
+    return tars_sqlite_end(query, err);
+}
+
+static tars_status list_in(struct tars_sqlite_conn *conn, struct tars_sqlite_query *query,
+                           struct tars_arena *arena, struct tars_conversation **out, size_t *count,
+                           struct tars_err *err)
+{
+    struct tars_conversation *list;
+    struct head *heads = NULL;
+    size_t n = 0;
+    tars_status status = read_heads(query, arena, &heads, &n, err);
+
+    if (status)
+        return status;
+    list = tars_arena_calloc(arena, n + 1, sizeof(*list));
+    if (!list)
+        return tars_fail(TARS_ENOMEM, err, "no memory for a list of conversations");
+    for (size_t i = 0; !status && i < n; i++) {
+        status = fill(conn, &heads[i], arena, err);
+        list[i] = heads[i].conversation;
+    }
+    if (status)
+        return status;
+    *out = list;
+    *count = n;
+    return TARS_OK;
+}
+
+static tars_status list(struct tars_store *store, const char *tenant, const char *client,
+                        size_t limit, struct tars_arena *arena, struct tars_conversation **out,
+                        size_t *count, struct tars_err *err)
+{
+    struct tars_sqlite *sqlite = tars_sqlite_of(store);
+    struct tars_sqlite_conn *conn;
+    struct tars_sqlite_query query;
+    tars_status status = tars_sqlite_read_begin(sqlite, &conn, err);
+
+    if (status)
+        return status;
+    query = tars_sqlite_ask(conn, client ? TARS_SQL_CONVERSATION_LIST_CLIENT
+                                         : TARS_SQL_CONVERSATION_LIST);
+    tars_sqlite_bind_text(&query, tenant);
+    tars_sqlite_bind_int(&query, (int64_t)limit);
+    if (client)
+        tars_sqlite_bind_text(&query, client);
+    status = list_in(conn, &query, arena, out, count, err);
+    tars_sqlite_read_end(sqlite, conn);
+    return status;
+}
+
+static tars_status stats(struct tars_store *store, const char *tenant,
+                         struct tars_conversation_stats *out, struct tars_err *err)
+{
+    struct tars_sqlite *sqlite = tars_sqlite_of(store);
+    struct tars_conversation_stats found = {0};
+    struct tars_sqlite_conn *conn;
+    struct tars_sqlite_query query;
+    tars_status status = tars_sqlite_read_begin(sqlite, &conn, err);
+
+    if (status)
+        return status;
+    query = tars_sqlite_ask(conn, tenant ? TARS_SQL_CONVERSATION_STATS_TENANT
+                                         : TARS_SQL_CONVERSATION_STATS_ALL);
+    if (tenant)
+        tars_sqlite_bind_text(&query, tenant);
+    if (tars_sqlite_step(&query)) {
+        found.conversations = tars_sqlite_int(&query);
+        found.messages = tars_sqlite_int(&query);
+        found.oldest_us = tars_sqlite_int(&query);
+        found.newest_us = tars_sqlite_int(&query);
+    }
+    status = tars_sqlite_end(&query, err);
+    tars_sqlite_read_end(sqlite, conn);
+    if (!status)
+        *out = found;
+    return status;
+}
+
+const struct tars_conversations_ops tars_sqlite_conversations_ops = {
+    .append = append,
+    .get = get,
+    .recent = recent,
+    .list = list,
+    .delete = delete_conversation,
+    .stats = stats,
+};
