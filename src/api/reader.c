@@ -13,6 +13,7 @@
 #include "base/codec/url.h"
 
 #define DETAIL_MAX ((size_t)256 << 10)
+#define BLANKS     " \t\r\n\v\f"
 
 struct problem {
     const char *type;
@@ -215,11 +216,13 @@ static void keep_pair(struct tars_reader *reader, struct tars_span raw_name,
     json_t *text = NULL;
 
     if (tars_url_decode(reader->arena, raw_name, true, &name) == TARS_OK &&
-        tars_url_decode(reader->arena, raw_value, true, &value) == TARS_OK)
+        tars_url_decode(reader->arena, raw_value, true, &value) == TARS_OK) {
         text = json_stringn(value.ptr, value.len);
-    if (!text || json_object_setn_new(reader->root, name.ptr, name.len, text) != 0)
+    }
+    if (!text || json_object_setn_new(reader->root, name.ptr, name.len, text) != 0) {
         complain(reader, "string_type", NULL, NULL,
                  "Input should be UTF-8 text in percent-encoding");
+    }
 }
 
 void tars_reader_init_query(struct tars_reader *reader, struct tars_arena *arena,
@@ -279,13 +282,30 @@ const char *tars_reader_text(struct tars_reader *reader, const char *name,
     return text;
 }
 
-/* A whole text as a number. */
+static size_t count_digits(const char *text)
+{
+    return strspn(text, "0123456789");
+}
+
+/* A whole text as a number: decimal digits with a sign, a point and white space around it, as
+ * clients write them; no exponents, no names. openapi.json says the same in patterns. */
 static bool text_number(const char *text, double *number)
 {
-    char *end;
+    const char *at = text + strspn(text, BLANKS);
+    size_t digits;
 
-    *number = strtod(text, &end);
-    return end != text && *end == '\0' && isfinite(*number) && !strpbrk(text, "xXpPnN");
+    *number = strtod(at, NULL);
+    at += *at == '+' || *at == '-';
+    digits = count_digits(at);
+    at += digits;
+    if (*at == '.') {
+        size_t fraction = count_digits(++at);
+
+        digits += fraction;
+        at += fraction;
+    }
+    at += strspn(at, BLANKS);
+    return digits > 0 && *at == '\0' && isfinite(*number);
 }
 
 struct number_words {

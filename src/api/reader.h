@@ -12,6 +12,8 @@
  *     tars_reader_release(&reader);
  *
  * Types bend as they do in the reference: "5", 5.0 and true are integers, "yes" and 1 are booleans.
+ * A text is a number when it is decimal digits, with a sign and a point at most: openapi.json tells
+ * the same.
  * Unknown fields are passed over; of two fields of one name the last counts.
  *
  * Bounds    TARS_READER_BODY_MAX bytes; nesting TARS_READER_DEPTH_MAX; what does not fit into the

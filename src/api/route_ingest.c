@@ -14,7 +14,19 @@
 #define BATCH_MAX   1000
 #define UPLOADS_MAX 64
 #define JOBS_MAX    1000
+#define OFFSET_MAX  999999999
 #define OUTSIDE     "The path lies outside the folders that this server may read"
+
+/* Release reader; false when something was wrong, and the reply is given. */
+static bool is_good(struct tars_exchange *ex, struct tars_reader *reader)
+{
+    bool good = !tars_reader_is_bad(reader);
+
+    if (!good)
+        tars_exchange_invalid(ex, tars_reader_detail(reader));
+    tars_reader_release(reader);
+    return good;
+}
 
 /* -------------------------------------------------------------------------------------- one result
  */
@@ -293,12 +305,14 @@ static tars_status read_parts(struct tars_exchange *ex, struct upload *upload, s
     return TARS_OK;
 }
 
-static bool wants_wait(struct tars_exchange *ex)
+/* The parameter wait; false and the reply given when it is no flag. */
+static bool read_wait(struct tars_exchange *ex, bool *wait)
 {
-    struct tars_span value;
+    struct tars_reader reader;
 
-    return tars_url_query_get(ex->call.arena, ex->query, "wait", &value) != TARS_OK ||
-           !(tars_span_is(value, "false") || tars_span_is(value, "0"));
+    tars_reader_init_query(&reader, ex->call.arena, ex->query);
+    *wait = tars_reader_flag(&reader, "wait", true);
+    return is_good(ex, &reader);
 }
 
 static void write_job_ids(struct tars_exchange *ex, const struct upload *upload)
@@ -354,8 +368,12 @@ static void take_multipart(struct tars_exchange *ex)
     const struct tars_api_config *config = &ex->api->config;
     struct upload *upload = tars_arena_calloc(ex->call.arena, 1, sizeof(*upload));
     struct tars_err err = {{0}};
-    tars_status status = upload ? read_parts(ex, upload, &err) : TARS_ENOMEM;
+    tars_status status;
+    bool wait;
 
+    if (!read_wait(ex, &wait))
+        return;
+    status = upload ? read_parts(ex, upload, &err) : TARS_ENOMEM;
     if (status == TARS_OK && upload->count == 0) {
         no_file(ex);
         return;
@@ -364,7 +382,7 @@ static void take_multipart(struct tars_exchange *ex)
         status = config->service->submit(config->service_ctx, upload->takes, upload->count,
                                          &ex->call, upload->job_ids, &err);
     }
-    if (status == TARS_OK && !wants_wait(ex)) {
+    if (status == TARS_OK && !wait) {
         tars_exchange_json(ex);
         write_job_ids(ex, upload);
         tars_exchange_send(ex, 202);
@@ -466,22 +484,6 @@ void tars_route_rag_forget(struct tars_exchange *ex)
 /* --------------------------------------------------------------------------------- lists, and jobs
  */
 
-static int64_t query_int(struct tars_exchange *ex, const char *name, int64_t absent, int64_t max)
-{
-    struct tars_span text;
-    int64_t value = 0;
-
-    if (tars_url_query_get(ex->call.arena, ex->query, name, &text) != TARS_OK || text.len == 0 ||
-        text.len > 9)
-        return absent;
-    for (size_t i = 0; i < text.len; i++) {
-        if (text.ptr[i] < '0' || text.ptr[i] > '9')
-            return absent;
-        value = value * 10 + (text.ptr[i] - '0');
-    }
-    return value < max ? value : max;
-}
-
 static void write_document(struct tars_json *json, const struct tars_document_view *document)
 {
     tars_json_object(json, NULL);
@@ -503,14 +505,21 @@ static void write_document(struct tars_json *json, const struct tars_document_vi
 void tars_route_rag_documents(struct tars_exchange *ex)
 {
     const struct tars_api_config *config = &ex->api->config;
-    size_t limit = (size_t)query_int(ex, "limit", 50, JOBS_MAX);
-    size_t offset = (size_t)query_int(ex, "offset", 0, INT32_MAX);
     struct tars_document_view *documents = NULL;
+    struct tars_reader reader;
     struct tars_err err = {{0}};
+    size_t limit;
+    size_t offset;
     size_t count = 0;
-    tars_status status = config->service->documents(config->service_ctx, limit, offset,
-                                                    ex->call.arena, &documents, &count, &err);
+    tars_status status;
 
+    tars_reader_init_query(&reader, ex->call.arena, ex->query);
+    limit = (size_t)tars_reader_int(&reader, "limit", 50, 1, JOBS_MAX);
+    offset = (size_t)tars_reader_int(&reader, "offset", 0, 0, OFFSET_MAX);
+    if (!is_good(ex, &reader))
+        return;
+    status = config->service->documents(config->service_ctx, limit, offset, ex->call.arena,
+                                        &documents, &count, &err);
     if (status != TARS_OK) {
         tars_api_reply_status(ex, status, &err);
         return;
@@ -542,18 +551,39 @@ static void write_job(struct tars_json *json, const struct tars_job_view *job)
     tars_api_write_time(json, "finished_at", job->finished_us);
 }
 
+static bool is_job_state(const char *state)
+{
+    static const char *const states[] = {"queued", "running", "done", "failed", "cancelled"};
+
+    for (size_t i = 0; i < sizeof(states) / sizeof(states[0]); i++) {
+        if (strcmp(state, states[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
 void tars_route_jobs(struct tars_exchange *ex)
 {
     const struct tars_api_config *config = &ex->api->config;
-    size_t limit = (size_t)query_int(ex, "limit", 50, JOBS_MAX);
     struct tars_job_view *jobs = NULL;
+    struct tars_reader reader;
     struct tars_err err = {{0}};
-    struct tars_span state;
+    const char *state;
+    size_t limit;
     size_t count = 0;
-    bool has_state = tars_url_query_get(ex->call.arena, ex->query, "state", &state) == TARS_OK;
-    tars_status status = config->service->jobs(config->service_ctx, has_state ? state.ptr : NULL,
-                                               limit, ex->call.arena, &jobs, &count, &err);
+    tars_status status;
 
+    tars_reader_init_query(&reader, ex->call.arena, ex->query);
+    limit = (size_t)tars_reader_int(&reader, "limit", 50, 1, JOBS_MAX);
+    state = tars_reader_text(&reader, "state", TARS_READER_OPTIONAL);
+    if (state && !is_job_state(state)) {
+        tars_reader_refuse(&reader, "state",
+                           "state is one of queued, running, done, failed, cancelled");
+    }
+    if (!is_good(ex, &reader))
+        return;
+    status = config->service->jobs(config->service_ctx, state, limit, ex->call.arena, &jobs, &count,
+                                   &err);
     if (status != TARS_OK) {
         tars_api_reply_status(ex, status, &err);
         return;

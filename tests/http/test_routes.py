@@ -256,7 +256,9 @@ class Routes(ServerTest):
 
     def test_jobs(self):
         self.assertEqual(self.ask("GET", "/rag/jobs/999999").status, 404)
-        self.assertEqual(self.ask("GET", "/rag/jobs?state=odd").status, 400)
+        self.assertEqual(self.ask("GET", "/rag/jobs?state=odd").status, 422)
+        self.assertEqual(self.ask("GET", "/rag/jobs?limit=0").status, 422)
+        self.assertEqual(self.ask("GET", "/rag/documents?offset=x").status, 422)
         self.assertTrue(self.ask("GET", "/rag/jobs?limit=1").json()["total"] == 1)
         self.assertEqual(self.ask("DELETE", "/rag/jobs/1").status, 409)
         self.assertTrue(self.ask("GET", "/rag/documents?limit=2").json()["documents"])

@@ -302,7 +302,7 @@ static const struct row rows[] = {
      "not_found"},
     {"forget: path broken", "DELETE", "/rag/document", "{\"path\":\"/a\"}", TARS_EIO, 500, ""},
     {"forget: nothing named", "DELETE", "/rag/document", "{}", TARS_OK, 422, "document_id"},
-    {"jobs: broken", "GET", "/rag/jobs?limit=x&state=a", "", TARS_EIO, 500, "Internal"},
+    {"jobs: broken", "GET", "/rag/jobs?limit=7&state=done", "", TARS_EIO, 500, "Internal"},
     {"job", "GET", "/rag/jobs/5", "", TARS_OK, 200, "\"id\":5"},
     {"job: no number", "GET", "/rag/jobs/5x", "", TARS_OK, 404, "No such job"},
     {"job: ended already", "DELETE", "/rag/jobs/5", "", TARS_EINVAL, 409, "because"},
