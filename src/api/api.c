@@ -248,6 +248,8 @@ static void dispatch(struct tars_exchange *ex)
         pool = pool_of(config, ex->route->place);
     if (!pool) {
         tars_routes_run(ex);
+    } else if (ex->route->run == tars_route_rag_search && tars_route_rag_search_recalled(ex)) {
+        return;
     } else if (tars_pool_submit(pool, run_task, ex) != TARS_OK) {
         tars_exchange_fail(ex, 503, "Too many requests are waiting; try again in a moment");
     }

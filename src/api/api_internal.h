@@ -22,6 +22,10 @@ void tars_api_record(const struct tars_exchange *ex, int status);
 void tars_api_reply_status(struct tars_exchange *ex, tars_status status,
                            const struct tars_err *err);
 
+/* Answer a search from what is kept, on the loop thread; false: it has to be searched for. Never
+ * waits. */
+bool tars_route_rag_search_recalled(struct tars_exchange *ex);
+
 /* "when": a time in the contract's shape. */
 void tars_api_write_time(struct tars_json *json, const char *key, int64_t wall_us);
 

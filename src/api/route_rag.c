@@ -9,7 +9,8 @@
 
 #define QUERY_CHARS_MAX  10000
 #define SEARCH_TOP_MAX   100
-#define SEARCH_OWNER_MAX 1000 /* evaluation runs ask for long lists */
+#define SEARCH_OWNER_MAX 1000               /* evaluation runs ask for long lists */
+#define RECALL_BODY_MAX  ((size_t)16 << 10) /* larger ones are not parsed on a loop thread */
 #define UUID_BYTES       37
 
 /* ------------------------------------------------------------------------------- the question
@@ -398,11 +399,6 @@ void tars_route_rag_stream(struct tars_exchange *ex)
 /* ------------------------------------------------------------------------------------------ search
  */
 
-struct search {
-    struct tars_search_request request;
-    bool include_content;
-};
-
 static enum tars_search_mode read_mode(struct tars_reader *reader)
 {
     const char *mode = tars_reader_text(reader, "mode", TARS_READER_OPTIONAL);
@@ -416,22 +412,22 @@ static enum tars_search_mode read_mode(struct tars_reader *reader)
     return TARS_SEARCH_VECTORS;
 }
 
-static bool read_search(struct tars_exchange *ex, struct search *search)
+static bool read_search(struct tars_exchange *ex, struct tars_search_request *search)
 {
     struct tars_reader reader;
     int64_t max = ex->is_owner ? SEARCH_OWNER_MAX : SEARCH_TOP_MAX;
     bool good;
 
-    *search = (struct search){0};
+    *search = (struct tars_search_request){0};
     tars_reader_init(&reader, ex->call.arena, ex->body, ex->content_type);
-    search->request.query = tars_reader_text(&reader, "query", TARS_READER_REQUIRED);
-    search->request.top_k = (size_t)tars_reader_int(&reader, "top_k", 10, 1, max);
-    search->request.filters_json = tars_reader_object(&reader, "filters");
-    search->request.threshold = tars_reader_real(&reader, "relevance_threshold", -1, 0, 1);
-    search->request.mode = read_mode(&reader);
-    search->request.distinct_documents = tars_reader_flag(&reader, "distinct_documents", false);
+    search->query = tars_reader_text(&reader, "query", TARS_READER_REQUIRED);
+    search->top_k = (size_t)tars_reader_int(&reader, "top_k", 10, 1, max);
+    search->filters_json = tars_reader_object(&reader, "filters");
+    search->threshold = tars_reader_real(&reader, "relevance_threshold", -1, 0, 1);
+    search->mode = read_mode(&reader);
+    search->distinct_documents = tars_reader_flag(&reader, "distinct_documents", false);
     search->include_content = tars_reader_flag(&reader, "include_content", true);
-    if (search->request.query && count_chars(search->request.query) > QUERY_CHARS_MAX)
+    if (search->query && count_chars(search->query) > QUERY_CHARS_MAX)
         tars_reader_refuse(&reader, "query", "query too long (max 10000 characters)");
     good = !tars_reader_is_bad(&reader);
     if (!good)
@@ -494,17 +490,63 @@ static void write_hit(struct tars_json *json, const struct tars_hit *hit, const 
     tars_json_end(json);
 }
 
+/* What follows the results. */
+static void write_found(struct tars_exchange *ex, int64_t count, bool cached)
+{
+    tars_json_int(&ex->json, "total_results", count);
+    tars_json_fixed(&ex->json, "search_time_ms", tars_exchange_elapsed_ms(ex), 2);
+    tars_json_bool(&ex->json, "cached", cached);
+}
+
+bool tars_route_rag_search_recalled(struct tars_exchange *ex)
+{
+    const struct tars_api_config *config = &ex->api->config;
+    struct tars_search_request request;
+    struct tars_recalled recalled;
+
+    if (ex->body.len > RECALL_BODY_MAX)
+        return false;
+    if (!read_search(ex, &request))
+        return true;
+    if (config->service->recall(config->service_ctx, &request, &ex->call, &recalled) != TARS_OK)
+        return false;
+    tars_exchange_json(ex);
+    tars_json_text(&ex->json, "query", request.query);
+    tars_json_raw(&ex->json, "results", recalled.results.ptr, recalled.results.len);
+    write_found(ex, recalled.count, true);
+    tars_exchange_send(ex, 200);
+    return true;
+}
+
+/* Write the results; returns their JSON, lent until more is written. */
+static struct tars_span write_results(struct tars_exchange *ex,
+                                      const struct tars_search_request *request,
+                                      const struct tars_search_reply *reply)
+{
+    static const char key[] = ",\"results\":";
+    size_t start = ex->out.len + sizeof(key) - 1;
+
+    tars_json_array(&ex->json, "results");
+    for (size_t i = 0; i < reply->count; i++)
+        write_hit(&ex->json, &reply->hits[i], reply->fusion_method, request->include_content);
+    tars_json_end(&ex->json);
+    if (ex->out.status != TARS_OK)
+        return tars_span(NULL, 0);
+    return tars_span(ex->out.ptr + start, ex->out.len - start);
+}
+
 void tars_route_rag_search(struct tars_exchange *ex)
 {
     const struct tars_api_config *config = &ex->api->config;
     struct tars_search_reply reply = {0};
     struct tars_err err = {{0}};
-    struct search search;
+    struct tars_search_request request;
+    struct tars_span results;
     tars_status status;
 
-    if (!read_search(ex, &search))
+    if (!read_search(ex, &request))
         return;
-    status = config->service->search(config->service_ctx, &search.request, &ex->call, &reply, &err);
+    status = config->service->search(config->service_ctx, &request, &ex->call, &reply, &err);
     if (status == TARS_EINVAL) {
         invalid_field(ex, "filters", err.text);
         return;
@@ -514,13 +556,11 @@ void tars_route_rag_search(struct tars_exchange *ex)
         return;
     }
     tars_exchange_json(ex);
-    tars_json_text(&ex->json, "query", search.request.query);
-    tars_json_array(&ex->json, "results");
-    for (size_t i = 0; i < reply.count; i++)
-        write_hit(&ex->json, &reply.hits[i], reply.fusion_method, search.include_content);
-    tars_json_end(&ex->json);
-    tars_json_int(&ex->json, "total_results", (int64_t)reply.count);
-    tars_json_fixed(&ex->json, "search_time_ms", tars_exchange_elapsed_ms(ex), 2);
+    tars_json_text(&ex->json, "query", request.query);
+    results = write_results(ex, &request, &reply);
+    if (results.len > 0)
+        config->service->keep(config->service_ctx, &request, &ex->call, &reply, results);
+    write_found(ex, (int64_t)reply.count, false);
     if (reply.degraded)
         tars_json_text(&ex->json, "degraded", reply.degraded);
     tars_exchange_send(ex, 200);

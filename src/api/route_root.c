@@ -200,6 +200,15 @@ static void sample_collection(struct tars_exchange *ex)
                      (double)(stats.jobs_queued + stats.jobs_running));
 }
 
+static void sample_cache(const struct tars_api_config *config)
+{
+    struct tars_cache_view view;
+
+    config->service->cache_view(config->service_ctx, &view);
+    tars_metrics_set(config->metrics, TARS_METRIC_CACHE_HIT_RATE, view.hit_rate_percent);
+    tars_metrics_set(config->metrics, TARS_METRIC_CACHE_BYTES, (double)view.bytes);
+}
+
 void tars_route_prometheus(struct tars_exchange *ex)
 {
     const struct tars_api_config *config = &ex->api->config;
@@ -210,6 +219,7 @@ void tars_route_prometheus(struct tars_exchange *ex)
     }
     sample_process(config->metrics, ex->api->started_us);
     sample_collection(ex);
+    sample_cache(config);
     if (config->connections) {
         tars_metrics_set(config->metrics, TARS_METRIC_ACTIVE_CONNECTIONS,
                          config->connections(config->connections_ctx));

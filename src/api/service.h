@@ -50,6 +50,7 @@ struct tars_hit {
 
 enum tars_search_mode { TARS_SEARCH_HYBRID, TARS_SEARCH_WORDS, TARS_SEARCH_VECTORS };
 
+/* Every field is part of the key of a kept result: who adds one adds it to app/recall.c. */
 struct tars_search_request {
     const char *query;
     size_t top_k;
@@ -57,6 +58,7 @@ struct tars_search_request {
     const char *filters_json; /* or NULL */
     enum tars_search_mode mode;
     bool distinct_documents;
+    bool include_content; /* nothing to who searches, but to who renders the result */
 };
 
 struct tars_search_reply {
@@ -64,6 +66,21 @@ struct tars_search_reply {
     size_t count;
     const char *fusion_method;
     const char *degraded; /* which part was away, or NULL */
+    uint64_t index_seq;   /* state of the documents that it is of */
+};
+
+/* What was rendered of an earlier reply to the same request. */
+struct tars_recalled {
+    struct tars_span results; /* JSON array; in the call's arena */
+    int64_t count;            /* of its elements */
+};
+
+/* What the cache has done since the start. */
+struct tars_cache_view {
+    bool enabled;
+    uint64_t hits, misses, sets, errors, evictions;
+    uint64_t entries, bytes; /* now */
+    double hit_rate_percent;
 };
 
 struct tars_collection_stats {
@@ -157,6 +174,16 @@ struct tars_service_ops {
     tars_status (*search)(void *ctx, const struct tars_search_request *request,
                           struct tars_call *call, struct tars_search_reply *reply,
                           struct tars_err *err);
+    /* The results kept for this request, as long as no document has changed since, for a caller
+     * who may read the same collections. Never waits: loop threads may ask. ENOTFOUND. */
+    tars_status (*recall)(void *ctx, const struct tars_search_request *request,
+                          struct tars_call *call, struct tars_recalled *recalled);
+    /* Keep the results of reply, as rendered. */
+    void (*keep)(void *ctx, const struct tars_search_request *request, struct tars_call *call,
+                 const struct tars_search_reply *reply, struct tars_span results);
+    void (*cache_view)(void *ctx, struct tars_cache_view *view);
+    /* Forget all that is kept; returns how much it was. */
+    uint64_t (*cache_clear)(void *ctx);
     tars_status (*stats)(void *ctx, struct tars_arena *arena, struct tars_collection_stats *stats,
                          struct tars_err *err);
     /* Queue files durably; job_ids (n,). Bytes that are sent are on disk when it returns. */

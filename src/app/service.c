@@ -5,8 +5,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "app/recall.h"
 #include "app/writer.h"
 #include "base/sys/file.h"
+#include "cache/cache.h"
 #include "ingest/ingest.h"
 #include "ingest/spool.h"
 #include "retrieve/retrieve.h"
@@ -61,9 +63,12 @@ static void count_search(const struct tars_service *service, const struct tars_r
 {
     if (strcmp(found->fusion_method ? found->fusion_method : "", "words") == 0)
         return;
-    tars_series_add(
-        tars_metrics_series(service->metrics, TARS_METRIC_EMBEDDING_OPERATIONS, "query"), 1);
-    tars_metrics_observe(service->metrics, TARS_METRIC_EMBEDDING_DURATION, found->embed_ms / 1000);
+    if (!found->embed_cached) {
+        tars_series_add(
+            tars_metrics_series(service->metrics, TARS_METRIC_EMBEDDING_OPERATIONS, "query"), 1);
+        tars_metrics_observe(service->metrics, TARS_METRIC_EMBEDDING_DURATION,
+                             found->embed_ms / 1000);
+    }
     tars_metrics_add(service->metrics, TARS_METRIC_VECTOR_SEARCHES, 1);
     tars_metrics_observe(service->metrics, TARS_METRIC_VECTOR_SEARCH_DURATION,
                          found->search_ms / 1000);
@@ -101,7 +106,49 @@ static tars_status search(void *ctx, const struct tars_search_request *request,
     reply->count = found.count;
     reply->fusion_method = found.fusion_method ? found.fusion_method : "";
     reply->degraded = found.degraded ? found.degraded_part : NULL;
+    reply->index_seq = found.index_seq;
     return TARS_OK;
+}
+
+static tars_status recall(void *ctx, const struct tars_search_request *request,
+                          struct tars_call *call, struct tars_recalled *recalled)
+{
+    return tars_recall(ctx, request, call, recalled);
+}
+
+static void keep_results(void *ctx, const struct tars_search_request *request,
+                         struct tars_call *call, const struct tars_search_reply *reply,
+                         struct tars_span results)
+{
+    tars_recall_keep(ctx, request, call, reply, results);
+}
+
+static void cache_view(void *ctx, struct tars_cache_view *view)
+{
+    const struct tars_service *service = ctx;
+    struct tars_cache_stats stats;
+    struct tars_cache_counts total;
+
+    tars_cache_stats(service->cache, &stats);
+    total = tars_cache_total(&stats);
+    *view = (struct tars_cache_view){
+        .enabled = service->cache != NULL,
+        .hits = total.hits,
+        .misses = total.misses,
+        .sets = total.sets,
+        .errors = total.errors,
+        .evictions = total.evictions,
+        .entries = total.entries,
+        .bytes = total.bytes,
+        .hit_rate_percent = tars_cache_hit_percent(&total),
+    };
+}
+
+static uint64_t cache_clear(void *ctx)
+{
+    const struct tars_service *service = ctx;
+
+    return tars_cache_clear(service->cache, TARS_CACHE_KINDS);
 }
 
 /* ------------------------------------------------------------------------------------------- stats
@@ -506,6 +553,10 @@ static tars_status documents(void *ctx, size_t limit, size_t offset, struct tars
 
 const struct tars_service_ops tars_service_ops = {
     .search = search,
+    .recall = recall,
+    .keep = keep_results,
+    .cache_view = cache_view,
+    .cache_clear = cache_clear,
     .stats = stats,
     .submit = submit,
     .wait = wait_job,

@@ -7,6 +7,8 @@
 #include "obs/metrics.h"
 #include "store/store.h"
 
+struct tars_cache;
+struct tars_index;
 struct tars_retriever;
 struct tars_ingest;
 struct tars_writer;
@@ -15,6 +17,9 @@ struct tars_writer;
 struct tars_service {
     struct tars_store *store;
     struct tars_retriever *retriever;
+    const struct tars_index *index;
+    struct tars_cache *cache; /* or NULL */
+    const char *ranking;      /* the settings that results depend on, as text */
     struct tars_ingest *ingest;
     struct tars_events *events;
     struct tars_metrics *metrics; /* may be NULL */

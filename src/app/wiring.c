@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "app/caches.h"
 #include "app/places.h"
 #include "app/wiring_internal.h"
 #include "app/writer.h"
@@ -276,6 +277,11 @@ static tars_status open_ingest(struct tars_wiring *w, struct tars_err *err)
     return tars_ingest_open(&config, &w->ingest, err);
 }
 
+static tars_status open_cache(struct tars_wiring *w, struct tars_err *err)
+{
+    return tars_caches_open(w->settings, w->metrics, &w->cache, err);
+}
+
 static tars_status open_retriever(struct tars_wiring *w, struct tars_err *err)
 {
     bool is_rrf = strcmp(tars_settings_text(w->settings, TARS_SET_HYBRID_FUSION), "rrf") == 0;
@@ -283,6 +289,7 @@ static tars_status open_retriever(struct tars_wiring *w, struct tars_err *err)
         .store = w->store,
         .index = w->index,
         .encoder = w->encoder,
+        .cache = w->cache,
         .alpha = tars_settings_real(w->settings, TARS_SET_HYBRID_ALPHA),
         .fusion = is_rrf ? TARS_FUSION_RRF : TARS_FUSION_LINEAR,
     };
@@ -329,6 +336,9 @@ static tars_status open_service(struct tars_wiring *w, struct tars_err *err)
     w->service = (struct tars_service){
         .store = w->store,
         .retriever = w->retriever,
+        .index = w->index,
+        .cache = w->cache,
+        .ranking = tars_caches_ranking(w->settings, info ? info->identity : NULL, &w->arena),
         .ingest = w->ingest,
         .events = w->events,
         .spool_dir = tars_arena_printf(&w->arena, "%s/spool", w->data),
@@ -338,7 +348,8 @@ static tars_status open_service(struct tars_wiring *w, struct tars_err *err)
         .writer = w->writer,
         .metrics = w->metrics,
     };
-    return w->service.spool_dir ? TARS_OK : tars_fail(TARS_ENOMEM, err, "no memory");
+    return w->service.spool_dir && w->service.ranking ? TARS_OK
+                                                      : tars_fail(TARS_ENOMEM, err, "no memory");
 }
 
 /* --------------------------------------------------------------------------------- for a server */
@@ -422,7 +433,8 @@ static tars_status open_api(struct tars_wiring *w, const struct tars_wiring_conf
 static tars_status open_rooms(struct tars_wiring *w, struct tars_err *err)
 {
     static tars_status (*const steps[])(struct tars_wiring *, struct tars_err *) = {
-        open_model, open_index, open_extract, open_ingest, open_retriever, open_rag, open_service,
+        open_model, open_index,     open_extract, open_ingest,
+        open_cache, open_retriever, open_rag,     open_service,
     };
     tars_status status =
         open_store(w->data, thread_count(w->settings) + WAIT_THREADS / 4, false, &w->store, err);
@@ -517,6 +529,7 @@ void tars_wiring_close(struct tars_wiring *wiring)
     tars_writer_close(w->writer);
     tars_llm_free(w->quoter);
     tars_retriever_free(w->retriever);
+    tars_cache_free(w->cache);
     tars_ingest_close(w->ingest);
     save_index(w);
     tars_extract_close(w->extract);

@@ -23,6 +23,7 @@ struct tars_wiring {
     struct tars_encoder *encoder; /* NULL: words only */
     struct tars_wordpiece *plain; /* tokenizer where there is no encoder; owned */
     struct tars_index *index;
+    struct tars_cache *cache; /* or NULL */
     struct tars_extract *extract;
     struct tars_events *events;
     struct tars_ingest *ingest;

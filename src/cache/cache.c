@@ -15,18 +15,57 @@ const char *tars_cache_kind_text(enum tars_cache_kind kind)
     return "all";
 }
 
+void tars_cache_count_into(struct tars_cache *cache, struct tars_metrics *metrics)
+{
+    cache->metrics = metrics;
+    cache->hits = tars_metrics_series(metrics, TARS_METRIC_CACHE_OPERATIONS, "get", "hit");
+    cache->misses = tars_metrics_series(metrics, TARS_METRIC_CACHE_OPERATIONS, "get", "miss");
+    cache->sets = tars_metrics_series(metrics, TARS_METRIC_CACHE_OPERATIONS, "set", "success");
+    cache->errors = tars_metrics_series(metrics, TARS_METRIC_CACHE_OPERATIONS, "all", "error");
+}
+
+static void count_get(struct tars_cache *cache, enum tars_cache_kind kind, tars_status status)
+{
+    bool hit = status == TARS_OK;
+
+    if (!hit && status != TARS_ENOTFOUND) {
+        tars_series_add(cache->errors, 1);
+        return;
+    }
+    tars_series_add(hit ? cache->hits : cache->misses, 1);
+    tars_metrics_add(cache->metrics, hit ? TARS_METRIC_CACHE_HITS : TARS_METRIC_CACHE_MISSES, 1);
+    if (kind == TARS_CACHE_EMBEDDING) {
+        tars_metrics_add(
+            cache->metrics,
+            hit ? TARS_METRIC_EMBEDDING_CACHE_HITS : TARS_METRIC_EMBEDDING_CACHE_MISSES, 1);
+    }
+}
+
 tars_status tars_cache_get(struct tars_cache *cache, enum tars_cache_kind kind,
                            struct tars_span key, struct tars_arena *arena, struct tars_span *value)
 {
-    return cache ? cache->ops->get(cache, kind, key, arena, value) : TARS_ENOTFOUND;
+    tars_status status;
+
+    if (!cache)
+        return TARS_ENOTFOUND;
+    status = cache->ops->get(cache, kind, key, arena, value);
+    count_get(cache, kind, status);
+    return status;
 }
 
 void tars_cache_set(struct tars_cache *cache, enum tars_cache_kind kind, struct tars_span key,
                     struct tars_span value)
 {
-    tars_status status = cache ? cache->ops->set(cache, kind, key, value) : TARS_OK;
+    tars_status status;
 
-    (void)status; /* counted by the back end; what is not kept is made again */
+    if (!cache)
+        return;
+    status = cache->ops->set(cache, kind, key, value);
+    if (status == TARS_OK) {
+        tars_series_add(cache->sets, 1);
+    } else if (status != TARS_ETOOBIG) { /* what is not kept is made again */
+        tars_series_add(cache->errors, 1);
+    }
 }
 
 bool tars_cache_drop(struct tars_cache *cache, enum tars_cache_kind kind, struct tars_span key)

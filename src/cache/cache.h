@@ -24,6 +24,7 @@
 #include "base/mem/arena.h"
 #include "base/mem/span.h"
 #include "base/status.h"
+#include "obs/metrics.h"
 
 /* X(ID, number, "name"): names are part of keys outside this process. */
 #define TARS_CACHE_KIND_LIST(X)                                                       \
@@ -73,7 +74,12 @@ struct tars_cache_ops {
 /* First member of every back end's object. */
 struct tars_cache {
     const struct tars_cache_ops *ops;
+    struct tars_metrics *metrics; /* NULL: not counted there */
+    struct tars_series *hits, *misses, *sets, *errors;
 };
+
+/* Count into the families of the contract (section 3) from now on. Before it is shared. */
+void tars_cache_count_into(struct tars_cache *cache, struct tars_metrics *metrics);
 
 /* TARS_OK and *value, a copy in arena; else nothing. */
 TARS_MUST_USE tars_status tars_cache_get(struct tars_cache *cache, enum tars_cache_kind kind,

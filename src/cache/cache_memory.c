@@ -45,7 +45,7 @@ struct shard {
 
 struct memory {
     struct tars_cache base; /* first */
-    uint64_t key[2];
+    unsigned char seed[TARS_SIPHASH_SEED_BYTES];
     tars_clock_fn *now;
     void *now_ctx;
     int64_t ttl_ms[TARS_CACHE_KINDS];
@@ -66,9 +66,8 @@ static size_t entry_bytes(const struct entry *entry)
 static uint64_t hash_of(const struct memory *memory, enum tars_cache_kind kind,
                         struct tars_span key)
 {
-    const uint64_t seed[2] = {memory->key[0] ^ (uint64_t)kind, memory->key[1]};
-
-    return tars_siphash(seed, key.ptr, key.len);
+    /* Kinds may meet in a chain; they are told apart there. */
+    return tars_siphash(memory->seed, key.ptr, key.len) + (uint64_t)kind;
 }
 
 /* The low bits pick the chain, the high ones the shard. */
@@ -374,7 +373,7 @@ tars_status tars_cache_memory_open(const struct tars_cache_memory_config *config
     made->now_ctx = config->now_ctx;
     for (int kind = 0; kind < TARS_CACHE_KINDS; kind++)
         made->ttl_ms[kind] = config->ttl_s[kind] * 1000;
-    status = tars_random_bytes(made->key, sizeof(made->key));
+    status = tars_random_bytes(made->seed, sizeof(made->seed));
     while (status == TARS_OK && made->shard_count < TARS_CACHE_MEMORY_SHARDS) {
         status = open_shard(&made->shards[made->shard_count], each);
         made->shard_count += status == TARS_OK;

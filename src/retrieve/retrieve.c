@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cache/cache.h"
 #include "index/index.h"
 #include "model/encoder.h"
 #include "retrieve/coverage.h"
@@ -54,6 +55,7 @@ struct search {
     size_t word_count;
     struct tars_coverage *coverage; /* NULL: the question has no words, or they were not asked */
     const float *vector;            /* of the question, or NULL */
+    bool vector_cached;
     struct tars_index_query_term *terms;
     size_t term_count;
     struct tars_index_stats stats;
@@ -195,20 +197,62 @@ static tars_status search_words(struct search *search)
                                    &search->word_count);
 }
 
+/* Design 9.7: the model, whose identity includes its weights, and the text. Empty without memory.
+ */
+static struct tars_span vector_key(const struct search *search)
+{
+    const char *identity = tars_encoder_info(search->retriever->config.encoder)->identity;
+    struct tars_span query = search->request->query;
+    size_t len = strlen(identity) + 1;
+    char *key = tars_arena_alloc(search->call->arena, len + query.len);
+
+    if (!key)
+        return tars_span(NULL, 0);
+    memcpy(key, identity, len - 1);
+    key[len - 1] = '\n';
+    memcpy(key + len, query.ptr, query.len);
+    return tars_span(key, len + query.len);
+}
+
+/* True when the vector was kept from an earlier question. */
+static bool recall_vector(struct search *search, struct tars_span key, float *vector, size_t dim)
+{
+    struct tars_span kept;
+
+    if (key.len == 0 || tars_cache_get(search->retriever->config.cache, TARS_CACHE_EMBEDDING, key,
+                                       search->call->arena, &kept) != TARS_OK)
+        return false;
+    if (kept.len != dim * sizeof(*vector))
+        return false;
+    memcpy(vector, kept.ptr, kept.len);
+    return true;
+}
+
 static tars_status embed_query(struct search *search)
 {
     struct tars_encoder *encoder = search->retriever->config.encoder;
     size_t dim = tars_encoder_info(encoder)->dim;
     float *vector = tars_arena_calloc(search->call->arena, dim, sizeof(*vector));
+    struct tars_span key = vector_key(search);
     tars_status status;
 
     if (!vector)
         return TARS_ENOMEM;
+    search->vector_cached = recall_vector(search, key, vector, dim);
+    if (search->vector_cached) {
+        search->vector = vector;
+        return TARS_OK;
+    }
     status = tars_encoder_embed(encoder, TARS_EMBED_QUERY, &search->request->query, 1, vector,
                                 search->err);
-    if (status == TARS_OK)
-        search->vector = vector;
-    return status;
+    if (status != TARS_OK)
+        return status;
+    search->vector = vector;
+    if (key.len > 0) {
+        tars_cache_set(search->retriever->config.cache, TARS_CACHE_EMBEDDING, key,
+                       tars_span((const char *)vector, dim * sizeof(*vector)));
+    }
+    return TARS_OK;
 }
 
 static tars_status search_vectors(struct search *search)
@@ -411,6 +455,7 @@ static tars_status gather(struct search *search, struct tars_retrieved *result)
     if (mode != TARS_RETRIEVE_WORDS && search->retriever->config.encoder &&
         search->stats.windows > 0) {
         status = embed_query(search);
+        result->embed_cached = search->vector_cached;
         result->embed_ms = ms_since(start);
     } else if (mode != TARS_RETRIEVE_WORDS) {
         result->degraded = search->stats.passages > 0;

@@ -36,6 +36,7 @@ struct tars_store;
 struct tars_store_passage; /* store/store.h: text, place, its document */
 struct tars_index;
 struct tars_encoder;
+struct tars_cache;
 struct tars_retriever;
 
 enum tars_retrieve_mode {
@@ -54,6 +55,7 @@ struct tars_retriever_config {
     struct tars_store *store;     /* required */
     struct tars_index *index;     /* required */
     struct tars_encoder *encoder; /* NULL: words only */
+    struct tars_cache *cache;     /* vectors of questions; NULL: none */
     double alpha;                 /* weight of the words, 0..1; negative: 0.5 */
     enum tars_fusion fusion;      /* how the sides are joined */
 };
@@ -88,6 +90,7 @@ struct tars_retrieved {
     uint64_t index_seq;        /* state of the index that answered */
     bool degraded;             /* a part was away; words says which */
     const char *degraded_part; /* static, or NULL */
+    bool embed_cached;         /* the vector of the question was kept from earlier */
     double embed_ms, search_ms, fetch_ms;
 };
 

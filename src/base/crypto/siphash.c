@@ -35,14 +35,19 @@ static void add_word(uint64_t v[4], uint64_t m)
 }
 
 /* The hash of a machine with the other byte order differs; it is never stored. */
-uint64_t tars_siphash(const uint64_t key[2], const void *ptr, size_t len)
+uint64_t tars_siphash(const unsigned char *seed, const void *ptr, size_t len)
 {
     const unsigned char *at = ptr;
-    uint64_t v[4] = {key[0] ^ UINT64_C(0x736f6d6570736575), key[1] ^ UINT64_C(0x646f72616e646f6d),
-                     key[0] ^ UINT64_C(0x6c7967656e657261), key[1] ^ UINT64_C(0x7465646279746573)};
+    uint64_t key[2];
+    uint64_t v[4];
     uint64_t m = 0;
     size_t left = len;
 
+    memcpy(key, seed, sizeof(key));
+    v[0] = key[0] ^ UINT64_C(0x736f6d6570736575);
+    v[1] = key[1] ^ UINT64_C(0x646f72616e646f6d);
+    v[2] = key[0] ^ UINT64_C(0x6c7967656e657261);
+    v[3] = key[1] ^ UINT64_C(0x7465646279746573);
     for (; left >= sizeof(m); left -= sizeof(m), at += sizeof(m)) {
         memcpy(&m, at, sizeof(m));
         add_word(v, m);

@@ -8,7 +8,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* key: random, kept for the table's life. */
-uint64_t tars_siphash(const uint64_t key[2], const void *ptr, size_t len);
+#define TARS_SIPHASH_SEED_BYTES 16
+
+/* seed: random bytes, kept for the table's life. */
+uint64_t tars_siphash(const unsigned char *seed, const void *ptr, size_t len);
 
 #endif

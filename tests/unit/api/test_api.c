@@ -52,7 +52,7 @@ static tars_status fake_search(void *ctx, const struct tars_search_request *requ
                              .sha256 = "",
                              .metadata_json = "{\"a\":1}",
                              .vector_score = 0.5};
-    *reply = (struct tars_search_reply){hit, 1, "linear", "embedding_model"};
+    *reply = (struct tars_search_reply){hit, 1, "linear", "embedding_model", 0};
     return outcome(ctx, err);
 }
 
@@ -163,8 +163,46 @@ static tars_status fake_documents(void *ctx, size_t limit, size_t offset, struct
     return outcome(ctx, err);
 }
 
+static tars_status fake_recall(void *ctx, const struct tars_search_request *request,
+                               struct tars_call *call, struct tars_recalled *recalled)
+{
+    (void)ctx;
+    (void)call;
+    if (strcmp(request->query, "kept") != 0)
+        return TARS_ENOTFOUND;
+    recalled->results = tars_span_of("[{\"chunk_id\":\"k\"}]");
+    recalled->count = 1;
+    return TARS_OK;
+}
+
+static void fake_keep(void *ctx, const struct tars_search_request *request, struct tars_call *call,
+                      const struct tars_search_reply *reply, struct tars_span results)
+{
+    (void)ctx;
+    (void)request;
+    (void)call;
+    (void)reply;
+    assert_true(results.len >= 2 && results.ptr[0] == '[' && results.ptr[results.len - 1] == ']');
+}
+
+static void fake_cache_view(void *ctx, struct tars_cache_view *view)
+{
+    (void)ctx;
+    *view = (struct tars_cache_view){.enabled = true};
+}
+
+static uint64_t fake_cache_clear(void *ctx)
+{
+    (void)ctx;
+    return 0;
+}
+
 static const struct tars_service_ops fake_ops = {
     .search = fake_search,
+    .recall = fake_recall,
+    .keep = fake_keep,
+    .cache_view = fake_cache_view,
+    .cache_clear = fake_cache_clear,
     .stats = fake_stats,
     .submit = fake_submit,
     .wait = fake_wait,
