@@ -172,6 +172,9 @@ static void parse(struct tars_reader *reader, struct tars_span body)
         return;
     }
     root = json_loadb(body.ptr, body.len, JSON_DECODE_ANY, &error);
+    /* Integers over 64 bits are JSON too: then all numbers of this body are read as reals. */
+    if (!root && json_error_code(&error) == json_error_numeric_overflow)
+        root = json_loadb(body.ptr, body.len, JSON_DECODE_ANY | JSON_DECODE_INT_AS_REAL, &error);
     if (!root) {
         complain_not_json(reader, error.position, error.text);
         return;

@@ -6,6 +6,7 @@
 #include "api/reader.h"
 #include "base/crypto/digest.h"
 #include "rag/rag.h"
+#include "retrieve/filter.h"
 
 #define QUERY_CHARS_MAX  10000
 #define SEARCH_TOP_MAX   100
@@ -77,6 +78,20 @@ static const char *read_query(struct tars_exchange *ex, struct tars_reader *read
     return query;
 }
 
+/* A filter that is not understood is the body's fault, and told before anything is begun. */
+static const char *read_filters(struct tars_reader *reader)
+{
+    const char *filters = tars_reader_object(reader, "filters");
+    struct tars_filter *parsed = NULL;
+    struct tars_err err = {{0}};
+    tars_status status = filters ? tars_filter_parse(filters, &parsed, &err) : TARS_OK;
+
+    tars_filter_free(parsed);
+    if (status != TARS_OK)
+        tars_reader_refuse(reader, "filters", err.text[0] ? err.text : tars_status_text(status));
+    return filters;
+}
+
 /* Read the Query of the contract. False when the reply is given. */
 static bool read_question(struct tars_exchange *ex, struct question *question)
 {
@@ -94,7 +109,7 @@ static bool read_question(struct tars_exchange *ex, struct question *question)
     question->include_sources =
         tars_reader_flag(&reader, "include_sources", config->include_sources);
     question->request.rerank = tars_reader_flag(&reader, "rerank", true) && config->rerank;
-    question->request.filters_json = tars_reader_object(&reader, "filters");
+    question->request.filters_json = read_filters(&reader);
     question->request.quotes_only = tars_reader_flag(&reader, "quotes_only", false);
     good = !tars_reader_is_bad(&reader);
     if (!good)

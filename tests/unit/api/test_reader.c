@@ -33,6 +33,12 @@ static const struct row rows[] = {
     {"whole floats and booleans are integers", "{\"q\":\"\",\"n\":true,\"x\":false,\"f\":1.0}",
      "application/problem+json", GOOD},
     {"numbers in texts", "{\"q\":\"a\",\"n\":\" +07.0\\n\",\"x\":\".5\"}", "", GOOD},
+    {"integers over 64 bits", "{\"q\":\"a\",\"z\":[123456789012345678901234567890],\"n\":3}", "",
+     GOOD},
+    {"an integer over 64 bits where one is read", "{\"q\":\"a\",\"n\":100000000000000000000}", "",
+     "[{\"type\":\"less_than_equal\",\"loc\":[\"body\",\"n\"],\"msg\":\"Input should be less than "
+     "or "
+     "equal to 20\",\"input\":1e20,\"ctx\":{\"le\":20}}]"},
     {"an exponent in a text", "{\"q\":\"a\",\"x\":\"1e-1\"}", "",
      "[" PROBLEM("float_parsing", ",\"x\"",
                  "Input should be a valid number, unable to parse string as a number",
