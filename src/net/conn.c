@@ -344,7 +344,12 @@ static void look_at(struct tars_conn *conn, int64_t now_ms)
 {
     if (has_stalled(conn, now_ms)) {
         atomic_fetch_add_explicit(conn->group->timeouts, 1, memory_order_relaxed);
-        tars_conn_close(conn);
+        conn->progress_ms = now_ms;
+        if (conn->is_open && conn->protocol->on_stalled) {
+            conn->protocol->on_stalled(conn);
+        } else {
+            tars_conn_close(conn);
+        }
     } else if (conn->deadline_ms && now_ms >= conn->deadline_ms) {
         conn->deadline_ms = 0;
         if (conn->is_open) {

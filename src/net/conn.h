@@ -24,10 +24,13 @@ struct tars_conn;
 
 struct tars_conn_protocol {
     void (*on_open)(struct tars_conn *conn); /* bytes may flow; after the handshake with TLS */
-    void (*on_bytes)(struct tars_conn *conn, const char *ptr, size_t len);
+    /* (ptr, len) is lent for the call, and may be changed by it. */
+    void (*on_bytes)(struct tars_conn *conn, char *ptr, size_t len);
     void (*on_eof)(struct tars_conn *conn);     /* the other end sends no more */
     void (*on_sent)(struct tars_conn *conn);    /* unsent has become smaller */
     void (*on_timeout)(struct tars_conn *conn); /* deadline_ms has passed; it is cleared before */
+    void (*on_stalled)(struct tars_conn *conn); /* unsent does not shrink; NULL: it is closed */
+    void (*on_stop)(struct tars_conn *conn);    /* the server stops: end soon */
     void (*on_closed)(struct tars_conn *conn);  /* the last call */
 };
 
@@ -48,6 +51,7 @@ struct tars_conn {
     uv_shutdown_t shutdown;
     struct tars_conn_group *group;
     const struct tars_conn_protocol *protocol;
+    void *ctx;                     /* of a protocol that took the connection over */
     struct tars_conn *prev, *next; /* in the group */
     struct tars_tls *tls;          /* NULL: plain; owned */
     int64_t deadline_ms;           /* on tars_clock_mono_ms(); 0: none; the protocol sets it */

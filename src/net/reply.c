@@ -216,6 +216,18 @@ static void append_connection(struct tars_http_reply *reply)
     }
 }
 
+/* What every head begins with. */
+static void append_start(struct tars_http_reply *reply, int status)
+{
+    struct tars_buf *out = &reply->out;
+
+    tars_buf_appendf(out, "HTTP/1.1 %d %s\r\n", status, tars_http_status_text(status));
+    tars_reply_append_date(out);
+    if (reply->shared->server_name)
+        tars_buf_appendf(out, "server: %s\r\n", reply->shared->server_name);
+    append_span(out, tars_buf_span(&reply->extra));
+}
+
 /* The head, all but the framing and the empty line. */
 static tars_status append_head(struct tars_http_reply *reply, int status,
                                const struct tars_http_header *headers, size_t count)
@@ -225,11 +237,7 @@ static tars_status append_head(struct tars_http_reply *reply, int status,
 
     if (status < STATUS_MIN || status > STATUS_MAX)
         return TARS_EINVAL;
-    tars_buf_appendf(out, "HTTP/1.1 %d %s\r\n", status, tars_http_status_text(status));
-    tars_reply_append_date(out);
-    if (reply->shared->server_name)
-        tars_buf_appendf(out, "server: %s\r\n", reply->shared->server_name);
-    tars_buf_append(out, reply->extra.len ? reply->extra.ptr : "", reply->extra.len);
+    append_start(reply, status);
     for (size_t i = 0; i < count && !result; i++)
         result = append_header(out, &headers[i]);
     if (!result)
@@ -451,4 +459,42 @@ void tars_http_reply_abort(struct tars_http_reply *reply)
     reply->gone = NULL;
     uv_mutex_unlock(&reply->lock);
     give_back(reply);
+}
+
+/* ------------------------------------------------------------------ upgrade */
+
+static tars_status build_101(struct tars_http_reply *reply, struct tars_span lines)
+{
+    tars_status status = reply->extra.status;
+
+    if (atomic_load(&reply->is_gone))
+        return TARS_ECANCELED;
+    append_start(reply, 101);
+    append_span(&reply->out, lines);
+    tars_buf_append_text(&reply->out, "\r\n");
+    if (!status)
+        status = reply->out.status;
+    if (status)
+        tars_buf_clear(&reply->out);
+    return status;
+}
+
+tars_status tars_reply_upgrade(struct tars_http_reply *reply,
+                               const struct tars_reply_upgrade *upgrade, struct tars_span lines)
+{
+    tars_status status;
+
+    uv_mutex_lock(&reply->lock);
+    assert(!reply->is_started && !reply->is_ended);
+    status = build_101(reply, lines);
+    if (!status) {
+        reply->upgrade = *upgrade;
+        reply->is_started = true;
+        reply->is_ended = true;
+        reply->gone = NULL;
+    }
+    uv_mutex_unlock(&reply->lock);
+    if (!status)
+        give_back(reply);
+    return status;
 }

@@ -18,7 +18,15 @@
 #include "net/http.h"
 #include "net/loop.h"
 
+struct tars_conn_protocol;
 struct tars_session;
+
+/* Who takes the connection over after a 101. Functions are called on the loop's thread. */
+struct tars_reply_upgrade {
+    const struct tars_conn_protocol *protocol; /* NULL: nobody */
+    void *ctx;                                 /* becomes conn->ctx */
+    void (*lost)(void *ctx); /* in place of protocol->on_open(): the connection is gone */
+};
 
 /* Counters and limits that outlive every reply; in the server. */
 struct tars_net_shared {
@@ -30,6 +38,7 @@ struct tars_net_shared {
     size_t max_bodies_bytes;
     size_t max_arena_bytes;
     size_t reply_queue_bytes;
+    int64_t write_timeout_ms;
     const char *server_name; /* or NULL */
 };
 
@@ -62,6 +71,7 @@ struct tars_http_reply {
     bool must_close;  /* the connection ends with this reply */
     tars_http_gone_fn *gone;
     void *gone_ctx;
+    struct tars_reply_upgrade upgrade; /* after the end of the reply; once only */
 };
 
 /* Made by the session, with one reference. NULL: no memory. */
@@ -74,6 +84,12 @@ void tars_reply_set_gone(struct tars_http_reply *reply);
  * expected: the size of the whole, 0 if unknown. */
 TARS_MUST_USE tars_status tars_reply_add_body(struct tars_http_reply *reply, const char *ptr,
                                               size_t len, size_t expected);
+/* Answer 101 with lines (whole header lines) and those added before, and have the connection taken
+ * over. Gives the handle back on success only. TARS_ECANCELED: the other end is gone; TARS_EINVAL:
+ * a header that was added is not well formed; TARS_ENOMEM. */
+TARS_MUST_USE tars_status tars_reply_upgrade(struct tars_http_reply *reply,
+                                             const struct tars_reply_upgrade *upgrade,
+                                             struct tars_span lines);
 /* Free what belongs to the request. */
 void tars_reply_drop_request(struct tars_http_reply *reply);
 

@@ -368,6 +368,7 @@ static void share_limits(struct tars_server *server)
     shared->max_bodies_bytes = server->config.max_bodies_bytes;
     shared->max_arena_bytes = server->config.max_arena_bytes;
     shared->reply_queue_bytes = server->config.reply_queue_bytes;
+    shared->write_timeout_ms = server->config.write_timeout_ms;
     shared->server_name = server->config.server_name;
 }
 

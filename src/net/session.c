@@ -28,7 +28,7 @@
 #define OVER_MAX       64    /* connections that are still told why they are turned away */
 #define SLOWEST_PER_MS 1     /* bytes of body; slower than this for long is no client */
 
-enum phase { HEAD, BODY, BUSY, LINGER };
+enum phase { HEAD, BODY, BUSY, LINGER, UPGRADED };
 
 struct tars_session {
     struct tars_conn conn; /* first, so that a connection is cast back to its session */
@@ -71,6 +71,8 @@ static void drop_reply(struct tars_session *session)
     session->reply = NULL;
     reply->session = NULL;
     tars_reply_set_gone(reply);
+    if (reply->upgrade.protocol) /* set before it was gone, or never */
+        reply->upgrade.lost(reply->upgrade.ctx);
     tars_reply_unref(reply);
 }
 
@@ -145,6 +147,39 @@ static void finish_exchange(struct tars_session *session, bool must_close)
                                                 : session->env->config->idle_timeout_ms);
 }
 
+/* The 101 is sent: from here on the bytes are another protocol's. */
+static void hand_over(struct tars_session *session)
+{
+    struct tars_http_reply *reply = session->reply;
+    struct tars_conn *conn = &session->conn;
+
+    session->phase = UPGRADED;
+    session->reply = NULL;
+    conn->deadline_ms = 0;
+    conn->ctx = reply->upgrade.ctx;
+    conn->protocol = reply->upgrade.protocol;
+    reply->session = NULL;
+    tars_reply_unref(reply);
+    conn->protocol->on_open(conn);
+    if (atomic_load_explicit(&session->env->shared->is_stopping, memory_order_relaxed))
+        conn->protocol->on_stop(conn);
+}
+
+/* What came too early for the 101. */
+static void give_rest(struct tars_session *session)
+{
+    char *in = session->in;
+    size_t pos = session->in_pos;
+    size_t len = session->in_len;
+
+    session->in = NULL;
+    session->in_pos = session->in_len = session->in_cap = 0;
+    tars_conn_resume(&session->conn);
+    if (len > pos && !session->conn.is_closing)
+        session->conn.protocol->on_bytes(&session->conn, in + pos, len - pos);
+    free(in);
+}
+
 /* Send what the handler's side has left for us. */
 static void pump(struct tars_session *session)
 {
@@ -174,6 +209,8 @@ static void pump(struct tars_session *session)
     }
     if (session->conn.is_closing) {
         drop_reply(session);
+    } else if (is_ended && reply->upgrade.protocol) {
+        hand_over(session);
     } else if (is_ended) {
         finish_exchange(session, must_close);
     } else {
@@ -466,7 +503,9 @@ static void advance(struct tars_session *session)
     while (step(session)) {
     }
     session->is_advancing = false;
-    if (session->conn.is_closing || session->phase == LINGER)
+    if (session->phase == UPGRADED)
+        give_rest(session);
+    if (session->conn.is_closing || session->phase == LINGER || session->phase == UPGRADED)
         return;
     compact(session);
     if (session->phase == HEAD && session->in_len && !session->has_head_bytes) {
@@ -480,7 +519,7 @@ static void advance(struct tars_session *session)
     }
 }
 
-static void on_bytes(struct tars_conn *conn, const char *ptr, size_t len)
+static void on_bytes(struct tars_conn *conn, char *ptr, size_t len)
 {
     struct tars_session *session = session_of(conn);
     struct tars_span in = tars_span(ptr, len);
@@ -567,7 +606,18 @@ static void on_timeout(struct tars_conn *conn)
     reject(session, 408, "the request took too long to arrive");
 }
 
-static void on_closed(struct tars_conn *conn)
+static void on_stop(struct tars_conn *conn)
+{
+    struct tars_session *session = session_of(conn);
+
+    if (session->phase == HEAD && conn->unsent == 0) {
+        tars_conn_close(conn);
+    } else if (session->phase == HEAD) {
+        linger(session);
+    }
+}
+
+void tars_session_release(struct tars_conn *conn)
 {
     struct tars_session *session = session_of(conn);
 
@@ -583,7 +633,8 @@ static const struct tars_conn_protocol http = {
     .on_eof = on_eof,
     .on_sent = on_sent,
     .on_timeout = on_timeout,
-    .on_closed = on_closed,
+    .on_stop = on_stop,
+    .on_closed = tars_session_release,
 };
 
 /* Too many, or no memory: take the connection off the listener and close it at once. False if not
@@ -632,14 +683,14 @@ void tars_session_stop_all(struct tars_conn_group *group, bool force)
     struct tars_conn *next;
 
     for (struct tars_conn *conn = group->first; conn; conn = next) {
-        struct tars_session *session = session_of(conn);
-
         next = conn->next;
-        if (force || (session->phase == HEAD && conn->unsent == 0)) {
+        if (force) {
             tars_conn_close(conn);
-            drop_reply(session);
-        } else if (session->phase == HEAD) {
-            linger(session);
+            drop_reply(session_of(conn));
+        } else if (conn->is_open) {
+            conn->protocol->on_stop(conn);
+        } else {
+            tars_conn_close(conn); /* in its handshake */
         }
     }
 }

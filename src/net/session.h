@@ -2,6 +2,7 @@
  *
  *     HEAD ---> BODY ---> BUSY ---> HEAD ...       one request at a time, in order
  *       \---------\---------\-----> LINGER         answered for the last time; waits for the end
+ *                            \----> UPGRADED       answered 101; the bytes are another protocol's
  *
  * Threads   All on the loop's thread.
  * Bounds    in: one head, plus at most PIPELINE_MAX bytes of requests that came too early, plus
@@ -26,7 +27,10 @@ struct tars_session_env {
  * anything: try again later, because the listener tells of no other connection until then. */
 bool tars_session_accept(const struct tars_session_env *env, uv_stream_t *listener);
 
-/* The server stops: close those that are not answering anything. With force, close all. */
+/* The end of a connection that another protocol took over: that one's on_closed() calls it last. */
+void tars_session_release(struct tars_conn *conn);
+
+/* The server stops: tell each connection. With force, close all. */
 void tars_session_stop_all(struct tars_conn_group *group, bool force);
 
 #endif

@@ -8,16 +8,16 @@
  *           connection's and the caller's. on_close() is the handler's last call; the caller may
  *           hold its reference longer, and what it sends then gives TARS_ECANCELED.
  * Bounds    A message on its way in has at most max_message_bytes (1009 beyond); what waits to be
- *           sent at most queue_messages and queue_bytes: a sender on a worker thread waits for room
- *           up to write_timeout_ms, on a loop thread it gets TARS_EAGAIN; a client that takes
- *           nothing for that long is closed with 1008 "the client does not read". Pongs that wait
- *           are one: the newest.
- * Idle      Nothing of a message is kept between messages: an idle socket costs its structs alone.
- * Close     1000 normal, 1001 going away (idle, server stops), 1002 protocol error, 1003 binary
- * where it is not wanted, 1007 text that is not UTF-8, 1008 policy, 1009 too big, 1011 fault of
- *           ours, 1013 try again later.
- * Threads   Handler functions run on the connection's loop thread and must not block. _send(),
- *           _close(), _ref(), _unref() from any thread.
+ *           sent at most queue_messages and queue_bytes: a sender on a worker thread waits for
+ * room, on a loop thread it gets TARS_EAGAIN; a client that takes nothing for write_timeout_ms is
+ * closed with 1008 "the client does not read". Pongs that wait are one: the newest. Messages on
+ * their way in count among the server's bodies (1013 beyond max_bodies_bytes), and may take a
+ * minute and a second for each kilobyte (1008). Idle      Nothing of a message is kept between
+ * messages: an idle socket costs its structs alone. Close     1000 normal, 1001 going away (idle,
+ * server stops), 1002 protocol error, 1003 binary where it is not wanted, 1007 text that is not
+ * UTF-8, 1008 policy, 1009 too big, 1011 fault of ours, 1013 try again later. Threads   Handler
+ * functions run on the connection's loop thread and must not block. _send(), _close(), _ref(),
+ * _unref() from any thread.
  */
 #ifndef TARS_NET_WEBSOCKET_H
 #define TARS_NET_WEBSOCKET_H
@@ -53,12 +53,15 @@ struct tars_ws_config {
 };
 
 /* GET with upgrade: websocket, connection: upgrade, version 13 and a good key. When it asks for a
- * WebSocket but wrongly, *status is the answer to give (400, or 426 with a wanted version). */
+ * WebSocket but wrongly, *status is the answer to give: 400, or 426 with the header
+ * sec-websocket-version: 13. When it does not ask for one, *status is 0. */
 bool tars_ws_is_upgrade(const struct tars_http_request *request, int *status);
 
 /* Answer 101 and go on as a WebSocket. Headers added to the reply before are sent. Gives reply back
- * on success and on failure (TARS_ECANCELED: the client is gone; TARS_ENOMEM). *ws is the caller's
- * reference. handler and what it points to outlive the socket. */
+ * on success and on failure (TARS_ECANCELED: the client is gone; TARS_EINVAL: a header or protocol
+ * that is not well formed, or a request that _is_upgrade() refused; TARS_ENOMEM); then no function
+ * of the handler is called. *ws is the caller's reference; it is set before the handler's first
+ * call, which may come before this returns. handler and what it points to outlive the socket. */
 TARS_MUST_USE tars_status tars_ws_accept(struct tars_http_reply *reply,
                                          const struct tars_ws_config *config,
                                          const struct tars_ws_handler *handler, void *ctx,

@@ -73,6 +73,11 @@ tars_status tars_sha256_hex(const void *ptr, size_t len, char *out)
     return TARS_OK;
 }
 
+tars_status tars_sha1(const void *ptr, size_t len, unsigned char *out)
+{
+    return EVP_Digest(ptr, len, out, NULL, EVP_sha1(), NULL) == 1 ? TARS_OK : TARS_ENOMEM;
+}
+
 static tars_status update_from_fd(struct tars_sha256 *sha, int fd, char *step)
 {
     for (;;) {

@@ -1,4 +1,4 @@
-/* digest - SHA-256 (FIPS 180-4) and random bytes, over OpenSSL. */
+/* digest - SHA-256 and SHA-1 (FIPS 180-4) and random bytes, over OpenSSL. */
 #ifndef TARS_BASE_CRYPTO_DIGEST_H
 #define TARS_BASE_CRYPTO_DIGEST_H
 
@@ -7,6 +7,7 @@
 
 #include "base/status.h"
 
+#define TARS_SHA1_BYTES       20
 #define TARS_SHA256_BYTES     32
 #define TARS_SHA256_HEX_BYTES 65 /* 64 lower-case digits and a NUL */
 
@@ -22,6 +23,10 @@ TARS_MUST_USE tars_status tars_sha256_final_hex(struct tars_sha256 *sha, char *o
 TARS_MUST_USE tars_status tars_sha256_hex(const void *ptr, size_t len, char *out);
 /* Of the rest of an open file, read in pieces. */
 TARS_MUST_USE tars_status tars_sha256_hex_fd(int fd, char *out);
+
+/* Where a protocol asks for it (the WebSocket handshake), never for security. out:
+ * TARS_SHA1_BYTES. */
+TARS_MUST_USE tars_status tars_sha1(const void *ptr, size_t len, unsigned char *out);
 
 /* Unpredictable bytes. */
 TARS_MUST_USE tars_status tars_random_bytes(void *ptr, size_t len);
