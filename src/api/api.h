@@ -28,6 +28,7 @@ struct tars_api_config {
     const struct tars_service_ops *service; /* required */
     void *service_ctx;
     struct tars_rag *rag;             /* required for /rag/query */
+    struct tars_history *history;     /* required for /conversation */
     struct tars_pool *compute;        /* NULL: everything runs on the caller's thread */
     struct tars_pool *answer;         /* the same */
     struct tars_pool *wait;           /* the same */

@@ -257,6 +257,10 @@ static void count_relevance(struct tars_metrics *metrics, const struct tars_rag_
         tars_metrics_add(metrics, TARS_METRIC_RAG_HYBRID, 1);
     if (reranked)
         tars_metrics_add(metrics, TARS_METRIC_RAG_RERANKING, 1);
+    if (answer->expansions)
+        tars_metrics_add(metrics, TARS_METRIC_RAG_EXPANSION, 1);
+    if (answer->used_history)
+        tars_metrics_add(metrics, TARS_METRIC_RAG_MEMORY, 1);
 }
 
 static void count_answer(const struct tars_exchange *ex, tars_status status,

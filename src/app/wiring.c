@@ -322,8 +322,11 @@ static tars_status open_rag(struct tars_wiring *w, struct tars_err *err)
 
     if (status == TARS_OK)
         status = tars_llm_extract_open(&w->quoter, err);
+    if (status == TARS_OK)
+        status = tars_wiring_open_chat(w, err);
     if (status != TARS_OK)
         return status;
+    config.expander = w->expander;
     config.llm = tars_writer_llm(w->writer);
     config.quoter = w->quoter;
     return tars_rag_new(&config, &w->rag, err);
@@ -424,6 +427,7 @@ static tars_status open_api(struct tars_wiring *w, const struct tars_wiring_conf
     };
 
     tars_wiring_fill_access(w, &config);
+    tars_wiring_fill_chat(w, &config);
     return tars_api_new(&config, &w->api, err);
 }
 
@@ -526,6 +530,7 @@ void tars_wiring_close(struct tars_wiring *wiring)
     tars_api_free(w->api);
     tars_wiring_close_access(w);
     tars_rag_free(w->rag);
+    tars_wiring_close_chat(w);
     tars_writer_close(w->writer);
     tars_llm_free(w->quoter);
     tars_retriever_free(w->retriever);

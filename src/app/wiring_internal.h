@@ -31,6 +31,8 @@ struct tars_wiring {
     struct tars_retriever *retriever;
     struct tars_writer *writer;
     struct tars_llm *quoter; /* answers where the writer cannot */
+    struct tars_expander *expander; /* NULL: questions are not expanded */
+    struct tars_history *history;
     struct tars_rag *rag;
     struct tars_service service;
     struct tars_pool *compute;
@@ -45,6 +47,11 @@ TARS_MUST_USE tars_status tars_wiring_open_access(struct tars_wiring *w, struct 
 void tars_wiring_close_access(struct tars_wiring *w);
 /* The fields of config that these parts fill. */
 void tars_wiring_fill_access(const struct tars_wiring *w, struct tars_api_config *config);
+
+/* Query expansion, conversations and their memory (wiring_chat.c); after the writer. */
+TARS_MUST_USE tars_status tars_wiring_open_chat(struct tars_wiring *w, struct tars_err *err);
+void tars_wiring_close_chat(struct tars_wiring *w);
+void tars_wiring_fill_chat(const struct tars_wiring *w, struct tars_api_config *config);
 
 /* Tell the operator, at the start and in the log. */
 void tars_wiring_warn(struct tars_wiring *w, const char *words);

@@ -59,6 +59,7 @@ struct tars_llm_request {
                           tars_llm_is_small: what a small model draws at random is nonsense */
     float top_p;       /* 0: TARS_LLM_TOP_P_DEFAULT */
     int top_k;         /* 0: TARS_LLM_TOP_K_DEFAULT */
+    bool free_text;    /* no answer from documents: back ends that only quote refuse it */
     bool brief;        /* a paragraph is wanted: llm_llama ends before an empty line */
     uint32_t seed;     /* the same seed, request and model give the same text in llm_llama */
     const char *model; /* another model's name where the server has several; NULL: the set one */
@@ -88,7 +89,7 @@ struct tars_llm;
 struct tars_llm_ops {
     const char *name;  /* "llama", "ollama", "openai", "extract"; static */
     bool needs_quotes; /* reads request->quotes */
-    /* EUNAVAILABLE: away or refused; ETIMEOUT, ECANCELED: see above; EFORMAT: it talks nonsense;
+    /* EUNAVAILABLE: away or refused; EUNSUPPORTED: free text from one that only quotes; ETIMEOUT, ECANCELED: see above; EFORMAT: it talks nonsense;
      * ETOOBIG: the prompt does not fit the model's context. */
     tars_status (*generate)(struct tars_llm *llm, const struct tars_llm_request *request,
                             struct tars_call *call, const struct tars_llm_sink *sink,

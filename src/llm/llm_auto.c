@@ -70,7 +70,7 @@ static tars_status generate(struct tars_llm *llm, const struct tars_llm_request 
         status = tars_llm_generate(me->candidates[i].llm, request, call, sink, result, err);
         if (status == TARS_OK || result->started || tars_emit_call_status(call) != TARS_OK)
             break;
-        if (status != TARS_ETOOBIG && status != TARS_EINVAL)
+        if (status != TARS_ETOOBIG && status != TARS_EINVAL && status != TARS_EUNSUPPORTED)
             note(me, &me->candidates[i], false);
     }
     return status;

@@ -52,6 +52,8 @@ static tars_status generate(struct tars_llm *llm, const struct tars_llm_request 
     tars_status status;
 
     (void)llm;
+    if (request->free_text)
+        return tars_fail(TARS_EUNSUPPORTED, err, "no language model is available");
     tars_emit_init(&emit, sink, call, result);
     if (request->quote_count == 0) {
         status = tars_emit_push(&emit, nothing, sizeof(nothing) - 1);

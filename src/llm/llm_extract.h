@@ -1,5 +1,6 @@
 /* llm_extract - answers without a model: it writes out the quotations that the request carries and
  * says that it quotes. Always there, never fails, so it is what other back ends fall back to.
+ * Free text it refuses.
  */
 #ifndef TARS_LLM_LLM_EXTRACT_H
 #define TARS_LLM_LLM_EXTRACT_H

@@ -2,7 +2,7 @@
  *
  * DESIGN
  *
- *     fetch -> on_sources -> context within the budget -> writer -> on_token* -> citations
+ *     gather -> on_sources -> context within the budget -> writer -> on_token* -> citations
  *                   \-> no source: "the documents do not answer"     \-> fails before a token:
  * quotes
  *
@@ -17,6 +17,7 @@
 
 #include "base/mem/buf.h"
 #include "base/sys/clock.h"
+#include "rag/gather.h"
 #include "rag/prompt.h"
 #include "rag/quote.h"
 #include "text/analyzer.h"
@@ -107,13 +108,18 @@ static tars_status retrieve(struct answering *state, struct tars_err *err)
 {
     struct tars_rag_answer *out = state->out;
     struct tars_rag_request request = *state->request;
+    struct tars_gathered gathered;
     int64_t start_ns = tars_clock_mono_ns();
     tars_status status;
 
     if (request.top_k == 0)
         request.top_k = TARS_RAG_TOP_K_DEFAULT;
-    status = state->rag->config.fetch(state->rag->config.fetch_ctx, &request, state->call,
-                                      &out->sources, &out->source_count, err);
+    status = tars_gather(&state->rag->config, &request, state->call, &gathered, err);
+    out->expansions = gathered.expansions;
+    if (status == TARS_OK) {
+        out->sources = gathered.sources;
+        out->source_count = gathered.count;
+    }
     for (size_t i = 0; i < out->source_count && status == TARS_OK; i++)
         status = set_excerpt(state->call->arena, &out->sources[i]);
     out->retrieval_time_ms = ms_since(start_ns);
@@ -168,12 +174,18 @@ static size_t context_budget(const struct answering *state, struct tars_llm *llm
     return set < llm->context_tokens - taken ? set : llm->context_tokens - taken;
 }
 
+/* The question as one who has not heard those before it can understand it. */
+static const char *whole(const struct answering *state)
+{
+    return state->request->search ? state->request->search : state->request->query;
+}
+
 static tars_status set_quotes(struct answering *state, struct tars_llm_request *request)
 {
     struct tars_llm_quote *quotes = NULL;
-    tars_status status = tars_quote_choose(
-        state->analyzer, state->call->arena, state->request->query, state->out->sources,
-        state->out->source_count, &quotes, &request->quote_count);
+    tars_status status =
+        tars_quote_choose(state->analyzer, state->call->arena, whole(state), state->out->sources,
+                          state->out->source_count, &quotes, &request->quote_count);
 
     request->quotes = quotes;
     return status;
@@ -189,8 +201,8 @@ static tars_status set_context(struct answering *state, struct tars_llm *llm)
     for (size_t i = 0; i < out->source_count; i++)
         out->sources[i].focus = tars_span("", 0);
     if (tars_llm_is_small(llm)) {
-        status = tars_quote_focus(state->analyzer, state->call->arena, state->request->query,
-                                  out->sources, out->source_count);
+        status = tars_quote_focus(state->analyzer, state->call->arena, whole(state), out->sources,
+                                  out->source_count);
     }
     if (status != TARS_OK)
         return status;
@@ -228,7 +240,8 @@ static tars_status write_with(struct answering *state, struct tars_llm *llm, str
     tars_status status = set_context(state, llm);
 
     if (status == TARS_OK) {
-        request.prompt = tars_prompt_build(arena, state->out->context_used, state->request->query);
+        request.prompt = tars_prompt_build(arena, state->out->context_used,
+                                           request.brief ? whole(state) : state->request->query);
         status = request.prompt ? TARS_OK : TARS_ENOMEM;
     }
     if (status == TARS_OK && llm->ops->needs_quotes)
@@ -380,7 +393,10 @@ tars_status tars_rag_answer(struct tars_rag *rag, const struct tars_rag_request 
     int64_t start_ns = tars_clock_mono_ns();
     tars_status status;
 
-    *out = (struct tars_rag_answer){.query = request->query, .answer = "", .context_used = ""};
+    *out = (struct tars_rag_answer){.query = request->query,
+                                    .answer = "",
+                                    .context_used = "",
+                                    .used_history = request->history_count > 0 || request->search};
     out->model = tars_arena_strdup(call->arena, rag->config.llm ? rag->config.llm->model
                                                                 : rag->config.quoter->model);
     if (!out->model) {

@@ -71,10 +71,11 @@ struct tars_rag_request {
     const char *filters_json;            /* terminated JSON object, or NULL */
     const struct tars_llm_turn *history; /* (history_count,) oldest first, or NULL */
     size_t history_count;
-    const char *model; /* asks for another model of the back end; NULL: the set one */
-    int top_k;         /* 0: TARS_RAG_TOP_K_DEFAULT */
-    bool rerank;       /* the asker allows reranking */
-    bool quotes_only;  /* answer by quotation even where a model is there */
+    const char *search; /* to be looked for besides query: it made whole (history.h); or NULL */
+    const char *model;  /* asks for another model of the back end; NULL: the set one */
+    int top_k;          /* 0: TARS_RAG_TOP_K_DEFAULT */
+    bool rerank;        /* the asker allows reranking */
+    bool quotes_only;   /* answer by quotation even where a model is there */
 };
 
 /* Finds passages, best first, into the call's arena: the real one is rag/fetch over retrieve. */
@@ -108,7 +109,9 @@ struct tars_rag_answer {
     double total_time_ms;
     const char *model;
     bool cached;
-    const char *degraded;                /* why the answer is less than asked for, or NULL */
+    bool used_history;    /* earlier turns were in the prompt, or in the search */
+    size_t expansions;    /* variants of the question that were searched for; 0: not expanded */
+    const char *degraded; /* why the answer is less than asked for, or NULL */
     struct tars_rag_citation *citations; /* (citation_count,), in the order of the answer */
     size_t citation_count;
     size_t unsupported_count; /* citations that are not supported */
@@ -124,15 +127,17 @@ struct tars_rag_events {
 };
 
 struct tars_rag;
+struct tars_expander; /* rag/expand.h */
 
 struct tars_rag_config {
     tars_rag_fetch_fn *fetch; /* required */
     void *fetch_ctx;
-    struct tars_llm *llm;      /* borrowed; NULL: quotations only */
-    struct tars_llm *quoter;   /* borrowed; answers where llm cannot: llm_extract; required */
-    size_t max_context_tokens; /* 0: TARS_RAG_CONTEXT_TOKENS_DEFAULT */
-    int max_tokens;            /* of an answer; 0: the writer's default */
-    float temperature;         /* as in struct tars_llm_request */
+    struct tars_llm *llm;           /* borrowed; NULL: quotations only */
+    struct tars_expander *expander; /* borrowed; NULL: questions are not expanded */
+    struct tars_llm *quoter;        /* borrowed; answers where llm cannot: llm_extract; required */
+    size_t max_context_tokens;      /* 0: TARS_RAG_CONTEXT_TOKENS_DEFAULT */
+    int max_tokens;                 /* of an answer; 0: the writer's default */
+    float temperature;              /* as in struct tars_llm_request */
     float top_p;
     int top_k;
 };

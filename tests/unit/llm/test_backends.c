@@ -46,6 +46,24 @@ static int64_t clock_of(void *ctx)
 
 /* ------------------------------------------------------------------ extract */
 
+static void extract_refuses_free_text(void **state)
+{
+    const struct tars_llm_request request = {.prompt = "q", .free_text = true};
+    struct heard heard = {.len = 0};
+    const struct tars_llm_sink sink = {hear, &heard};
+    struct tars_llm_result result;
+    struct tars_llm *llm = NULL;
+    struct tars_call call = {.client_id = "test"};
+
+    (void)state;
+    assert_int_equal(tars_llm_extract_open(&llm, NULL), TARS_OK);
+    assert_int_equal(tars_llm_generate(llm, &request, &call, &sink, &result, NULL),
+                     TARS_EUNSUPPORTED);
+    assert_false(result.started);
+    assert_int_equal(heard.len, 0);
+    tars_llm_free(llm);
+}
+
 static void extract_quotes_and_says_so(void **state)
 {
     static const struct tars_llm_quote quotes[] = {
@@ -347,6 +365,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(extract_quotes_and_says_so),
+        cmocka_unit_test(extract_refuses_free_text),
         cmocka_unit_test(requests_are_checked),
         cmocka_unit_test(names_are_cut_at_a_character),
         cmocka_unit_test(auto_takes_the_first_that_is_well),

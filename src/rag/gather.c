@@ -1,0 +1,108 @@
+/* gather - see gather.h for the contract. */
+#include "rag/gather.h"
+
+#include <string.h>
+
+#include "rag/expand.h"
+
+/* What is searched for. */
+struct wordings {
+    const char *texts[TARS_GATHER_WORDINGS_MAX];
+    size_t count;
+};
+
+static void add_wording(struct wordings *wordings, const char *text)
+{
+    for (size_t i = 0; i < wordings->count; i++) {
+        if (strcmp(wordings->texts[i], text) == 0)
+            return;
+    }
+    if (wordings->count < TARS_GATHER_WORDINGS_MAX)
+        wordings->texts[wordings->count++] = text;
+}
+
+static tars_status word(const struct tars_rag_config *config,
+                        const struct tars_rag_request *request, struct tars_call *call,
+                        struct wordings *wordings, size_t *expansions)
+{
+    const char *whole = request->search ? request->search : request->query;
+    const char *const *variants = NULL;
+    size_t count = 0;
+    tars_status status = TARS_OK;
+
+    add_wording(wordings, request->query);
+    add_wording(wordings, whole);
+    if (config->expander && !request->quotes_only)
+        status = tars_expand(config->expander, whole, call, &variants, &count);
+    for (size_t i = 0; i < count && status == TARS_OK; i++)
+        add_wording(wordings, variants[i]);
+    *expansions = count;
+    return status;
+}
+
+/* ---------------------------------------------------------------------- merge */
+
+/* Sources by falling relevance, each chunk once; those of one relevance in the order of arrival. */
+static void insert(struct tars_gathered *out, const struct tars_rag_source *source)
+{
+    size_t at = 0;
+
+    while (at < out->count && strcmp(out->sources[at].chunk_id, source->chunk_id) != 0)
+        at++;
+    if (at == out->count) {
+        out->count++;
+    } else if (out->sources[at].similarity_score >= source->similarity_score) {
+        return;
+    }
+    for (; at > 0 && out->sources[at - 1].similarity_score < source->similarity_score; at--)
+        out->sources[at] = out->sources[at - 1];
+    out->sources[at] = *source;
+}
+
+static tars_status make_room(struct tars_arena *arena, const struct wordings *wordings, int top_k,
+                             struct tars_gathered *out)
+{
+    out->sources =
+        tars_arena_calloc(arena, wordings->count * (size_t)top_k + 1, sizeof(*out->sources));
+    return out->sources ? TARS_OK : TARS_ENOMEM;
+}
+
+static bool is_fatal(tars_status status, struct tars_call *call)
+{
+    return status == TARS_ENOMEM || tars_call_is_over(call);
+}
+
+tars_status tars_gather(const struct tars_rag_config *config,
+                        const struct tars_rag_request *request, struct tars_call *call,
+                        struct tars_gathered *out, struct tars_err *err)
+{
+    struct tars_rag_request asked = *request;
+    struct wordings wordings = {.count = 0};
+    size_t top_k = (size_t)request->top_k;
+    tars_status status;
+
+    *out = (struct tars_gathered){.count = 0};
+    status = word(config, request, call, &wordings, &out->expansions);
+    if (status != TARS_OK) {
+        return tars_fail(status, err, "the question was not expanded: %s",
+                         tars_status_text(status));
+    }
+    if (wordings.count == 1)
+        return config->fetch(config->fetch_ctx, &asked, call, &out->sources, &out->count, err);
+    if (make_room(call->arena, &wordings, request->top_k, out) != TARS_OK)
+        return tars_fail(TARS_ENOMEM, err, "the passages found do not fit into memory");
+    for (size_t i = 0; i < wordings.count; i++) {
+        struct tars_rag_source *found = NULL;
+        size_t count = 0;
+
+        asked.query = wordings.texts[i];
+        status = config->fetch(config->fetch_ctx, &asked, call, &found, &count, err);
+        if (status != TARS_OK && (i == 0 || is_fatal(status, call)))
+            return status;
+        for (size_t at = 0; at < count && at < top_k && status == TARS_OK; at++)
+            insert(out, &found[at]);
+    }
+    if (out->count > top_k)
+        out->count = top_k;
+    return TARS_OK;
+}
