@@ -274,7 +274,7 @@ static bool choose(const struct tars_history *history, struct tars_arena *arena,
 
 static tars_status choose_turns(const struct tars_history *history, struct tars_arena *arena,
                                 const struct tars_message *messages, size_t count,
-                                struct tars_recalled *out)
+                                struct tars_remembered *out)
 {
     size_t max = history->config.turns;
     struct tars_llm_turn *turns = tars_arena_calloc(arena, max + 1, sizeof(*turns));
@@ -301,10 +301,10 @@ static tars_status choose_turns(const struct tars_history *history, struct tars_
 
 tars_status tars_history_recall(const struct tars_history *history, struct tars_call *call,
                                 const char *conversation_id, const char *question,
-                                struct tars_recalled *out, struct tars_err *err)
+                                struct tars_remembered *out, struct tars_err *err)
 {
     struct tars_message *messages = NULL;
-    struct tars_recalled made = {NULL, 0, NULL};
+    struct tars_remembered made = {NULL, 0, NULL};
     size_t count = 0;
     tars_status status;
 

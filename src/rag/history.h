@@ -45,7 +45,7 @@ TARS_MUST_USE tars_status tars_history_new(const struct tars_history_config *con
 void tars_history_free(struct tars_history *history);
 
 /* What a question is asked with; in the call's arena. */
-struct tars_recalled {
+struct tars_remembered {
     const struct tars_llm_turn *turns; /* (count,) oldest first */
     size_t count;
     const char *search; /* the question made whole; NULL: it stands by itself */
@@ -54,7 +54,7 @@ struct tars_recalled {
 /* Nothing (TARS_OK) when history or conversation_id is NULL, or there is no such conversation. */
 TARS_MUST_USE tars_status tars_history_recall(const struct tars_history *history,
                                               struct tars_call *call, const char *conversation_id,
-                                              const char *question, struct tars_recalled *out,
+                                              const char *question, struct tars_remembered *out,
                                               struct tars_err *err);
 
 struct tars_history_turn {
