@@ -211,6 +211,8 @@ static tars_status read_coding(struct tars_http1 *parser, struct tars_span value
     if (parser->has_coding)
         return refuse(parser, 400, "transfer-encoding was sent twice");
     parser->has_coding = true;
+    if (value.len == 0)
+        return refuse(parser, 400, "transfer-encoding has no value");
     if (!tars_http1_is(value, "chunked"))
         return refuse(parser, 501, "the only transfer coding known here is chunked");
     parser->is_chunked = true;

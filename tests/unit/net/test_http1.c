@@ -108,7 +108,7 @@ static const struct row rows[] = {
     {"coding chunked twice", POST "Transfer-Encoding: chunked, chunked\r\n" END, TARS_EFORMAT, 501},
     {"coding xchunked", POST "Transfer-Encoding: xchunked\r\n" END, TARS_EFORMAT, 501},
     {"coding identity", POST "Transfer-Encoding: identity\r\n" END, TARS_EFORMAT, 501},
-    {"coding empty", POST "Transfer-Encoding:\r\n" END, TARS_EFORMAT, 501},
+    {"coding empty", POST "Transfer-Encoding:\r\n" END, TARS_EFORMAT, 400},
     {"coding with vertical tab",
      POST "Transfer-Encoding: \x0b"
           "chunked\r\n" END,
