@@ -65,8 +65,11 @@ struct tars_auth_config {
     const char *admins;      /* ADMIN_CLIENT_IDS, commas between; NULL: none */
     bool open_admin;         /* mode open on loopback and no admins: every token is an admin's */
     struct tars_oidc *oidc;  /* mode oidc; else NULL */
-    int64_t (*now_us)(void); /* NULL: tars_clock_wall_us */
-    struct tars_log *log;    /* NULL: silent */
+    size_t password_slots;   /* secrets hashed at a time; 0: 2 */
+    uint32_t password_memory_kib; /* of a new hash; 0: see auth/password.h */
+    uint32_t password_passes;     /* the same */
+    int64_t (*now_us)(void);      /* NULL: tars_clock_wall_us */
+    struct tars_log *log;         /* NULL: silent */
 };
 
 TARS_MUST_USE tars_status tars_auth_new(const struct tars_auth_config *config,
@@ -78,6 +81,8 @@ enum tars_auth_mode tars_auth_mode(const struct tars_auth *auth);
 /* Read rights and revocations again: after any change of accounts through auth/directory.h it
  * happens by itself. */
 TARS_MUST_USE tars_status tars_auth_reload(struct tars_auth *auth, struct tars_err *err);
+/* Forget what has expired; once an hour. Blocks. */
+TARS_MUST_USE tars_status tars_auth_tend(struct tars_auth *auth, struct tars_err *err);
 
 /* The principal of a caller without credentials, and of the owner of the data folder. */
 TARS_MUST_USE tars_status tars_auth_anonymous(struct tars_auth *auth, struct tars_arena *arena,
@@ -96,7 +101,11 @@ TARS_MUST_USE tars_status tars_auth_check(struct tars_auth *auth, struct tars_sp
                                           bool may_block, struct tars_arena *arena,
                                           struct tars_principal *out, const char **why);
 
-/* What is asked for at /auth/token. */
+#define TARS_CLIENT_BYTES_MAX 255  /* of a client_id */
+#define TARS_DEVICE_BYTES_MAX 1024 /* of a device's name or type */
+
+/* What is asked for at /auth/token. In mode open a secret is asked for only where the account has
+ * one. */
 struct tars_sign_in {
     const char *client_id;   /* name of a user or client */
     const char *secret;      /* NULL: none given */
@@ -113,7 +122,8 @@ struct tars_token_pair {
 };
 
 /* Blocks (argon2, disk). TARS_EDENIED: wrong or missing secret, disabled, unknown: one answer for
- * all, in the same time. TARS_EAGAIN: too many failures for this name or address; try later. */
+ * all, in the same time. TARS_EAGAIN: too many failures for this name or address, or too many at a
+ * time; try later. TARS_EINVAL: a name is too long. */
 TARS_MUST_USE tars_status tars_auth_sign_in(struct tars_auth *auth,
                                             const struct tars_sign_in *request,
                                             struct tars_arena *arena, struct tars_token_pair *out,
@@ -122,14 +132,19 @@ TARS_MUST_USE tars_status tars_auth_sign_in(struct tars_auth *auth,
 TARS_MUST_USE tars_status tars_auth_issue(struct tars_auth *auth, const char *tenant,
                                           const char *client_id, struct tars_arena *arena,
                                           struct tars_token_pair *out, struct tars_err *err);
-/* One use: the refresh token is revoked. TARS_EDENIED with *why; "Invalid token type" is one. */
+/* One use: the refresh token is revoked. TARS_EDENIED with *why; "Invalid token type" is one.
+ * Blocks (disk). */
 #define TARS_AUTH_TYPE "Invalid token type"
 TARS_MUST_USE tars_status tars_auth_refresh(struct tars_auth *auth, struct tars_span token,
+                                            const char *address, const char *request_id,
                                             struct tars_arena *arena, struct tars_token_pair *out,
                                             const char **why, struct tars_err *err);
-/* Revoke a token, any text (contract: any string). Ours by its jti until it expires. */
+/* Revoke a token, an API key, any text (contract: any string). Ours by its jti until it expires;
+ * what we cannot read, for as long as an access token lives. Blocks (disk). by: who asks.
+ * TARS_EBUSY: too many unexpired ones are kept already. */
 TARS_MUST_USE tars_status tars_auth_revoke(struct tars_auth *auth, struct tars_span token,
-                                           struct tars_err *err);
+                                           const struct tars_principal *by, const char *address,
+                                           const char *request_id, struct tars_err *err);
 
 /* May it read, or change, the collection with this key? */
 bool tars_principal_reads(const struct tars_principal *principal, const char *key);

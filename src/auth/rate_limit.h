@@ -27,10 +27,10 @@
 struct tars_rate_limit;
 
 struct tars_rate_limit_config {
-    int64_t limit;          /* requests in a window; 0: no limit, everything passes */
-    int64_t window_ms;      /* 0: 60,000 */
-    size_t max_keys;        /* 0: 16,384 */
-    unsigned char seed[16]; /* unpredictable in production, so that keys cannot be made to meet */
+    int64_t limit;     /* requests in a window; 0: no limit, everything passes */
+    int64_t window_ms; /* 0: 60,000 */
+    size_t max_keys;   /* 0: 16,384 */
+    uint64_t seed[2];  /* unpredictable in production, so that keys cannot be made to meet */
 };
 
 /* What X-RateLimit-* and a 429 say. */

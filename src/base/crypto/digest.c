@@ -63,11 +63,16 @@ tars_status tars_sha256_final_hex(struct tars_sha256 *sha, char *out)
     return TARS_OK;
 }
 
+tars_status tars_sha256(const void *ptr, size_t len, unsigned char *out)
+{
+    return EVP_Digest(ptr, len, out, NULL, EVP_sha256(), NULL) == 1 ? TARS_OK : TARS_ENOMEM;
+}
+
 tars_status tars_sha256_hex(const void *ptr, size_t len, char *out)
 {
     unsigned char bytes[TARS_SHA256_BYTES];
 
-    if (EVP_Digest(ptr, len, bytes, NULL, EVP_sha256(), NULL) != 1)
+    if (tars_sha256(ptr, len, bytes) != TARS_OK)
         return TARS_ENOMEM;
     to_hex(bytes, sizeof(bytes), out);
     return TARS_OK;

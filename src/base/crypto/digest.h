@@ -19,7 +19,8 @@ TARS_MUST_USE tars_status tars_sha256_update(struct tars_sha256 *sha, const void
 /* out: TARS_SHA256_HEX_BYTES. The digest cannot be updated afterwards. */
 TARS_MUST_USE tars_status tars_sha256_final_hex(struct tars_sha256 *sha, char *out);
 
-/* All at once. out: TARS_SHA256_HEX_BYTES. */
+/* All at once. out: TARS_SHA256_BYTES, or TARS_SHA256_HEX_BYTES. */
+TARS_MUST_USE tars_status tars_sha256(const void *ptr, size_t len, unsigned char *out);
 TARS_MUST_USE tars_status tars_sha256_hex(const void *ptr, size_t len, char *out);
 /* Of the rest of an open file, read in pieces. */
 TARS_MUST_USE tars_status tars_sha256_hex_fd(int fd, char *out);

@@ -1,0 +1,63 @@
+/* auth_internal - what the files of this room share. */
+#ifndef TARS_AUTH_AUTH_INTERNAL_H
+#define TARS_AUTH_AUTH_INTERNAL_H
+
+#include <pthread.h>
+
+#include "auth/auth.h"
+#include "auth/jwt.h"
+#include "auth/password.h"
+#include "auth/rate_limit.h"
+#include "auth/revoked.h"
+#include "auth/snapshot.h"
+
+#define TARS_KEY_PREFIX       "tars_sk_"
+#define TARS_KEY_PREFIX_BYTES 8
+
+struct tars_auth {
+    struct tars_auth_config config; /* secret and admins point to the copies below */
+    struct tars_span secret;        /* owned */
+    char *admins;                   /* ADMIN_CLIENT_IDS, names with a NUL behind each; owned */
+    size_t admins_len;              /* bytes of them */
+    struct tars_password *password;
+    struct tars_revoked *revoked;
+    struct tars_rate_limit *by_pair;    /* failed sign-ins of a name from an address */
+    struct tars_rate_limit *by_name;    /* of a name from anywhere */
+    struct tars_rate_limit *by_address; /* of an address with any name */
+
+    pthread_mutex_t
+        reload_lock;      /* one reads the store at a time, so that none publishes old news */
+    pthread_mutex_t lock; /* guards the pointer below; held for a few instructions */
+    struct tars_snapshot *snapshot;
+};
+
+int64_t tars_auth_now_us(const struct tars_auth *auth);
+/* The rights of this moment; the caller drops it. */
+struct tars_snapshot *tars_auth_hold(struct tars_auth *auth);
+
+/* What an account (NULL: none, in mode open) may at most do. NONE: nothing at all. */
+enum tars_role tars_auth_role_of(const struct tars_auth *auth, const char *tenant, const char *name,
+                                 const struct tars_account *account);
+
+/* Whom a token speaks for, at this moment. EDENIED: nobody any more. account is NULL where mode
+ * open needs none. */
+struct tars_auth_subject {
+    const struct tars_snapshot_tenant *tenant;
+    const struct tars_snapshot_account *account;
+    enum tars_role role;
+};
+TARS_MUST_USE tars_status tars_auth_subject(const struct tars_auth *auth,
+                                            const struct tars_snapshot *snapshot,
+                                            const struct tars_jwt *jwt,
+                                            struct tars_auth_subject *out);
+
+/* The id by which a token of ours is revoked: its jti, or a digest of the whole. id has
+ * TARS_REVOKED_ID_BYTES. */
+#define TARS_REVOKED_ID_BYTES 65
+TARS_MUST_USE tars_status tars_auth_token_id(const struct tars_jwt *jwt, struct tars_span token,
+                                             char *id);
+
+/* An entry of the audit log; a failure is logged and nothing else. NULL texts are "". */
+void tars_auth_audit(struct tars_auth *auth, const struct tars_audit_entry *entry);
+
+#endif
