@@ -4,11 +4,17 @@
  *     route -> tars_analytics_query() -> bounded queue -> one writer thread -> sink (SQLite, ...)
  *     /analytics/... -> tars_analytics_stats() ... -> SQL in the sink
  *
- * A row costs its caller a copy into the queue, never a disk. A full queue drops the oldest rows
- * and counts them. Analytics never fail their caller: a NULL object is allowed and does nothing.
+ * A row costs its caller a copy into the queue, never a disk. The queue is a ring of bytes in a
+ * mapped file (analytics/journal.h), so rows that were given survive the death of the process. A
+ * full queue drops the oldest rows and counts them. Analytics never fail their caller: a NULL
+ * object is allowed and does nothing.
  *
  * Rights    Rows carry a tenant; every question to them names one (NULL: all, for the owner).
- * Threads   Safe to share.
+ *           Accesses carry the collection; questions about documents count only visible ones.
+ * Bounds    queue_bytes of memory for rows that wait; a row of more than a quarter of it is
+ *           dropped. Statistics are made in SQL, with memory that does not grow with the rows.
+ * Threads   Safe to share. One thread of its own writes, in batches, and removes what is past
+ *           retention_days, some hundred rows at a time.
  */
 #ifndef TARS_ANALYTICS_ANALYTICS_H
 #define TARS_ANALYTICS_ANALYTICS_H
@@ -19,6 +25,7 @@
 
 #include "base/mem/arena.h"
 #include "base/status.h"
+#include "obs/call.h"
 #include "obs/log.h"
 
 struct tars_analytics;
@@ -27,6 +34,7 @@ struct tars_analytics_sink; /* a back end: analytics/sink_sqlite.h */
 /* One source of an answer. */
 struct tars_access_row {
     const char *document_id, *file_name, *chunk_id;
+    const char *collection; /* its key in the store, or NULL: unknown, seen by all of the tenant */
     double relevance_score;
     int rank; /* from 1 */
 };
@@ -72,6 +80,17 @@ struct tars_system_row {
 struct tars_analytics_range {
     const char *tenant; /* NULL: all */
     int64_t from_us, to_us;
+    const struct tars_visible *visible; /* documents of these collections; NULL: all */
+};
+
+/* A question as it was kept. */
+struct tars_logged_query {
+    struct tars_query_row row; /* without accesses */
+    int64_t id;
+    int64_t query_length; /* characters */
+    int64_t sources_count;
+    double avg_relevance_score, max_relevance_score; /* 0 without sources */
+    const char *query_id;                            /* of an imported row, or NULL */
 };
 
 struct tars_query_stats { /* contract 1.5; zeros without rows */
@@ -105,10 +124,15 @@ struct tars_analytics_totals {
     int64_t queries, errors, documents; /* documents: distinct ones that were accessed */
 };
 
+#define TARS_ANALYTICS_QUEUE_DEFAULT ((size_t)4 << 20)
+#define TARS_ANALYTICS_QUEUE_MIN     ((size_t)4096)
+
 struct tars_analytics_config {
     struct tars_analytics_sink *sink; /* required; taken */
-    size_t queue_rows;                /* 0: 8192 */
+    const char *journal;              /* path of the queue's file; NULL: memory only */
+    size_t queue_bytes;               /* 0: TARS_ANALYTICS_QUEUE_DEFAULT */
     int64_t retention_days;           /* 0: for ever */
+    int64_t gather_ms;                /* rows wait so long for company; 0: 100 */
     struct tars_log *log;             /* may be NULL */
 };
 
@@ -139,7 +163,7 @@ TARS_MUST_USE tars_status tars_analytics_patterns(struct tars_analytics *analyti
                                                   struct tars_query_patterns *out,
                                                   struct tars_err *err);
 TARS_MUST_USE tars_status tars_analytics_totals(struct tars_analytics *analytics,
-                                                const char *tenant,
+                                                const struct tars_analytics_range *range,
                                                 struct tars_analytics_totals *out,
                                                 struct tars_err *err);
 /* Samples of the machine, averaged over steps of interval_s seconds, oldest first. */
@@ -148,17 +172,28 @@ TARS_MUST_USE tars_status tars_analytics_history(struct tars_analytics *analytic
                                                  int64_t interval_s, struct tars_arena *arena,
                                                  struct tars_system_row **out, size_t *count,
                                                  struct tars_err *err);
-/* Calls each(ctx, row) oldest first; false stops. */
-typedef bool tars_query_row_fn(void *ctx, const struct tars_query_row *row);
+/* Calls each(ctx, row) oldest first; false stops. Rows are lent for the call of each. */
+typedef bool tars_logged_query_fn(void *ctx, const struct tars_logged_query *query);
 TARS_MUST_USE tars_status tars_analytics_each(struct tars_analytics *analytics,
                                               const struct tars_analytics_range *range,
-                                              tars_query_row_fn *each, void *ctx,
+                                              tars_logged_query_fn *each, void *ctx,
                                               struct tars_err *err);
-/* Remove all rows of a tenant (NULL: of all). */
+/* Remove all rows of a tenant (NULL: of all, samples of the machine too). */
 TARS_MUST_USE tars_status tars_analytics_clear(struct tars_analytics *analytics, const char *tenant,
                                                struct tars_err *err);
 bool tars_analytics_is_on(const struct tars_analytics *analytics);
-/* Rows dropped because the queue was full. */
-uint64_t tars_analytics_dropped(const struct tars_analytics *analytics);
+
+/* Rows so far, since the opening. */
+struct tars_analytics_counts {
+    uint64_t queries, accesses, errors, samples; /* that the sink has taken */
+    uint64_t dropped;                            /* lost: the queue was full, or no memory */
+    uint64_t failures;                           /* of the sink; rows wait meanwhile */
+    size_t queued_bytes;                         /* that wait */
+};
+struct tars_analytics_counts tars_analytics_counts(const struct tars_analytics *analytics);
+/* How the sink is: words of its last failure when it has not recovered. TARS_EUNAVAILABLE for a
+ * NULL object. */
+TARS_MUST_USE tars_status tars_analytics_health(const struct tars_analytics *analytics,
+                                                struct tars_err *err);
 
 #endif

@@ -16,8 +16,9 @@ struct tars_migration {
     const char *sql;  /* terminated */
 };
 
-/* Made by the build; ends with version 0. */
+/* Made by the build; each ends with version 0. */
 extern const struct tars_migration tars_migrations_sqlite[];
+extern const struct tars_migration tars_migrations_sqlite_analytics[];
 
 /* Does one migration, in one transaction, and records its version. */
 typedef tars_status tars_migrate_fn(void *ctx, const struct tars_migration *migration,

@@ -356,6 +356,13 @@ bool tars_char_is_space(uint32_t code)
            code == 0x2028 || code == 0x2029 || code == 0x202F || code == 0x205F || code == 0x3000;
 }
 
+uint32_t tars_char_lower(uint32_t code)
+{
+    if (code < 0x80)
+        return code >= 'A' && code <= 'Z' ? code + ('a' - 'A') : code;
+    return (uint32_t)utf8proc_tolower((utf8proc_int32_t)code);
+}
+
 bool tars_char_is_alnum(uint32_t code)
 {
     if (code < 0x80)

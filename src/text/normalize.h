@@ -60,6 +60,7 @@ TARS_MUST_USE tars_status tars_normalize(struct tars_arena *arena, enum tars_nor
 bool tars_char_is_space(uint32_t code); /* Unicode White_Space */
 bool tars_char_is_alnum(uint32_t code); /* letter, number or mark */
 bool tars_char_is_cjk(uint32_t code);   /* Han, Hiragana, Katakana, Thai: no spaces between words */
+uint32_t tars_char_lower(uint32_t code); /* its simple lower case, or itself */
 
 /* ---- BERT's basic tokenizer */
 

@@ -1,0 +1,592 @@
+/* analytics - see analytics.h for the contract.
+ *
+ * DESIGN
+ *
+ *     caller: row -> bytes -> lock -> journal -> unlock
+ *     writer: lock -> batch of rows -> unlock -> sink, one transaction with the mark -> lock ->
+ * forget
+ *
+ * The writer sleeps until there is a row, then waits gather_ms for more, so that at most one caller
+ * in gather_ms pays for waking it. While it writes, callers may drop the very rows that it has in
+ * hand (a full journal): those are not lost and not counted.
+ *
+ * When the sink fails, rows stay in the journal and the writer tries again, later and later up to
+ * RETRY_MAX_MS; whoever flushes makes it try at once, and is told by nothing but the answer.
+ *
+ * INVARIANTS
+ *
+ *   1. head <= taken <= tail of the journal, but for rows dropped since: then head > taken.
+ *   2. What lies before head is in the sink, or counted as dropped.
+ */
+#include "analytics/analytics.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "analytics/journal.h"
+#include "analytics/row.h"
+#include "analytics/sink.h"
+#include "base/sys/clock.h"
+#include "store/accounts.h"
+
+#define BATCH_ROWS        512
+#define ARENA_MAX         ((size_t)4 << 20)
+#define GATHER_MS         100
+#define RETRY_MIN_MS      500
+#define RETRY_MAX_MS      60000
+#define PRUNE_ROWS        500
+#define PRUNE_INTERVAL_MS 3600000
+#define CLEAR_ROWS        500
+#define PAGE_ROWS         500
+#define PAGE_ARENA_MAX    ((size_t)64 << 20)
+#define DAY_US            (INT64_C(86400) * 1000000)
+
+struct tars_analytics {
+    struct tars_analytics_config config; /* with every default filled in */
+    struct tars_analytics_sink *sink;    /* owned */
+    pthread_t writer;
+    bool is_running;
+
+    /* The writer's own. */
+    unsigned char *batch;  /* (batch_bytes,) */
+    struct tars_row *rows; /* (BATCH_ROWS,) */
+    struct tars_arena arena;
+    size_t batch_bytes;
+    int64_t next_prune_ms;
+
+    pthread_mutex_t write_lock; /* one transaction at a time: the writer's, or a clearing */
+    pthread_mutex_t lock;       /* guards all below */
+    pthread_cond_t work;        /* the writer has something to do */
+    pthread_cond_t done;        /* the writer has tried */
+    struct tars_journal *journal;
+    uint64_t taken;   /* rows before it are in the sink or in the writer's hands */
+    uint64_t tries;   /* failed ones of the writer, ever */
+    size_t flushers;  /* who wait for done */
+    int64_t retry_ms; /* to wait before the next try; 0: the last one went well */
+    bool is_stopping;
+    struct tars_analytics_counts counts;
+    struct tars_err failure; /* words of the last one */
+};
+
+/* ------------------------------------------------------------------ waiting */
+
+/* Wait for cond until due_ms on the monotonic clock; 0: for ever. */
+static void wait_until(pthread_cond_t *cond, pthread_mutex_t *lock, int64_t due_ms)
+{
+    const struct timespec due = {.tv_sec = due_ms / 1000, .tv_nsec = due_ms % 1000 * 1000000};
+
+    if (due_ms) {
+        (void)pthread_cond_timedwait(cond, lock, &due);
+    } else {
+        (void)pthread_cond_wait(cond, lock);
+    }
+}
+
+static bool is_empty(const struct tars_analytics *analytics)
+{
+    return tars_journal_head(analytics->journal) == tars_journal_tail(analytics->journal);
+}
+
+static bool is_half_full(const struct tars_analytics *analytics)
+{
+    return tars_journal_tail(analytics->journal) - tars_journal_head(analytics->journal) >
+           analytics->config.queue_bytes / 2;
+}
+
+/* Until there is something to write, a reason to write it now, or rows to be removed. */
+static void wait_for_work(struct tars_analytics *analytics)
+{
+    int64_t due_ms;
+
+    while (is_empty(analytics) && !analytics->is_stopping) {
+        if (analytics->next_prune_ms && tars_clock_mono_ms() >= analytics->next_prune_ms)
+            return;
+        wait_until(&analytics->work, &analytics->lock, analytics->next_prune_ms);
+    }
+    due_ms = tars_clock_mono_ms() +
+             (analytics->retry_ms ? analytics->retry_ms : analytics->config.gather_ms);
+    while (!analytics->is_stopping && !analytics->flushers && tars_clock_mono_ms() < due_ms &&
+           (analytics->retry_ms || !is_half_full(analytics)))
+        wait_until(&analytics->work, &analytics->lock, due_ms);
+}
+
+/* ------------------------------------------------------------------ writing */
+
+/* Under the lock: read what is next; *end is the position behind it. */
+static size_t take_batch(struct tars_analytics *analytics, uint64_t *end)
+{
+    struct tars_journal *journal = analytics->journal;
+    size_t used = 0;
+    size_t count = 0;
+
+    tars_arena_clear(&analytics->arena);
+    *end = tars_journal_head(journal);
+    while (count < BATCH_ROWS) {
+        uint64_t next;
+        unsigned char *at = analytics->batch + used;
+        size_t len = tars_journal_read(journal, *end, at, analytics->batch_bytes - used, &next);
+        tars_status status = TARS_EFORMAT;
+
+        if (next == *end)
+            break;
+        if (len)
+            status = tars_row_read(at, len, &analytics->arena, &analytics->rows[count]);
+        if (status == TARS_ENOMEM && count > 0)
+            break;
+        *end = next;
+        used += len;
+        if (status == TARS_OK) {
+            count++;
+        } else {
+            analytics->counts.dropped++;
+        }
+    }
+    analytics->taken = *end;
+    return count;
+}
+
+static void count_rows(struct tars_analytics *analytics, size_t n)
+{
+    struct tars_analytics_counts *counts = &analytics->counts;
+
+    for (size_t i = 0; i < n; i++) {
+        const struct tars_row *row = &analytics->rows[i];
+
+        counts->queries += row->kind == TARS_ROW_QUERY;
+        counts->errors += row->kind == TARS_ROW_ERROR;
+        counts->samples += row->kind == TARS_ROW_SYSTEM;
+        if (row->kind == TARS_ROW_QUERY)
+            counts->accesses += row->as.query.access_count;
+    }
+}
+
+/* Under the lock: what became of the batch that ends at end. */
+static void settle(struct tars_analytics *analytics, tars_status status, size_t n, uint64_t end,
+                   const struct tars_err *err)
+{
+    bool is_lost = status == TARS_EINVAL || status == TARS_EFORMAT;
+
+    if (status == TARS_OK || is_lost)
+        tars_journal_forget(analytics->journal, end);
+    if (status == TARS_OK) {
+        count_rows(analytics, n);
+        analytics->retry_ms = 0;
+        return;
+    }
+    analytics->taken = tars_journal_head(analytics->journal);
+    analytics->counts.dropped += is_lost ? n : 0;
+    analytics->counts.failures++;
+    analytics->tries++;
+    analytics->failure = *err;
+    if (!analytics->retry_ms)
+        tars_log_warning(analytics->config.log, "analytics", "rows wait: %s", err->text);
+    analytics->retry_ms = analytics->retry_ms ? analytics->retry_ms * 2 : RETRY_MIN_MS;
+    if (analytics->retry_ms > RETRY_MAX_MS)
+        analytics->retry_ms = RETRY_MAX_MS;
+}
+
+/* Under the lock, which is let go of meanwhile. False when nothing could be written. */
+static bool write_batch(struct tars_analytics *analytics)
+{
+    struct tars_analytics_mark mark = {.journal = tars_journal_id(analytics->journal)};
+    struct tars_err err = {.text = ""};
+    size_t n = take_batch(analytics, &mark.position);
+    tars_status status = TARS_OK;
+
+    if (n > 0) {
+        pthread_mutex_unlock(&analytics->lock);
+        pthread_mutex_lock(&analytics->write_lock);
+        status = analytics->sink->ops->write(analytics->sink, analytics->rows, n, &mark, &err);
+        pthread_mutex_unlock(&analytics->write_lock);
+        pthread_mutex_lock(&analytics->lock);
+    }
+    settle(analytics, status, n, mark.position, &err);
+    pthread_cond_broadcast(&analytics->done);
+    return status == TARS_OK;
+}
+
+/* Under the lock, which is let go of meanwhile: some old rows, if it is time. */
+static void prune_some(struct tars_analytics *analytics)
+{
+    int64_t before_us = tars_clock_wall_us() - analytics->config.retention_days * DAY_US;
+    struct tars_err err = {.text = ""};
+    size_t removed = 0;
+    tars_status status;
+
+    if (!analytics->next_prune_ms || tars_clock_mono_ms() < analytics->next_prune_ms)
+        return;
+    pthread_mutex_unlock(&analytics->lock);
+    pthread_mutex_lock(&analytics->write_lock);
+    status = analytics->sink->ops->prune(analytics->sink, before_us, PRUNE_ROWS, &removed, &err);
+    pthread_mutex_unlock(&analytics->write_lock);
+    if (status != TARS_OK) {
+        tars_log_warning(analytics->config.log, "analytics", "old rows stay: %s", err.text);
+        removed = 0;
+    }
+    pthread_mutex_lock(&analytics->lock);
+    if (!removed)
+        analytics->next_prune_ms = tars_clock_mono_ms() + PRUNE_INTERVAL_MS;
+}
+
+static void *run(void *ctx)
+{
+    struct tars_analytics *analytics = ctx;
+
+    pthread_mutex_lock(&analytics->lock);
+    for (;;) {
+        bool went_well = true;
+
+        wait_for_work(analytics);
+        if (!is_empty(analytics))
+            went_well = write_batch(analytics);
+        /* What cannot be written now waits in the file for the next start. */
+        if (analytics->is_stopping && (!went_well || is_empty(analytics)))
+            break;
+        prune_some(analytics);
+    }
+    pthread_mutex_unlock(&analytics->lock);
+    return NULL;
+}
+
+/* ----------------------------------------------------------------- recording */
+
+static void put(struct tars_analytics *analytics, const struct tars_row *row)
+{
+    size_t size = tars_row_size(row);
+    unsigned char *bytes = malloc(size);
+    bool fits = bytes && size <= tars_journal_record_max(analytics->journal);
+    bool was_empty;
+
+    if (fits)
+        tars_row_write(row, bytes);
+    pthread_mutex_lock(&analytics->lock);
+    if (!fits) {
+        analytics->counts.dropped++;
+    } else {
+        was_empty = is_empty(analytics);
+        analytics->counts.dropped +=
+            tars_journal_put(analytics->journal, bytes, size, analytics->taken);
+        if (was_empty || is_half_full(analytics))
+            pthread_cond_signal(&analytics->work);
+    }
+    pthread_mutex_unlock(&analytics->lock);
+    free(bytes);
+}
+
+static const char *text_or(const char *text, const char *otherwise)
+{
+    return text ? text : otherwise;
+}
+
+void tars_analytics_query(struct tars_analytics *analytics, const struct tars_query_row *row)
+{
+    struct tars_row made = {.kind = TARS_ROW_QUERY, .as.query = *row};
+    struct tars_query_row *query = &made.as.query;
+
+    if (!analytics)
+        return;
+    if (!query->time_us)
+        query->time_us = tars_clock_wall_us();
+    query->tenant = text_or(query->tenant, TARS_TENANT);
+    query->client_id = text_or(query->client_id, "anonymous");
+    query->query_text = text_or(query->query_text, "");
+    query->model_used = text_or(query->model_used, "");
+    put(analytics, &made);
+}
+
+void tars_analytics_error(struct tars_analytics *analytics, const struct tars_error_row *row)
+{
+    struct tars_row made = {.kind = TARS_ROW_ERROR, .as.error = *row};
+    struct tars_error_row *error = &made.as.error;
+
+    if (!analytics)
+        return;
+    if (!error->time_us)
+        error->time_us = tars_clock_wall_us();
+    error->tenant = text_or(error->tenant, TARS_TENANT);
+    error->error_type = text_or(error->error_type, "unknown");
+    error->error_message = text_or(error->error_message, "");
+    error->severity = text_or(error->severity, "ERROR");
+    put(analytics, &made);
+}
+
+void tars_analytics_system(struct tars_analytics *analytics, const struct tars_system_row *row)
+{
+    struct tars_row made = {.kind = TARS_ROW_SYSTEM, .as.system = *row};
+
+    if (!analytics)
+        return;
+    if (!made.as.system.time_us)
+        made.as.system.time_us = tars_clock_wall_us();
+    put(analytics, &made);
+}
+
+void tars_analytics_flush(struct tars_analytics *analytics)
+{
+    uint64_t target;
+    uint64_t tries;
+
+    if (!analytics)
+        return;
+    pthread_mutex_lock(&analytics->lock);
+    target = tars_journal_tail(analytics->journal);
+    tries = analytics->tries;
+    analytics->flushers++;
+    pthread_cond_signal(&analytics->work);
+    while (tars_journal_head(analytics->journal) < target && analytics->tries == tries)
+        (void)pthread_cond_wait(&analytics->done, &analytics->lock);
+    analytics->flushers--;
+    pthread_mutex_unlock(&analytics->lock);
+}
+
+/* ----------------------------------------------------------------- questions */
+
+tars_status tars_analytics_stats(struct tars_analytics *analytics,
+                                 const struct tars_analytics_range *range,
+                                 struct tars_query_stats *out, struct tars_err *err)
+{
+    *out = (struct tars_query_stats){0};
+    if (!analytics)
+        return TARS_OK;
+    tars_analytics_flush(analytics);
+    return analytics->sink->ops->stats(analytics->sink, range, out, err);
+}
+
+tars_status tars_analytics_popular(struct tars_analytics *analytics,
+                                   const struct tars_analytics_range *range, size_t top_n,
+                                   struct tars_arena *arena, struct tars_popular_document **out,
+                                   size_t *count, struct tars_err *err)
+{
+    *count = 0;
+    if (!analytics)
+        return TARS_OK;
+    tars_analytics_flush(analytics);
+    return analytics->sink->ops->popular(analytics->sink, range, top_n, arena, out, count, err);
+}
+
+tars_status tars_analytics_patterns(struct tars_analytics *analytics,
+                                    const struct tars_analytics_range *range,
+                                    struct tars_arena *arena, struct tars_query_patterns *out,
+                                    struct tars_err *err)
+{
+    *out = (struct tars_query_patterns){0};
+    if (!analytics)
+        return TARS_OK;
+    tars_analytics_flush(analytics);
+    return analytics->sink->ops->patterns(analytics->sink, range, arena, out, err);
+}
+
+tars_status tars_analytics_totals(struct tars_analytics *analytics,
+                                  const struct tars_analytics_range *range,
+                                  struct tars_analytics_totals *out, struct tars_err *err)
+{
+    *out = (struct tars_analytics_totals){0};
+    if (!analytics)
+        return TARS_OK;
+    tars_analytics_flush(analytics);
+    return analytics->sink->ops->totals(analytics->sink, range, out, err);
+}
+
+tars_status tars_analytics_history(struct tars_analytics *analytics,
+                                   const struct tars_analytics_range *range, int64_t interval_s,
+                                   struct tars_arena *arena, struct tars_system_row **out,
+                                   size_t *count, struct tars_err *err)
+{
+    *count = 0;
+    if (!analytics)
+        return TARS_OK;
+    tars_analytics_flush(analytics);
+    return analytics->sink->ops->history(analytics->sink, range, interval_s, arena, out, count,
+                                         err);
+}
+
+tars_status tars_analytics_each(struct tars_analytics *analytics,
+                                const struct tars_analytics_range *range,
+                                tars_logged_query_fn *each, void *ctx, struct tars_err *err)
+{
+    struct tars_arena arena;
+    tars_status status = TARS_OK;
+    int64_t last = 0;
+    size_t count = 1;
+    bool goes_on = true;
+
+    if (!analytics)
+        return TARS_OK;
+    tars_analytics_flush(analytics);
+    tars_arena_init(&arena, PAGE_ARENA_MAX);
+    /* A page at a time, so that no transaction stays open however slow the reader is. */
+    while (status == TARS_OK && goes_on && count > 0) {
+        struct tars_logged_query *page = NULL;
+
+        tars_arena_clear(&arena);
+        status = analytics->sink->ops->page(analytics->sink, range, last, PAGE_ROWS, &arena, &page,
+                                            &count, err);
+        for (size_t i = 0; i < count && status == TARS_OK && goes_on; i++) {
+            last = page[i].id;
+            goes_on = each(ctx, &page[i]);
+        }
+    }
+    tars_arena_release(&arena);
+    return status;
+}
+
+tars_status tars_analytics_clear(struct tars_analytics *analytics, const char *tenant,
+                                 struct tars_err *err)
+{
+    tars_status status = TARS_OK;
+    size_t removed = 1;
+
+    if (!analytics)
+        return TARS_OK;
+    tars_analytics_flush(analytics);
+    while (status == TARS_OK && removed > 0) {
+        pthread_mutex_lock(&analytics->write_lock);
+        status = analytics->sink->ops->clear(analytics->sink, tenant, CLEAR_ROWS, &removed, err);
+        pthread_mutex_unlock(&analytics->write_lock);
+    }
+    return status;
+}
+
+bool tars_analytics_is_on(const struct tars_analytics *analytics)
+{
+    return analytics != NULL;
+}
+
+struct tars_analytics_counts tars_analytics_counts(const struct tars_analytics *analytics)
+{
+    struct tars_analytics *mine = (struct tars_analytics *)analytics; /* its lock changes */
+    struct tars_analytics_counts counts = {0};
+
+    if (!mine)
+        return counts;
+    pthread_mutex_lock(&mine->lock);
+    counts = mine->counts;
+    counts.queued_bytes =
+        (size_t)(tars_journal_tail(mine->journal) - tars_journal_head(mine->journal));
+    pthread_mutex_unlock(&mine->lock);
+    return counts;
+}
+
+tars_status tars_analytics_health(const struct tars_analytics *analytics, struct tars_err *err)
+{
+    struct tars_analytics *mine = (struct tars_analytics *)analytics; /* its lock changes */
+    tars_status status = TARS_OK;
+
+    if (!mine)
+        return tars_fail(TARS_EUNAVAILABLE, err, "analytics are off");
+    pthread_mutex_lock(&mine->lock);
+    if (mine->retry_ms)
+        status = tars_fail(TARS_EUNAVAILABLE, err, "rows wait: %s", mine->failure.text);
+    pthread_mutex_unlock(&mine->lock);
+    return status;
+}
+
+/* ---------------------------------------------------------------- life cycle */
+
+static void init_locks(struct tars_analytics *analytics)
+{
+    pthread_condattr_t attr;
+
+    pthread_mutex_init(&analytics->write_lock, NULL);
+    pthread_mutex_init(&analytics->lock, NULL);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&analytics->work, &attr);
+    pthread_cond_init(&analytics->done, NULL);
+    pthread_condattr_destroy(&attr);
+}
+
+/* Rows that a process left behind are written first, and those that it had written are not. */
+static tars_status catch_up(struct tars_analytics *analytics, struct tars_err *err)
+{
+    uint64_t position = 0;
+    tars_status status = analytics->sink->ops->position(
+        analytics->sink, tars_journal_id(analytics->journal), &position, err);
+
+    if (status == TARS_OK)
+        tars_journal_forget(analytics->journal, position);
+    analytics->taken = tars_journal_head(analytics->journal);
+    return status;
+}
+
+static tars_status start(struct tars_analytics *analytics, struct tars_err *err)
+{
+    const struct tars_analytics_config *config = &analytics->config;
+    tars_status status =
+        tars_journal_open(config->journal, config->queue_bytes, &analytics->journal, err);
+
+    if (status != TARS_OK)
+        return status;
+    analytics->batch_bytes = config->queue_bytes / 4;
+    analytics->batch = malloc(analytics->batch_bytes);
+    analytics->rows = calloc(BATCH_ROWS, sizeof(*analytics->rows));
+    if (!analytics->batch || !analytics->rows)
+        return tars_fail(TARS_ENOMEM, err, "no memory for analytics");
+    status = catch_up(analytics, err);
+    if (status != TARS_OK)
+        return status;
+    if (config->retention_days > 0)
+        analytics->next_prune_ms = tars_clock_mono_ms();
+    if (pthread_create(&analytics->writer, NULL, run, analytics))
+        return tars_fail(TARS_ENOMEM, err, "cannot start a thread");
+    analytics->is_running = true;
+    return TARS_OK;
+}
+
+tars_status tars_analytics_open(const struct tars_analytics_config *config,
+                                struct tars_analytics **analytics, struct tars_err *err)
+{
+    struct tars_analytics *made;
+    tars_status status;
+
+    if (!config->sink || config->retention_days < 0)
+        return tars_fail(TARS_EINVAL, err, "analytics need a sink");
+    made = calloc(1, sizeof(*made));
+    if (!made) {
+        config->sink->ops->close(config->sink);
+        return tars_fail(TARS_ENOMEM, err, "no memory for analytics");
+    }
+    made->config = *config;
+    made->config.queue_bytes =
+        (config->queue_bytes ? config->queue_bytes : TARS_ANALYTICS_QUEUE_DEFAULT) / 8 * 8;
+    if (made->config.queue_bytes < TARS_ANALYTICS_QUEUE_MIN)
+        made->config.queue_bytes = TARS_ANALYTICS_QUEUE_MIN;
+    if (!made->config.gather_ms)
+        made->config.gather_ms = GATHER_MS;
+    made->sink = config->sink;
+    tars_arena_init(&made->arena, ARENA_MAX);
+    init_locks(made);
+    status = start(made, err);
+    if (status != TARS_OK) {
+        tars_analytics_close(made);
+        return status;
+    }
+    *analytics = made;
+    return TARS_OK;
+}
+
+void tars_analytics_close(struct tars_analytics *analytics)
+{
+    if (!analytics)
+        return;
+    if (analytics->is_running) {
+        pthread_mutex_lock(&analytics->lock);
+        analytics->is_stopping = true;
+        pthread_cond_signal(&analytics->work);
+        pthread_mutex_unlock(&analytics->lock);
+        pthread_join(analytics->writer, NULL);
+    }
+    analytics->sink->ops->close(analytics->sink);
+    tars_journal_close(analytics->journal);
+    pthread_cond_destroy(&analytics->done);
+    pthread_cond_destroy(&analytics->work);
+    pthread_mutex_destroy(&analytics->lock);
+    pthread_mutex_destroy(&analytics->write_lock);
+    tars_arena_release(&analytics->arena);
+    free(analytics->rows);
+    free(analytics->batch);
+    free(analytics);
+}

@@ -1,0 +1,280 @@
+/* journal - see journal.h for the contract.
+ *
+ * LAYOUT (little-endian as the machine is: the file never leaves it)
+ *
+ *     0     magic "TARSJRN1" | ring bytes u64 | id u64 | head u64 | tail u64 | zeros
+ *     4096  ring: record | record | ...      position p lies at 4096 + p % bytes
+ *
+ *     record   length u32 | checksum u32 | payload | zeros up to a multiple of 8
+ *
+ * INVARIANTS
+ *
+ *   1. head <= tail <= head + bytes, all multiples of 8.
+ *   2. Between head and tail lie whole records. The tail moves after the bytes of a record are
+ *      there, the head before the bytes of a dropped one are overwritten.
+ */
+#include "analytics/journal.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/crypto/digest.h"
+
+#define HEADER_BYTES  ((size_t)4096)
+#define ALIGN         8
+#define RECORD_HEADER 8
+#define SHARE         4 /* a record takes at most one part of so many */
+
+static const char magic[8] = {'T', 'A', 'R', 'S', 'J', 'R', 'N', '1'};
+
+struct header {
+    char magic[8];
+    uint64_t bytes;
+    uint64_t id;
+    atomic_uint_fast64_t head;
+    atomic_uint_fast64_t tail;
+};
+
+struct tars_journal {
+    struct header *header; /* (HEADER_BYTES,) mapped or allocated, then the ring */
+    unsigned char *ring;   /* (bytes,) in the same piece */
+    size_t bytes;
+    bool is_mapped;
+};
+
+static size_t round_up(size_t n)
+{
+    return (n + ALIGN - 1) / ALIGN * ALIGN;
+}
+
+static uint32_t checksum(const unsigned char *ptr, size_t len)
+{
+    uint64_t hash = UINT64_C(0xcbf29ce484222325) ^ len;
+    uint64_t word;
+
+    for (; len >= sizeof(word); ptr += sizeof(word), len -= sizeof(word)) {
+        memcpy(&word, ptr, sizeof(word));
+        hash = (hash ^ word) * UINT64_C(0x9e3779b97f4a7c15);
+        hash ^= hash >> 29U;
+    }
+    word = 0;
+    memcpy(&word, ptr, len);
+    hash = (hash ^ word) * UINT64_C(0x9e3779b97f4a7c15);
+    return (uint32_t)(hash >> 32U);
+}
+
+/* --------------------------------------------------------------- life cycle */
+
+static void begin_anew(struct tars_journal *journal)
+{
+    struct header *header = journal->header;
+
+    memset(header, 0, sizeof(*header));
+    memcpy(header->magic, magic, sizeof(magic));
+    header->bytes = journal->bytes;
+    if (tars_random_bytes(&header->id, sizeof(header->id)) != TARS_OK)
+        header->id = (uint64_t)(uintptr_t)journal;
+    header->id >>= 1U; /* databases have signed numbers */
+}
+
+static bool is_ours(const struct tars_journal *journal)
+{
+    const struct header *header = journal->header;
+    uint64_t head = header->head;
+    uint64_t tail = header->tail;
+
+    return memcmp(header->magic, magic, sizeof(magic)) == 0 && header->bytes == journal->bytes &&
+           head % ALIGN == 0 && tail % ALIGN == 0 && head <= tail && tail - head <= journal->bytes;
+}
+
+static tars_status fail_file(const char *path, const char *what, int code, struct tars_err *err)
+{
+    return tars_fail(code == EACCES || code == EROFS ? TARS_EDENIED : TARS_EIO, err,
+                     "cannot %s %s: %s", what, path, strerror(code));
+}
+
+static tars_status map_file(struct tars_journal *journal, const char *path, struct tars_err *err)
+{
+    size_t size = HEADER_BYTES + journal->bytes;
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    struct stat st;
+    void *ptr;
+    int rc;
+
+    if (fd < 0)
+        return fail_file(path, "open", errno, err);
+    /* Another size is another ring: nothing of it can be read. */
+    rc = fstat(fd, &st) || (st.st_size != (off_t)size && ftruncate(fd, 0)) ? errno : 0;
+    /* All blocks at once: a full disk must not become a SIGBUS later. */
+    if (!rc)
+        rc = posix_fallocate(fd, 0, (off_t)size);
+    ptr = rc ? MAP_FAILED : mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (!rc && ptr == MAP_FAILED)
+        rc = errno;
+    close(fd);
+    if (rc)
+        return fail_file(path, "map", rc, err);
+    journal->header = ptr;
+    journal->is_mapped = true;
+    return TARS_OK;
+}
+
+tars_status tars_journal_open(const char *path, size_t bytes, struct tars_journal **journal,
+                              struct tars_err *err)
+{
+    struct tars_journal *made = calloc(1, sizeof(*made));
+    tars_status status = TARS_OK;
+
+    assert(bytes % ALIGN == 0 && bytes >= SHARE * RECORD_HEADER);
+    if (!made)
+        return tars_fail(TARS_ENOMEM, err, "no memory for the journal");
+    made->bytes = bytes;
+    if (path) {
+        status = map_file(made, path, err);
+    } else {
+        made->header = calloc(1, HEADER_BYTES + bytes);
+        status = made->header ? TARS_OK : tars_fail(TARS_ENOMEM, err, "no memory for the journal");
+    }
+    if (status != TARS_OK) {
+        free(made);
+        return status;
+    }
+    made->ring = (unsigned char *)made->header + HEADER_BYTES;
+    if (!is_ours(made))
+        begin_anew(made);
+    *journal = made;
+    return TARS_OK;
+}
+
+void tars_journal_close(struct tars_journal *journal)
+{
+    if (!journal)
+        return;
+    if (journal->is_mapped) {
+        (void)munmap(journal->header, HEADER_BYTES + journal->bytes);
+    } else {
+        free(journal->header);
+    }
+    free(journal);
+}
+
+/* ------------------------------------------------------------------ records */
+
+uint64_t tars_journal_id(const struct tars_journal *journal)
+{
+    return journal->header->id;
+}
+
+uint64_t tars_journal_head(const struct tars_journal *journal)
+{
+    return atomic_load_explicit(&journal->header->head, memory_order_relaxed);
+}
+
+uint64_t tars_journal_tail(const struct tars_journal *journal)
+{
+    return atomic_load_explicit(&journal->header->tail, memory_order_relaxed);
+}
+
+size_t tars_journal_record_max(const struct tars_journal *journal)
+{
+    return journal->bytes / SHARE - RECORD_HEADER;
+}
+
+static void copy_in(struct tars_journal *journal, uint64_t at, const void *ptr, size_t len)
+{
+    size_t offset = (size_t)(at % journal->bytes);
+    size_t first = len < journal->bytes - offset ? len : journal->bytes - offset;
+
+    memcpy(journal->ring + offset, ptr, first);
+    memcpy(journal->ring, (const unsigned char *)ptr + first, len - first);
+}
+
+static void copy_out(const struct tars_journal *journal, uint64_t at, void *ptr, size_t len)
+{
+    size_t offset = (size_t)(at % journal->bytes);
+    size_t first = len < journal->bytes - offset ? len : journal->bytes - offset;
+
+    memcpy(ptr, journal->ring + offset, first);
+    memcpy((unsigned char *)ptr + first, journal->ring, len - first);
+}
+
+/* What the record at position at takes; 0 when its length cannot be true. */
+static size_t record_size(const struct tars_journal *journal, uint64_t at, uint32_t header[2])
+{
+    uint64_t left = tars_journal_tail(journal) - at;
+
+    if (left < RECORD_HEADER)
+        return 0;
+    copy_out(journal, at, header, RECORD_HEADER);
+    if (header[0] > tars_journal_record_max(journal) || RECORD_HEADER + round_up(header[0]) > left)
+        return 0;
+    return RECORD_HEADER + round_up(header[0]);
+}
+
+static void set_head(struct tars_journal *journal, uint64_t head)
+{
+    atomic_store_explicit(&journal->header->head, head, memory_order_release);
+}
+
+size_t tars_journal_put(struct tars_journal *journal, const void *ptr, size_t len,
+                        uint64_t kept_from)
+{
+    const uint32_t header[2] = {(uint32_t)len, checksum(ptr, len)};
+    size_t size = RECORD_HEADER + round_up(len);
+    uint64_t tail = tars_journal_tail(journal);
+    uint64_t head = tars_journal_head(journal);
+    size_t dropped = 0;
+
+    assert(len <= tars_journal_record_max(journal));
+    while (tail + size - head > journal->bytes) {
+        uint32_t oldest[2];
+        size_t taken = record_size(journal, head, oldest);
+
+        dropped += head >= kept_from;
+        head = taken ? head + taken : tail;
+        set_head(journal, head);
+    }
+    copy_in(journal, tail, header, RECORD_HEADER);
+    copy_in(journal, tail + RECORD_HEADER, ptr, len);
+    atomic_store_explicit(&journal->header->tail, tail + size, memory_order_release);
+    return dropped;
+}
+
+size_t tars_journal_read(const struct tars_journal *journal, uint64_t at, void *out, size_t max,
+                         uint64_t *next)
+{
+    uint32_t header[2];
+    size_t size;
+
+    *next = at;
+    if (at >= tars_journal_tail(journal))
+        return 0;
+    size = record_size(journal, at, header);
+    if (size && header[0] > max)
+        return 0;
+    if (size)
+        copy_out(journal, at + RECORD_HEADER, out, header[0]);
+    if (!size || !header[0] || checksum(out, header[0]) != header[1]) {
+        *next = tars_journal_tail(journal);
+        return 0;
+    }
+    *next = at + size;
+    return header[0];
+}
+
+void tars_journal_forget(struct tars_journal *journal, uint64_t position)
+{
+    uint64_t tail = tars_journal_tail(journal);
+
+    if (position > tail)
+        position = tail;
+    if (position > tars_journal_head(journal))
+        set_head(journal, position);
+}

@@ -1,0 +1,53 @@
+/* journal - rows that wait to be written: a ring of bytes, in a mapped file or in memory.
+ *
+ * Model     Records go in at the tail and out at the head; both are positions that only grow, so a
+ *           position names a record for the life of the file. A writer reads records without taking
+ *           them out, writes them elsewhere together with the position behind them, and only then
+ *           moves the head: after a crash it compares and nothing is written twice.
+ * Bounds    bytes, fixed at birth and allocated at once. A full ring drops its oldest records.
+ * Crash     What was put survives the death of the process: the mapping is shared, and the tail
+ *           moves last. A power cut may tear records; a checksum finds them and the rest is lost.
+ * Threads   Not safe to share: the owner has a lock.
+ */
+#ifndef TARS_ANALYTICS_JOURNAL_H
+#define TARS_ANALYTICS_JOURNAL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/status.h"
+
+struct tars_journal;
+
+/* path NULL: memory only. bytes is a multiple of 8. A file that is none of ours, damaged or of
+ * another size is begun anew. EIO, EDENIED, ENOMEM. */
+TARS_MUST_USE tars_status tars_journal_open(const char *path, size_t bytes,
+                                            struct tars_journal **journal, struct tars_err *err);
+/* What waits in a file stays there. NULL is allowed. */
+void tars_journal_close(struct tars_journal *journal);
+
+/* Which file this is; another number after a new beginning. */
+uint64_t tars_journal_id(const struct tars_journal *journal);
+uint64_t tars_journal_head(const struct tars_journal *journal);
+uint64_t tars_journal_tail(const struct tars_journal *journal);
+/* Longest record that fits. */
+size_t tars_journal_record_max(const struct tars_journal *journal);
+
+/* Append a record of at most tars_journal_record_max() bytes. Returns how many records from
+ * position kept_from on had to be dropped for it. */
+size_t tars_journal_put(struct tars_journal *journal, const void *ptr, size_t len,
+                        uint64_t kept_from);
+
+/* Copy the record at position at into out, which has room for max bytes, and set *next to the
+ * position behind it. Returns its length.
+ *
+ *   0 with *next > at     the record is damaged, and so is the rest: *next is the tail
+ *   0 with *next == at    none is there, or it is longer than max
+ */
+size_t tars_journal_read(const struct tars_journal *journal, uint64_t at, void *out, size_t max,
+                         uint64_t *next);
+/* Forget what lies before position; earlier than the head is fine. */
+void tars_journal_forget(struct tars_journal *journal, uint64_t position);
+
+#endif

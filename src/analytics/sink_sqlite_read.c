@@ -1,0 +1,348 @@
+/* sink_sqlite_read - the statistics of the wire contract (sections 1.5 and 5), in SQL. */
+#include <math.h>
+#include <string.h>
+
+#include "analytics/sink_sqlite_internal.h"
+#include "base/codec/json_write.h"
+
+#define KEYS_MAX ((size_t)1 << 20) /* bytes of the list of visible collections */
+#define US_PER_S INT64_C(1000000)
+
+/* A range as parameters. */
+struct bounds {
+    char from[SINK_TIME_BYTES], to[SINK_TIME_BYTES];
+    struct tars_buf keys; /* JSON array of visible collections; empty: all */
+};
+
+static tars_status init_bounds(struct bounds *bounds, const struct tars_analytics_range *range,
+                               struct tars_err *err)
+{
+    const struct tars_visible *visible = range->visible;
+    struct tars_json json;
+
+    bounds->from[0] = '\0';
+    memcpy(bounds->to, "9999-12-31 24", sizeof("9999-12-31 24"));
+    if (range->from_us)
+        sink_write_time(range->from_us, bounds->from);
+    if (range->to_us)
+        sink_write_time(range->to_us, bounds->to);
+    tars_buf_init(&bounds->keys, KEYS_MAX);
+    if (!visible || visible->all)
+        return TARS_OK;
+    tars_json_init(&json, &bounds->keys);
+    tars_json_array(&json, NULL);
+    for (size_t i = 0; i < visible->count; i++)
+        tars_json_text(&json, NULL, visible->keys[i]);
+    tars_json_end(&json);
+    if (bounds->keys.status == TARS_OK)
+        return TARS_OK;
+    tars_buf_release(&bounds->keys);
+    return tars_fail(TARS_ENOMEM, err, "no memory for the list of collections");
+}
+
+/* Lock the reader and bind ?1 to ?3. */
+static struct sink_query begin(struct sink_sqlite *sqlite, enum sink_sql sql,
+                               const struct tars_analytics_range *range,
+                               const struct bounds *bounds)
+{
+    struct sink_query query;
+
+    pthread_mutex_lock(&sqlite->read_lock);
+    query = sink_ask(&sqlite->reader, sql);
+    sink_bind_text(&query, range->tenant);
+    sink_bind_text(&query, bounds->from);
+    sink_bind_text(&query, bounds->to);
+    return query;
+}
+
+static tars_status end(struct sink_sqlite *sqlite, struct sink_query *query, struct tars_err *err)
+{
+    tars_status status = sink_end(query, err);
+
+    pthread_mutex_unlock(&sqlite->read_lock);
+    return status;
+}
+
+tars_status sink_stats(struct tars_analytics_sink *sink, const struct tars_analytics_range *range,
+                       struct tars_query_stats *out, struct tars_err *err)
+{
+    struct tars_query_stats made = {0};
+    struct bounds bounds;
+    struct sink_query query;
+    tars_status status = init_bounds(&bounds, range, err);
+
+    if (status != TARS_OK)
+        return status;
+    query = begin(sink_of(sink), SINK_SQL_STATS, range, &bounds);
+    if (sink_step(&query)) {
+        made.total = sink_int(&query);
+        made.successful = sink_int(&query);
+        made.avg_retrieval_time_ms = sink_real(&query);
+        made.avg_generation_time_ms = sink_real(&query);
+        made.avg_total_time_ms = sink_real(&query);
+        made.avg_sources_count = sink_real(&query);
+        made.avg_relevance_score = sink_real(&query);
+        made.reranking = sink_int(&query);
+        made.hybrid_search = sink_int(&query);
+        made.query_expansion = sink_int(&query);
+    }
+    status = end(sink_of(sink), &query, err);
+    tars_buf_release(&bounds.keys);
+    if (status == TARS_OK)
+        *out = made;
+    return status;
+}
+
+tars_status sink_popular(struct tars_analytics_sink *sink, const struct tars_analytics_range *range,
+                         size_t top_n, struct tars_arena *arena, struct tars_popular_document **out,
+                         size_t *count, struct tars_err *err)
+{
+    struct tars_popular_document *made = tars_arena_calloc(arena, top_n + 1, sizeof(*made));
+    struct bounds bounds;
+    struct sink_query query;
+    size_t n = 0;
+    tars_status status;
+
+    if (!made)
+        return tars_fail(TARS_ENOMEM, err, "no memory for %zu documents", top_n);
+    status = init_bounds(&bounds, range, err);
+    if (status != TARS_OK)
+        return status;
+    query = begin(sink_of(sink), SINK_SQL_POPULAR, range, &bounds);
+    sink_bind_text(&query, bounds.keys.ptr);
+    sink_bind_int(&query, (int64_t)top_n);
+    while (n < top_n && sink_step(&query)) {
+        made[n].document_id = sink_text(&query, arena);
+        made[n].file_name = sink_text(&query, arena);
+        made[n].access_count = sink_int(&query);
+        made[n].last_accessed_us = sink_time(&query);
+        made[n].avg_relevance_score = sink_real(&query);
+        n++;
+    }
+    status = end(sink_of(sink), &query, err);
+    tars_buf_release(&bounds.keys);
+    if (status == TARS_OK) {
+        *out = made;
+        *count = n;
+    }
+    return status;
+}
+
+/* ----------------------------------------------------------------- patterns */
+
+static tars_status read_lengths(struct sink_sqlite *sqlite,
+                                const struct tars_analytics_range *range,
+                                const struct bounds *bounds, struct tars_query_patterns *out,
+                                struct tars_err *err)
+{
+    struct sink_query query = begin(sqlite, SINK_SQL_LENGTHS, range, bounds);
+
+    if (sink_step(&query)) {
+        out->total = sink_int(&query);
+        out->avg_length = sink_real(&query);
+        out->min_length = sink_int(&query);
+        out->max_length = sink_int(&query);
+    }
+    return end(sqlite, &query, err);
+}
+
+static tars_status read_hours(struct sink_sqlite *sqlite, const struct tars_analytics_range *range,
+                              const struct bounds *bounds, struct tars_query_patterns *out,
+                              struct tars_err *err)
+{
+    struct sink_query query = begin(sqlite, SINK_SQL_HOURS, range, bounds);
+
+    while (sink_step(&query)) {
+        int64_t hour = sink_int(&query);
+
+        if (hour >= 0 && hour < 24)
+            out->by_hour[hour] += sink_int(&query);
+    }
+    return end(sqlite, &query, err);
+}
+
+static tars_status read_words(struct sink_sqlite *sqlite, const struct tars_analytics_range *range,
+                              const struct bounds *bounds, struct tars_arena *arena,
+                              struct tars_query_patterns *out, struct tars_err *err)
+{
+    struct sink_query query = begin(sqlite, SINK_SQL_WORDS, range, bounds);
+
+    sink_bind_int(&query, TARS_ANALYTICS_WORDS_MAX);
+    while (out->top_word_count < TARS_ANALYTICS_WORDS_MAX && sink_step(&query)) {
+        struct tars_word_count *word = &out->top_words[out->top_word_count++];
+
+        word->word = sink_text(&query, arena);
+        word->count = sink_int(&query);
+    }
+    return end(sqlite, &query, err);
+}
+
+tars_status sink_patterns(struct tars_analytics_sink *sink,
+                          const struct tars_analytics_range *range, struct tars_arena *arena,
+                          struct tars_query_patterns *out, struct tars_err *err)
+{
+    struct tars_query_patterns made = {
+        .top_words = tars_arena_calloc(arena, TARS_ANALYTICS_WORDS_MAX, sizeof(*made.top_words))};
+    struct sink_sqlite *sqlite = sink_of(sink);
+    struct bounds bounds;
+    tars_status status;
+
+    if (!made.top_words)
+        return tars_fail(TARS_ENOMEM, err, "no memory for the words");
+    status = init_bounds(&bounds, range, err);
+    if (status != TARS_OK)
+        return status;
+    status = read_lengths(sqlite, range, &bounds, &made, err);
+    if (status == TARS_OK)
+        status = read_hours(sqlite, range, &bounds, &made, err);
+    if (status == TARS_OK)
+        status = read_words(sqlite, range, &bounds, arena, &made, err);
+    tars_buf_release(&bounds.keys);
+    if (status == TARS_OK)
+        *out = made;
+    return status;
+}
+
+/* ------------------------------------------------------------------- others */
+
+tars_status sink_totals(struct tars_analytics_sink *sink, const struct tars_analytics_range *range,
+                        struct tars_analytics_totals *out, struct tars_err *err)
+{
+    struct tars_analytics_totals made = {0};
+    struct bounds bounds;
+    struct sink_query query;
+    tars_status status = init_bounds(&bounds, range, err);
+
+    if (status != TARS_OK)
+        return status;
+    query = begin(sink_of(sink), SINK_SQL_TOTALS, range, &bounds);
+    sink_bind_text(&query, bounds.keys.ptr);
+    if (sink_step(&query)) {
+        made.queries = sink_int(&query);
+        made.errors = sink_int(&query);
+        made.documents = sink_int(&query);
+    }
+    status = end(sink_of(sink), &query, err);
+    tars_buf_release(&bounds.keys);
+    if (status == TARS_OK)
+        *out = made;
+    return status;
+}
+
+static void read_sample(struct sink_query *query, struct tars_system_row *row)
+{
+    row->time_us = sink_int(query) * US_PER_S;
+    row->cpu_usage_percent = sink_real(query);
+    row->memory_usage_percent = sink_real(query);
+    row->gpu_usage_percent = sink_real(query);
+    row->gpu_memory_usage_percent = sink_real(query);
+    row->cache_hit_rate = sink_real(query);
+    row->avg_query_time_ms = sink_real(query);
+    row->avg_retrieval_time_ms = sink_real(query);
+    row->avg_generation_time_ms = sink_real(query);
+    row->queries_per_minute = sink_real(query);
+    row->active_connections = sink_int_or(query, -1);
+    row->total_documents = sink_int_or(query, -1);
+    row->total_chunks = sink_int_or(query, -1);
+}
+
+tars_status sink_history(struct tars_analytics_sink *sink, const struct tars_analytics_range *range,
+                         int64_t interval_s, struct tars_arena *arena, struct tars_system_row **out,
+                         size_t *count, struct tars_err *err)
+{
+    struct sink_sqlite *sqlite = sink_of(sink);
+    struct tars_system_row *made = NULL;
+    struct bounds bounds;
+    struct sink_query query;
+    size_t cap = 0;
+    size_t n = 0;
+    tars_status status = init_bounds(&bounds, range, err);
+
+    if (status != TARS_OK)
+        return status;
+    pthread_mutex_lock(&sqlite->read_lock);
+    query = sink_ask(&sqlite->reader, SINK_SQL_HISTORY);
+    sink_bind_text(&query, bounds.from);
+    sink_bind_text(&query, bounds.to);
+    sink_bind_int(&query, interval_s > 0 ? interval_s : 1);
+    sink_bind_int(&query, TARS_ANALYTICS_HISTORY_MAX);
+    while (!query.no_memory && sink_step(&query)) {
+        if (tars_arena_grow(arena, (void **)&made, &cap, n + 1, sizeof(*made)) != TARS_OK) {
+            query.no_memory = true;
+        } else {
+            read_sample(&query, &made[n++]);
+        }
+    }
+    status = end(sqlite, &query, err);
+    tars_buf_release(&bounds.keys);
+    if (status == TARS_OK) {
+        *out = made;
+        *count = n;
+    }
+    return status;
+}
+
+static void read_query(struct sink_query *query, struct tars_arena *arena,
+                       struct tars_logged_query *out)
+{
+    struct tars_query_row *row = &out->row;
+    bool success;
+
+    out->id = sink_int(query);
+    row->time_us = sink_time(query);
+    row->client_id = sink_text(query, arena);
+    row->query_text = sink_text(query, arena);
+    out->query_length = sink_int(query);
+    row->retrieval_time_ms = sink_real(query);
+    row->generation_time_ms = sink_real(query);
+    row->total_time_ms = sink_real(query);
+    out->sources_count = sink_int(query);
+    out->avg_relevance_score = sink_real(query);
+    out->max_relevance_score = sink_real(query);
+    row->model_used = sink_text(query, arena);
+    row->tokens_generated = (int)sink_int(query);
+    row->used_reranking = sink_int(query) != 0;
+    row->used_hybrid_search = sink_int(query) != 0;
+    row->used_query_expansion = sink_int(query) != 0;
+    row->expansion_count = (int)sink_int(query);
+    success = sink_int(query) != 0;
+    row->error_message = sink_text(query, arena);
+    row->tenant = sink_text(query, arena);
+    out->query_id = sink_text(query, arena);
+    row->request_id = sink_text(query, arena);
+    if (isnan(out->avg_relevance_score))
+        out->avg_relevance_score = 0;
+    if (isnan(out->max_relevance_score))
+        out->max_relevance_score = 0;
+    if (!success && !row->error_message)
+        row->error_message = "";
+}
+
+tars_status sink_page(struct tars_analytics_sink *sink, const struct tars_analytics_range *range,
+                      int64_t after_id, size_t max, struct tars_arena *arena,
+                      struct tars_logged_query **out, size_t *count, struct tars_err *err)
+{
+    struct tars_logged_query *made = tars_arena_calloc(arena, max + 1, sizeof(*made));
+    struct bounds bounds;
+    struct sink_query query;
+    size_t n = 0;
+    tars_status status;
+
+    if (!made)
+        return tars_fail(TARS_ENOMEM, err, "no memory for %zu questions", max);
+    status = init_bounds(&bounds, range, err);
+    if (status != TARS_OK)
+        return status;
+    query = begin(sink_of(sink), SINK_SQL_PAGE, range, &bounds);
+    sink_bind_int(&query, after_id);
+    sink_bind_int(&query, (int64_t)max);
+    while (n < max && sink_step(&query))
+        read_query(&query, arena, &made[n++]);
+    status = end(sink_of(sink), &query, err);
+    tars_buf_release(&bounds.keys);
+    if (status == TARS_OK) {
+        *out = made;
+        *count = n;
+    }
+    return status;
+}
