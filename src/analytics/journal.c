@@ -29,8 +29,8 @@
 
 #define HEADER_BYTES  ((size_t)4096)
 #define ALIGN         8
-#define RECORD_HEADER 8
-#define SHARE         4 /* a record takes at most one part of so many */
+#define RECORD_HEADER ((size_t)8)
+#define SHARE         ((size_t)4) /* a record takes at most one part of so many */
 
 static const char magic[8] = {'T', 'A', 'R', 'S', 'J', 'R', 'N', '1'};
 
@@ -142,7 +142,7 @@ tars_status tars_journal_open(const char *path, size_t bytes, struct tars_journa
         made->header = calloc(1, HEADER_BYTES + bytes);
         status = made->header ? TARS_OK : tars_fail(TARS_ENOMEM, err, "no memory for the journal");
     }
-    if (status != TARS_OK) {
+    if (status != TARS_OK || !made->header) {
         free(made);
         return status;
     }

@@ -33,24 +33,35 @@ static void bytes(struct walk *walk, void *ptr, size_t len)
     walk->at += len;
 }
 
-static void text(struct walk *walk, const char **value)
+static void read_text(struct walk *walk, const char **value)
 {
-    uint32_t len = *value && walk->way != READ ? (uint32_t)strlen(*value) : TEXT_NONE;
+    uint32_t len = 0;
 
     bytes(walk, &len, sizeof(len));
-    if (walk->status != TARS_OK)
+    *value = NULL;
+    if (walk->status != TARS_OK || len == TEXT_NONE)
         return;
-    if (len == TEXT_NONE) {
-        *value = NULL;
+    if (walk->len - walk->at <= len || walk->from[walk->at + len] != '\0') {
+        walk->status = TARS_EFORMAT;
         return;
     }
+    *value = (const char *)walk->from + walk->at;
+    walk->at += (size_t)len + 1;
+}
+
+static void text(struct walk *walk, const char **value)
+{
+    uint32_t len = TEXT_NONE;
+
     if (walk->way == READ) {
-        if (walk->len - walk->at <= len || walk->from[walk->at + len] != '\0') {
-            walk->status = TARS_EFORMAT;
-            return;
-        }
-        *value = (const char *)walk->from + walk->at;
+        read_text(walk, value);
+        return;
     }
+    if (*value)
+        len = (uint32_t)strlen(*value);
+    bytes(walk, &len, sizeof(len));
+    if (!*value)
+        return;
     if (walk->way == WRITE)
         memcpy(walk->to + walk->at, *value, (size_t)len + 1);
     walk->at += (size_t)len + 1;
@@ -68,33 +79,50 @@ static void flag(struct walk *walk, bool *value)
 
 #define NUMBER(walk, field) bytes(walk, &(field), sizeof(field))
 
-static void accesses(struct walk *walk, struct tars_query_row *row)
+static void access_fields(struct walk *walk, struct tars_access_row *access)
 {
-    size_t count = row->access_count < ACCESSES_MAX ? row->access_count : ACCESSES_MAX;
-    struct tars_access_row *made = NULL;
+    text(walk, &access->document_id);
+    text(walk, &access->file_name);
+    text(walk, &access->chunk_id);
+    text(walk, &access->collection);
+    NUMBER(walk, access->relevance_score);
+    NUMBER(walk, access->rank);
+}
+
+static void read_accesses(struct walk *walk, struct tars_query_row *row)
+{
+    struct tars_access_row *made;
+    size_t count = 0;
 
     NUMBER(walk, count);
     if (walk->status == TARS_OK && count > ACCESSES_MAX)
         walk->status = TARS_EFORMAT;
-    if (walk->status == TARS_OK && walk->way == READ && count > 0) {
-        made = tars_arena_calloc(walk->arena, count, sizeof(*made));
-        walk->status = made ? TARS_OK : TARS_ENOMEM;
+    if (walk->status != TARS_OK || count == 0)
+        return;
+    made = tars_arena_calloc(walk->arena, count, sizeof(*made));
+    if (!made) {
+        walk->status = TARS_ENOMEM;
+        return;
     }
-    for (size_t i = 0; i < count && walk->status == TARS_OK; i++) {
-        struct tars_access_row one = made ? made[i] : row->accesses[i];
+    for (size_t i = 0; i < count; i++)
+        access_fields(walk, &made[i]);
+    row->accesses = made;
+    row->access_count = count;
+}
 
-        text(walk, &one.document_id);
-        text(walk, &one.file_name);
-        text(walk, &one.chunk_id);
-        text(walk, &one.collection);
-        NUMBER(walk, one.relevance_score);
-        NUMBER(walk, one.rank);
-        if (made)
-            made[i] = one;
-    }
+static void accesses(struct walk *walk, struct tars_query_row *row)
+{
+    size_t count = row->access_count < ACCESSES_MAX ? row->access_count : ACCESSES_MAX;
+
     if (walk->way == READ) {
-        row->accesses = made;
-        row->access_count = walk->status == TARS_OK ? count : 0;
+        read_accesses(walk, row);
+        return;
+    }
+    NUMBER(walk, count);
+    for (size_t i = 0; i < count; i++) {
+        struct tars_access_row one = row->accesses[i];
+
+        access_fields(walk, &one);
     }
 }
 
@@ -170,8 +198,9 @@ size_t tars_row_size(const struct tars_row *row)
 void tars_row_write(const struct tars_row *row, unsigned char *out)
 {
     struct tars_row copy = *row;
-    struct walk walk = {.way = WRITE, .to = out};
+    struct walk walk = {.way = WRITE};
 
+    walk.to = out;
     row_fields(&walk, &copy);
 }
 

@@ -21,6 +21,7 @@
 #include "obs/metrics.h"
 
 struct tars_rag;
+struct tars_analytics;
 struct tars_proxies;
 
 /* Copied; what pointers point to is borrowed for the api's life. */
@@ -33,6 +34,7 @@ struct tars_api_config {
     struct tars_pool *answer;         /* the same */
     struct tars_pool *wait;           /* the same */
     struct tars_metrics *metrics;     /* may be NULL */
+    struct tars_analytics *analytics; /* NULL: nothing is kept */
     struct tars_log *log;             /* may be NULL */
     const struct tars_health *health; /* required */
 

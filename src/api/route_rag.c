@@ -4,6 +4,7 @@
 
 #include "api/api_internal.h"
 #include "api/reader.h"
+#include "api/record.h"
 #include "base/crypto/digest.h"
 #include "rag/rag.h"
 #include "retrieve/filter.h"
@@ -237,54 +238,20 @@ static void write_answer(struct tars_exchange *ex, const struct question *questi
     write_citations(json, answer);
 }
 
-static void count_relevance(struct tars_metrics *metrics, const struct tars_rag_answer *answer)
+static void record(const struct tars_exchange *ex, const struct question *question,
+                   const char *operation, tars_status status, const struct tars_err *err,
+                   const struct tars_rag_answer *answer)
 {
-    double sum = 0;
-    bool hybrid = false;
-    bool reranked = false;
+    const struct tars_answered answered = {
+        .request = &question->request,
+        .conversation_id = question->conversation_id,
+        .operation = operation,
+        .status = status,
+        .err = err,
+        .answer = answer,
+    };
 
-    for (size_t i = 0; i < answer->source_count; i++) {
-        sum += answer->sources[i].similarity_score;
-        hybrid = hybrid || answer->sources[i].hybrid;
-        reranked = reranked || answer->sources[i].reranked;
-    }
-    tars_metrics_observe(metrics, TARS_METRIC_RAG_SOURCES, (double)answer->source_count);
-    if (answer->source_count) {
-        tars_metrics_observe(metrics, TARS_METRIC_RAG_RELEVANCE,
-                             sum / (double)answer->source_count);
-    }
-    if (hybrid)
-        tars_metrics_add(metrics, TARS_METRIC_RAG_HYBRID, 1);
-    if (reranked)
-        tars_metrics_add(metrics, TARS_METRIC_RAG_RERANKING, 1);
-    if (answer->expansions)
-        tars_metrics_add(metrics, TARS_METRIC_RAG_EXPANSION, 1);
-    if (answer->used_history)
-        tars_metrics_add(metrics, TARS_METRIC_RAG_MEMORY, 1);
-}
-
-static void count_answer(const struct tars_exchange *ex, tars_status status,
-                         const struct tars_rag_answer *answer)
-{
-    struct tars_metrics *metrics = ex->api->config.metrics;
-    const char *outcome = status == TARS_OK ? "success" : "failed";
-
-    tars_series_add(tars_metrics_series(metrics, TARS_METRIC_RAG_QUERIES, outcome), 1);
-    if (status != TARS_OK) {
-        tars_metrics_add(metrics, TARS_METRIC_RAG_QUERIES_FAILED, 1);
-        return;
-    }
-    tars_metrics_observe(metrics, TARS_METRIC_RAG_QUERY_DURATION, answer->total_time_ms / 1000);
-    tars_metrics_observe(metrics, TARS_METRIC_RAG_RETRIEVAL_DURATION,
-                         answer->retrieval_time_ms / 1000);
-    tars_metrics_observe(metrics, TARS_METRIC_RAG_GENERATION_DURATION,
-                         answer->generation_time_ms / 1000);
-    tars_metrics_add(metrics, TARS_METRIC_LLM_TOKENS, answer->total_tokens);
-    if (answer->generation_time_ms > 0) {
-        tars_metrics_set(metrics, TARS_METRIC_LLM_TOKEN_RATE,
-                         (double)answer->total_tokens * 1000 / answer->generation_time_ms);
-    }
-    count_relevance(metrics, answer);
+    tars_record_answer(ex->api, &ex->call, &answered);
 }
 
 static void invalid_field(struct tars_exchange *ex, const char *field, const char *words)
@@ -308,7 +275,7 @@ void tars_route_rag_query(struct tars_exchange *ex)
         return;
     status =
         tars_rag_answer(ex->api->config.rag, &question.request, &ex->call, NULL, &answer, &err);
-    count_answer(ex, status, &answer);
+    record(ex, &question, "rag_query", status, &err, &answer);
     if (status == TARS_EINVAL) {
         invalid_field(ex, question.request.filters_json ? "filters" : "query", err.text);
     } else if (status != TARS_OK) {
@@ -404,7 +371,7 @@ void tars_route_rag_stream(struct tars_exchange *ex)
     }
     status =
         tars_rag_answer(ex->api->config.rag, &question.request, &ex->call, &events, &answer, &err);
-    count_answer(ex, status, &answer);
+    record(ex, &question, "rag_stream", status, &err, &answer);
     /* Who is gone needs no last line; that it cannot be written is no news then. */
     if (status == TARS_OK) {
         status = write_complete(&stream, &answer);

@@ -253,6 +253,8 @@ static void on_event(void *ctx, const struct tars_ingest_event *event)
         tars_series_add(
             tars_metrics_series(w->metrics, TARS_METRIC_EMBEDDING_OPERATIONS, "document"), 1);
     }
+    if (event->outcome == TARS_INGEST_FAILED)
+        tars_wiring_note_failure(w, event);
     tars_events_post(w->events, event);
 }
 
@@ -407,6 +409,7 @@ static tars_status open_api(struct tars_wiring *w, const struct tars_wiring_conf
         .answer = w->answer,
         .wait = w->wait,
         .metrics = w->metrics,
+        .analytics = w->analytics,
         .log = w->log,
         .health = &w->health,
         .collection_name = tars_settings_text(s, TARS_SET_CHROMA_COLLECTION_NAME),
@@ -437,8 +440,9 @@ static tars_status open_api(struct tars_wiring *w, const struct tars_wiring_conf
 static tars_status open_rooms(struct tars_wiring *w, struct tars_err *err)
 {
     static tars_status (*const steps[])(struct tars_wiring *, struct tars_err *) = {
-        open_model, open_index,     open_extract, open_ingest,
-        open_cache, open_retriever, open_rag,     open_service,
+        open_model,   open_index, open_extract,   tars_wiring_open_analytics,
+        open_ingest,  open_cache, open_retriever, open_rag,
+        open_service,
     };
     tars_status status =
         open_store(w->data, thread_count(w->settings) + WAIT_THREADS / 4, false, &w->store, err);
@@ -536,6 +540,7 @@ void tars_wiring_close(struct tars_wiring *wiring)
     tars_retriever_free(w->retriever);
     tars_cache_free(w->cache);
     tars_ingest_close(w->ingest);
+    tars_wiring_close_analytics(w);
     save_index(w);
     tars_extract_close(w->extract);
     tars_index_close(w->index);

@@ -7,6 +7,9 @@
 #include "app/service.h"
 #include "app/wiring.h"
 
+struct tars_analytics;
+struct tars_ingest_event;
+
 #define TARS_OWNER_TOKEN_BYTES 32
 
 struct tars_wiring {
@@ -26,6 +29,7 @@ struct tars_wiring {
     struct tars_cache *cache; /* or NULL */
     struct tars_extract *extract;
     struct tars_events *events;
+    struct tars_analytics *analytics; /* NULL: switched off, or away */
     struct tars_ingest *ingest;
     struct tars_watch *watch;
     struct tars_retriever *retriever;
@@ -52,6 +56,13 @@ void tars_wiring_fill_access(const struct tars_wiring *w, struct tars_api_config
 TARS_MUST_USE tars_status tars_wiring_open_chat(struct tars_wiring *w, struct tars_err *err);
 void tars_wiring_close_chat(struct tars_wiring *w);
 void tars_wiring_fill_chat(const struct tars_wiring *w, struct tars_api_config *config);
+
+/* What was asked and how the machine was (wiring_analytics.c). A file that cannot be opened costs
+ * the feature, with a warning. */
+TARS_MUST_USE tars_status tars_wiring_open_analytics(struct tars_wiring *w, struct tars_err *err);
+void tars_wiring_close_analytics(struct tars_wiring *w);
+/* A document that failed goes to the error log. */
+void tars_wiring_note_failure(struct tars_wiring *w, const struct tars_ingest_event *event);
 
 /* Tell the operator, at the start and in the log. */
 void tars_wiring_warn(struct tars_wiring *w, const char *words);

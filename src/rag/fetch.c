@@ -20,6 +20,7 @@ static void fill(const struct tars_found *found, const char *method, struct tars
     *out = (struct tars_rag_source){
         .document_id = document->document_id,
         .chunk_id = passage->chunk_id,
+        .collection = text_or_empty(document->collection),
         .file_name = text_or_empty(document->file_name),
         .file_path = text_or_empty(document->path),
         .chunk_index = passage->chunk_index,

@@ -39,6 +39,7 @@
 struct tars_rag_source {
     const char *document_id;
     const char *chunk_id;
+    const char *collection; /* its key in the store, or NULL */
     const char *file_name;
     const char *file_path;
     int64_t chunk_index;     /* from 0 */

@@ -1,0 +1,84 @@
+/* wiring_analytics - the log of questions, and who writes into it besides routes. */
+#include <string.h>
+
+#include "analytics/analytics.h"
+#include "analytics/sink_sqlite.h"
+#include "api/record.h"
+#include "app/wiring_internal.h"
+#include "ingest/ingest.h"
+
+static tars_status open_analytics(struct tars_wiring *w, struct tars_err *err)
+{
+    struct tars_analytics_config config = {
+        .journal = tars_arena_printf(&w->arena, "%s/analytics.queue", w->data),
+        .retention_days = tars_settings_int(w->settings, TARS_SET_ANALYTICS_RETENTION_DAYS),
+        .log = w->log,
+    };
+    const char *path = tars_arena_printf(&w->arena, "%s/analytics.db", w->data);
+    tars_status status;
+
+    if (!path || !config.journal)
+        return tars_fail(TARS_ENOMEM, err, "no memory for analytics");
+    status = tars_sink_sqlite_open(path, &config.sink, err);
+    return status == TARS_OK ? tars_analytics_open(&config, &w->analytics, err) : status;
+}
+
+static tars_status check_analytics(void *ctx, struct tars_err *err)
+{
+    struct tars_wiring *w = ctx;
+
+    return tars_analytics_health(w->analytics, err);
+}
+
+tars_status tars_wiring_open_analytics(struct tars_wiring *w, struct tars_err *err)
+{
+    const struct tars_health_part part = {"analytics", true, check_analytics, w};
+    struct tars_err why = {{0}};
+    const char *words;
+    tars_status status;
+
+    if (!tars_settings_flag(w->settings, TARS_SET_ANALYTICS_ENABLED))
+        return TARS_OK;
+    status = open_analytics(w, &why);
+    if (status == TARS_ENOMEM)
+        return tars_fail(status, err, "%s", why.text);
+    if (status != TARS_OK) {
+        words = tars_arena_printf(&w->arena, "questions are not logged: %s", why.text);
+        tars_wiring_warn(w, words ? words : "questions are not logged");
+    }
+    return tars_health_add(&w->health, &part);
+}
+
+void tars_wiring_close_analytics(struct tars_wiring *w)
+{
+    tars_analytics_close(w->analytics);
+    w->analytics = NULL;
+}
+
+/* Keys of collections outside the default tenant begin with the tenant's name (store/accounts.h).
+ */
+static const char *tenant_of(const char *collection, char *out, size_t size)
+{
+    const char *slash = collection ? strchr(collection, '/') : NULL;
+
+    if (!slash || (size_t)(slash - collection) >= size)
+        return NULL;
+    memcpy(out, collection, (size_t)(slash - collection));
+    out[slash - collection] = '\0';
+    return out;
+}
+
+void tars_wiring_note_failure(struct tars_wiring *w, const struct tars_ingest_event *event)
+{
+    char tenant[TARS_NAME_CHARS_MAX + 1];
+    const struct tars_error_row row = {
+        .tenant = tenant_of(event->collection, tenant, sizeof(tenant)),
+        .error_type = tars_record_type(event->status),
+        .error_message = event->reason,
+        .service = "ingest",
+        .operation = "index",
+        .severity = "WARNING",
+    };
+
+    tars_analytics_error(w->analytics, &row);
+}
