@@ -57,6 +57,15 @@ tars_status tars_collection_key(const char *tenant, const char *name, char *out)
     return TARS_OK;
 }
 
+const char *tars_collection_name(const char *key)
+{
+    const char *slash = strchr(key, '/');
+
+    if (strcmp(key, TARS_COLLECTION) == 0)
+        return TARS_COLLECTION_DEFAULT;
+    return slash ? slash + 1 : key;
+}
+
 /* ---------------------------------------------------------------- dispatch */
 
 tars_status tars_accounts_load(struct tars_store *store, struct tars_arena *arena,
@@ -153,6 +162,12 @@ tars_status tars_accounts_sizes(struct tars_store *store, struct tars_arena *are
                                 struct tars_err *err)
 {
     return store->ops->accounts->sizes(store, arena, sizes, count, err);
+}
+
+tars_status tars_accounts_room(struct tars_store *store, const char *collection, int64_t documents,
+                               int64_t bytes, struct tars_err *err)
+{
+    return store->ops->accounts->room(store, collection, documents, bytes, err);
 }
 
 tars_status tars_accounts_revoke(struct tars_store *store, const char *id, int64_t expires_us,

@@ -148,6 +148,8 @@ struct tars_accounts_ops;
 /* out: the key, at most TARS_COLLECTION_KEY_BYTES with its NUL. TARS_EINVAL: a name is not one. */
 #define TARS_COLLECTION_KEY_BYTES (2 * TARS_NAME_CHARS_MAX + 2)
 TARS_MUST_USE tars_status tars_collection_key(const char *tenant, const char *name, char *out);
+/* The name that its tenant has for the collection with this key. Points into key, or is static. */
+const char *tars_collection_name(const char *key);
 /* True when text may be the name of a tenant or a collection. */
 bool tars_name_is_valid(const char *text);
 
@@ -206,6 +208,12 @@ TARS_MUST_USE tars_status tars_accounts_ungrant(struct tars_store *store, int64_
 TARS_MUST_USE tars_status tars_accounts_sizes(struct tars_store *store, struct tars_arena *arena,
                                               struct tars_collection_size **sizes, size_t *count,
                                               struct tars_err *err);
+
+/* May the tenant of the collection take in this much more? What a put would answer: TARS_ENOTFOUND,
+ * TARS_EDENIED, TARS_EQUOTA. It holds nothing back, so the put asks again. */
+TARS_MUST_USE tars_status tars_accounts_room(struct tars_store *store, const char *collection,
+                                             int64_t documents, int64_t bytes,
+                                             struct tars_err *err);
 
 /* Revoked tokens: id is what identifies one (its jti, or a SHA-256 of it). A second time is fine.
  */

@@ -4,6 +4,10 @@
 
 #include "store/accounts.h"
 
+/* Words for a full tenant: its name, its limit. */
+#define TARS_QUOTA_DOCUMENTS "tenant %s may hold %lld documents and has no room for more"
+#define TARS_QUOTA_BYTES     "tenant %s may hold %lld bytes of files and has no room for more"
+
 /* Each promises what the function of accounts.h with its name does. */
 struct tars_accounts_ops {
     tars_status (*load)(struct tars_store *store, struct tars_arena *arena, struct tars_access *out,
@@ -34,6 +38,8 @@ struct tars_accounts_ops {
                            struct tars_err *err);
     tars_status (*sizes)(struct tars_store *store, struct tars_arena *arena,
                          struct tars_collection_size **sizes, size_t *count, struct tars_err *err);
+    tars_status (*room)(struct tars_store *store, const char *collection, int64_t documents,
+                        int64_t bytes, struct tars_err *err);
     tars_status (*revoke)(struct tars_store *store, const char *id, int64_t expires_us,
                           struct tars_err *err);
     tars_status (*revoke_once)(struct tars_store *store, const char *id, int64_t expires_us,

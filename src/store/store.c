@@ -218,6 +218,12 @@ tars_status tars_store_documents(struct tars_store *store,
     return store->ops->documents(store, filter, each, ctx, err);
 }
 
+tars_status tars_store_runs(struct tars_store *store, uint64_t after, tars_store_run_fn *each,
+                            void *ctx, struct tars_err *err)
+{
+    return store->ops->runs(store, after, each, ctx, err);
+}
+
 tars_status tars_store_stats(struct tars_store *store, struct tars_store_stats *out,
                              struct tars_err *err)
 {
@@ -291,6 +297,20 @@ tars_status tars_store_jobs(struct tars_store *store, int state, int64_t before_
     return store->ops->jobs(store, state, before_id, limit, arena, out, err);
 }
 
+tars_status tars_store_jobs_of(struct tars_store *store, const char *collection, int state,
+                               int64_t before_id, size_t limit, struct tars_arena *arena,
+                               struct tars_store_jobs *out, struct tars_err *err)
+{
+    return store->ops->jobs_of(store, collection, state, before_id, limit, arena, out, err);
+}
+
+tars_status tars_store_job_counts(struct tars_store *store, struct tars_arena *arena,
+                                  struct tars_store_job_count **counts, size_t *count,
+                                  struct tars_err *err)
+{
+    return store->ops->job_counts(store, arena, counts, count, err);
+}
+
 tars_status tars_store_job_cancel(struct tars_store *store, int64_t id, int64_t now_us,
                                   struct tars_err *err)
 {
@@ -316,6 +336,11 @@ tars_status tars_store_jobs_prune(struct tars_store *store, size_t keep, struct 
 tars_status tars_store_checkpoint(struct tars_store *store, struct tars_err *err)
 {
     return store->ops->checkpoint(store, err);
+}
+
+tars_status tars_store_scrub(struct tars_store *store, struct tars_err *err)
+{
+    return store->ops->scrub(store, err);
 }
 
 tars_status tars_store_backup(struct tars_store *store, const char *path, struct tars_err *err)

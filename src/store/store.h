@@ -207,6 +207,20 @@ struct tars_store_model {
     int64_t dim;
 };
 
+/* Passages first..last, both included, are documents of the collection. */
+struct tars_store_run {
+    uint64_t first, last;
+    const char *collection; /* lent for the call that tells it */
+};
+/* false: stop. */
+typedef bool tars_store_run_fn(void *ctx, const struct tars_store_run *run);
+
+/* Jobs of a collection that are not done. */
+struct tars_store_job_count {
+    const char *collection;
+    int64_t queued, running, failed;
+};
+
 enum tars_store_load {
     TARS_LOAD_TEXT = 1,    /* text, section, document */
     TARS_LOAD_VECTORS = 2, /* windows and vectors */
@@ -221,6 +235,7 @@ struct tars_store_document_filter {
     const char *path;       /* exactly; NULL: all */
     const char *under;      /* path is this folder or below it; NULL: all */
     const char *sha256;     /* NULL: all */
+    uint64_t after_passage; /* its passages have ids over this; 0: all, also without passages */
     size_t limit;           /* 0: no limit */
     size_t offset;
 };
@@ -259,6 +274,8 @@ struct tars_store_ops {
     tars_status (*documents)(struct tars_store *store,
                              const struct tars_store_document_filter *filter,
                              tars_store_document_fn *each, void *ctx, struct tars_err *err);
+    tars_status (*runs)(struct tars_store *store, uint64_t after, tars_store_run_fn *each,
+                        void *ctx, struct tars_err *err);
     tars_status (*stats)(struct tars_store *store, struct tars_store_stats *out,
                          struct tars_err *err);
     tars_status (*meta_get)(struct tars_store *store, const char *key, struct tars_arena *arena,
@@ -290,6 +307,13 @@ struct tars_store_ops {
                              struct tars_err *err);
     tars_status (*jobs_resume)(struct tars_store *store, size_t *resumed, struct tars_err *err);
     tars_status (*jobs_prune)(struct tars_store *store, size_t keep, struct tars_err *err);
+    tars_status (*jobs_of)(struct tars_store *store, const char *collection, int state,
+                           int64_t before_id, size_t limit, struct tars_arena *arena,
+                           struct tars_store_jobs *out, struct tars_err *err);
+    tars_status (*job_counts)(struct tars_store *store, struct tars_arena *arena,
+                              struct tars_store_job_count **counts, size_t *count,
+                              struct tars_err *err);
+    tars_status (*scrub)(struct tars_store *store, struct tars_err *err);
     tars_status (*checkpoint)(struct tars_store *store, struct tars_err *err);
     tars_status (*backup)(struct tars_store *store, const char *path, struct tars_err *err);
     tars_status (*check)(struct tars_store *store, struct tars_err *err);
@@ -314,6 +338,9 @@ void tars_store_close(struct tars_store *store);
  * finish, a remove for each document that vanished.
  *
  *   TARS_EINVAL    no file, an unchanged document that is not there, vectors without dim
+ *   TARS_ENOTFOUND there is no such collection (accounts.h)
+ *   TARS_EDENIED   its tenant is disabled
+ *   TARS_EQUOTA    its tenant would hold more documents or bytes than it may, and more than before
  *   TARS_ETOOBIG   a text or metadata past 1 GB
  *   TARS_EIO       disk full or broken
  */
@@ -372,6 +399,11 @@ TARS_MUST_USE tars_status tars_store_documents(struct tars_store *store,
                                                const struct tars_store_document_filter *filter,
                                                tars_store_document_fn *each, void *ctx,
                                                struct tars_err *err);
+
+/* Which collection each passage with an id over after is of, ascending, a document at a time,
+ * without a look into the documents. A passage's collection never changes. */
+TARS_MUST_USE tars_status tars_store_runs(struct tars_store *store, uint64_t after,
+                                          tars_store_run_fn *each, void *ctx, struct tars_err *err);
 
 TARS_MUST_USE tars_status tars_store_stats(struct tars_store *store, struct tars_store_stats *out,
                                            struct tars_err *err);
@@ -434,6 +466,15 @@ TARS_MUST_USE tars_status tars_store_job(struct tars_store *store, int64_t id,
 TARS_MUST_USE tars_status tars_store_jobs(struct tars_store *store, int state, int64_t before_id,
                                           size_t limit, struct tars_arena *arena,
                                           struct tars_store_jobs *out, struct tars_err *err);
+/* Likewise, of one collection. */
+TARS_MUST_USE tars_status tars_store_jobs_of(struct tars_store *store, const char *collection,
+                                             int state, int64_t before_id, size_t limit,
+                                             struct tars_arena *arena, struct tars_store_jobs *out,
+                                             struct tars_err *err);
+/* Of each collection that has any. */
+TARS_MUST_USE tars_status tars_store_job_counts(struct tars_store *store, struct tars_arena *arena,
+                                                struct tars_store_job_count **counts, size_t *count,
+                                                struct tars_err *err);
 /* A queued job becomes cancelled; a running one gets cancel_wanted. Durable.
  * ENOTFOUND; EINVAL when it has ended already. */
 TARS_MUST_USE tars_status tars_store_job_cancel(struct tars_store *store, int64_t id,
@@ -450,6 +491,10 @@ TARS_MUST_USE tars_status tars_store_jobs_prune(struct tars_store *store, size_t
 
 /* Housekeeping off the request path: move the log into the main file. Never waits for readers. */
 TARS_MUST_USE tars_status tars_store_checkpoint(struct tars_store *store, struct tars_err *err);
+/* Write the files anew, so that what was removed cannot be read from them any more. Slow; writers
+ * wait meanwhile; needs as much room again on the disk. TARS_EBUSY: a reader was at it for too
+ * long. */
+TARS_MUST_USE tars_status tars_store_scrub(struct tars_store *store, struct tars_err *err);
 /* A consistent copy while others read and write. EEXIST when path is there. */
 TARS_MUST_USE tars_status tars_store_backup(struct tars_store *store, const char *path,
                                             struct tars_err *err);

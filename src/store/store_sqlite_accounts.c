@@ -606,6 +606,66 @@ static tars_status collection_remove(struct tars_store *store, int64_t id, struc
     return status;
 }
 
+tars_status tars_sqlite_limits(struct tars_sqlite_conn *conn, const char *collection,
+                               struct tars_sqlite_limits *limits, struct tars_err *err)
+{
+    struct tars_sqlite_query query = tars_sqlite_ask(conn, TARS_SQL_COLLECTION_LIMITS);
+    bool found;
+    tars_status status;
+
+    *limits = (struct tars_sqlite_limits){.tenant = ""};
+    tars_sqlite_bind_text(&query, collection);
+    found = tars_sqlite_step(&query);
+    if (found) {
+        tars_sqlite_text_into(&query, limits->tenant, sizeof(limits->tenant));
+        limits->disabled = tars_sqlite_int(&query) != 0;
+        limits->max_documents = tars_sqlite_int(&query);
+        limits->max_bytes = tars_sqlite_int(&query);
+        limits->documents = tars_sqlite_int(&query);
+        limits->bytes = tars_sqlite_int(&query);
+    }
+    status = tars_sqlite_end(&query, err);
+    if (!status && !found)
+        status = tars_fail(TARS_ENOTFOUND, err, "there is no collection %s", collection);
+    if (!status && limits->disabled)
+        status = tars_fail(TARS_EDENIED, err, "tenant %s is disabled", limits->tenant);
+    return status;
+}
+
+tars_status tars_sqlite_check_limits(const struct tars_sqlite_limits *limits, int64_t new_documents,
+                                     int64_t new_bytes, struct tars_err *err)
+{
+    if (limits->max_documents && limits->documents > limits->max_documents && new_documents > 0) {
+        return tars_fail(TARS_EQUOTA, err, TARS_QUOTA_DOCUMENTS, limits->tenant,
+                         (long long)limits->max_documents);
+    }
+    if (limits->max_bytes && limits->bytes > limits->max_bytes && new_bytes > 0) {
+        return tars_fail(TARS_EQUOTA, err, TARS_QUOTA_BYTES, limits->tenant,
+                         (long long)limits->max_bytes);
+    }
+    return TARS_OK;
+}
+
+static tars_status room(struct tars_store *store, const char *collection, int64_t documents,
+                        int64_t bytes, struct tars_err *err)
+{
+    struct tars_sqlite *sqlite = tars_sqlite_of(store);
+    struct tars_sqlite_limits limits;
+    struct tars_sqlite_conn *conn;
+    tars_status status = tars_sqlite_read_begin(sqlite, &conn, err);
+
+    if (status)
+        return status;
+    status = tars_sqlite_limits(conn, collection && collection[0] ? collection : TARS_COLLECTION,
+                                &limits, err);
+    tars_sqlite_read_end(sqlite, conn);
+    if (status)
+        return status;
+    limits.documents += documents;
+    limits.bytes += bytes;
+    return tars_sqlite_check_limits(&limits, documents, bytes, err);
+}
+
 static tars_status grant(struct tars_store *store, const struct tars_grant *grant,
                          struct tars_err *err)
 {
@@ -651,6 +711,7 @@ const struct tars_accounts_ops tars_sqlite_accounts_ops = {
     .grant = grant,
     .ungrant = ungrant,
     .sizes = sizes,
+    .room = room,
     .revoke = tars_sqlite_revoke,
     .revoke_once = tars_sqlite_revoke_once,
     .revoked = tars_sqlite_revoked,

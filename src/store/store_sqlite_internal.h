@@ -118,6 +118,22 @@ void tars_sqlite_disconnect(struct tars_sqlite_conn *conn);
 TARS_MUST_USE tars_status tars_sqlite_change(struct tars_sqlite_query *query, const char *what,
                                              struct tars_err *err);
 
+/* What the tenant of a collection may hold, and holds. */
+struct tars_sqlite_limits {
+    char tenant[TARS_NAME_CHARS_MAX + 1];
+    bool disabled;
+    int64_t max_documents, max_bytes; /* 0: no limit */
+    int64_t documents, bytes;
+};
+/* TARS_ENOTFOUND: there is no such collection; TARS_EDENIED: its tenant is disabled. */
+TARS_MUST_USE tars_status tars_sqlite_limits(struct tars_sqlite_conn *conn, const char *collection,
+                                             struct tars_sqlite_limits *limits,
+                                             struct tars_err *err);
+/* TARS_EQUOTA: limits holds too much, and this much of it is new. */
+TARS_MUST_USE tars_status tars_sqlite_check_limits(const struct tars_sqlite_limits *limits,
+                                                   int64_t new_documents, int64_t new_bytes,
+                                                   struct tars_err *err);
+
 /* The operations, by file. */
 extern const struct tars_store_ops tars_store_sqlite_ops;
 extern const struct tars_accounts_ops tars_sqlite_accounts_ops;
@@ -156,6 +172,8 @@ tars_status tars_sqlite_document(struct tars_store *store, const char *document_
 tars_status tars_sqlite_documents(struct tars_store *store,
                                   const struct tars_store_document_filter *filter,
                                   tars_store_document_fn *each, void *ctx, struct tars_err *err);
+tars_status tars_sqlite_runs(struct tars_store *store, uint64_t after, tars_store_run_fn *each,
+                             void *ctx, struct tars_err *err);
 tars_status tars_sqlite_stats(struct tars_store *store, struct tars_store_stats *out,
                               struct tars_err *err);
 tars_status tars_sqlite_meta_get(struct tars_store *store, const char *key,
@@ -191,6 +209,12 @@ tars_status tars_sqlite_job(struct tars_store *store, int64_t id, struct tars_ar
 tars_status tars_sqlite_jobs(struct tars_store *store, int state, int64_t before_id, size_t limit,
                              struct tars_arena *arena, struct tars_store_jobs *out,
                              struct tars_err *err);
+tars_status tars_sqlite_jobs_of(struct tars_store *store, const char *collection, int state,
+                                int64_t before_id, size_t limit, struct tars_arena *arena,
+                                struct tars_store_jobs *out, struct tars_err *err);
+tars_status tars_sqlite_job_counts(struct tars_store *store, struct tars_arena *arena,
+                                   struct tars_store_job_count **counts, size_t *count,
+                                   struct tars_err *err);
 tars_status tars_sqlite_job_cancel(struct tars_store *store, int64_t id, int64_t now_us,
                                    struct tars_err *err);
 tars_status tars_sqlite_job_retry(struct tars_store *store, int64_t id, int64_t now_us,
@@ -231,6 +255,7 @@ tars_status tars_sqlite_revector_swap(struct tars_store *store,
                                       const struct tars_store_model *model, struct tars_err *err);
 tars_status tars_sqlite_revector_drop(struct tars_store *store, struct tars_err *err);
 tars_status tars_sqlite_checkpoint(struct tars_store *store, struct tars_err *err);
+tars_status tars_sqlite_scrub(struct tars_store *store, struct tars_err *err);
 tars_status tars_sqlite_backup(struct tars_store *store, const char *path, struct tars_err *err);
 tars_status tars_sqlite_check(struct tars_store *store, struct tars_err *err);
 

@@ -159,9 +159,70 @@ tars_status tars_sqlite_job(struct tars_store *store, int64_t id, struct tars_ar
     return status;
 }
 
+static tars_status read_jobs(struct tars_sqlite_query *query, struct tars_arena *arena,
+                             struct tars_store_jobs *out, struct tars_err *err)
+{
+    void *items = NULL;
+    size_t cap = 0;
+    size_t n = 0;
+    tars_status status;
+
+    while (tars_sqlite_step(query)) {
+        query->no_memory =
+            tars_arena_grow(arena, &items, &cap, n + 1, sizeof(*out->items)) != TARS_OK;
+        if (!query->no_memory)
+            read_job(query, arena, &((struct tars_store_job *)items)[n++]);
+    }
+    status = tars_sqlite_end(query, err);
+    if (!status)
+        *out = (struct tars_store_jobs){items, n};
+    return status;
+}
+
 tars_status tars_sqlite_jobs(struct tars_store *store, int state, int64_t before_id, size_t limit,
                              struct tars_arena *arena, struct tars_store_jobs *out,
                              struct tars_err *err)
+{
+    struct tars_sqlite *sqlite = tars_sqlite_of(store);
+    struct tars_sqlite_conn *conn;
+    struct tars_sqlite_query query;
+    tars_status status = tars_sqlite_read_begin(sqlite, &conn, err);
+
+    if (status)
+        return status;
+    query = tars_sqlite_ask(conn, state ? TARS_SQL_JOB_LIST_STATE : TARS_SQL_JOB_LIST);
+    tars_sqlite_bind_int(&query, state);
+    tars_sqlite_bind_int(&query, before_id);
+    tars_sqlite_bind_int(&query, (int64_t)limit);
+    status = read_jobs(&query, arena, out, err);
+    tars_sqlite_read_end(sqlite, conn);
+    return status;
+}
+
+tars_status tars_sqlite_jobs_of(struct tars_store *store, const char *collection, int state,
+                                int64_t before_id, size_t limit, struct tars_arena *arena,
+                                struct tars_store_jobs *out, struct tars_err *err)
+{
+    struct tars_sqlite *sqlite = tars_sqlite_of(store);
+    struct tars_sqlite_conn *conn;
+    struct tars_sqlite_query query;
+    tars_status status = tars_sqlite_read_begin(sqlite, &conn, err);
+
+    if (status)
+        return status;
+    query = tars_sqlite_ask(conn, TARS_SQL_JOB_LIST_OF);
+    tars_sqlite_bind_text(&query, collection);
+    tars_sqlite_bind_int(&query, state);
+    tars_sqlite_bind_int(&query, before_id);
+    tars_sqlite_bind_int(&query, (int64_t)limit);
+    status = read_jobs(&query, arena, out, err);
+    tars_sqlite_read_end(sqlite, conn);
+    return status;
+}
+
+tars_status tars_sqlite_job_counts(struct tars_store *store, struct tars_arena *arena,
+                                   struct tars_store_job_count **counts, size_t *count,
+                                   struct tars_err *err)
 {
     struct tars_sqlite *sqlite = tars_sqlite_of(store);
     struct tars_sqlite_conn *conn;
@@ -173,21 +234,26 @@ tars_status tars_sqlite_jobs(struct tars_store *store, int state, int64_t before
 
     if (status)
         return status;
-    query = tars_sqlite_ask(conn, state ? TARS_SQL_JOB_LIST_STATE : TARS_SQL_JOB_LIST);
-    tars_sqlite_bind_int(&query, state);
-    tars_sqlite_bind_int(&query, before_id);
-    tars_sqlite_bind_int(&query, (int64_t)limit);
+    query = tars_sqlite_ask(conn, TARS_SQL_JOB_COUNTS);
     while (tars_sqlite_step(&query)) {
-        query.no_memory =
-            tars_arena_grow(arena, &items, &cap, n + 1, sizeof(*out->items)) != TARS_OK;
-        if (!query.no_memory)
-            read_job(&query, arena, &((struct tars_store_job *)items)[n++]);
+        struct tars_store_job_count *out;
+
+        query.no_memory = tars_arena_grow(arena, &items, &cap, n + 1, sizeof(*out)) != TARS_OK;
+        if (query.no_memory)
+            break;
+        out = &((struct tars_store_job_count *)items)[n++];
+        out->collection = tars_sqlite_text(&query, arena, NULL);
+        out->queued = tars_sqlite_int(&query);
+        out->running = tars_sqlite_int(&query);
+        out->failed = tars_sqlite_int(&query);
     }
     status = tars_sqlite_end(&query, err);
     tars_sqlite_read_end(sqlite, conn);
-    if (!status)
-        *out = (struct tars_store_jobs){items, n};
-    return status;
+    if (status)
+        return status;
+    *counts = items;
+    *count = n;
+    return TARS_OK;
 }
 
 /* Run sql on (id, now): it changes one row, or the job is not there, or it is in another state. */

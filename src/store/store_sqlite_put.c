@@ -316,19 +316,41 @@ static tars_status finish_file(struct work *work)
     return tars_sqlite_run(&query, work->err);
 }
 
+/* By what this transaction has added: a tenant whose limit was lowered may still replace a document
+ * by one that is no larger. */
+static tars_status check_limits(struct work *work, const struct tars_sqlite_limits *before)
+{
+    struct tars_sqlite_limits now;
+    tars_status status;
+
+    if (!before->max_documents && !before->max_bytes)
+        return TARS_OK;
+    status = tars_sqlite_limits(work->conn, collection_of(work->batch->file->collection), &now,
+                                work->err);
+    if (status)
+        return status;
+    return tars_sqlite_check_limits(&now, now.documents - before->documents,
+                                    now.bytes - before->bytes, work->err);
+}
+
 static tars_status do_put(struct work *work)
 {
     struct tars_sqlite_query query = tars_sqlite_ask(work->conn, TARS_SQL_PASSAGE_NEXT);
+    struct tars_sqlite_limits limits = {.tenant = ""};
     tars_status status = one_int(work, &query, &work->next_passage);
 
     work->next_passage++;
+    if (!status) {
+        status = tars_sqlite_limits(work->conn, collection_of(work->batch->file->collection),
+                                    &limits, work->err);
+    }
     if (!status)
         status = begin_file(work);
     for (size_t i = 0; !status && i < work->batch->put_count; i++)
         status = put_document(work, &work->batch->puts[i]);
     if (!status && work->batch->finish)
         status = finish_file(work);
-    return status;
+    return status ? status : check_limits(work, &limits);
 }
 
 /* One durable transaction around body. */

@@ -114,7 +114,8 @@ tars_status tars_sqlite_documents(struct tars_store *store,
     tars_arena_init(&arena, DOCUMENT_BYTES);
     tars_arena_init(&name_arena, DOCUMENT_BYTES);
     under = folder_name(&name_arena, by->under, &no_memory);
-    query = tars_sqlite_ask(conn, TARS_SQL_DOCUMENT_LIST);
+    query = tars_sqlite_ask(conn, by->after_passage ? TARS_SQL_DOCUMENT_LIST_AFTER
+                                                    : TARS_SQL_DOCUMENT_LIST);
     query.no_memory = no_memory;
     tars_sqlite_bind_text_or_null(&query, by->collection);
     tars_sqlite_bind_text_or_null(&query, by->path);
@@ -122,6 +123,8 @@ tars_status tars_sqlite_documents(struct tars_store *store,
     tars_sqlite_bind_text_or_null(&query, by->sha256);
     tars_sqlite_bind_int(&query, by->limit ? (int64_t)by->limit : -1);
     tars_sqlite_bind_int(&query, (int64_t)by->offset);
+    if (by->after_passage)
+        tars_sqlite_bind_int(&query, (int64_t)by->after_passage);
     status = each_document(&query, &arena, each, ctx, err);
     tars_sqlite_read_end(sqlite, conn);
     tars_arena_release(&arena);
@@ -263,6 +266,34 @@ tars_status tars_sqlite_passage_range(struct tars_store *store, uint64_t first, 
     tars_sqlite_read_end(sqlite, conn);
     if (!status)
         *out = gather.found;
+    return status;
+}
+
+#define KEY_BYTES 1024 /* of a collection */
+
+tars_status tars_sqlite_runs(struct tars_store *store, uint64_t after, tars_store_run_fn *each,
+                             void *ctx, struct tars_err *err)
+{
+    struct tars_sqlite *sqlite = tars_sqlite_of(store);
+    char key[KEY_BYTES];
+    struct tars_store_run run = {.collection = key};
+    struct tars_sqlite_conn *conn;
+    struct tars_sqlite_query query;
+    bool go_on = true;
+    tars_status status = tars_sqlite_read_begin(sqlite, &conn, err);
+
+    if (status)
+        return status;
+    query = tars_sqlite_ask(conn, TARS_SQL_RUNS);
+    tars_sqlite_bind_int(&query, (int64_t)after);
+    while (go_on && tars_sqlite_step(&query)) {
+        run.first = (uint64_t)tars_sqlite_int(&query);
+        run.last = (uint64_t)tars_sqlite_int(&query);
+        tars_sqlite_text_into(&query, key, sizeof(key));
+        go_on = each(ctx, &run);
+    }
+    status = tars_sqlite_end(&query, err);
+    tars_sqlite_read_end(sqlite, conn);
     return status;
 }
 

@@ -178,6 +178,42 @@ tars_status tars_sqlite_checkpoint(struct tars_store *store, struct tars_err *er
     return status;
 }
 
+/* --------------------------------------------------------------------- scrub */
+
+/* VACUUM writes every page anew; what it no longer holds is in the log until that is cut. Its own
+ * connection keeps the copy in a file and not in memory. */
+static tars_status rewrite(struct tars_sqlite *sqlite, struct tars_err *err)
+{
+    struct tars_sqlite_conn conn = {0};
+    int in_log = 0;
+    int copied = 0;
+    int rc = SQLITE_OK;
+    tars_status status = tars_sqlite_connect(sqlite, false, &conn, err);
+
+    if (!status)
+        status = tars_sqlite_exec(&conn, "PRAGMA temp_store=FILE; VACUUM", err);
+    if (!status) {
+        rc = sqlite3_wal_checkpoint_v2(conn.db, NULL, SQLITE_CHECKPOINT_TRUNCATE, &in_log, &copied);
+        if (rc != SQLITE_OK)
+            status = tars_sqlite_fail(&conn, rc, err);
+    }
+    tars_sqlite_disconnect(&conn);
+    return status;
+}
+
+tars_status tars_sqlite_scrub(struct tars_store *store, struct tars_err *err)
+{
+    struct tars_sqlite *sqlite = tars_sqlite_of(store);
+    tars_status status;
+
+    pthread_mutex_lock(&sqlite->write_lock);
+    pthread_mutex_lock(&sqlite->checkpoint_lock);
+    status = rewrite(sqlite, err);
+    pthread_mutex_unlock(&sqlite->checkpoint_lock);
+    pthread_mutex_unlock(&sqlite->write_lock);
+    return status;
+}
+
 /* -------------------------------------------------------------------- backup */
 
 static tars_status copy_all(struct tars_sqlite_conn *from, struct tars_sqlite_conn *to,
@@ -255,6 +291,24 @@ static const struct {
      "a document is missing from the log of changes"},
     {"SELECT 1 FROM changes GROUP BY first, op HAVING count(*) > 1 LIMIT 1",
      "passages are added or removed twice in the log of changes"},
+    {"SELECT 1 FROM files f WHERE NOT EXISTS (SELECT 1 FROM collections c WHERE c.key = "
+     "f.collection) LIMIT 1",
+     "a file is of a collection that is not there"},
+    {"SELECT 1 FROM collection_sizes s WHERE s.files <> (SELECT count(*) FROM files f WHERE "
+     "f.collection = s.key AND f.indexed_us > 0) OR s.bytes <> (SELECT coalesce(sum(f.size), 0) "
+     "FROM files f WHERE f.collection = s.key) OR (s.documents, s.passages) <> (SELECT count(*), "
+     "coalesce(sum(d.chunk_count), 0) FROM files f CROSS JOIN documents d ON d.file_id = f.id "
+     "WHERE f.collection = s.key) LIMIT 1",
+     "the size of a collection is not what it holds"},
+    {"SELECT 1 FROM grants g JOIN accounts a ON a.id = g.account JOIN collections c ON c.id = "
+     "g.collection WHERE a.tenant <> c.tenant LIMIT 1",
+     "an account has a right in another tenant"},
+    {"SELECT 1 FROM tenants t WHERE NOT EXISTS (SELECT 1 FROM collections c WHERE c.tenant = t.id "
+     "AND c.name = 'default') LIMIT 1",
+     "a tenant lacks its default collection"},
+    {"SELECT 1 FROM conversations c WHERE c.message_count <> (SELECT count(*) FROM messages m "
+     "WHERE m.conversation = c.id) LIMIT 1",
+     "a conversation has lost messages"},
 };
 
 static tars_status check_file(struct tars_sqlite_conn *conn, struct tars_err *err)
