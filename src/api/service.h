@@ -21,6 +21,7 @@ struct tars_hit {
     const char *chunk_id;
     const char *document_id;
     const char *external_id; /* the file's own id (JSONL), or "" */
+    const char *collection;  /* key */
     struct tars_span content;
     int64_t chunk_index; /* from 0 */
     int64_t token_count;
@@ -56,6 +57,7 @@ struct tars_search_request {
     size_t top_k;
     double threshold;         /* negative: none */
     const char *filters_json; /* or NULL */
+    const char *collection;   /* key: only this one; NULL: all that the caller may read */
     enum tars_search_mode mode;
     bool distinct_documents;
     bool include_content; /* nothing to who searches, but to who renders the result */

@@ -51,6 +51,7 @@ static void make_key(struct tars_buf *out, const struct tars_service *service,
     append_visible(out, call->visible);
     append(out, service->ranking);
     append(out, request->filters_json ? request->filters_json : "");
+    append(out, request->collection ? request->collection : "");
     append(out, request->query);
 }
 

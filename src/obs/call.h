@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "base/mem/arena.h"
 #include "base/sys/clock.h"
@@ -24,6 +25,29 @@ struct tars_visible {
     const char *const *keys; /* (count,) ascending by strcmp; borrowed for the call */
     size_t count;
 };
+
+/* May a collection be read? visible NULL: no. */
+static inline bool tars_visible_has(const struct tars_visible *visible, const char *key)
+{
+    size_t low = 0;
+    size_t high = visible ? visible->count : 0;
+
+    if (visible && visible->all)
+        return true;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        int order = strcmp(visible->keys[middle], key);
+
+        if (order == 0)
+            return true;
+        if (order < 0) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return false;
+}
 
 struct tars_call {
     struct tars_arena *arena;               /* lives as long as the call */

@@ -52,6 +52,7 @@ tars_status tars_rag_fetch(void *ctx, const struct tars_rag_request *request,
         .top_k = (size_t)request->top_k,
         .threshold = request->relevance_threshold,
         .filters_json = request->filters_json,
+        .collection = request->collection,
     };
     struct tars_retrieved found;
     struct tars_rag_source *made;

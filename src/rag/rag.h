@@ -70,6 +70,7 @@ struct tars_rag_request {
     const char *query;                   /* terminated, not blank; required */
     double relevance_threshold;          /* below 0: none */
     const char *filters_json;            /* terminated JSON object, or NULL */
+    const char *collection;              /* key: only this one; NULL: all that the call may read */
     const struct tars_llm_turn *history; /* (history_count,) oldest first, or NULL */
     size_t history_count;
     const char *search; /* to be looked for besides query: it made whole (history.h); or NULL */

@@ -35,7 +35,8 @@
 struct tars_retriever {
     struct tars_retriever_config config; /* with every default filled in */
     bool english_only;                   /* the encoder's vocabulary is English */
-    pthread_mutex_t lock;                /* guards stock, stocked */
+    struct tars_scopes *scopes;
+    pthread_mutex_t lock; /* guards stock, stocked */
     struct tars_analyzer *stock[STOCK_MAX];
     size_t stocked;
 };
@@ -46,7 +47,7 @@ struct search {
     const struct tars_retrieve_request *request;
     struct tars_call *call;
     struct tars_err *err;
-    struct tars_scope *scope; /* NULL: no filters */
+    struct tars_scope *scope; /* what the call may find */
     size_t top_k;
     size_t pool;                    /* candidates from each side */
     struct tars_index_hit *vectors; /* (vector_count,) best first */
@@ -73,6 +74,10 @@ tars_status tars_retriever_new(const struct tars_retriever_config *config,
     made = calloc(1, sizeof(*made));
     if (!made)
         return TARS_ENOMEM;
+    if (tars_scopes_new(config->store, &made->scopes)) {
+        free(made);
+        return TARS_ENOMEM;
+    }
     made->config = *config;
     if (config->alpha < 0)
         made->config.alpha = ALPHA_DEFAULT;
@@ -88,6 +93,7 @@ void tars_retriever_free(struct tars_retriever *retriever)
         return;
     for (size_t i = 0; i < retriever->stocked; i++)
         tars_analyzer_free(retriever->stock[i]);
+    tars_scopes_free(retriever->scopes);
     (void)pthread_mutex_destroy(&retriever->lock);
     free(retriever);
 }
@@ -184,8 +190,7 @@ static tars_status make_terms(struct search *search)
 
 static tars_status search_words(struct search *search)
 {
-    const struct tars_index_filter *filter =
-        search->scope ? tars_scope_filter(search->scope) : NULL;
+    const struct tars_index_filter *filter = tars_scope_filter(search->scope);
 
     if (search->term_count == 0)
         return TARS_OK;
@@ -257,8 +262,7 @@ static tars_status embed_query(struct search *search)
 
 static tars_status search_vectors(struct search *search)
 {
-    const struct tars_index_filter *filter =
-        search->scope ? tars_scope_filter(search->scope) : NULL;
+    const struct tars_index_filter *filter = tars_scope_filter(search->scope);
 
     search->vectors =
         tars_arena_calloc(search->call->arena, search->pool, sizeof(*search->vectors));
@@ -363,6 +367,9 @@ static tars_status pick(struct search *search, struct tars_fused *fused, size_t 
         if (passage->id != fused[i].id)
             continue;
         at++;
+        /* The searches have seen to it; a second look costs nothing and forgives no mistake. */
+        if (!tars_scope_shows(search->scope, passage->document->collection))
+            continue;
         if (request->distinct_documents &&
             is_known(result->found, result->count, passage->document->document_id))
             continue;
@@ -470,12 +477,44 @@ static tars_status gather(struct search *search, struct tars_retrieved *result)
     return status;
 }
 
+static tars_status make_scope(struct search *search, bool exact)
+{
+    const struct tars_scope_wish wish = {
+        .visible = search->call->visible,
+        .collection = search->request->collection,
+        .filters_json = search->request->filters_json,
+        .seq = search->stats.seq,
+        .exact = exact,
+    };
+
+    return tars_scope_new(search->retriever->scopes, &wish, search->call->arena, &search->scope,
+                          search->err);
+}
+
+/* Both lists, of what the call may find. While it searched without a filter, because there was
+ * nothing that it may not see, such a thing may have come: then again, with one. */
+static tars_status gather_visible(struct search *search, struct tars_retrieved *result)
+{
+    tars_status status = gather(search, result);
+
+    if (status != TARS_OK ||
+        !tars_scope_has_expired(search->scope, tars_index_seq(search->retriever->config.index)))
+        return status;
+    tars_scope_release(search->scope);
+    search->scope = NULL;
+    search->vector_count = 0;
+    search->word_count = 0;
+    tars_index_stats(search->retriever->config.index, &search->stats);
+    status = make_scope(search, true);
+    return status == TARS_OK ? gather(search, result) : status;
+}
+
 static tars_status run(struct search *search, struct tars_retrieved *result)
 {
     struct tars_fused *fused;
     size_t count;
     int64_t start;
-    tars_status status = gather(search, result);
+    tars_status status = gather_visible(search, result);
 
     if (status == TARS_OK)
         status = check_call(search->call);
@@ -509,14 +548,12 @@ tars_status tars_retrieve(struct tars_retriever *retriever,
         search.pool = TARS_RETRIEVE_POOL;
     tars_index_stats(retriever->config.index, &search.stats);
     made.index_seq = search.stats.seq;
-    if (request->filters_json) {
-        status = tars_scope_new(retriever->config.store, request->filters_json, &search.scope, err);
-        if (status != TARS_OK)
-            return status;
-    }
-    if (!is_blank(request->query))
+    status = make_scope(&search, false);
+    if (status != TARS_OK)
+        return status;
+    if (!is_blank(request->query) && !tars_scope_is_empty(search.scope))
         status = run(&search, &made);
-    tars_scope_free(search.scope);
+    tars_scope_release(search.scope);
     if (status == TARS_OK)
         *result = made;
     return status;

@@ -13,6 +13,8 @@
  * answers the question (relevance.h). Order is by the fused score; the threshold applies to
  * relevance.
  *
+ * Rights    call->visible is obeyed inside both searches (scope.h): a passage of a collection that
+ *           the call may not read is never a candidate. NULL finds nothing.
  * Threads   Safe to share once open. Readers of the index take no lock; the store is asked once a
  *           call, for the text of the winners.
  * Failure   A part that is away (no encoder, vectors of another model) costs its half of the
@@ -69,6 +71,7 @@ struct tars_retrieve_request {
     size_t top_k;                 /* 1..TARS_RETRIEVE_TOP_MAX; 0: 10 */
     double threshold;             /* least relevance, 0..1; negative: none */
     const char *filters_json;     /* terminated JSON object (contract 1.3, 7.3), or NULL */
+    const char *collection;       /* key (store/accounts.h): only this one; NULL: all visible */
     enum tars_retrieve_mode mode; /* zero: hybrid */
     bool distinct_documents; /* one passage a document, its best; top_k then counts documents */
 };

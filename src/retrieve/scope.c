@@ -1,229 +1,419 @@
 /* scope - see scope.h. */
 #include "retrieve/scope.h"
 
-#include <stdbool.h>
-#include <stdint.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <jansson.h>
+#include "base/mem/buf.h"
+#include "retrieve/owners.h"
+#include "retrieve/sieve.h"
+#include "store/accounts.h"
 
-#include "base/sys/clock.h"
-#include "retrieve/filter.h"
-#include "store/store.h"
-#include "text/analyzer.h"
+#define KEY_BYTES_MAX   ((size_t)1 << 20) /* filters and collections of one sieve */
+#define SIZES_BYTES_MAX ((size_t)64 << 20)
+#define WORD_BITS       64
 
-#define RANGES_MAX ((size_t)1 << 28)
+/* A sieve that is kept; or that was, and is still asked by a call. */
+struct kept {
+    struct tars_sieve *sieve; /* owned */
+    struct tars_buf key;      /* what it is of */
+    uint64_t seq, upto;
+    size_t users;
+    struct kept *next; /* less recently used */
+    bool listed;
+};
 
-struct range {
-    uint64_t first, last; /* passage ids, both included */
+struct tars_scopes {
+    struct tars_store *store;
+    struct tars_owners *owners;
+
+    pthread_mutex_t lock; /* guards what follows, and users, next, listed of each kept */
+    struct kept *kept;    /* most recently used first */
+    size_t kept_count, kept_bytes;
+    struct tars_arena sizes_arena; /* of full */
+    const char **full;             /* (full_count,) keys of collections with documents, ascending */
+    size_t full_count;
+    uint64_t full_seq;
+    bool full_known;
 };
 
 struct tars_scope {
-    struct range *ranges; /* (count,) ascending, apart */
-    size_t count, cap;
+    struct tars_scopes *scopes;
+    struct tars_visible visible; /* what may be read, narrowed to the one collection */
+    const char *one[1];          /* of visible, when it is narrowed */
+    bool everything;             /* no filter is needed */
+    bool happens;                /* everything, because visible holds all there is */
+    bool empty;
+    uint64_t seq;
+    const struct tars_owners *owners; /* NULL: whosever it is */
+    uint64_t *allowed;                /* (number_count / 64 + 1,) bits, by number of collection */
+    size_t number_count;
+    struct kept *kept; /* NULL: no filters */
     struct tars_index_filter filter;
 };
 
-/* A document under evaluation. */
-struct subject {
-    const struct tars_store_document *document;
-    json_t *metadata; /* of the document, or NULL; parsed when first asked for */
-    bool metadata_parsed;
-    char time[TARS_ISO8601_BYTES];
-};
+/* --------------------------------------------------------------- life cycle */
 
-struct pass {
-    struct tars_scope *scope;
-    const struct tars_filter *filter;
+tars_status tars_scopes_new(struct tars_store *store, struct tars_scopes **scopes)
+{
+    struct tars_scopes *made = calloc(1, sizeof(*made));
     tars_status status;
-};
 
-/* ------------------------------------------------------------------- fields */
-
-static struct tars_field text_field(const char *text)
-{
-    return (struct tars_field){.kind = TARS_FIELD_TEXT, .text = text};
-}
-
-static struct tars_field number_field(double number)
-{
-    return (struct tars_field){.kind = TARS_FIELD_NUMBER, .number = number};
-}
-
-static struct tars_field metadata_field(struct subject *subject, const char *name)
-{
-    const json_t *value;
-
-    if (!subject->metadata_parsed && subject->document->metadata_json[0])
-        subject->metadata = json_loads(subject->document->metadata_json, 0, NULL);
-    subject->metadata_parsed = true;
-    value = json_object_get(subject->metadata, name);
-    if (json_is_string(value))
-        return text_field(json_string_value(value));
-    if (json_is_number(value))
-        return number_field(json_number_value(value));
-    if (json_is_boolean(value))
-        return (struct tars_field){.kind = TARS_FIELD_BOOL, .number = json_boolean_value(value)};
-    return (struct tars_field){0};
-}
-
-static struct tars_field time_field(struct subject *subject, int64_t us)
-{
-    tars_clock_iso8601(us, subject->time);
-    return text_field(subject->time);
-}
-
-static struct tars_field text_field_of(const struct tars_store_document *document, const char *name)
-{
-    const struct {
-        const char *name, *text;
-    } texts[] = {
-        {"document_id", document->document_id},
-        {"file_name", document->file_name},
-        {"file_path", document->path},
-        {"path", document->path},
-        {"file_type", document->file_type},
-        {"collection", document->collection},
-        {"title", document->title},
-        {"external_id", document->external_id},
-        {"hash", document->sha256},
-        {"language", tars_language_name(document->language)},
-    };
-
-    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
-        if (strcmp(texts[i].name, name) == 0)
-            return text_field(texts[i].text);
+    if (!made)
+        return TARS_ENOMEM;
+    status = tars_owners_new(store, &made->owners);
+    if (status) {
+        free(made);
+        return status;
     }
-    return (struct tars_field){0};
-}
-
-static struct tars_field field_of(void *ctx, const char *name)
-{
-    struct subject *subject = ctx;
-    const struct tars_store_document *document = subject->document;
-    struct tars_field field = text_field_of(document, name);
-
-    if (field.kind != TARS_FIELD_NONE)
-        return field;
-    if (strcmp(name, "file_size") == 0)
-        return number_field((double)document->file_size);
-    if (strcmp(name, "page_count") == 0)
-        return number_field((double)document->page_count);
-    if (strcmp(name, "word_count") == 0)
-        return number_field((double)document->word_count);
-    if (strcmp(name, "indexed_at") == 0)
-        return time_field(subject, document->indexed_us);
-    if (strcmp(name, "modified_at") == 0)
-        return time_field(subject, document->modified_us);
-    if (strcmp(name, "created_at") == 0)
-        return time_field(subject, document->created_us);
-    return metadata_field(subject, name);
-}
-
-/* ------------------------------------------------------------------- ranges */
-
-static tars_status add_range(struct tars_scope *scope, uint64_t first, uint64_t last)
-{
-    if (scope->count == scope->cap) {
-        size_t cap = scope->cap ? scope->cap * 2 : 64;
-        struct range *ranges;
-
-        if (cap > RANGES_MAX)
-            return TARS_ETOOBIG;
-        ranges = realloc(scope->ranges, cap * sizeof(*ranges));
-        if (!ranges)
-            return TARS_ENOMEM;
-        scope->ranges = ranges;
-        scope->cap = cap;
-    }
-    scope->ranges[scope->count++] = (struct range){first, last};
+    made->store = store;
+    tars_arena_init(&made->sizes_arena, SIZES_BYTES_MAX);
+    (void)pthread_mutex_init(&made->lock, NULL);
+    *scopes = made;
     return TARS_OK;
 }
 
-static bool consider(void *ctx, const struct tars_store_document *document)
+static void free_kept(struct kept *kept)
 {
-    struct pass *pass = ctx;
-    struct subject subject = {.document = document};
+    tars_sieve_free(kept->sieve);
+    tars_buf_release(&kept->key);
+    free(kept);
+}
 
-    if (document->chunk_count > 0 && tars_filter_accepts(pass->filter, field_of, &subject)) {
-        pass->status = add_range(pass->scope, document->passage_first,
-                                 document->passage_first + (uint64_t)document->chunk_count - 1);
+void tars_scopes_free(struct tars_scopes *scopes)
+{
+    if (!scopes)
+        return;
+    while (scopes->kept) {
+        struct kept *kept = scopes->kept;
+
+        scopes->kept = kept->next;
+        free_kept(kept);
     }
-    json_decref(subject.metadata);
-    return pass->status == TARS_OK;
+    tars_owners_free(scopes->owners);
+    tars_arena_release(&scopes->sizes_arena);
+    (void)pthread_mutex_destroy(&scopes->lock);
+    free(scopes);
 }
 
-static int by_first(const void *a, const void *b)
+/* -------------------------------------------------------------- everything? */
+
+/* Under the lock: know which collections have documents, at seq or later. */
+static tars_status know_full(struct tars_scopes *scopes, uint64_t seq, struct tars_err *err)
 {
-    const struct range *x = a;
-    const struct range *y = b;
+    struct tars_collection_size *sizes = NULL;
+    size_t count = 0;
+    tars_status status;
 
-    return (x->first > y->first) - (x->first < y->first);
+    if (scopes->full_known && scopes->full_seq >= seq)
+        return TARS_OK;
+    scopes->full_known = false;
+    tars_arena_clear(&scopes->sizes_arena);
+    status = tars_accounts_sizes(scopes->store, &scopes->sizes_arena, &sizes, &count, err);
+    if (status)
+        return status;
+    scopes->full = tars_arena_calloc(&scopes->sizes_arena, count + 1, sizeof(*scopes->full));
+    if (!scopes->full)
+        return tars_fail(TARS_ENOMEM, err, "no memory to know what the collections hold");
+    for (size_t i = 0; i < count; i++)
+        scopes->full[i] = sizes[i].key;
+    scopes->full_count = count;
+    scopes->full_seq = seq;
+    scopes->full_known = true;
+    return TARS_OK;
 }
+
+/* Does visible hold every collection that has documents? Both ascend. */
+static tars_status covers(struct tars_scopes *scopes, const struct tars_visible *visible,
+                          uint64_t seq, bool *all, struct tars_err *err)
+{
+    size_t at = 0;
+    tars_status status;
+
+    (void)pthread_mutex_lock(&scopes->lock);
+    status = know_full(scopes, seq, err);
+    for (size_t i = 0; !status && at < scopes->full_count && i < visible->count; i++)
+        at += strcmp(visible->keys[i], scopes->full[at]) == 0;
+    *all = !status && at == scopes->full_count;
+    (void)pthread_mutex_unlock(&scopes->lock);
+    return status;
+}
+
+/* ------------------------------------------------------------- kept sieves */
+
+static void make_key(struct tars_buf *key, const struct tars_visible *visible, const char *filters)
+{
+    tars_buf_append(key, visible->all ? "*" : "", 1);
+    for (size_t i = 0; !visible->all && i < visible->count; i++)
+        tars_buf_append(key, visible->keys[i], strlen(visible->keys[i]) + 1);
+    tars_buf_append(key, "", 1);
+    tars_buf_append(key, filters, strlen(filters));
+}
+
+static size_t bytes_of(const struct kept *kept)
+{
+    return sizeof(*kept) + kept->key.len + tars_sieve_bytes(kept->sieve);
+}
+
+/* Under the lock. */
+static void unlist(struct tars_scopes *scopes, struct kept **at)
+{
+    struct kept *kept = *at;
+
+    *at = kept->next;
+    kept->listed = false;
+    scopes->kept_count--;
+    scopes->kept_bytes -= bytes_of(kept);
+    if (kept->users == 0)
+        free_kept(kept);
+}
+
+static bool is_of(const struct kept *kept, const struct tars_buf *key)
+{
+    return kept->key.len == key->len && memcmp(kept->key.ptr, key->ptr, key->len) == 0;
+}
+
+/* The sieve of key, to the front of the list and with one more user; NULL when none is kept. */
+static struct kept *find_kept(struct tars_scopes *scopes, const struct tars_buf *key)
+{
+    struct kept *found = NULL;
+
+    (void)pthread_mutex_lock(&scopes->lock);
+    for (struct kept **at = &scopes->kept; *at; at = &(*at)->next) {
+        if (!is_of(*at, key))
+            continue;
+        found = *at;
+        *at = found->next;
+        found->next = scopes->kept;
+        scopes->kept = found;
+        found->users++;
+        break;
+    }
+    (void)pthread_mutex_unlock(&scopes->lock);
+    return found;
+}
+
+static void let_go(struct tars_scopes *scopes, struct kept *kept)
+{
+    bool last;
+
+    if (!kept)
+        return;
+    (void)pthread_mutex_lock(&scopes->lock);
+    last = --kept->users == 0 && !kept->listed;
+    (void)pthread_mutex_unlock(&scopes->lock);
+    if (last)
+        free_kept(kept);
+}
+
+/* In the place of an older one; what is then too much goes. */
+static void keep(struct tars_scopes *scopes, struct kept *kept)
+{
+    struct kept **at;
+
+    (void)pthread_mutex_lock(&scopes->lock);
+    for (at = &scopes->kept; *at; at = &(*at)->next) {
+        if (is_of(*at, &kept->key)) {
+            unlist(scopes, at);
+            break;
+        }
+    }
+    kept->next = scopes->kept;
+    kept->listed = true;
+    scopes->kept = kept;
+    scopes->kept_count++;
+    scopes->kept_bytes += bytes_of(kept);
+    while (scopes->kept_count > TARS_SCOPES_KEPT || scopes->kept_bytes > TARS_SCOPES_BYTES_MAX) {
+        for (at = &scopes->kept; (*at)->next; at = &(*at)->next)
+            continue;
+        unlist(scopes, at);
+    }
+    (void)pthread_mutex_unlock(&scopes->lock);
+}
+
+/* A sieve of what there is at seq, made from an older one where there is one. */
+static tars_status make_kept(struct tars_scopes *scopes, const struct tars_scope *scope,
+                             const char *filters, uint64_t upto, const struct kept *older,
+                             struct kept **out, struct tars_err *err)
+{
+    const struct tars_sieve_config config = {
+        .store = scopes->store,
+        .filters_json = filters,
+        .visible = &scope->visible,
+        .upto = upto,
+        .older = older ? older->sieve : NULL,
+        .older_upto = older ? older->upto : 0,
+    };
+    struct kept *made = calloc(1, sizeof(*made));
+    tars_status status;
+
+    if (!made)
+        return tars_fail(TARS_ENOMEM, err, "no memory for filters");
+    tars_buf_init(&made->key, KEY_BYTES_MAX);
+    make_key(&made->key, &scope->visible, filters);
+    status = made->key.status;
+    if (!status)
+        status = tars_sieve_new(&config, &made->sieve, err);
+    if (status) {
+        free_kept(made);
+        return status;
+    }
+    made->seq = scope->seq;
+    made->upto = upto;
+    made->users = 1;
+    *out = made;
+    return TARS_OK;
+}
+
+static tars_status take_sieve(struct tars_scopes *scopes, struct tars_scope *scope,
+                              const char *filters, uint64_t upto, struct tars_err *err)
+{
+    struct tars_buf key;
+    struct kept *found;
+    tars_status status;
+
+    tars_buf_init(&key, KEY_BYTES_MAX);
+    make_key(&key, &scope->visible, filters);
+    status = key.status;
+    if (status) {
+        tars_buf_release(&key);
+        return tars_fail(status, err, "no memory for filters");
+    }
+    found = find_kept(scopes, &key);
+    tars_buf_release(&key);
+    if (found && found->seq >= scope->seq) {
+        scope->kept = found;
+        return TARS_OK;
+    }
+    status = make_kept(scopes, scope, filters, upto, found, &scope->kept, err);
+    let_go(scopes, found);
+    if (!status)
+        keep(scopes, scope->kept);
+    return status;
+}
+
+/* ---------------------------------------------------------------- one scope */
 
 static bool accepts(void *ctx, uint64_t id)
 {
     const struct tars_scope *scope = ctx;
-    size_t low = 0;
-    size_t high = scope->count;
 
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
+    if (scope->owners) {
+        unsigned number = tars_owners_of(scope->owners, id);
 
-        if (scope->ranges[middle].last < id) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
+        if (number > scope->number_count ||
+            !(scope->allowed[number / WORD_BITS] >> (number % WORD_BITS) & 1U))
+            return false;
     }
-    return low < scope->count && scope->ranges[low].first <= id;
+    return !scope->kept || tars_sieve_accepts(scope->kept->sieve, id);
 }
 
-/* --------------------------------------------------------------- life cycle */
-
-tars_status tars_scope_new(struct tars_store *store, const char *filters_json,
-                           struct tars_scope **scope, struct tars_err *err)
+/* The collections that may be read: those of the call, or the one of them that was asked for. */
+static void narrow(struct tars_scope *scope, const struct tars_scope_wish *wish)
 {
-    struct tars_filter *filter = NULL;
-    struct tars_scope *made = NULL;
-    struct pass pass = {.status = TARS_OK};
-    tars_status status = tars_filter_parse(filters_json, &filter, err);
+    if (!wish->visible)
+        return;
+    scope->visible = *wish->visible;
+    if (!wish->collection)
+        return;
+    scope->one[0] = wish->collection;
+    scope->visible = (struct tars_visible){
+        .keys = scope->one, .count = tars_visible_has(wish->visible, wish->collection) ? 1 : 0};
+}
 
-    if (status != TARS_OK)
-        return status;
-    made = calloc(1, sizeof(*made));
-    if (!made) {
-        status = TARS_ENOMEM;
-        goto out;
+/* A bit for each collection that may be read. */
+static tars_status allow(struct tars_scope *scope, struct tars_owners *owners,
+                         struct tars_arena *arena, struct tars_err *err)
+{
+    bool any = false;
+
+    scope->allowed =
+        tars_arena_calloc(arena, scope->number_count / WORD_BITS + 1, sizeof(*scope->allowed));
+    if (!scope->allowed)
+        return tars_fail(TARS_ENOMEM, err, "no memory for the rights of a call");
+    for (size_t i = 0; i < scope->visible.count; i++) {
+        unsigned number = tars_owners_number(owners, scope->visible.keys[i]);
+
+        if (number == 0 || number > scope->number_count)
+            continue;
+        scope->allowed[number / WORD_BITS] |= UINT64_C(1) << (number % WORD_BITS);
+        any = true;
     }
-    pass.scope = made;
-    pass.filter = filter;
-    status = tars_store_documents(store, NULL, consider, &pass, err);
-    if (status == TARS_OK)
-        status = pass.status;
-    if (status != TARS_OK)
-        goto out;
-    if (made->count > 1)
-        qsort(made->ranges, made->count, sizeof(made->ranges[0]), by_first);
-    made->filter = (struct tars_index_filter){.accepts = accepts, .ctx = made};
-    *scope = made;
-    made = NULL;
-out:
-    tars_filter_free(filter);
-    tars_scope_free(made);
+    scope->owners = owners;
+    scope->empty = !any;
+    return TARS_OK;
+}
+
+static tars_status fill(struct tars_scopes *scopes, const struct tars_scope_wish *wish,
+                        struct tars_arena *arena, struct tars_scope *scope, struct tars_err *err)
+{
+    uint64_t last = 0;
+    bool all = scope->visible.all;
+    tars_status status = TARS_OK;
+
+    if (!all && !wish->exact) {
+        status = covers(scopes, &scope->visible, wish->seq, &all, err);
+        scope->happens = all;
+    }
+    if (status || (all && !wish->filters_json)) {
+        scope->everything = true;
+        return status;
+    }
+    status = tars_owners_refresh(scopes->owners, wish->seq, &last, &scope->number_count, err);
+    if (!status && !scope->visible.all)
+        status = allow(scope, scopes->owners, arena, err);
+    if (!status && wish->filters_json)
+        status = take_sieve(scopes, scope, wish->filters_json, last, err);
     return status;
 }
 
-void tars_scope_free(struct tars_scope *scope)
+tars_status tars_scope_new(struct tars_scopes *scopes, const struct tars_scope_wish *wish,
+                           struct tars_arena *arena, struct tars_scope **scope,
+                           struct tars_err *err)
 {
-    if (!scope)
-        return;
-    free(scope->ranges);
-    free(scope);
+    struct tars_scope *made = tars_arena_calloc(arena, 1, sizeof(*made));
+    tars_status status;
+
+    if (!made)
+        return tars_fail(TARS_ENOMEM, err, "no memory for the rights of a call");
+    made->scopes = scopes;
+    made->seq = wish->seq;
+    made->filter = (struct tars_index_filter){.accepts = accepts, .ctx = made};
+    narrow(made, wish);
+    made->empty = !made->visible.all && made->visible.count == 0;
+    status = fill(scopes, wish, arena, made, err);
+    if (!status)
+        *scope = made;
+    return status;
+}
+
+void tars_scope_release(struct tars_scope *scope)
+{
+    if (scope)
+        let_go(scope->scopes, scope->kept);
 }
 
 const struct tars_index_filter *tars_scope_filter(const struct tars_scope *scope)
 {
-    return &scope->filter;
+    return scope->everything ? NULL : &scope->filter;
+}
+
+bool tars_scope_is_empty(const struct tars_scope *scope)
+{
+    return scope->empty;
+}
+
+bool tars_scope_shows(const struct tars_scope *scope, const char *collection)
+{
+    return tars_visible_has(&scope->visible, collection);
+}
+
+bool tars_scope_has_expired(struct tars_scope *scope, uint64_t seq)
+{
+    bool all = false;
+
+    if (!scope->happens || !scope->everything || seq == scope->seq)
+        return false;
+    return covers(scope->scopes, &scope->visible, seq, &all, NULL) != TARS_OK || !all;
 }

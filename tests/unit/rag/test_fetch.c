@@ -45,6 +45,8 @@ static struct {
     struct tars_call call;
 } f;
 
+static const struct tars_visible everything = {.all = true};
+
 /* ------------------------------------------------------------------ fixture */
 
 static void open_encoder(void)
@@ -138,6 +140,7 @@ static int open_library(void **state)
     assert_int_equal(tars_retriever_new(&retriever, &f.retriever), TARS_OK);
     f.call.arena = &f.arena;
     f.call.client_id = "test";
+    f.call.visible = &everything;
     return 0;
 }
 
@@ -256,7 +259,7 @@ static void a_small_ceiling_is_an_error(void **state)
 
     (void)state;
     for (size_t ceiling = 1024; !fitted; ceiling += 16384) {
-        struct tars_call call = {.client_id = "test"};
+        struct tars_call call = {.client_id = "test", .visible = &everything};
         struct tars_rag_source *sources = NULL;
         struct tars_arena arena;
         size_t count = 0;

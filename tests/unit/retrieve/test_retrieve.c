@@ -60,6 +60,8 @@ static struct {
     struct tars_call call;
 } f;
 
+static const struct tars_visible everything = {.all = true};
+
 /* ------------------------------------------------------------------ fixture */
 
 static void open_encoder(void)
@@ -160,6 +162,7 @@ static int open_library(void **state)
     assert_int_equal(tars_retriever_new(&retriever, &f.retriever), TARS_OK);
     f.call.arena = &f.arena;
     f.call.client_id = "test";
+    f.call.visible = &everything;
     return 0;
 }
 
