@@ -207,6 +207,16 @@ static void let_go(struct tars_scopes *scopes, struct kept *kept)
         free_kept(kept);
 }
 
+/* Under the lock, with something in the list: where its last one hangs. */
+static struct kept **oldest(struct tars_scopes *scopes)
+{
+    struct kept **at = &scopes->kept;
+
+    for (struct kept *kept = *at; kept && kept->next; kept = kept->next)
+        at = &kept->next;
+    return at;
+}
+
 /* In the place of an older one; what is then too much goes. */
 static void keep(struct tars_scopes *scopes, struct kept *kept)
 {
@@ -224,11 +234,8 @@ static void keep(struct tars_scopes *scopes, struct kept *kept)
     scopes->kept = kept;
     scopes->kept_count++;
     scopes->kept_bytes += bytes_of(kept);
-    while (scopes->kept_count > TARS_SCOPES_KEPT || scopes->kept_bytes > TARS_SCOPES_BYTES_MAX) {
-        for (at = &scopes->kept; (*at)->next; at = &(*at)->next)
-            continue;
-        unlist(scopes, at);
-    }
+    while (scopes->kept_count > TARS_SCOPES_KEPT || scopes->kept_bytes > TARS_SCOPES_BYTES_MAX)
+        unlist(scopes, oldest(scopes));
     (void)pthread_mutex_unlock(&scopes->lock);
 }
 

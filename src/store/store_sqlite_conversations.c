@@ -6,6 +6,7 @@
 #include "store/store_sqlite_internal.h"
 
 #define MESSAGE_ID_BYTES 64
+#define TITLE_BYTES      ((size_t)4 * TARS_CONVERSATION_TITLE_CHARS + sizeof("..."))
 
 /* A conversation as it is found. */
 struct head {
@@ -83,7 +84,7 @@ static tars_status insert(struct tars_sqlite_conn *conn, const struct addition *
                           int64_t *row, struct tars_err *err)
 {
     const char *text = addition->messages[0].content ? addition->messages[0].content : "";
-    char title[4 * TARS_CONVERSATION_TITLE_CHARS + sizeof("...")];
+    char title[TITLE_BYTES];
     struct tars_sqlite_query query = tars_sqlite_ask(conn, TARS_SQL_CONVERSATION_ADD);
     bool cut = false;
     size_t len = title_bytes(text, &cut);
@@ -174,9 +175,10 @@ static tars_status append(struct tars_store *store, const char *tenant, const ch
         return tars_fail(TARS_EINVAL, err, "the id of a conversation has 1 to %d bytes",
                          TARS_CONVERSATION_ID_MAX);
     }
-    if (!client || n == 0)
+    if (!client || n == 0) {
         return tars_fail(TARS_EINVAL, err,
                          "a conversation is a client's and begins with a message");
+    }
     status = tars_sqlite_begin(sqlite, durable, &conn, err);
     if (status)
         return status;
