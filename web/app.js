@@ -1,206 +1,228 @@
-/* The page of T.A.R.S.: ask, read the answer as it is written, see what each sentence stands on, add
- * documents. No framework; text from documents only ever becomes text nodes. */
-"use strict";
+/* The page of T.A.R.S.: sign in, ask, read the answer as it is written, follow up, add documents. No
+ * framework: the client of clients/js does the talking, answer.js shows what comes. */
+import { TarsClient, TarsError } from "./tars.js";
+import { element, plural, Turn } from "./answer.js";
 
 const $ = (id) => document.getElementById(id);
-const state = { asking: null, answer: "", sources: [] };
-
-function element(tag, className, text) {
-  const made = document.createElement(tag);
-  if (className) made.className = className;
-  if (text !== undefined) made.textContent = text;
-  return made;
-}
+const tars = new TarsClient({
+  baseUrl: new URL(".", location.href).href,
+  onSignedOut: () => showSignIn("You have been signed out."),
+});
+const state = { mode: "open", asking: null, conversation: null };
 
 /* ---------------------------------------------------------------------- status */
 
-function plural(n, word) {
-  return n.toLocaleString() + " " + word + (n === 1 ? "" : "s");
-}
-
 async function showStatus() {
   const line = $("status");
+  if ($("work").hidden) return;
   try {
-    const reply = await fetch("rag/stats");
-    if (!reply.ok) throw new Error("status " + reply.status);
-    const s = await reply.json();
-    const busy = s.jobs.queued + s.jobs.running;
+    const s = await tars.ragStats();
+    const busy = s.jobs ? s.jobs.queued + s.jobs.running : 0;
     line.className = "";
     line.textContent = [
-      plural(s.total_documents, "document"),
-      plural(s.total_chunks, "passage"),
-      s.embedding_model ? "search: " + s.embedding_model : "search: words only",
-      s.language_model === "extract" ? "answers: quotations" : "answers: " + s.language_model,
+      plural(s.totalDocuments, "document"),
+      plural(s.totalChunks, "passage"),
+      s.embeddingModel ? "search: " + s.embeddingModel : "search: words only",
+      s.languageModel === "extract" ? "answers: quotations" : "answers: " + s.languageModel,
       busy ? plural(busy, "file") + " being read" : "",
     ].filter(Boolean).join(" \u00b7 ");
-  } catch {
+  } catch (error) {
     line.className = "bad";
-    line.textContent = "The server does not answer.";
+    line.textContent = error.status ? error.message : "The server does not answer.";
   }
 }
 
-/* ---------------------------------------------------------------------- answer */
+/* --------------------------------------------------------------------- sign in */
 
-function placeOf(source) {
-  const parts = [];
-  if (source.page_number) {
-    parts.push(source.page_last > source.page_number
-      ? "pages " + source.page_number + "\u2013" + source.page_last : "page " + source.page_number);
+function showSignIn(words) {
+  $("work").hidden = $("sign-out").hidden = $("who").hidden = true;
+  $("sign-in").hidden = false;
+  $("status").className = "";
+  $("status").textContent = "Private search and answers from your own documents";
+  $("sign-in-error").hidden = !words;
+  $("sign-in-error").textContent = words ?? "";
+  $("name").value = tars.clientId ?? "";
+  $(tars.clientId ? "password" : "name").focus();
+}
+
+function showWork() {
+  $("sign-in").hidden = true;
+  $("work").hidden = false;
+  $("sign-out").hidden = $("who").hidden = state.mode === "open";
+  $("who").textContent = tars.clientId ?? "";
+  startConversation();
+  showStatus();
+  listConversations();
+  listCollections();
+  $("question").focus();
+}
+
+$("sign-in-form").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  try {
+    await tars.authenticate($("name").value.trim(), { secret: $("password").value, deviceType: "web" });
+    $("password").value = "";
+    showWork();
+  } catch (error) {
+    showSignIn(error.status === 401 || error.status === 403 ? "Name or password is not right." : error.message);
   }
-  if (source.section) parts.push(source.section);
-  parts.push("characters " + source.char_start + "\u2013" + source.char_end);
-  return parts.join(" \u00b7 ");
+});
+
+$("sign-out").addEventListener("click", async () => {
+  try {
+    await tars.signOut();
+    showSignIn();
+  } catch (error) {
+    showSignIn(error.message);
+  }
+});
+
+/* What a sign-in with the organisation brings back stands behind the '#', which no server sees. */
+function takeFragment() {
+  const given = new URLSearchParams(location.hash.slice(1));
+  const token = given.get("access_token");
+  if (!token) return;
+  history.replaceState(null, "", location.pathname);
+  tars.setTokens(token, given.get("refresh_token") ?? undefined);
+  if (given.get("client_id")) tars.storage.setItem("tars_client_id", given.get("client_id"));
 }
 
-function showSources(sources) {
-  state.sources = sources;
-  const list = $("sources");
-  list.replaceChildren();
-  $("sources-title").hidden = sources.length === 0;
-  sources.forEach((source, i) => {
-    const item = element("li");
-    item.id = "source-" + (i + 1);
-    item.tabIndex = -1;
-    const place = element("div", "place");
-    place.append(element("span", "number", "[" + (i + 1) + "]"),
-      element("span", "file", source.file_name),
-      element("span", "where", placeOf(source)),
-      element("span", "relevance", Math.round(source.similarity_score * 100) + " % relevant"));
-    place.title = source.file_path;
-    const details = element("details");
-    details.append(element("summary", "", source.excerpt.replace(/\s+/g, " ")),
-      element("p", "passage", source.content));
-    item.append(place, details);
-    list.append(item);
+async function tokenWorks() {
+  if (!tars.token) return false;
+  const told = await tars.validate().catch(() => ({ valid: false }));
+  if (told.valid) return true;
+  return tars.refresh().then(() => true, () => false);
+}
+
+async function begin() {
+  const told = await tars.authHealth().catch((error) => (error.status ? {} : Promise.reject(error)));
+  state.mode = told.mode ?? "open";
+  $("oidc").hidden = state.mode !== "oidc";
+  takeFragment();
+  if (await tokenWorks()) {
+    showWork();
+  } else if (state.mode !== "open") {
+    showSignIn();
+  } else {
+    const name = tars.clientId || "web-" + crypto.getRandomValues(new Uint32Array(2)).join("-");
+    /* Without a token the page still asks, it only keeps nothing. */
+    await tars.authenticate(name, { deviceType: "web" }).catch(() => {});
+    showWork();
+  }
+}
+
+/* --------------------------------------------------------------- conversations */
+
+function startConversation() {
+  state.asking?.abort();
+  state.conversation = null;
+  $("turns").replaceChildren();
+  markConversation();
+}
+
+function markConversation() {
+  for (const item of $("conversations").children) {
+    if (item.dataset.id === state.conversation) item.setAttribute("aria-current", "true");
+    else item.removeAttribute("aria-current");
+  }
+}
+
+function conversationItem(conversation) {
+  const item = element("li");
+  const open = element("button", "plain open", conversation.title || "Untitled");
+  const remove = element("button", "plain remove", "\u00d7");
+  open.type = remove.type = "button";
+  remove.setAttribute("aria-label", "Delete " + (conversation.title || "Untitled"));
+  item.dataset.id = conversation.id;
+  open.addEventListener("click", () => openConversation(conversation.id));
+  remove.addEventListener("click", async () => {
+    await tars.deleteConversation(conversation.id).catch(() => {});
+    if (state.conversation === conversation.id) startConversation();
+    listConversations();
   });
+  item.append(open, remove);
+  return item;
 }
 
-function citeLink(number) {
-  const link = element("a", "cite", String(number));
-  link.href = "#source-" + number;
-  link.setAttribute("aria-label", "Source " + number);
-  link.addEventListener("click", (event) => {
-    event.preventDefault();
-    const item = $("source-" + number);
-    if (!item) return;
-    document.querySelectorAll(".lit").forEach((e) => e.classList.remove("lit"));
-    item.classList.add("lit");
-    item.querySelector("details").open = true;
-    item.scrollIntoView({ block: "nearest" });
-    item.focus({ preventScroll: true });
-  });
-  return link;
+async function listConversations() {
+  try {
+    const { conversations } = await tars.listConversations(50);
+    $("conversations").replaceChildren(...conversations.map(conversationItem));
+    $("no-conversations").hidden = conversations.length > 0;
+    markConversation();
+  } catch {
+    $("conversations").replaceChildren();
+  }
 }
 
-/* Offsets count characters, not the halves of which JavaScript's strings are made. */
-function showCitations(citations) {
-  const characters = Array.from(state.answer);
-  const box = $("answer");
-  let at = 0;
-  let flagged = 0;
-  box.replaceChildren();
-  for (const c of citations) {
-    box.append(characters.slice(at, c.start).join(""));
-    const text = characters.slice(c.start, c.end).join("");
-    const sentence = element("span", c.supported ? "" : "unsupported", text);
-    if (!c.supported) {
-      flagged++;
-      sentence.title = "Not supported by the sources (" + c.verdict + ")";
+async function openConversation(id) {
+  try {
+    const conversation = await tars.getConversation(id);
+    let turn = null;
+    startConversation();
+    state.conversation = id;
+    for (const message of conversation.messages) {
+      if (message.role === "user") {
+        turn = new Turn(message.content);
+        $("turns").append(turn.root);
+      } else if (turn) {
+        turn.add(message.content);
+        turn.showSources(message.sources ?? []);
+        turn.complete({ ...message.metadata, citations: message.metadata?.citations });
+      }
     }
-    box.append(sentence);
-    if (c.sources.length && !/\[\d+\]\s*$/.test(text)) c.sources.forEach((n) => box.append(citeLink(n)));
-    at = c.end;
-  }
-  box.append(characters.slice(at).join(""));
-  const verdict = $("verdict");
-  verdict.hidden = !citations.some((c) => c.sources.length) && flagged === 0;
-  verdict.className = flagged ? "verdict bad" : "verdict";
-  verdict.textContent = flagged
-    ? plural(flagged, "sentence") + " marked: the sources do not support " + (flagged === 1 ? "it." : "them.")
-    : "Every statement was found in the sources.";
-}
-
-function showComplete(line) {
-  showCitations(line.citations || []);
-  $("facts").textContent = [
-    line.model === "extract" ? "quoted, no language model" : "written by " + line.model,
-    "found in " + Math.round(line.retrieval_time_ms) + " ms",
-    "written in " + (line.generation_time_ms / 1000).toFixed(1) + " s",
-    line.degraded || "",
-  ].filter(Boolean).join(" \u00b7 ");
-}
-
-function take(line) {
-  if (line.type === "rag_sources") {
-    showSources(line.sources);
-  } else if (line.type === "rag_token") {
-    state.answer += line.token;
-    $("answer").textContent = state.answer;
-  } else if (line.type === "rag_complete") {
-    showComplete(line);
-  } else if (line.type === "error") {
-    throw new Error(line.error);
+    markConversation();
+    turn?.root.scrollIntoView({ block: "nearest" });
+  } catch (error) {
+    $("status").textContent = error.message;
   }
 }
 
-async function readLines(body) {
-  const reader = body.pipeThrough(new TextDecoderStream()).getReader();
-  let rest = "";
-  for (;;) {
-    const { value, done } = await reader.read();
-    if (done) break;
-    const lines = (rest + value).split("\n");
-    rest = lines.pop();
-    lines.filter((l) => l.trim()).forEach((l) => take(JSON.parse(l)));
-  }
-}
+$("new").addEventListener("click", () => {
+  startConversation();
+  $("question").focus();
+});
+
+/* ---------------------------------------------------------------------- asking */
 
 function setAsking(controller) {
   state.asking = controller;
   $("send").disabled = controller !== null;
   $("stop").hidden = controller === null;
-  $("answer").setAttribute("aria-busy", String(controller !== null));
 }
 
-async function words(reply) {
-  try {
-    const body = await reply.json();
-    return Array.isArray(body.detail) ? body.detail[0].msg : body.detail || body.message;
-  } catch {
-    return "status " + reply.status;
-  }
+function take(turn, event) {
+  if (event.type === "rag_sources") turn.showSources(event.sources);
+  else if (event.type === "rag_token") turn.add(event.token);
+  else if (event.type === "rag_complete") turn.complete(event);
+  if (event.conversationId) state.conversation = event.conversationId;
 }
 
 async function ask(question) {
   const controller = new AbortController();
-  state.answer = "";
-  showSources([]);
-  $("result").hidden = false;
-  $("asked").textContent = question;
-  $("answer").textContent = "";
-  $("facts").textContent = "";
-  $("verdict").hidden = true;
+  const turn = new Turn(question);
+  $("turns").append(turn.root);
+  turn.setBusy(true);
   setAsking(controller);
+  turn.root.scrollIntoView({ block: "nearest" });
   try {
-    const reply = await fetch("rag/query/stream", {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      body: JSON.stringify({ query: question }),
-      signal: controller.signal,
-    });
-    if (!reply.ok) throw new Error(await words(reply));
-    await readLines(reply.body);
+    const options = { signal: controller.signal, conversationId: state.conversation ?? undefined };
+    for await (const event of tars.streamQuery(question, options)) take(turn, event);
+    listConversations();
   } catch (error) {
-    $("facts").textContent = controller.signal.aborted ? "Stopped." : "That did not work: " + error.message;
+    turn.say(controller.signal.aborted ? "Stopped." : "That did not work: " + error.message);
   } finally {
-    setAsking(null);
+    turn.setBusy(false);
+    if (state.asking === controller) setAsking(null);
   }
 }
 
 $("ask").addEventListener("submit", (event) => {
   event.preventDefault();
   const question = $("question").value.trim();
-  if (question && !state.asking) ask(question);
+  if (!question || state.asking) return;
+  $("question").value = "";
+  ask(question);
 });
 $("question").addEventListener("keydown", (event) => {
   if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
@@ -208,28 +230,38 @@ $("question").addEventListener("keydown", (event) => {
     $("ask").requestSubmit();
   }
 });
-$("stop").addEventListener("click", () => state.asking && state.asking.abort());
+$("stop").addEventListener("click", () => state.asking?.abort());
 
 /* --------------------------------------------------------------------- uploads */
 
 const outcomes = { success: "added", already_indexed: "was there already", failed: "failed" };
 
+async function listCollections() {
+  const names = await tars.listCollections().catch(() => []);
+  $("collections").replaceChildren(...names.map((name) => {
+    const option = element("option");
+    option.value = name;
+    return option;
+  }));
+}
+
 async function upload(file) {
-  const item = element("li", "", file.name + ": being read");
-  const form = new FormData();
+  const item = element("li", "", file.name + ": being sent");
   $("uploads").prepend(item);
-  form.append("file", file, file.name);
   try {
-    const reply = await fetch("rag/upload", { method: "POST", body: form });
-    if (!reply.ok) throw new Error(await words(reply));
-    const result = await reply.json();
+    const result = await tars.upload(file, {
+      collection: $("collection").value.trim() || undefined,
+      onProgress: (part) => {
+        item.textContent = file.name + (part < 1 ? ": " + Math.round(part * 100) + " % sent" : ": being read");
+      },
+    });
     item.className = result.status;
     item.textContent = file.name + ": " + (result.message && result.status === "failed"
       ? result.message : outcomes[result.status]
-        + (result.chunks_created ? " (" + plural(result.chunks_created, "passage") + ")" : ""));
+        + (result.chunksCreated ? " (" + plural(result.chunksCreated, "passage") + ")" : ""));
   } catch (error) {
     item.className = "failed";
-    item.textContent = file.name + ": " + error.message;
+    item.textContent = file.name + ": " + (error instanceof TarsError ? error.message : "the server does not answer");
   }
   showStatus();
 }
@@ -252,5 +284,8 @@ for (const name of ["dragleave", "drop"]) {
 }
 drop.addEventListener("drop", (event) => uploadAll(Array.from(event.dataTransfer.files)));
 
-showStatus();
+begin().catch(() => {
+  $("status").className = "bad";
+  $("status").textContent = "The server does not answer.";
+});
 setInterval(showStatus, 5000);

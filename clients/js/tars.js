@@ -505,6 +505,12 @@ export class TarsClient {
     return this._json("GET", "/rag/documents", { query: options });
   }
 
+  /** Names of the collections that the token may read. @returns {Promise<string[]>} */
+  async listCollections() {
+    const { collections } = await this._json("GET", "/collections");
+    return collections.map((collection) => collection.name);
+  }
+
   /* ---- questions */
 
   /**
