@@ -26,7 +26,9 @@ tars_status tars_api_new(const struct tars_api_config *config, struct tars_api *
 
     if (!made)
         return tars_fail(TARS_ENOMEM, err, "no memory for the API");
-    status = tars_openapi_build(true, &made->openapi, &made->openapi_len, err);
+    status = tars_tally_new(&made->tally);
+    if (status == TARS_OK)
+        status = tars_openapi_build(true, &made->openapi, &made->openapi_len, err);
     if (status != TARS_OK) {
         tars_api_free(made);
         return status;
@@ -52,6 +54,7 @@ void tars_api_free(struct tars_api *api)
 {
     if (!api)
         return;
+    tars_tally_free(api->tally);
     free(api->openapi);
     free(api);
 }
@@ -70,38 +73,6 @@ const char *tars_taken_text(enum tars_taken_outcome outcome)
 
 /* ----------------------------------------------------------------------------------------- shared
  */
-
-static const char *method_name(enum tars_http_method method)
-{
-    static const char *const names[] = {"OTHER",
-#define X(name) #name,
-                                        TARS_HTTP_METHOD_LIST(X)
-#undef X
-    };
-
-    return names[method];
-}
-
-void tars_api_record(const struct tars_exchange *ex, int status)
-{
-    const struct tars_api_config *config = &ex->api->config;
-    const char *endpoint = ex->route ? ex->route->path : "unmatched";
-    const char *method = method_name(ex->method);
-    double seconds = tars_exchange_elapsed_ms(ex) / 1000;
-    char code[4] = "000";
-
-    code[0] = (char)('0' + status / 100 % 10);
-    code[1] = (char)('0' + status / 10 % 10);
-    code[2] = (char)('0' + status % 10);
-    tars_series_add(
-        tars_metrics_series(config->metrics, TARS_METRIC_HTTP_REQUESTS, method, endpoint, code), 1);
-    tars_series_observe(
-        tars_metrics_series(config->metrics, TARS_METRIC_HTTP_DURATION, method, endpoint), seconds);
-    if (status >= 500)
-        tars_metrics_add(config->metrics, TARS_METRIC_ERRORS, 1);
-    tars_log_write(config->log, TARS_LOG_DEBUG, "api", ex->call.request_id, "%s %s %d %.1f ms",
-                   method, endpoint, status, seconds * 1000);
-}
 
 static int http_status(tars_status status)
 {
@@ -260,9 +231,9 @@ static void fill_exchange(struct tars_exchange *ex, const struct tars_api *api,
 {
     const char *token = api->config.owner_token;
 
+    ex->api = api;
     tars_exchange_init(ex, request->arena);
     tars_exchange_use_id(ex, header(request, "x-request-id"));
-    ex->api = api;
     ex->method = request->method;
     ex->path = request->path;
     ex->query = request->query;
@@ -357,8 +328,8 @@ tars_status tars_api_call(struct tars_api *api, const struct tars_api_request *r
     struct tars_arena arena;
 
     tars_arena_init(&arena, CALL_ARENA_MAX);
-    tars_exchange_init(&ex, &arena);
     ex.api = api;
+    tars_exchange_init(&ex, &arena);
     ex.method = request->method;
     ex.path = tars_span_of(request->path);
     ex.query = tars_span_of(request->query);

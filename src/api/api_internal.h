@@ -7,7 +7,10 @@
 #include "api/routes.h"
 #include "base/sys/clock.h"
 
+struct tars_tally;
+
 struct tars_api {
+    struct tars_tally *tally;      /* what tally.c keeps; owned */
     struct tars_api_config config; /* with every default filled in */
     int64_t started_us;            /* wall clock */
     int64_t started_ms;            /* monotonic */
@@ -15,6 +18,12 @@ struct tars_api {
     size_t openapi_len;
 };
 
+#define TARS_API_ID_BYTES 16 /* of a request's id; twice as many digits */
+
+TARS_MUST_USE tars_status tars_tally_new(struct tars_tally **tally);
+void tars_tally_free(struct tars_tally *tally);
+/* A new one, terminated, into id (TARS_REQUEST_ID_BYTES). Any thread. */
+void tars_api_new_id(const struct tars_api *api, char *id);
 /* Count the reply in metrics and log it; called before it is given away. */
 void tars_api_record(const struct tars_exchange *ex, int status);
 

@@ -10,7 +10,6 @@
 #define JSON_TYPE "application/json"
 #define LINE_MAX_ ((size_t)4 << 20) /* bytes kept for a line under way */
 #define HEADERS   20
-#define ID_BYTES  16 /* random ones of a request id */
 
 static const struct tars_visible everything = {.all = true};
 
@@ -20,8 +19,11 @@ void tars_exchange_init(struct tars_exchange *ex, struct tars_arena *arena)
     ex->call.client_id = "anonymous";
     ex->call.visible = &everything;
     atomic_init(&ex->call.cancelled, false);
-    if (tars_random_hex(ex->call.request_id, ID_BYTES) != TARS_OK)
+    if (ex->api) {
+        tars_api_new_id(ex->api, ex->call.request_id);
+    } else if (tars_random_hex(ex->call.request_id, TARS_API_ID_BYTES) != TARS_OK) {
         memcpy(ex->call.request_id, "0", 2);
+    }
     ex->started_ns = tars_clock_mono_ns();
     tars_buf_init(&ex->out, TARS_REPLY_MAX);
     tars_json_init(&ex->json, &ex->out);
@@ -73,16 +75,32 @@ static void add(struct headers *headers, const char *name, const char *value)
 
 /* Pages of ours may load only what this server gives them; API replies carry the contract's policy.
  */
-static const char *policy_for(const char *content_type)
+#define PAGE_POLICY                                                                   \
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; " \
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+#define API_POLICY                                                                           \
+    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' " \
+    "'unsafe-inline'; img-src 'self' data: https:; font-src 'self' data:; connect-src "      \
+    "'self' ws: wss: https:; frame-ancestors 'none'; base-uri 'self'; form-action 'self'"
+
+/* The lines that are the same in every reply. */
+#define FIXED_LINES(policy)                                            \
+    "content-security-policy: " policy "\r\n"                          \
+    "x-frame-options: DENY\r\n"                                        \
+    "x-content-type-options: nosniff\r\n"                              \
+    "x-xss-protection: 1; mode=block\r\n"                              \
+    "referrer-policy: strict-origin-when-cross-origin\r\n"             \
+    "permissions-policy: geolocation=(), microphone=(), camera=()\r\n" \
+    "tars-api-version: " TARS_API_VERSION "\r\n"
+
+static void add_fixed(struct headers *headers, const char *content_type)
 {
-    if (strncmp(content_type, "text/html", 9) == 0) {
-        return "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
-               "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
-    }
-    return "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' "
-           "'unsafe-inline'; img-src 'self' data: https:; font-src 'self' data:; connect-src "
-           "'self' "
-           "ws: wss: https:; frame-ancestors 'none'; base-uri 'self'; form-action 'self'";
+    static const char page[] = FIXED_LINES(PAGE_POLICY);
+    static const char api[] = FIXED_LINES(API_POLICY);
+    bool is_page = strncmp(content_type, "text/html", 9) == 0;
+
+    headers->list[headers->count++] = (struct tars_http_header){
+        {NULL, 0}, is_page ? tars_span(page, sizeof(page) - 1) : tars_span(api, sizeof(api) - 1)};
 }
 
 static void fill_headers(const struct tars_exchange *ex, struct headers *headers, int status,
@@ -90,16 +108,10 @@ static void fill_headers(const struct tars_exchange *ex, struct headers *headers
 {
     headers->count = 0;
     add(headers, "content-type", content_type);
-    add(headers, "content-security-policy", policy_for(content_type));
-    add(headers, "x-frame-options", "DENY");
-    add(headers, "x-content-type-options", "nosniff");
-    add(headers, "x-xss-protection", "1; mode=block");
-    add(headers, "referrer-policy", "strict-origin-when-cross-origin");
-    add(headers, "permissions-policy", "geolocation=(), microphone=(), camera=()");
+    add_fixed(headers, content_type);
     add(headers, "strict-transport-security",
         ex->is_https ? "max-age=31536000; includeSubDomains" : NULL);
     add(headers, "x-request-id", ex->call.request_id);
-    add(headers, "tars-api-version", TARS_API_VERSION);
     add(headers, "www-authenticate", status == 401 ? "Bearer" : NULL);
     add(headers, "allow", ex->allow);
     add(headers, "location", ex->location);

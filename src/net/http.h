@@ -50,6 +50,9 @@ struct tars_http_header {
     struct tars_span value; /* no CR, LF or NUL; no white space at the ends */
 };
 
+/* In a reply, a header without a name is a block of whole lines, each ended by CRLF, that goes out
+ * as it is: for what is the same in every reply, and constant in the program. */
+
 struct tars_http_request {
     enum tars_http_method method;
     struct tars_span method_text;

@@ -10,6 +10,7 @@
 
 #define HEAD_ROOM  32768 /* bytes that the head of a reply may have */
 #define CHUNK_ROOM 32    /* framing of a chunk, and of the last one */
+#define HEAD_USUAL 1024  /* bytes that it has in fact */
 #define GROWTH_MIN 16384 /* bytes of a body buffer at first */
 #define STATUS_MIN 200
 #define STATUS_MAX 599
@@ -182,6 +183,10 @@ static void append_span(struct tars_buf *out, struct tars_span span)
 
 static tars_status append_header(struct tars_buf *out, const struct tars_http_header *header)
 {
+    if (header->name.len == 0 && header->value.len > 0) {
+        append_span(out, header->value);
+        return TARS_OK;
+    }
     if (!tars_http1_name_is_valid(header->name) || !tars_http1_value_is_valid(header->value) ||
         is_ours(header->name))
         return TARS_EINVAL;
@@ -196,13 +201,18 @@ void tars_reply_append_date(struct tars_buf *out)
 {
     static const char days[] = "SunMonTueWedThuFriSat";
     static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
-    time_t now = (time_t)(tars_clock_wall_us() / 1000000);
-    struct tm tm;
+    char line[] = "date: Sun, 00 Jan 0000 00:00:00 GMT\r\n";
+    struct tars_civil now;
 
-    gmtime_r(&now, &tm);
-    tars_buf_appendf(out, "date: %.3s, %02d %.3s %04d %02d:%02d:%02d GMT\r\n",
-                     days + (size_t)tm.tm_wday * 3, tm.tm_mday, months + (size_t)tm.tm_mon * 3,
-                     tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec);
+    tars_clock_civil(tars_clock_wall_us(), &now);
+    memcpy(line + 6, days + (size_t)now.weekday * 3, 3);
+    (void)tars_clock_digits(line + 11, (unsigned)now.day, 2);
+    memcpy(line + 14, months + (size_t)(now.month - 1) * 3, 3);
+    (void)tars_clock_digits(line + 18, (unsigned)now.year, 4);
+    (void)tars_clock_digits(line + 23, (unsigned)now.hour, 2);
+    (void)tars_clock_digits(line + 26, (unsigned)now.minute, 2);
+    (void)tars_clock_digits(line + 29, (unsigned)now.second, 2);
+    tars_buf_append(out, line, sizeof(line) - 1);
 }
 
 static void append_connection(struct tars_http_reply *reply)
@@ -221,10 +231,17 @@ static void append_start(struct tars_http_reply *reply, int status)
 {
     struct tars_buf *out = &reply->out;
 
-    tars_buf_appendf(out, "HTTP/1.1 %d %s\r\n", status, tars_http_status_text(status));
+    tars_buf_append_text(out, "HTTP/1.1 ");
+    tars_buf_append_uint(out, (uint64_t)status);
+    tars_buf_append_char(out, ' ');
+    tars_buf_append_text(out, tars_http_status_text(status));
+    tars_buf_append_text(out, "\r\n");
     tars_reply_append_date(out);
-    if (reply->shared->server_name)
-        tars_buf_appendf(out, "server: %s\r\n", reply->shared->server_name);
+    if (reply->shared->server_name) {
+        tars_buf_append_text(out, "server: ");
+        tars_buf_append_text(out, reply->shared->server_name);
+        tars_buf_append_text(out, "\r\n");
+    }
     append_span(out, tars_buf_span(&reply->extra));
 }
 
@@ -271,12 +288,16 @@ static tars_status build(struct tars_http_reply *reply, int status,
 
     tars_buf_release(&reply->out);
     tars_buf_init(&reply->out, HEAD_ROOM + body.len);
+    (void)tars_buf_reserve(&reply->out, HEAD_USUAL + body.len); /* once; a failure is sticky */
     result = append_head(reply, status, headers, count);
     if (result)
         return result;
     append_connection(reply);
-    if (!has_no_body(status))
-        tars_buf_appendf(&reply->out, "content-length: %zu\r\n", body.len);
+    if (!has_no_body(status)) {
+        tars_buf_append_text(&reply->out, "content-length: ");
+        tars_buf_append_uint(&reply->out, body.len);
+        tars_buf_append_text(&reply->out, "\r\n");
+    }
     tars_buf_append_text(&reply->out, "\r\n");
     if (!has_no_body(status) && !reply->is_head)
         append_span(&reply->out, body);

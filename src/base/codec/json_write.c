@@ -99,6 +99,16 @@ static bool is_plain(const struct tars_json *json, const unsigned char *at, size
     return length > 1 && !json->ascii;
 }
 
+/* ASCII that stands as it is, at the start: most of what is written. */
+static size_t plain_run(const unsigned char *bytes, size_t len)
+{
+    size_t i = 0;
+
+    while (i < len && bytes[i] >= 0x20 && bytes[i] < 0x80 && bytes[i] != '"' && bytes[i] != '\\')
+        i++;
+    return i;
+}
+
 static void put_string(struct tars_json *json, const char *text, size_t len)
 {
     const unsigned char *bytes = (const unsigned char *)text;
@@ -106,7 +116,7 @@ static void put_string(struct tars_json *json, const char *text, size_t len)
     size_t i = 0;
 
     tars_buf_append_char(json->out, '"');
-    while (i < len) {
+    for (i = plain_run(bytes, len); i < len; i += plain_run(bytes + i, len - i)) {
         size_t length = sequence_length(bytes + i, len - i);
         size_t step = length ? length : 1;
 
@@ -191,7 +201,9 @@ void tars_json_raw(struct tars_json *json, const char *key, const char *ptr, siz
 void tars_json_int(struct tars_json *json, const char *key, int64_t value)
 {
     begin_value(json, key);
-    tars_buf_appendf(json->out, "%" PRId64, value);
+    if (value < 0)
+        tars_buf_append_char(json->out, '-');
+    tars_buf_append_uint(json->out, value < 0 ? 0 - (uint64_t)value : (uint64_t)value);
 }
 
 void tars_json_double(struct tars_json *json, const char *key, double value)

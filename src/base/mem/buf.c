@@ -86,6 +86,18 @@ void tars_buf_append_char(struct tars_buf *buf, char c)
     tars_buf_append(buf, &c, 1);
 }
 
+void tars_buf_append_uint(struct tars_buf *buf, uint64_t value)
+{
+    char digits[20];
+    size_t at = sizeof(digits);
+
+    do {
+        digits[--at] = (char)('0' + value % 10);
+        value /= 10;
+    } while (value);
+    tars_buf_append(buf, digits + at, sizeof(digits) - at);
+}
+
 void tars_buf_appendf(struct tars_buf *buf, const char *format, ...)
 {
     va_list args;

@@ -12,6 +12,7 @@
 
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/mem/span.h"
 #include "base/status.h"
@@ -34,6 +35,8 @@ void tars_buf_clear(struct tars_buf *buf);
 void tars_buf_append(struct tars_buf *buf, const char *ptr, size_t len);
 void tars_buf_append_text(struct tars_buf *buf, const char *text);
 void tars_buf_append_char(struct tars_buf *buf, char c);
+/* In decimal. */
+void tars_buf_append_uint(struct tars_buf *buf, uint64_t value);
 __attribute__((format(printf, 2, 3))) void tars_buf_appendf(struct tars_buf *buf,
                                                             const char *format, ...);
 /* Make room for extra more bytes and return where they go; the caller writes n <= extra of them and

@@ -1,10 +1,10 @@
 /* clock - see clock.h. */
 #include "base/sys/clock.h"
 
-#include <stdio.h>
 #include <time.h>
 
-#define US_PER_S INT64_C(1000000)
+#define US_PER_S  INT64_C(1000000)
+#define S_PER_DAY INT64_C(86400)
 
 int64_t tars_clock_mono_ns(void)
 {
@@ -33,15 +33,55 @@ int64_t tars_clock_wall_us(void)
     return (int64_t)now.tv_sec * US_PER_S + now.tv_nsec / 1000;
 }
 
+/* The calendar repeats every 400 years, of 146,097 days. Years begin in March here, so that the
+ * leap day is the last of its year, and months have 30.6 days on average from there. */
+void tars_clock_civil(int64_t wall_us, struct tars_civil *out)
+{
+    int64_t seconds = wall_us / US_PER_S - (wall_us % US_PER_S < 0);
+    int64_t days = seconds / S_PER_DAY - (seconds % S_PER_DAY < 0);
+    int64_t rest = seconds - days * S_PER_DAY;
+    int64_t since = days + 719468; /* from 1 March of the year 0 */
+    int64_t era = (since >= 0 ? since : since - 146096) / 146097;
+    int64_t of_era = since - era * 146097;
+    int64_t year = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
+    int64_t of_year = of_era - (365 * year + year / 4 - year / 100);
+    int64_t month = (5 * of_year + 2) / 153; /* 0: March */
+
+    out->day = (int)(of_year - (153 * month + 2) / 5 + 1);
+    out->month = (int)(month < 10 ? month + 3 : month - 9);
+    out->year = (int)(year + era * 400 + (month >= 10));
+    out->hour = (int)(rest / 3600);
+    out->minute = (int)(rest / 60 % 60);
+    out->second = (int)(rest % 60);
+    out->weekday = (int)(((days + 4) % 7 + 7) % 7);
+}
+
+char *tars_clock_digits(char *to, unsigned value, int width)
+{
+    for (int i = width - 1; i >= 0; i--, value /= 10)
+        to[i] = (char)('0' + value % 10);
+    return to + width;
+}
+
+static char *put(char *to, unsigned value, int width, char after)
+{
+    to = tars_clock_digits(to, value, width);
+    *to = after;
+    return to + 1;
+}
+
 void tars_clock_iso8601(int64_t wall_us, char *out)
 {
     int64_t us = ((wall_us % US_PER_S) + US_PER_S) % US_PER_S;
-    time_t seconds = (time_t)((wall_us - us) / US_PER_S);
-    struct tm day = {0};
-    size_t len;
+    struct tars_civil at;
 
-    (void)gmtime_r(&seconds, &day);
-    len = strftime(out, TARS_ISO8601_BYTES, "%Y-%m-%dT%H:%M:%S", &day);
+    tars_clock_civil(wall_us, &at);
+    out = put(out, (unsigned)at.year, 4, '-');
+    out = put(out, (unsigned)at.month, 2, '-');
+    out = put(out, (unsigned)at.day, 2, 'T');
+    out = put(out, (unsigned)at.hour, 2, ':');
+    out = put(out, (unsigned)at.minute, 2, ':');
+    out = put(out, (unsigned)at.second, 2, us ? '.' : '\0');
     if (us)
-        (void)snprintf(out + len, TARS_ISO8601_BYTES - len, ".%06d", (int)us);
+        (void)put(out, (unsigned)us, 6, '\0');
 }

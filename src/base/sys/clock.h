@@ -20,6 +20,19 @@ int64_t tars_clock_mono(void *ctx);
 /* Microseconds since 1970-01-01T00:00:00Z. */
 int64_t tars_clock_wall_us(void);
 
+/* A time of the Gregorian calendar, UTC. */
+struct tars_civil {
+    int year, month, day; /* month and day from 1 */
+    int hour, minute, second;
+    int weekday; /* 0: Sunday */
+};
+
+/* For years 0 to 9999; takes no lock, as gmtime_r does. */
+void tars_clock_civil(int64_t wall_us, struct tars_civil *out);
+
+/* value in width decimal digits, zeros in front; returns the place after them. */
+char *tars_clock_digits(char *to, unsigned value, int width);
+
 /* "2025-11-07T12:00:00.000001", UTC, no zone; the fraction is left out when it is zero, as the wire
  * contract (section 1.0) has it. out has TARS_ISO8601_BYTES. */
 void tars_clock_iso8601(int64_t wall_us, char *out);

@@ -78,6 +78,21 @@ static void fill(void *ctx)
     tars_buf_release(&buf);
 }
 
+static void numbers_are_decimal(void **state)
+{
+    struct tars_buf buf;
+
+    (void)state;
+    tars_buf_init(&buf, 100);
+    tars_buf_append_uint(&buf, 0);
+    tars_buf_append_char(&buf, ' ');
+    tars_buf_append_uint(&buf, 1020);
+    tars_buf_append_char(&buf, ' ');
+    tars_buf_append_uint(&buf, UINT64_MAX);
+    assert_string_equal(buf.ptr, "0 1020 18446744073709551615");
+    tars_buf_release(&buf);
+}
+
 static void every_allocation_may_fail(void **state)
 {
     (void)state;
@@ -90,6 +105,7 @@ int main(void)
         cmocka_unit_test(appends_join),
         cmocka_unit_test(ceiling_is_exact_and_sticky),
         cmocka_unit_test(detach_gives),
+        cmocka_unit_test(numbers_are_decimal),
         cmocka_unit_test(every_allocation_may_fail),
     };
 

@@ -1,0 +1,126 @@
+/* tally - what is counted and logged of each reply, and the ids of requests.
+ *
+ * Finding a series walks its family, so the two of a route's usual reply (its own method, 200) are
+ * kept here once they are found. They are never freed before the registry, which outlives the api.
+ *
+ * Ids are the hash of a counter under a random seed: unique, not to be guessed, and without asking
+ * the system for each.
+ */
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "api/api_internal.h"
+#include "base/crypto/digest.h"
+#include "base/crypto/siphash.h"
+
+struct usual {
+    _Atomic(struct tars_series *) requests, duration; /* NULL: not found yet */
+};
+
+struct tars_tally {
+    unsigned char seed[TARS_SIPHASH_SEED_BYTES];
+    atomic_uint_fast64_t ids; /* given out */
+    struct usual usual[];     /* a route each */
+};
+
+tars_status tars_tally_new(struct tars_tally **tally)
+{
+    size_t count;
+    struct tars_tally *made;
+    tars_status status;
+
+    (void)tars_routes(&count);
+    made = calloc(1, sizeof(*made) + count * sizeof(struct usual));
+    if (!made)
+        return TARS_ENOMEM;
+    status = tars_random_bytes(made->seed, sizeof(made->seed));
+    if (status != TARS_OK) {
+        free(made);
+        return status;
+    }
+    *tally = made;
+    return TARS_OK;
+}
+
+void tars_tally_free(struct tars_tally *tally)
+{
+    free(tally);
+}
+
+static char *put_hex(char *to, uint64_t value)
+{
+    for (int shift = 60; shift >= 0; shift -= 4)
+        *to++ = "0123456789abcdef"[value >> (unsigned)shift & 15U];
+    return to;
+}
+
+void tars_api_new_id(const struct tars_api *api, char *id)
+{
+    struct tars_tally *tally = api->tally;
+    uint64_t number = 2 * atomic_fetch_add_explicit(&tally->ids, 1, memory_order_relaxed);
+
+    id = put_hex(id, tars_siphash(tally->seed, &number, sizeof(number)));
+    number++;
+    id = put_hex(id, tars_siphash(tally->seed, &number, sizeof(number)));
+    *id = '\0';
+}
+
+static const char *method_name(enum tars_http_method method)
+{
+    static const char *const names[] = {"OTHER",
+#define X(name) #name,
+                                        TARS_HTTP_METHOD_LIST(X)
+#undef X
+    };
+
+    return names[method];
+}
+
+static struct tars_series *requests_of(const struct tars_exchange *ex, const char *endpoint,
+                                       int status)
+{
+    char code[4] = "000";
+
+    code[0] = (char)('0' + status / 100 % 10);
+    code[1] = (char)('0' + status / 10 % 10);
+    code[2] = (char)('0' + status % 10);
+    return tars_metrics_series(ex->api->config.metrics, TARS_METRIC_HTTP_REQUESTS,
+                               method_name(ex->method), endpoint, code);
+}
+
+static struct tars_series *duration_of(const struct tars_exchange *ex, const char *endpoint)
+{
+    return tars_metrics_series(ex->api->config.metrics, TARS_METRIC_HTTP_DURATION,
+                               method_name(ex->method), endpoint);
+}
+
+/* The series of the route's usual reply. */
+static struct usual *usual_of(const struct tars_exchange *ex, int status)
+{
+    size_t count;
+    struct usual *usual;
+
+    if (!ex->route || status != 200 || ex->method != ex->route->method)
+        return NULL;
+    usual = &ex->api->tally->usual[ex->route - tars_routes(&count)];
+    if (!atomic_load_explicit(&usual->duration, memory_order_acquire)) {
+        atomic_store(&usual->requests, requests_of(ex, ex->route->path, status));
+        atomic_store(&usual->duration, duration_of(ex, ex->route->path));
+    }
+    return usual;
+}
+
+void tars_api_record(const struct tars_exchange *ex, int status)
+{
+    const struct tars_api_config *config = &ex->api->config;
+    const char *endpoint = ex->route ? ex->route->path : "unmatched";
+    struct usual *usual = usual_of(ex, status);
+    double seconds = tars_exchange_elapsed_ms(ex) / 1000;
+
+    tars_series_add(usual ? usual->requests : requests_of(ex, endpoint, status), 1);
+    tars_series_observe(usual ? usual->duration : duration_of(ex, endpoint), seconds);
+    if (status >= 500)
+        tars_metrics_add(config->metrics, TARS_METRIC_ERRORS, 1);
+    tars_log_write(config->log, TARS_LOG_DEBUG, "api", ex->call.request_id, "%s %s %d %.1f ms",
+                   method_name(ex->method), endpoint, status, seconds * 1000);
+}
