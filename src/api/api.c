@@ -36,6 +36,8 @@ tars_status tars_api_new(const struct tars_api_config *config, struct tars_api *
     made->config = *config;
     if (!config->collection_name || !config->collection_name[0])
         made->config.collection_name = "tars_documents";
+    if (!config->conversation_name || !config->conversation_name[0])
+        made->config.conversation_name = "tars_conversations";
     if (!config->max_upload_bytes)
         made->config.max_upload_bytes = UPLOAD_DEFAULT;
     if (!config->query_timeout_ms)

@@ -38,10 +38,11 @@ struct tars_api_config {
     struct tars_log *log;             /* may be NULL */
     const struct tars_health *health; /* required */
 
-    const char *collection_name; /* "" or NULL: tars_documents */
-    const char *roots;           /* folders that /rag/index may read, joined by colons */
-    const char *cors_origins;    /* joined by commas; NULL: none */
-    const char *hosts;           /* more names of this server, joined by commas; NULL: none */
+    const char *collection_name;   /* "" or NULL: tars_documents */
+    const char *conversation_name; /* "" or NULL: tars_conversations; a label alone */
+    const char *roots;             /* folders that /rag/index may read, joined by colons */
+    const char *cors_origins;      /* joined by commas; NULL: none */
+    const char *hosts;             /* more names of this server, joined by commas; NULL: none */
     const struct tars_proxies *proxies; /* that are believed; NULL: none */
     const char *owner_token;  /* proves that a caller may open the data folder; NULL: nobody */
     const char *environment;  /* label of metrics */

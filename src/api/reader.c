@@ -43,11 +43,18 @@ static void add_problem(struct tars_reader *reader, const struct problem *proble
 {
     struct tars_json *w = &reader->writer;
 
-    reader->problems++;
+    if (reader->problems++ == 0) {
+        reader->words = tars_arena_printf(
+            reader->arena, "%s%s%s%s%s", reader->scope ? reader->scope : "",
+            reader->scope && problem->field ? "." : "", problem->field ? problem->field : "",
+            reader->scope || problem->field ? ": " : "", problem->msg);
+    }
     tars_json_object(w, NULL);
     tars_json_text(w, "type", problem->type);
     tars_json_array(w, "loc");
     tars_json_text(w, NULL, reader->place);
+    if (reader->scope)
+        tars_json_text(w, NULL, reader->scope);
     if (problem->field)
         tars_json_text(w, NULL, problem->field);
     if (problem->position >= 0)
@@ -68,11 +75,22 @@ static void complain(struct tars_reader *reader, const char *type, const char *f
     add_problem(reader, &problem);
 }
 
+/* The object whose fields are read; NULL when it is none. */
+static json_t *fields(const struct tars_reader *reader)
+{
+    json_t *inner;
+
+    if (!reader->scope)
+        return reader->root;
+    inner = json_object_get(reader->root, reader->scope);
+    return json_is_object(inner) ? inner : NULL;
+}
+
 void tars_reader_refuse(struct tars_reader *reader, const char *name, const char *text)
 {
     const char *msg = tars_arena_printf(reader->arena, "Value error, %s", text);
     const struct problem problem = {
-        "value_error",   name, -1, msg ? msg : "Value error", json_object_get(reader->root, name),
+        "value_error",   name, -1, msg ? msg : "Value error", json_object_get(fields(reader), name),
         "{\"error\":{}}"};
 
     add_problem(reader, &problem);
@@ -255,14 +273,14 @@ void tars_reader_release(struct tars_reader *reader)
 /* The field's value; NULL when the default is to be taken, with a problem if it is required. */
 static json_t *find(struct tars_reader *reader, const char *name, enum tars_reader_need need)
 {
+    json_t *from = fields(reader);
     json_t *value;
 
-    if (!reader->root)
+    if (!from)
         return NULL; /* told already */
-    value = json_object_get(reader->root, name);
+    value = json_object_get(from, name);
     if (!value && need == TARS_READER_REQUIRED) {
-        complain(reader, "missing", name, reader->place[0] == 'q' ? NULL : reader->root,
-                 "Field required");
+        complain(reader, "missing", name, reader->place[0] == 'q' ? NULL : from, "Field required");
     }
     return value;
 }
@@ -461,11 +479,21 @@ bool tars_reader_flag(struct tars_reader *reader, const char *name, bool absent)
     return absent;
 }
 
+/* Compact JSON text of value in the arena; a problem of the field when it does not fit. */
+static const char *keep_json(struct tars_reader *reader, const char *name, const json_t *value)
+{
+    char *text = json_dumps(value, JSON_COMPACT);
+    const char *kept = text ? tars_arena_strdup(reader->arena, text) : NULL;
+
+    free(text);
+    if (!kept)
+        tars_reader_refuse(reader, name, "too large");
+    return kept;
+}
+
 const char *tars_reader_object(struct tars_reader *reader, const char *name)
 {
     json_t *value = find(reader, name, TARS_READER_OPTIONAL);
-    char *text;
-    const char *kept;
 
     if (!value || json_is_null(value))
         return NULL;
@@ -473,12 +501,65 @@ const char *tars_reader_object(struct tars_reader *reader, const char *name)
         complain(reader, "dict_type", name, value, "Input should be a valid dictionary");
         return NULL;
     }
-    text = json_dumps(value, JSON_COMPACT);
-    kept = text ? tars_arena_strdup(reader->arena, text) : NULL;
-    free(text);
-    if (!kept)
-        tars_reader_refuse(reader, name, "too large");
-    return kept;
+    return keep_json(reader, name, value);
+}
+
+const char *tars_reader_objects(struct tars_reader *reader, const char *name)
+{
+    json_t *value = find(reader, name, TARS_READER_OPTIONAL);
+    int problems = reader->problems;
+
+    if (!value || json_is_null(value))
+        return NULL;
+    if (!json_is_array(value)) {
+        complain(reader, "list_type", name, value, "Input should be a valid list");
+        return NULL;
+    }
+    for (size_t i = 0; i < json_array_size(value); i++) {
+        const json_t *item = json_array_get(value, i);
+        const struct problem problem = {
+            "dict_type", name, (int64_t)i, "Input should be a valid dictionary", item, NULL};
+
+        if (!json_is_object(item))
+            add_problem(reader, &problem);
+    }
+    return reader->problems == problems ? keep_json(reader, name, value) : NULL;
+}
+
+void tars_reader_enter(struct tars_reader *reader, const char *name)
+{
+    json_t *value = find(reader, name, TARS_READER_REQUIRED);
+
+    if (value && !json_is_object(value)) {
+        complain(reader, "model_attributes_type", name, value,
+                 "Input should be a valid dictionary or object to extract fields from");
+    }
+    reader->scope = name;
+}
+
+void tars_reader_leave(struct tars_reader *reader)
+{
+    reader->scope = NULL;
+}
+
+void tars_reader_drop_nulls(struct tars_reader *reader)
+{
+    const char *name;
+    json_t *value;
+    void *next;
+
+    json_object_foreach_safe(fields(reader), next, name, value)
+    {
+        if (json_is_null(value))
+            json_object_del(fields(reader), name);
+    }
+}
+
+const char *tars_reader_words(struct tars_reader *reader)
+{
+    if (reader->problems == 0)
+        return "";
+    return reader->words ? reader->words : "out of memory";
 }
 
 const char *const *tars_reader_texts(struct tars_reader *reader, const char *name,

@@ -46,9 +46,11 @@ struct tars_reader {
     struct tars_arena *arena; /* borrowed */
     const char *place;        /* first item of loc: "body" or "query"; static */
     json_t *root;             /* the body's object; NULL when it is none; owned */
+    const char *scope;        /* name of the field whose fields are read, or NULL: the body's */
     struct tars_buf detail;   /* the list under way */
     struct tars_json writer;  /* into detail */
     int problems;             /* entries of detail */
+    const char *words;        /* of the first problem, or NULL */
 };
 
 /* Parse body. content_type may be empty; one that is not JSON is a problem, as is a body that is
@@ -78,6 +80,19 @@ const char *tars_reader_object(struct tars_reader *reader, const char *name);
 /* A list of strings; *count of them. NULL when it is absent or wrong. */
 const char *const *tars_reader_texts(struct tars_reader *reader, const char *name,
                                      enum tars_reader_need need, size_t *count);
+
+/* A list of objects as compact JSON text, terminated; NULL when it is absent, null or wrong. */
+const char *tars_reader_objects(struct tars_reader *reader, const char *name);
+
+/* Read the fields of the object that field name is, until _leave(). What is no object, or absent,
+ * is one problem, and its fields are then neither. One level; name is static. */
+void tars_reader_enter(struct tars_reader *reader, const char *name);
+void tars_reader_leave(struct tars_reader *reader);
+
+/* A field that is null is absent: for clients that send all fields that they know. */
+void tars_reader_drop_nulls(struct tars_reader *reader);
+/* The first problem in words, "top_k: Input should be ..."; "" without one. In the arena. */
+const char *tars_reader_words(struct tars_reader *reader);
 
 /* Add a problem of the handler's own: type value_error, msg "Value error, <text>". */
 void tars_reader_refuse(struct tars_reader *reader, const char *name, const char *text);

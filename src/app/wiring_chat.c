@@ -56,4 +56,6 @@ void tars_wiring_close_chat(struct tars_wiring *w)
 void tars_wiring_fill_chat(const struct tars_wiring *w, struct tars_api_config *config)
 {
     config->history = w->history;
+    config->conversation_name =
+        tars_settings_text(w->settings, TARS_SET_CHROMA_CONVERSATION_COLLECTION);
 }

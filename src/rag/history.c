@@ -354,6 +354,14 @@ tars_status tars_history_keep(const struct tars_history *history, const struct t
 
 /* ----------------------------------------------------------------------- clients */
 
+bool tars_history_id_is_good(const char *id)
+{
+    size_t len = strlen(id);
+
+    return len > 0 && len <= TARS_CONVERSATION_ID_MAX && tars_utf8_is_valid(id, len) &&
+           tars_utf8_count(id, len) <= TARS_CONVERSATION_ID_CHARS;
+}
+
 tars_status tars_history_append(const struct tars_history *history, const struct tars_call *call,
                                 const char *conversation_id, const struct tars_message *message,
                                 struct tars_err *err)

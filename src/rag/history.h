@@ -73,6 +73,9 @@ TARS_MUST_USE tars_status tars_history_keep(const struct tars_history *history,
                                             const struct tars_history_turn *turn,
                                             struct tars_err *err);
 
+/* May id name a conversation? 1 to TARS_CONVERSATION_ID_CHARS characters of UTF-8. */
+bool tars_history_id_is_good(const char *id);
+
 /* ---- what clients do with their conversations; see store/conversations.h */
 
 TARS_MUST_USE tars_status tars_history_append(const struct tars_history *history,

@@ -15,7 +15,8 @@
 
 #define TARS_CONVERSATION_MESSAGES    100
 #define TARS_CONVERSATION_TITLE_CHARS 50
-#define TARS_CONVERSATION_ID_MAX      255 /* bytes */
+#define TARS_CONVERSATION_ID_CHARS    255
+#define TARS_CONVERSATION_ID_MAX      (4 * TARS_CONVERSATION_ID_CHARS) /* bytes */
 
 struct tars_message {
     const char *id;   /* the client's text; "" on the way in: the store makes one */

@@ -289,6 +289,96 @@ static void read_once(void *ctx)
     tars_arena_release(&arena);
 }
 
+/* A row is a body whose field m is an object. */
+static const struct row nested[] = {
+    {"good", "{\"m\":{\"q\":\"a\",\"s\":[{\"a\":1},{}],\"t\":null}}", "", GOOD},
+    {"the field is missing", "{}", "",
+     "[" PROBLEM("missing", ",\"m\"", "Field required", "{}") "]"},
+    {"the field is no object", "{\"m\":[]}", "",
+     "[" PROBLEM("model_attributes_type", ",\"m\"",
+                 "Input should be a valid dictionary or object to extract fields from", "[]") "]"},
+    {"a field of the field is missing", "{\"m\":{\"t\":\"x\"}}", "",
+     "[" PROBLEM("missing", ",\"m\",\"q\"", "Field required", "{\"t\":\"x\"}") "]"},
+    {"no list of objects", "{\"m\":{\"q\":\"a\",\"s\":{}}}", "",
+     "[" PROBLEM("list_type", ",\"m\",\"s\"", "Input should be a valid list", "{}") "]"},
+    {"an item is no object", "{\"m\":{\"q\":\"a\",\"s\":[{},1]}}", "",
+     "[" PROBLEM("dict_type", ",\"m\",\"s\",1", "Input should be a valid dictionary", "1") "]"},
+};
+
+static void read_nested(struct tars_reader *reader)
+{
+    tars_reader_enter(reader, "m");
+    (void)tars_reader_text(reader, "q", TARS_READER_REQUIRED);
+    (void)tars_reader_text(reader, "t", TARS_READER_OPTIONAL);
+    (void)tars_reader_objects(reader, "s");
+    tars_reader_leave(reader);
+}
+
+static void nested_holds(void **state)
+{
+    const struct row *row = *state;
+    struct tars_arena arena;
+    struct tars_reader reader;
+    struct tars_span detail;
+
+    tars_arena_init(&arena, 1 << 20);
+    tars_reader_init(&reader, &arena, tars_span_of(row->body), tars_span(NULL, 0));
+    read_nested(&reader);
+    assert_int_equal(tars_reader_is_bad(&reader), strcmp(row->detail, GOOD) != 0);
+    detail = tars_reader_detail(&reader);
+    if (!tars_span_is(detail, row->detail))
+        print_message("got      %.*s\nexpected %s\n", (int)detail.len, detail.ptr, row->detail);
+    assert_true(tars_span_is(detail, row->detail));
+    tars_reader_release(&reader);
+    tars_arena_release(&arena);
+}
+
+static void words_and_nulls(void **state)
+{
+    struct tars_arena arena;
+    struct tars_reader reader;
+
+    (void)state;
+    tars_arena_init(&arena, 1 << 20);
+    tars_reader_init(&reader, &arena,
+                     tars_span_of("{\"n\":null,\"q\":null,\"f\":1,\"m\":{\"s\":[{\"a\":[1]}]}}"),
+                     tars_span(NULL, 0));
+    tars_reader_drop_nulls(&reader);
+    assert_int_equal(tars_reader_int(&reader, "n", 5, 1, 20), 5);
+    assert_true(tars_reader_flag(&reader, "f", false));
+    assert_string_equal(tars_reader_words(&reader), "");
+    tars_reader_enter(&reader, "m");
+    assert_string_equal(tars_reader_objects(&reader, "s"), "[{\"a\":[1]}]");
+    (void)tars_reader_text(&reader, "q", TARS_READER_REQUIRED);
+    tars_reader_leave(&reader);
+    assert_string_equal(tars_reader_words(&reader), "m.q: Field required");
+    (void)tars_reader_text(&reader, "q", TARS_READER_REQUIRED);
+    assert_string_equal(tars_reader_words(&reader), "m.q: Field required");
+    tars_reader_release(&reader);
+    tars_reader_init(&reader, &arena, tars_span_of("[]"), tars_span(NULL, 0));
+    tars_reader_drop_nulls(&reader);
+    assert_string_equal(tars_reader_words(&reader),
+                        "Input should be a valid dictionary or object to extract fields from");
+    tars_reader_release(&reader);
+    tars_arena_release(&arena);
+}
+
+static void read_nested_once(void *ctx)
+{
+    const struct row *row = ctx;
+    struct tars_arena arena;
+    struct tars_reader reader;
+
+    tars_arena_init(&arena, 1 << 20);
+    tars_reader_init(&reader, &arena, tars_span_of(row->body), tars_span(NULL, 0));
+    tars_reader_drop_nulls(&reader);
+    read_nested(&reader);
+    (void)tars_reader_words(&reader);
+    (void)tars_reader_detail(&reader);
+    tars_reader_release(&reader);
+    tars_arena_release(&arena);
+}
+
 static void read_query_once(void *ctx)
 {
     const struct row *row = ctx;
@@ -316,11 +406,16 @@ static void each_allocation_may_fail(void **state)
 
         assert_true(faults_each(read_query_once, &row) >= 0);
     }
+    for (size_t i = 0; i < ROWS(nested); i++) {
+        struct row row = nested[i];
+
+        assert_true(faults_each(read_nested_once, &row) >= 0);
+    }
 }
 
 int main(void)
 {
-    struct CMUnitTest tests[ROWS(rows) + ROWS(queries) + 4];
+    struct CMUnitTest tests[ROWS(rows) + ROWS(queries) + ROWS(nested) + 5];
     size_t n = 0;
 
     for (size_t i = 0; i < ROWS(rows); i++) {
@@ -330,6 +425,11 @@ int main(void)
         tests[n++] =
             (struct CMUnitTest){queries[i].name, query_holds, NULL, NULL, (void *)&queries[i]};
     }
+    for (size_t i = 0; i < ROWS(nested); i++) {
+        tests[n++] =
+            (struct CMUnitTest){nested[i].name, nested_holds, NULL, NULL, (void *)&nested[i]};
+    }
+    tests[n++] = (struct CMUnitTest)cmocka_unit_test(words_and_nulls);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(values_come_through);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(queries_are_decoded);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(what_does_not_fit_is_told);
