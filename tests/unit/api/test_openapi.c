@@ -291,6 +291,27 @@ static void every_parameter_is_used(void **state)
     }
 }
 
+static void every_parameter_is_described(void **state)
+{
+    struct bench *bench = *state;
+    size_t count;
+    const struct tars_route *routes = tars_routes(&count);
+
+    for (size_t i = 0; i < count; i++) {
+        size_t at;
+        json_t *parameter;
+
+        json_array_foreach(json_object_get(operation_of(bench->open, &routes[i]), "parameters"), at,
+                           parameter)
+        {
+            if (!json_object_get(parameter, "description")) {
+                fail_msg("openapi.json says nothing of the parameter %s of %s",
+                         json_string_value(json_object_get(parameter, "name")), routes[i].path);
+            }
+        }
+    }
+}
+
 static void what_is_said_of_routes_is_of_routes(void **state)
 {
     static const char *const sections[] = {"replies", "lines"};
@@ -405,6 +426,7 @@ int main(void)
         cmocka_unit_test(every_tag_is_described),
         cmocka_unit_test(every_name_means_something_and_is_used),
         cmocka_unit_test(every_parameter_is_used),
+        cmocka_unit_test(every_parameter_is_described),
         cmocka_unit_test(what_is_said_of_routes_is_of_routes),
         cmocka_unit_test(rights_are_told),
         cmocka_unit_test(no_memory_is_told),
