@@ -29,7 +29,7 @@ STARTS, SEARCHES, SECONDS, READY_SECONDS, INGEST_SECONDS = 5, 1000, 60, 60, 1800
 
 def environment(data):
     kept = {k: os.environ[k] for k in ("PATH", "HOME", "XDG_CACHE_HOME", "LANG") if k in os.environ}
-    return dict(kept, TARS_DATA=data, LLM_BACKEND="extract", LOG_LEVEL="WARNING")
+    return dict(kept, TARS_DATA=data, LLM_BACKEND="extract", LOG_LEVEL="WARNING", RATE_LIMIT_PER_MINUTE="0")
 
 
 def get(port, path):

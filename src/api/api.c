@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/access.h"
 #include "api/api_internal.h"
 #include "api/openapi.h"
 #include "api/origin.h"
@@ -27,8 +28,10 @@ tars_status tars_api_new(const struct tars_api_config *config, struct tars_api *
     if (!made)
         return tars_fail(TARS_ENOMEM, err, "no memory for the API");
     status = tars_tally_new(&made->tally);
-    if (status == TARS_OK)
-        status = tars_openapi_build(true, &made->openapi, &made->openapi_len, err);
+    if (status == TARS_OK) {
+        status = tars_openapi_build(tars_auth_mode(config->auth) == TARS_AUTH_OPEN, &made->openapi,
+                                    &made->openapi_len, err);
+    }
     if (status != TARS_OK) {
         tars_api_free(made);
         return status;
@@ -212,19 +215,47 @@ static struct tars_pool *pool_of(const struct tars_api_config *config, enum tars
     return NULL;
 }
 
+static void submit(struct tars_exchange *ex, struct tars_pool *pool, tars_task_fn *task)
+{
+    if (tars_pool_submit(pool, task, ex) != TARS_OK)
+        tars_exchange_fail(ex, 503, "Too many requests are waiting; try again in a moment");
+}
+
+/* Run what was matched, where it is to run. */
 static void dispatch(struct tars_exchange *ex)
 {
-    const struct tars_api_config *config = &ex->api->config;
-    struct tars_pool *pool = NULL;
+    struct tars_pool *pool =
+        ex->match == TARS_ROUTE_FOUND ? pool_of(&ex->api->config, ex->route->place) : NULL;
 
-    if (tars_routes_match(ex) == TARS_ROUTE_FOUND)
-        pool = pool_of(config, ex->route->place);
     if (!pool) {
         tars_routes_run(ex);
-    } else if (ex->route->run == tars_route_rag_search && tars_route_rag_search_recalled(ex)) {
-        return;
-    } else if (tars_pool_submit(pool, run_task, ex) != TARS_OK) {
-        tars_exchange_fail(ex, 503, "Too many requests are waiting; try again in a moment");
+    } else if (ex->route->run != tars_route_rag_search || !tars_route_rag_search_recalled(ex)) {
+        submit(ex, pool, run_task);
+    }
+}
+
+/* On the wait pool: the keys of a provider may be fetched here. */
+static void check_task(void *ctx)
+{
+    struct tars_exchange *ex = ctx;
+
+    if (tars_access_decide(ex, true) == TARS_ACCESS_GO)
+        dispatch(ex);
+}
+
+static void admit(struct tars_exchange *ex)
+{
+    struct tars_pool *pool = ex->api->config.wait;
+
+    switch (tars_access_decide(ex, pool == NULL)) {
+    case TARS_ACCESS_GO:
+        dispatch(ex);
+        break;
+    case TARS_ACCESS_WAIT:
+        submit(ex, pool, check_task);
+        break;
+    case TARS_ACCESS_ANSWERED:
+        break;
     }
 }
 
@@ -246,6 +277,7 @@ static void fill_exchange(struct tars_exchange *ex, const struct tars_api *api,
     tars_proxies_client(api->config.proxies, request, ex->address);
     ex->is_https = tars_proxies_is_https(api->config.proxies, request);
     ex->is_owner = token && token[0] && same_secret(header(request, OWNER_HEADER), token);
+    tars_access_read(ex, request);
 }
 
 void tars_api_handle(void *ctx, const struct tars_http_request *request,
@@ -263,8 +295,10 @@ void tars_api_handle(void *ctx, const struct tars_http_request *request,
     ex->ops = &http_ops;
     ex->ops_ctx = reply;
     tars_http_reply_on_gone(reply, on_gone, &ex->call);
-    if (!tars_origin_answers(ex, request, reply))
-        dispatch(ex);
+    if (tars_origin_answers(ex, request, reply))
+        return;
+    tars_routes_match(ex);
+    admit(ex);
 }
 
 /* ------------------------------------------------------------------------------------- in process
@@ -339,6 +373,11 @@ tars_status tars_api_call(struct tars_api *api, const struct tars_api_request *r
     ex.is_owner = true;
     ex.ops = &local_ops;
     ex.ops_ctx = &local;
+    if (tars_access_own(&ex) != TARS_OK) {
+        tars_arena_release(&arena);
+        return tars_fail(TARS_ENOMEM, err, "no memory for the rights of the owner");
+    }
+    tars_routes_match(&ex);
     if (request->begin)
         request->begin(request->begin_ctx, &ex.call.cancelled);
     tars_routes_run(&ex);

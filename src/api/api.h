@@ -23,6 +23,7 @@
 struct tars_rag;
 struct tars_analytics;
 struct tars_proxies;
+struct tars_rate_limit;
 
 /* Copied; what pointers point to is borrowed for the api's life. */
 struct tars_api_config {
@@ -37,6 +38,9 @@ struct tars_api_config {
     struct tars_analytics *analytics; /* NULL: nothing is kept */
     struct tars_log *log;             /* may be NULL */
     const struct tars_health *health; /* required */
+
+    struct tars_auth *auth;             /* required */
+    struct tars_rate_limit *rate_limit; /* NULL: none */
 
     const char *collection_name;   /* "" or NULL: tars_documents */
     const char *conversation_name; /* "" or NULL: tars_conversations; a label alone */

@@ -11,13 +11,10 @@
 #define LINE_MAX_ ((size_t)4 << 20) /* bytes kept for a line under way */
 #define HEADERS   20
 
-static const struct tars_visible everything = {.all = true};
-
 void tars_exchange_init(struct tars_exchange *ex, struct tars_arena *arena)
 {
     ex->call.arena = arena;
     ex->call.client_id = "anonymous";
-    ex->call.visible = &everything;
     atomic_init(&ex->call.cancelled, false);
     if (ex->api) {
         tars_api_new_id(ex->api, ex->call.request_id);
@@ -113,6 +110,10 @@ static void fill_headers(const struct tars_exchange *ex, struct headers *headers
         ex->is_https ? "max-age=31536000; includeSubDomains" : NULL);
     add(headers, "x-request-id", ex->call.request_id);
     add(headers, "www-authenticate", status == 401 ? "Bearer" : NULL);
+    add(headers, "retry-after", ex->retry_after);
+    add(headers, "x-ratelimit-limit", ex->rate_limit);
+    add(headers, "x-ratelimit-remaining", ex->rate_remaining);
+    add(headers, "cache-control", ex->is_secret ? "no-store" : NULL);
     add(headers, "allow", ex->allow);
     add(headers, "location", ex->location);
 }
@@ -162,7 +163,8 @@ tars_status tars_exchange_start(struct tars_exchange *ex, const char *content_ty
     struct headers headers;
 
     fill_headers(ex, &headers, 200, content_type);
-    add(&headers, "cache-control", "no-store");
+    if (!ex->is_secret)
+        add(&headers, "cache-control", "no-store");
     return ex->ops->start(ex->ops_ctx, 200, headers.list, headers.count);
 }
 

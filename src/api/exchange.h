@@ -38,6 +38,13 @@
 struct tars_api;
 struct tars_route;
 
+enum tars_route_match {
+    TARS_ROUTE_FOUND,    /* ex->route, ex->parameters are set */
+    TARS_ROUTE_NONE,     /* no such path */
+    TARS_ROUTE_METHOD,   /* the path is there for other methods; ex->allow lists them */
+    TARS_ROUTE_TRAILING, /* the path without its last slash is there; ex->location names it */
+};
+
 /* Where a reply goes. send, end and abort give ctx back. */
 struct tars_reply_ops {
     void (*send)(void *ctx, int status, const struct tars_http_header *headers, size_t count,
@@ -50,7 +57,8 @@ struct tars_reply_ops {
 };
 
 struct tars_exchange {
-    const struct tars_api *api;     /* borrowed */
+    const struct tars_api *api; /* borrowed */
+    enum tars_route_match match;
     const struct tars_route *route; /* set by the router; NULL when none fits */
     enum tars_http_method method;
     struct tars_span path;              /* not decoded */
@@ -62,15 +70,21 @@ struct tars_exchange {
     char address[TARS_HTTP_PEER_BYTES]; /* of the client, as far as proxies are trusted; "": here */
     bool is_https;                      /* the client spoke TLS, to us or to a trusted proxy */
     struct tars_span parameters[2];     /* what stands for {...} in the path, not decoded */
-    struct tars_principal caller;       /* set before the route runs */
-    bool is_owner;                      /* has shown that it may open the data folder */
+    struct tars_span credential;        /* token or key as it was sent; empty: none */
+    const char *refused;          /* why it is not valid (PUBLIC routes alone see that), or NULL */
+    struct tars_principal caller; /* set before the route runs */
+    bool is_owner;                /* has shown that it may open the data folder */
+    bool has_other_scheme;        /* an Authorization that is no Bearer's */
     struct tars_call call;
     int64_t started_ns; /* on tars_clock_mono_ns() */
 
-    struct tars_buf out;   /* the reply's body, or the line under way */
-    struct tars_json json; /* into out */
-    const char *allow;     /* header of a 405, or NULL */
-    const char *location;  /* header of a redirect, or NULL */
+    struct tars_buf out;                     /* the reply's body, or the line under way */
+    struct tars_json json;                   /* into out */
+    const char *allow;                       /* header of a 405, or NULL */
+    const char *location;                    /* header of a redirect, or NULL */
+    const char *retry_after;                 /* header of a 429, or NULL */
+    const char *rate_limit, *rate_remaining; /* X-RateLimit-*, or NULL */
+    bool is_secret;                          /* no cache may keep the reply */
     const struct tars_reply_ops *ops;
     void *ops_ctx;
 };

@@ -212,8 +212,8 @@ bool tars_origin_answers(struct tars_exchange *ex, const struct tars_http_reques
                            "or add the name to TARS_HOSTS");
         return true;
     }
-    if (config->https_only && !ex->is_https && !begins_with(ex->host, "localhost") &&
-        !begins_with(ex->host, "127.0.0.1")) {
+    if (config->https_only && !ex->is_https && !ex->is_owner &&
+        !begins_with(ex->host, "localhost") && !begins_with(ex->host, "127.0.0.1")) {
         insist_on_https(ex, request);
         return true;
     }

@@ -121,7 +121,7 @@ static const struct tars_route *look_up(struct tars_exchange *ex, struct tars_sp
     return NULL;
 }
 
-enum tars_route_match tars_routes_match(struct tars_exchange *ex)
+static enum tars_route_match match(struct tars_exchange *ex)
 {
     struct tars_span path = without_prefix(ex->path);
 
@@ -143,9 +143,14 @@ enum tars_route_match tars_routes_match(struct tars_exchange *ex)
     return TARS_ROUTE_NONE;
 }
 
+void tars_routes_match(struct tars_exchange *ex)
+{
+    ex->match = match(ex);
+}
+
 void tars_routes_run(struct tars_exchange *ex)
 {
-    switch (tars_routes_match(ex)) {
+    switch (ex->match) {
     case TARS_ROUTE_FOUND:
         ex->route->run(ex);
         break;

@@ -45,17 +45,11 @@ struct tars_route {
 /* All routes; *count of them. */
 const struct tars_route *tars_routes(size_t *count);
 
-enum tars_route_match {
-    TARS_ROUTE_FOUND,    /* ex->route, ex->parameters are set */
-    TARS_ROUTE_NONE,     /* no such path */
-    TARS_ROUTE_METHOD,   /* the path is there for other methods; ex->allow lists them */
-    TARS_ROUTE_TRAILING, /* the path without its last slash is there; ex->location names it */
-};
+/* Find the route of ex->method and ex->path, into ex->match. HEAD finds what GET does. */
+void tars_routes_match(struct tars_exchange *ex);
 
-/* Find the route of ex->method and ex->path. HEAD finds what GET does. */
-enum tars_route_match tars_routes_match(struct tars_exchange *ex);
-
-/* Answer on the calling thread, whatever the route's place. The exchange is given back. */
+/* Answer on the calling thread, whatever the place of the route that was matched: who asks has been
+ * decided before (api/access.h). The exchange is given back. */
 void tars_routes_run(struct tars_exchange *ex);
 
 #define TARS_ROUTE(method, path, need, place, handler, tag, parameters, body, reply, summary) \

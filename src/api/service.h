@@ -203,6 +203,9 @@ struct tars_service_ops {
     /* A file, or all files below a folder. ENOTFOUND. */
     tars_status (*forget_path)(void *ctx, const char *path, int64_t *documents, int64_t *chunks,
                                struct tars_err *err);
+    /* All of one collection, by its key; none is fine. What is queued still comes in. */
+    tars_status (*forget_collection)(void *ctx, const char *key, struct tars_call *call,
+                                     int64_t *documents, int64_t *chunks, struct tars_err *err);
     /* Newest first; state NULL: all; EINVAL when it is no state. */
     tars_status (*jobs)(void *ctx, const char *state, size_t limit, struct tars_arena *arena,
                         struct tars_job_view **jobs, size_t *count, struct tars_err *err);

@@ -1,5 +1,4 @@
 /* cmd_serve - the server: open everything, listen, say where, wait for a signal, stop cleanly. */
-#include <arpa/inet.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,28 +11,18 @@
 #include "net/server.h"
 
 #define GRACE_MS     10000 /* for requests under way */
+#define TEND_MS      3600000
 #define LOOP_THREADS 2
 #define BODIES_MAX   ((size_t)512 << 20)
 
 const struct tars_option tars_options_serve[] = {
-    {"bind", 'b', "ADDRESS", "TARS_BIND", "Address to listen on; loopback only (127.0.0.1)"},
+    {"bind", 'b', "ADDRESS", "TARS_BIND", "Address to listen on (127.0.0.1)"},
     {"port", 'p', "PORT", "BACKEND_PORT", "Port to listen on; 0 picks a free one (8000)"},
     {"tls-cert", 0, "FILE", "TLS_CERT_PATH", "PEM certificate chain, for HTTPS"},
     {"tls-key", 0, "FILE", "TLS_KEY_PATH", "PEM key of the certificate"},
     {"watch", 'w', "DIR", "NAS_MOUNT_POINT", "Keep in step with this folder"},
     {NULL, 0, NULL, NULL, NULL},
 };
-
-/* 127.0.0.0/8 or ::1. */
-static bool is_loopback(const char *address)
-{
-    struct in_addr four;
-    struct in6_addr six;
-
-    if (inet_pton(AF_INET, address, &four) == 1)
-        return ntohl(four.s_addr) >> 24 == 127;
-    return inet_pton(AF_INET6, address, &six) == 1 && IN6_IS_ADDR_LOOPBACK(&six);
-}
 
 static const char *text_or_null(const struct tars_settings *settings, enum tars_setting id)
 {
@@ -45,10 +34,9 @@ static const char *text_or_null(const struct tars_settings *settings, enum tars_
 static tars_status open_server(struct tars_cli *cli, struct tars_wiring *wiring,
                                struct tars_server **server, struct tars_err *err)
 {
-    const char *bind = tars_settings_text(cli->settings, TARS_SET_TARS_BIND);
     size_t file = (size_t)tars_settings_int(cli->settings, TARS_SET_MAX_FILE_SIZE_MB) << 20U;
     const struct tars_server_config config = {
-        .bind = strcmp(bind, "localhost") == 0 ? "127.0.0.1" : bind,
+        .bind = tars_wiring_bind(cli->settings),
         .port = (uint16_t)tars_settings_int(cli->settings, TARS_SET_BACKEND_PORT),
         .threads = LOOP_THREADS,
         .tls_cert = text_or_null(cli->settings, TARS_SET_TLS_CERT_PATH),
@@ -59,25 +47,25 @@ static tars_status open_server(struct tars_cli *cli, struct tars_wiring *wiring,
         .max_bodies_bytes = 2 * file + ((size_t)1 << 20U) > BODIES_MAX ? 4 * file : BODIES_MAX,
     };
 
-    if (!is_loopback(config.bind)) {
-        return tars_fail(TARS_EINVAL, err,
-                         "TARS_BIND is \"%s\": expected a loopback address such as 127.0.0.1; this "
-                         "version has no authentication, so it does not listen on a network. Put "
-                         "a proxy that authenticates in front of it",
-                         bind);
-    }
     return tars_server_open(&config, server, err);
 }
 
-static const char *url_of(struct tars_cli *cli, const struct tars_server *server)
+/* The address under which this machine reaches the server: a wildcard is no address. */
+static const char *reachable(const char *bind)
 {
-    const char *bind = tars_settings_text(cli->settings, TARS_SET_TARS_BIND);
-    bool is_six = strchr(bind, ':') != NULL;
+    if (strcmp(bind, "0.0.0.0") == 0)
+        return "127.0.0.1";
+    return strcmp(bind, "::") == 0 ? "::1" : bind;
+}
+
+static const char *url_of(struct tars_cli *cli, const struct tars_server *server, const char *name)
+{
+    bool is_six = strchr(name, ':') != NULL;
 
     return tars_arena_printf(
         &cli->arena, "%s://%s%s%s:%u",
         tars_settings_text(cli->settings, TARS_SET_TLS_CERT_PATH)[0] ? "https" : "http",
-        is_six ? "[" : "", bind, is_six ? "]" : "", (unsigned)tars_server_port(server));
+        is_six ? "[" : "", name, is_six ? "]" : "", (unsigned)tars_server_port(server));
 }
 
 static void announce(struct tars_cli *cli, const char *url, const char *data, int64_t start_ms)
@@ -114,16 +102,20 @@ static tars_status serve(struct tars_cli *cli, struct tars_wiring *wiring, struc
     struct tars_server *server = NULL;
     struct tars_server_note note = {.token = tars_wiring_token(wiring), .pid = getpid()};
     const char *data = tars_wiring_data(wiring);
+    const char *bind = tars_settings_text(cli->settings, TARS_SET_TARS_BIND);
+    const char *url;
     tars_status status = open_server(cli, wiring, &server, err);
 
     if (status != TARS_OK)
         return status;
     atomic_store(&running->server, server);
-    note.url = url_of(cli, server);
-    status = note.url ? tars_note_write(data, &note, err) : TARS_ENOMEM;
+    note.url = url_of(cli, server, reachable(bind));
+    url = url_of(cli, server, bind);
+    status = note.url && url ? tars_note_write(data, &note, err) : TARS_ENOMEM;
     if (status == TARS_OK) {
-        announce(cli, note.url, data, start_ms);
-        (void)tars_lifecycle_wait(cli->lifecycle, -1);
+        announce(cli, url, data, start_ms);
+        while (!tars_lifecycle_wait(cli->lifecycle, TEND_MS))
+            tars_wiring_tend(wiring);
         tars_log_info(cli->log, "app", "stopping");
     }
     tars_note_remove(data);

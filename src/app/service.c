@@ -411,6 +411,17 @@ static tars_status forget_path(void *ctx, const char *path, int64_t *documents, 
     return tars_ingest_forget_path(service->ingest, NULL, path, documents, chunks, err);
 }
 
+static tars_status forget_collection(void *ctx, const char *key, struct tars_call *call,
+                                     int64_t *documents, int64_t *chunks, struct tars_err *err)
+{
+    const struct tars_service *service = ctx;
+    tars_status status =
+        tars_ingest_forget_path(service->ingest, key, NULL, documents, chunks, err);
+
+    (void)call; /* once begun it is not stopped half way */
+    return status == TARS_ENOTFOUND ? TARS_OK : status;
+}
+
 /* -------------------------------------------------------------------------------------------- jobs
  */
 
@@ -565,6 +576,7 @@ const struct tars_service_ops tars_service_ops = {
     .ingest = ingest,
     .forget = forget,
     .forget_path = forget_path,
+    .forget_collection = forget_collection,
     .jobs = jobs,
     .job = job,
     .job_cancel = job_cancel,

@@ -472,7 +472,7 @@ static tars_status open_all(struct tars_wiring *w, const struct tars_wiring_conf
     if (status == TARS_OK)
         status = register_parts(w);
     if (status == TARS_OK)
-        status = tars_wiring_open_access(w, err);
+        status = tars_wiring_open_access(w, config->serves, err);
     if (status == TARS_OK)
         status = open_api(w, config, err);
     if (status == TARS_OK && config->ingests)

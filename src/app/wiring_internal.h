@@ -42,12 +42,15 @@ struct tars_wiring {
     struct tars_pool *compute;
     struct tars_pool *answer;
     struct tars_pool *wait;
-    struct tars_proxies *proxies; /* that are believed */
+    struct tars_auth *auth;
+    struct tars_rate_limit *rate_limit; /* NULL: none */
+    struct tars_proxies *proxies;       /* that are believed */
     struct tars_api *api;
 };
 
 /* Sign-in and rights, and who is believed on the way (wiring_access.c). */
-TARS_MUST_USE tars_status tars_wiring_open_access(struct tars_wiring *w, struct tars_err *err);
+TARS_MUST_USE tars_status tars_wiring_open_access(struct tars_wiring *w, bool serves,
+                                                  struct tars_err *err);
 void tars_wiring_close_access(struct tars_wiring *w);
 /* The fields of config that these parts fill. */
 void tars_wiring_fill_access(const struct tars_wiring *w, struct tars_api_config *config);

@@ -79,7 +79,7 @@ class Round:
         self.data = folder / "data"
         self.server = None
         self.env = {**{k: v for k, v in os.environ.items() if not k.startswith("TARS_")},
-                    "LLM_BACKEND": "extract", "LOG_LEVEL": "ERROR"}
+                    "LLM_BACKEND": "extract", "LOG_LEVEL": "ERROR", "RATE_LIMIT_PER_MINUTE": "0"}
         if "TARS_MODELS" in os.environ:
             self.env["TARS_MODELS"] = os.environ["TARS_MODELS"]
         self.log = open(folder / "log", "ab")

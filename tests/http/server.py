@@ -1,4 +1,6 @@
-"""A server of its own for each test class: data folder, port and process are made and removed."""
+"""A server of its own for each test class: data folder, port and process are made and removed.
+
+ask() sends the token of the class, if it has one (sign_in() gets one); token="" sends none."""
 import http.client
 import json
 import os
@@ -18,7 +20,7 @@ def environment(data, **more):
     """Only what a test means to set; no LLM, so that answers are the same everywhere."""
     kept = {k: os.environ[k] for k in ("PATH", "HOME", "XDG_CACHE_HOME", "ASAN_OPTIONS", "TSAN_OPTIONS",
                                        "LLVM_PROFILE_FILE", "LANG", "TARS_EXTRACT") if k in os.environ}
-    kept.update(TARS_DATA=data, LLM_BACKEND="extract", TARS_ROOTS=f"{SAMPLES}:{data}/root")
+    kept.update(TARS_DATA=data, LLM_BACKEND="extract", TARS_ROOTS=f"{SAMPLES}:{data}/root", RATE_LIMIT_PER_MINUTE="0")
     kept.update(more)
     return kept
 
@@ -46,6 +48,7 @@ class Reply:
 
 class ServerTest(unittest.TestCase):
     settings = {}
+    token = ""
 
     @classmethod
     def setUpClass(cls):
@@ -77,9 +80,21 @@ class ServerTest(unittest.TestCase):
         if code != 0:
             raise AssertionError(f"the server ended with {code}")
 
-    def ask(self, method, path, body=None, headers=None, raw=None):
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+    @classmethod
+    def sign_in(cls, client_id="tester", **more):
+        """An access token: in mode open anybody gets one."""
+        reply = cls.ask("POST", "/auth/token", {"client_id": client_id, **more}, token="")
+        if reply.status != 200:
+            raise AssertionError(f"{client_id} did not get a token: {reply.status} {reply.body}")
+        return reply.json()["access_token"]
+
+    @classmethod
+    def ask(cls, method, path, body=None, headers=None, raw=None, token=None):
+        connection = http.client.HTTPConnection("127.0.0.1", cls.port, timeout=60)
         headers = dict(headers or {})
+        token = cls.token if token is None else token
+        if token:
+            headers.setdefault("Authorization", f"Bearer {token}")
         if body is not None:
             raw = json.dumps(body).encode()
             headers.setdefault("Content-Type", "application/json")
@@ -88,7 +103,8 @@ class ServerTest(unittest.TestCase):
         connection.close()
         return reply
 
-    def upload(self, files, path="/rag/upload", fields=()):
+    @classmethod
+    def upload(cls, files, path="/rag/upload", fields=(), token=None):
         boundary = uuid.uuid4().hex
         parts = []
         for name, content in files:
@@ -98,5 +114,5 @@ class ServerTest(unittest.TestCase):
             parts.append(f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
                          .encode())
         raw = b"".join(parts) + f"--{boundary}--\r\n".encode()
-        return self.ask("POST", path, raw=raw,
-                        headers={"Content-Type": f"multipart/form-data; boundary={boundary}"})
+        return cls.ask("POST", path, raw=raw, token=token,
+                       headers={"Content-Type": f"multipart/form-data; boundary={boundary}"})

@@ -18,6 +18,7 @@ class Cache(ServerTest):
     def start(cls):
         os.makedirs(os.path.join(cls.data, "root"), exist_ok=True)
         super().start()
+        cls.token = cls.sign_in()
 
     def put(self, name, text):
         path = os.path.join(self.data, "root", name)
@@ -73,14 +74,9 @@ class Cache(ServerTest):
         document = self.put("bell.txt", "The bell of the observatory rings zyxglop at noon.")
         self.search("bell of the observatory")
         self.assertIn(b"zyxglop", self.search("bell of the observatory").body)
-        gone = self.ask("DELETE", "/rag/document", {"document_id": document},
-                        headers={"Authorization": f"Bearer {self.token()}"})
+        gone = self.ask("DELETE", "/rag/document", {"document_id": document}, token=self.token)
         self.assertEqual(gone.status, 200, gone.body)
         self.assertNotIn(b"zyxglop", self.search("bell of the observatory").body)
-
-    def token(self):
-        reply = self.ask("POST", "/auth/token", {"client_id": "cache-test"})
-        return reply.json()["access_token"] if reply.status == 200 else ""
 
     def test_counted(self):
         before = self.samples()

@@ -163,10 +163,15 @@ class Alone(unittest.TestCase):
         broken = json.loads(self.tars("doctor", "--json", code=1, TARS_EXTRACT="/nonexistent").stdout)
         self.assertTrue(any(c["check"] == "tars-extract" and c["remedy"] for c in broken["checks"]))
 
-    def test_not_on_a_network(self):
+    def test_open_on_a_network_is_refused(self):
         for address in ("0.0.0.0", "192.168.0.1", "::"):
-            done = self.tars("serve", "--port", "0", "--bind", address, code=2)
-            self.assertIn("loopback", done.stderr)
+            done = self.tars("serve", "--port", "0", "--bind", address, code=2, TARS_AUTH="open")
+            self.assertIn("TARS_AUTH_OPEN_ANYWHERE", done.stderr)
+        done = self.tars("serve", "--port", "0", "--bind", "0.0.0.0", code=2,
+                         JWT_SECRET_KEY="your-secret-key-change-this-in-production")
+        self.assertIn("JWT_SECRET_KEY", done.stderr)
+        self.assertIn("JWT_SECRET_KEY has 5 bytes", self.tars("serve", code=2, JWT_SECRET_KEY="short").stderr)
+        self.assertIn("TARS_TRUSTED_PROXIES", self.tars("serve", code=2, TARS_TRUSTED_PROXIES="proxy").stderr)
 
     def test_ctrl_c(self):
         folder = os.path.join(self.data, "many")
@@ -204,7 +209,7 @@ class Beside(ServerTest):
         self.assertTrue(done.stderr)
 
     def test_what_was_taken_in_survives_a_restart(self):
-        self.upload([("kept.txt", b"The password of the cellar is mentioned nowhere.")])
+        self.upload([("kept.txt", b"The password of the cellar is mentioned nowhere.")], token=self.sign_in())
         self.process.kill()
         self.process.wait()
         self.process.stdout.close()

@@ -27,6 +27,7 @@ class Routes(ServerTest):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
+        cls.token = cls.sign_in()
         run("ingest", SAMPLES, data=cls.data)
 
     def assert_shape(self, value, shape):
