@@ -2,9 +2,9 @@
 #include <math.h>
 #include <string.h>
 
+#include "api/answer.h"
 #include "api/api_internal.h"
 #include "api/reader.h"
-#include "api/record.h"
 #include "base/crypto/digest.h"
 #include "rag/rag.h"
 #include "retrieve/filter.h"
@@ -13,13 +13,12 @@
 #define SEARCH_TOP_MAX   100
 #define SEARCH_OWNER_MAX 1000               /* evaluation runs ask for long lists */
 #define RECALL_BODY_MAX  ((size_t)16 << 10) /* larger ones are not parsed on a loop thread */
-#define UUID_BYTES       37
 
 /* ------------------------------------------------------------------------------- the question
  * asked */
 
 struct question {
-    struct tars_rag_request request;
+    struct tars_asking asking;
     const char *conversation_id; /* echoed, or made up */
     bool include_sources;
 };
@@ -51,19 +50,6 @@ static const char *trim(struct tars_arena *arena, const char *text)
     return tars_arena_strndup(arena, text, len);
 }
 
-static const char *new_uuid(struct tars_arena *arena)
-{
-    unsigned char b[16];
-
-    if (tars_random_bytes(b, sizeof(b)) != TARS_OK)
-        return "00000000-0000-4000-8000-000000000000";
-    b[6] = (unsigned char)((b[6] & 0x0FU) | 0x40U);
-    b[8] = (unsigned char)((b[8] & 0x3FU) | 0x80U);
-    return tars_arena_printf(
-        arena, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0], b[1],
-        b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14], b[15]);
-}
-
 static const char *read_query(struct tars_exchange *ex, struct tars_reader *reader)
 {
     const char *raw = tars_reader_text(reader, "query", TARS_READER_REQUIRED);
@@ -93,6 +79,17 @@ static const char *read_filters(struct tars_reader *reader)
     return filters;
 }
 
+/* False when the reply is given: the conversation is another client's. */
+static bool recall(struct tars_exchange *ex, struct question *question)
+{
+    struct tars_err err = {{0}};
+    tars_status status = tars_answer_recall(ex->api, &ex->call, &question->asking, &err);
+
+    if (status != TARS_OK)
+        tars_api_reply_status(ex, status, &err);
+    return status == TARS_OK;
+}
+
 /* Read the Query of the contract. False when the reply is given. */
 static bool read_question(struct tars_exchange *ex, struct question *question)
 {
@@ -102,112 +99,37 @@ static bool read_question(struct tars_exchange *ex, struct question *question)
 
     *question = (struct question){0};
     tars_reader_init(&reader, ex->call.arena, ex->body, ex->content_type);
-    question->request.query = read_query(ex, &reader);
+    question->asking.request.query = read_query(ex, &reader);
     question->conversation_id = tars_reader_text(&reader, "conversation_id", TARS_READER_OPTIONAL);
-    question->request.top_k = (int)tars_reader_int(&reader, "top_k", config->default_top_k, 1, 20);
-    question->request.relevance_threshold =
+    question->asking.request.top_k =
+        (int)tars_reader_int(&reader, "top_k", config->default_top_k, 1, 20);
+    question->asking.request.relevance_threshold =
         tars_reader_real(&reader, "relevance_threshold", config->default_threshold, 0, 1);
     question->include_sources =
         tars_reader_flag(&reader, "include_sources", config->include_sources);
-    question->request.rerank = tars_reader_flag(&reader, "rerank", true) && config->rerank;
-    question->request.filters_json = read_filters(&reader);
-    question->request.quotes_only = tars_reader_flag(&reader, "quotes_only", false);
+    question->asking.request.rerank = tars_reader_flag(&reader, "rerank", true) && config->rerank;
+    question->asking.request.filters_json = read_filters(&reader);
+    question->asking.request.quotes_only = tars_reader_flag(&reader, "quotes_only", false);
     good = !tars_reader_is_bad(&reader);
     if (!good)
         tars_exchange_invalid(ex, tars_reader_detail(&reader));
     tars_reader_release(&reader);
-    if (good && !question->conversation_id)
-        question->conversation_id = new_uuid(ex->call.arena);
+    question->asking.conversation_id = question->conversation_id;
+    question->asking.remembers = ex->caller.credential != TARS_CREDENTIAL_NONE;
+    if (good && !question->conversation_id) {
+        char *made = tars_arena_alloc(ex->call.arena, TARS_UUID_BYTES);
+
+        if (made)
+            tars_answer_uuid(made);
+        question->conversation_id = made;
+    }
     if (good)
         ex->call.deadline_ms = tars_clock_mono_ms() + config->query_timeout_ms;
-    return good;
+    return good && recall(ex, question);
 }
 
 /* ------------------------------------------------------------------------------ the answer written
  */
-
-static void write_score(struct tars_json *json, const char *key, bool known, double score)
-{
-    if (known && !isnan(score)) {
-        tars_json_double(json, key, score);
-    } else {
-        tars_json_null(json, key);
-    }
-}
-
-static void write_page(struct tars_json *json, const char *key, int page)
-{
-    if (page > 0) {
-        tars_json_int(json, key, page);
-    } else {
-        tars_json_null(json, key);
-    }
-}
-
-static void write_source(struct tars_json *json, const struct tars_rag_source *source)
-{
-    tars_json_object(json, NULL);
-    tars_json_text(json, "document_id", source->document_id);
-    tars_json_text(json, "chunk_id", source->chunk_id);
-    tars_json_text(json, "file_name", source->file_name);
-    tars_json_text(json, "file_path", source->file_path);
-    tars_json_int(json, "chunk_index", source->chunk_index);
-    tars_json_fixed(json, "similarity_score", source->similarity_score, 4);
-    tars_json_text(json, "excerpt", source->excerpt);
-    write_page(json, "page_number", source->page_number);
-    write_page(json, "page_last", source->page_last);
-    tars_json_text(json, "title", source->title);
-    tars_json_text(json, "section", source->section);
-    tars_json_text_n(json, "content", source->text.ptr, source->text.len);
-    tars_json_int(json, "char_start", (int64_t)source->char_start);
-    tars_json_int(json, "char_end", (int64_t)source->char_end);
-    tars_json_bool(json, "in_context", source->in_context);
-    tars_json_object(json, "metadata");
-    tars_json_bool(json, "hybrid_search", source->hybrid);
-    write_score(json, "vector_score", source->has_vector, source->vector_score);
-    write_score(json, "bm25_score", source->has_bm25, source->bm25_score);
-    tars_json_text(json, "fusion_method", source->fusion_method);
-    write_score(json, "original_score", true, source->original_score);
-    write_score(json, "cross_encoder_score", source->reranked, source->cross_encoder_score);
-    tars_json_bool(json, "reranked", source->reranked);
-    tars_json_end(json);
-    tars_json_end(json);
-}
-
-static void write_sources(struct tars_json *json, const struct tars_rag_answer *answer)
-{
-    tars_json_array(json, "sources");
-    for (size_t i = 0; i < answer->source_count; i++)
-        write_source(json, &answer->sources[i]);
-    tars_json_end(json);
-}
-
-static void write_citation(struct tars_json *json, const struct tars_rag_answer *answer,
-                           const struct tars_rag_citation *citation)
-{
-    tars_json_object(json, NULL);
-    tars_json_int(json, "start", (int64_t)citation->char_start);
-    tars_json_int(json, "end", (int64_t)citation->char_end);
-    tars_json_text_n(json, "text", answer->answer + citation->start,
-                     citation->end - citation->start);
-    tars_json_bool(json, "supported", citation->supported);
-    tars_json_text(json, "verdict", tars_cite_verdict_text(citation->verdict));
-    tars_json_array(json, "sources");
-    for (size_t i = 0; i < citation->source_count; i++)
-        tars_json_int(json, NULL, citation->sources[i]);
-    tars_json_end(json);
-    tars_json_end(json);
-}
-
-static void write_citations(struct tars_json *json, const struct tars_rag_answer *answer)
-{
-    tars_json_array(json, "citations");
-    for (size_t i = 0; i < answer->citation_count; i++)
-        write_citation(json, answer, &answer->citations[i]);
-    tars_json_end(json);
-    tars_json_int(json, "unsupported_count", (int64_t)answer->unsupported_count);
-    tars_json_text(json, "degraded", answer->degraded);
-}
 
 static void write_answer(struct tars_exchange *ex, const struct question *question,
                          const struct tars_rag_answer *answer)
@@ -215,10 +137,10 @@ static void write_answer(struct tars_exchange *ex, const struct question *questi
     struct tars_json *json = &ex->json;
 
     tars_exchange_json(ex);
-    tars_json_text(json, "query", answer->query ? answer->query : question->request.query);
+    tars_json_text(json, "query", answer->query ? answer->query : question->asking.request.query);
     tars_json_text(json, "answer", answer->answer ? answer->answer : "");
     if (question->include_sources) {
-        write_sources(json, answer);
+        tars_answer_write_sources(json, answer, true);
     } else {
         tars_json_array(json, "sources");
         tars_json_end(json);
@@ -235,23 +157,7 @@ static void write_answer(struct tars_exchange *ex, const struct question *questi
     tars_json_end(json);
     tars_json_bool(json, "cached", answer->cached);
     tars_json_text(json, "conversation_id", question->conversation_id);
-    write_citations(json, answer);
-}
-
-static void record(const struct tars_exchange *ex, const struct question *question,
-                   const char *operation, tars_status status, const struct tars_err *err,
-                   const struct tars_rag_answer *answer)
-{
-    const struct tars_answered answered = {
-        .request = &question->request,
-        .conversation_id = question->conversation_id,
-        .operation = operation,
-        .status = status,
-        .err = err,
-        .answer = answer,
-    };
-
-    tars_record_answer(ex->api, &ex->call, &answered);
+    tars_answer_write_citations(json, answer);
 }
 
 static void invalid_field(struct tars_exchange *ex, const char *field, const char *words)
@@ -273,11 +179,10 @@ void tars_route_rag_query(struct tars_exchange *ex)
 
     if (!read_question(ex, &question))
         return;
-    status =
-        tars_rag_answer(ex->api->config.rag, &question.request, &ex->call, NULL, &answer, &err);
-    record(ex, &question, "rag_query", status, &err, &answer);
+    question.asking.operation = "rag_query";
+    status = tars_answer_ask(ex->api, &ex->call, &question.asking, NULL, &answer, &err);
     if (status == TARS_EINVAL) {
-        invalid_field(ex, question.request.filters_json ? "filters" : "query", err.text);
+        invalid_field(ex, question.asking.request.filters_json ? "filters" : "query", err.text);
     } else if (status != TARS_OK) {
         tars_api_reply_status(ex, status, &err);
     } else {
@@ -311,7 +216,7 @@ static bool on_sources(void *ctx, const struct tars_rag_answer *answer)
         return true;
     begin_line(stream, "rag_sources");
     tars_json_text(json, "conversation_id", stream->question->conversation_id);
-    write_sources(json, answer);
+    tars_answer_write_sources(json, answer, true);
     tars_json_fixed(json, "retrieval_time_ms", answer->retrieval_time_ms, 2);
     tars_exchange_time(stream->ex, "timestamp");
     return tars_exchange_flush(stream->ex) == TARS_OK;
@@ -343,7 +248,7 @@ static tars_status write_complete(struct stream *stream, const struct tars_rag_a
     tars_json_int(json, "sources_count", (int64_t)answer->source_count);
     tars_exchange_time(stream->ex, "timestamp");
     tars_json_text(json, "model", answer->model ? answer->model : "");
-    write_citations(json, answer);
+    tars_answer_write_citations(json, answer);
     return tars_exchange_flush(stream->ex);
 }
 
@@ -369,9 +274,8 @@ void tars_route_rag_stream(struct tars_exchange *ex)
         tars_exchange_end(ex);
         return;
     }
-    status =
-        tars_rag_answer(ex->api->config.rag, &question.request, &ex->call, &events, &answer, &err);
-    record(ex, &question, "rag_stream", status, &err, &answer);
+    question.asking.operation = "rag_stream";
+    status = tars_answer_ask(ex->api, &ex->call, &question.asking, &events, &answer, &err);
     /* Who is gone needs no last line; that it cannot be written is no news then. */
     if (status == TARS_OK) {
         status = write_complete(&stream, &answer);
@@ -436,21 +340,21 @@ static void write_hit_metadata(struct tars_json *json, const struct tars_hit *hi
     tars_api_write_time(json, "modified_at", hit->modified_us);
     tars_api_write_time(json, "indexed_at", hit->indexed_us);
     tars_json_text(json, "encoding", "utf-8");
-    write_page(json, "page_count", (int)hit->page_count);
+    tars_answer_write_page(json, "page_count", (int)hit->page_count);
     tars_json_int(json, "word_count", hit->word_count);
     tars_json_int(json, "chunk_count", 0);
     tars_json_text(json, "hash", hit->sha256);
     tars_json_text(json, "title", hit->title);
     tars_json_text(json, "section", hit->section);
     tars_json_text(json, "external_id", hit->external_id[0] ? hit->external_id : NULL);
-    write_page(json, "page_number", hit->page_first);
-    write_page(json, "page_last", hit->page_last);
+    tars_answer_write_page(json, "page_number", hit->page_first);
+    tars_answer_write_page(json, "page_last", hit->page_last);
     tars_json_int(json, "char_start", (int64_t)hit->char_start);
     tars_json_int(json, "char_end", (int64_t)hit->char_end);
-    write_score(json, "vector_score", true, hit->vector_score);
-    write_score(json, "bm25_score", true, hit->bm25_score);
-    write_score(json, "coverage", true, hit->coverage);
-    write_score(json, "original_score", true, hit->fused);
+    tars_answer_write_score(json, "vector_score", true, hit->vector_score);
+    tars_answer_write_score(json, "bm25_score", true, hit->bm25_score);
+    tars_answer_write_score(json, "coverage", true, hit->coverage);
+    tars_answer_write_score(json, "original_score", true, hit->fused);
     tars_json_text(json, "fusion_method", fusion_method);
     if (hit->metadata_json[0])
         tars_json_raw(json, "fields", hit->metadata_json, strlen(hit->metadata_json));
