@@ -544,7 +544,7 @@ static void await_room(struct tars_ws *ws, const struct tars_ws_frame *frame)
 }
 
 /* Takes frame on success. Under the lock. */
-static tars_status enqueue(struct tars_ws *ws, struct tars_ws_frame *frame)
+static tars_status enqueue(struct tars_ws *ws, struct tars_ws_frame *frame, bool may_wait)
 {
     tars_status status = TARS_OK;
 
@@ -554,8 +554,10 @@ static tars_status enqueue(struct tars_ws *ws, struct tars_ws_frame *frame)
         /* as nearly always */
     } else if (tars_loop_is_current(ws->loop)) {
         status = look_for_room(ws, frame);
-    } else {
+    } else if (may_wait) {
         await_room(ws, frame);
+    } else {
+        status = TARS_EAGAIN;
     }
     if (!atomic_load(&ws->is_open))
         return TARS_ECANCELED;
@@ -567,7 +569,8 @@ static tars_status enqueue(struct tars_ws *ws, struct tars_ws_frame *frame)
     return TARS_OK;
 }
 
-tars_status tars_ws_send(struct tars_ws *ws, enum tars_ws_kind kind, const char *ptr, size_t len)
+static tars_status send_message(struct tars_ws *ws, enum tars_ws_kind kind, const char *ptr,
+                                size_t len, bool may_wait)
 {
     struct tars_ws_frame *frame;
     tars_status status;
@@ -582,11 +585,21 @@ tars_status tars_ws_send(struct tars_ws *ws, enum tars_ws_kind kind, const char 
         return TARS_ENOMEM;
     }
     uv_mutex_lock(&ws->lock);
-    status = enqueue(ws, frame);
+    status = enqueue(ws, frame, may_wait);
     uv_mutex_unlock(&ws->lock);
     if (status)
         tars_ws_frame_free(frame);
     return status;
+}
+
+tars_status tars_ws_send(struct tars_ws *ws, enum tars_ws_kind kind, const char *ptr, size_t len)
+{
+    return send_message(ws, kind, ptr, len, true);
+}
+
+tars_status tars_ws_offer(struct tars_ws *ws, enum tars_ws_kind kind, const char *ptr, size_t len)
+{
+    return send_message(ws, kind, ptr, len, false);
 }
 
 void tars_ws_close(struct tars_ws *ws, int code, const char *reason)

@@ -72,6 +72,9 @@ TARS_MUST_USE tars_status tars_ws_accept(struct tars_http_reply *reply,
  *   TARS_ETOOBIG larger than queue_bytes; TARS_ENOMEM (the socket is closed with 1011) */
 TARS_MUST_USE tars_status tars_ws_send(struct tars_ws *ws, enum tars_ws_kind kind, const char *ptr,
                                        size_t len);
+/* The same, but TARS_EAGAIN on every thread where there is no room: for what may be left out. */
+TARS_MUST_USE tars_status tars_ws_offer(struct tars_ws *ws, enum tars_ws_kind kind, const char *ptr,
+                                        size_t len);
 /* Close after what is queued; reason is at most 123 bytes, cut at a character. Twice is fine. */
 void tars_ws_close(struct tars_ws *ws, int code, const char *reason);
 bool tars_ws_is_open(const struct tars_ws *ws);
