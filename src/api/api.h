@@ -45,6 +45,7 @@ struct tars_api_config {
     const char *collection_name;   /* "" or NULL: tars_documents */
     const char *conversation_name; /* "" or NULL: tars_conversations; a label alone */
     const char *roots;             /* folders that /rag/index may read, joined by colons */
+    const char *export_dir;        /* folder for /analytics/export; required for it */
     const char *cors_origins;      /* joined by commas; NULL: none */
     const char *hosts;             /* more names of this server, joined by commas; NULL: none */
     const struct tars_proxies *proxies; /* that are believed; NULL: none */

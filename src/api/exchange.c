@@ -128,6 +128,13 @@ void tars_exchange_json(struct tars_exchange *ex)
     tars_json_object(&ex->json, NULL);
 }
 
+void tars_exchange_json_list(struct tars_exchange *ex)
+{
+    tars_buf_clear(&ex->out);
+    tars_json_init(&ex->json, &ex->out);
+    tars_json_array(&ex->json, NULL);
+}
+
 void tars_exchange_send_bytes(struct tars_exchange *ex, int status, const char *content_type,
                               const char *ptr, size_t len)
 {

@@ -98,6 +98,8 @@ void tars_exchange_use_id(struct tars_exchange *ex, struct tars_span id);
 
 /* Begin a JSON object as the reply. */
 void tars_exchange_json(struct tars_exchange *ex);
+/* Begin a JSON array as the reply. */
+void tars_exchange_json_list(struct tars_exchange *ex);
 /* Close what is open and send it as application/json. */
 void tars_exchange_send(struct tars_exchange *ex, int status);
 /* Send these bytes, which are not JSON. */

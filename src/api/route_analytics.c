@@ -4,18 +4,30 @@
 #include <string.h>
 
 #include "analytics/analytics.h"
+#include "api/analytics_csv.h"
 #include "api/api_internal.h"
+#include "api/export_path.h"
 #include "api/reader.h"
+
+#define TOP_DOCUMENTS  10
+#define TOP_MAX        100
+#define PIECE_BYTES    ((size_t)64 << 10) /* written to a file at once */
+#define PIECE_MAX      ((size_t)1 << 20)  /* and a row behind it */
+#define HOUR_KEY_BYTES 4
+
+static const char *tenant_of(const struct tars_exchange *ex)
+{
+    return ex->call.tenant ? ex->call.tenant : TARS_TENANT;
+}
 
 static struct tars_analytics_range range_of(const struct tars_exchange *ex)
 {
     if (ex->is_owner)
         return (struct tars_analytics_range){0};
-    return (struct tars_analytics_range){
-        .tenant = ex->call.tenant ? ex->call.tenant : TARS_TENANT,
-        .visible = ex->call.visible,
-    };
+    return (struct tars_analytics_range){.tenant = tenant_of(ex), .visible = ex->call.visible};
 }
+
+/* ------------------------------------------------------------------ writing */
 
 static void write_share(struct tars_json *json, const char *count_key, const char *rate_key,
                         int64_t count, int64_t total)
@@ -48,6 +60,45 @@ static void write_stats(struct tars_json *json, const struct tars_query_stats *s
     tars_json_text(json, "end_time", end_time);
 }
 
+static void write_documents(struct tars_json *json, const struct tars_popular_document *documents,
+                            size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        tars_json_object(json, NULL);
+        tars_json_text(json, "document_id", documents[i].document_id);
+        tars_json_text(json, "file_name", documents[i].file_name);
+        tars_json_int(json, "access_count", documents[i].access_count);
+        tars_api_write_time(json, "last_accessed", documents[i].last_accessed_us);
+        tars_json_fixed(json, "avg_relevance_score", documents[i].avg_relevance_score, 4);
+        tars_json_int(json, "total_retrievals", documents[i].access_count);
+        tars_json_end(json);
+    }
+}
+
+static void write_patterns(struct tars_json *json, const struct tars_query_patterns *patterns)
+{
+    char key[HOUR_KEY_BYTES];
+
+    tars_json_int(json, "total_queries", patterns->total);
+    tars_json_fixed(json, "avg_query_length", patterns->avg_length, 2);
+    tars_json_int(json, "min_query_length", patterns->min_length);
+    tars_json_int(json, "max_query_length", patterns->max_length);
+    tars_json_object(json, "top_words");
+    for (size_t i = 0; i < patterns->top_word_count; i++)
+        tars_json_int(json, patterns->top_words[i].word, patterns->top_words[i].count);
+    tars_json_end(json);
+    tars_json_object(json, "queries_by_hour");
+    for (int hour = 0; hour < 24; hour++) {
+        if (patterns->by_hour[hour] > 0) {
+            (void)snprintf(key, sizeof(key), "%d", hour % 24);
+            tars_json_int(json, key, patterns->by_hour[hour]);
+        }
+    }
+    tars_json_end(json);
+}
+
+/* ------------------------------------------------------------------- health */
+
 void tars_route_analytics_health(struct tars_exchange *ex)
 {
     const struct tars_api_config *config = &ex->api->config;
@@ -55,13 +106,14 @@ void tars_route_analytics_health(struct tars_exchange *ex)
     struct tars_analytics_totals totals = {0};
     struct tars_err err = {{0}};
     tars_status status = tars_analytics_totals(config->analytics, &range, &totals, &err);
+    bool is_well = !config->analytics || tars_analytics_health(config->analytics, NULL) == TARS_OK;
 
     if (status != TARS_OK) {
         tars_api_reply_status(ex, status, &err);
         return;
     }
     tars_exchange_json(ex);
-    tars_json_text(&ex->json, "status", "healthy");
+    tars_json_text(&ex->json, "status", is_well ? "healthy" : "degraded");
     tars_json_bool(&ex->json, "enable_logging", tars_analytics_is_on(config->analytics));
     tars_json_int(&ex->json, "total_queries", totals.queries);
     tars_json_int(&ex->json, "total_errors", totals.errors);
@@ -69,18 +121,262 @@ void tars_route_analytics_health(struct tars_exchange *ex)
     tars_exchange_send(ex, 200);
 }
 
+/* --------------------------------------------------------------- statistics */
+
+/* An end of the range. False when the reply is given. */
+static bool read_time(struct tars_exchange *ex, const char *text, int64_t *us)
+{
+    const char *words;
+
+    if (!text)
+        return true;
+    if (tars_clock_parse(text, us)) {
+        *us -= *us == 0; /* 0 stands for no end */
+        return true;
+    }
+    words = tars_arena_printf(ex->call.arena, "Invalid time format: Invalid isoformat string: '%s'",
+                              text);
+    tars_exchange_fail(ex, 400, words ? words : "Invalid time format");
+    return false;
+}
+
 void tars_route_analytics_stats(struct tars_exchange *ex)
 {
-    const struct tars_analytics_range range = range_of(ex);
-    struct tars_query_stats stats;
+    struct tars_analytics_range range = range_of(ex);
     struct tars_err err = {{0}};
-    tars_status status = tars_analytics_stats(ex->api->config.analytics, &range, &stats, &err);
+    struct tars_query_stats stats;
+    struct tars_reader reader;
+    const char *start_time;
+    const char *end_time;
+    tars_status status;
+
+    tars_reader_init_query(&reader, ex->call.arena, ex->query);
+    start_time = tars_reader_text(&reader, "start_time", TARS_READER_OPTIONAL);
+    end_time = tars_reader_text(&reader, "end_time", TARS_READER_OPTIONAL);
+    if (tars_reader_is_bad(&reader)) {
+        tars_exchange_invalid(ex, tars_reader_detail(&reader));
+        tars_reader_release(&reader);
+        return;
+    }
+    tars_reader_release(&reader);
+    if (!read_time(ex, start_time, &range.from_us) || !read_time(ex, end_time, &range.to_us))
+        return;
+    status = tars_analytics_stats(ex->api->config.analytics, &range, &stats, &err);
+    if (status != TARS_OK) {
+        tars_api_reply_status(ex, status, &err);
+        return;
+    }
+    tars_exchange_json(ex);
+    write_stats(&ex->json, &stats, start_time, end_time);
+    tars_exchange_send(ex, 200);
+}
+
+void tars_route_analytics_documents(struct tars_exchange *ex)
+{
+    const struct tars_analytics_range range = range_of(ex);
+    struct tars_popular_document *documents = NULL;
+    struct tars_err err = {{0}};
+    struct tars_reader reader;
+    size_t count = 0;
+    int64_t top_n;
+    tars_status status;
+
+    tars_reader_init_query(&reader, ex->call.arena, ex->query);
+    top_n = tars_reader_int(&reader, "top_n", TOP_DOCUMENTS, 1, TOP_MAX);
+    if (tars_reader_is_bad(&reader)) {
+        tars_exchange_invalid(ex, tars_reader_detail(&reader));
+        tars_reader_release(&reader);
+        return;
+    }
+    tars_reader_release(&reader);
+    status = tars_analytics_popular(ex->api->config.analytics, &range, (size_t)top_n,
+                                    ex->call.arena, &documents, &count, &err);
+    if (status != TARS_OK) {
+        tars_api_reply_status(ex, status, &err);
+        return;
+    }
+    tars_exchange_json_list(ex);
+    write_documents(&ex->json, documents, count);
+    tars_exchange_send(ex, 200);
+}
+
+void tars_route_analytics_patterns(struct tars_exchange *ex)
+{
+    const struct tars_analytics_range range = range_of(ex);
+    struct tars_query_patterns patterns;
+    struct tars_err err = {{0}};
+    tars_status status =
+        tars_analytics_patterns(ex->api->config.analytics, &range, ex->call.arena, &patterns, &err);
 
     if (status != TARS_OK) {
         tars_api_reply_status(ex, status, &err);
         return;
     }
     tars_exchange_json(ex);
+    write_patterns(&ex->json, &patterns);
+    tars_exchange_send(ex, 200);
+}
+
+void tars_route_analytics_summary(struct tars_exchange *ex)
+{
+    struct tars_analytics *analytics = ex->api->config.analytics;
+    const struct tars_analytics_range range = range_of(ex);
+    struct tars_popular_document *documents = NULL;
+    struct tars_query_patterns patterns;
+    struct tars_query_stats stats;
+    struct tars_err err = {{0}};
+    size_t count = 0;
+    tars_status status = tars_analytics_stats(analytics, &range, &stats, &err);
+
+    if (status == TARS_OK) {
+        status = tars_analytics_popular(analytics, &range, TOP_DOCUMENTS, ex->call.arena,
+                                        &documents, &count, &err);
+    }
+    if (status == TARS_OK)
+        status = tars_analytics_patterns(analytics, &range, ex->call.arena, &patterns, &err);
+    if (status != TARS_OK) {
+        tars_api_reply_status(ex, status, &err);
+        return;
+    }
+    tars_exchange_json(ex);
+    tars_json_object(&ex->json, "query_stats");
     write_stats(&ex->json, &stats, NULL, NULL);
+    tars_json_end(&ex->json);
+    tars_json_array(&ex->json, "top_documents");
+    write_documents(&ex->json, documents, count);
+    tars_json_end(&ex->json);
+    tars_json_object(&ex->json, "query_patterns");
+    write_patterns(&ex->json, &patterns);
+    tars_json_end(&ex->json);
+    tars_exchange_time(ex, "timestamp");
+    tars_exchange_send(ex, 200);
+}
+
+/* ------------------------------------------------------------------- export */
+
+struct exporter {
+    struct tars_export file;
+    struct tars_buf out;
+    struct tars_json json;
+    struct tars_err *err;
+    tars_status status;
+    struct tars_call *call;
+};
+
+static void write_piece(struct exporter *exporter)
+{
+    if (exporter->status == TARS_OK)
+        exporter->status = exporter->out.status;
+    if (exporter->status == TARS_OK && exporter->out.len > 0) {
+        exporter->status =
+            tars_export_write(&exporter->file, exporter->out.ptr, exporter->out.len, exporter->err);
+    }
+    tars_buf_clear(&exporter->out);
+}
+
+static bool export_row(void *ctx, const struct tars_logged_query *query)
+{
+    struct exporter *exporter = ctx;
+
+    if (exporter->file.is_json) {
+        tars_analytics_json_row(&exporter->json, query);
+    } else {
+        tars_analytics_csv_row(&exporter->out, query);
+    }
+    if (exporter->out.len >= PIECE_BYTES)
+        write_piece(exporter);
+    if (exporter->status == TARS_OK && tars_call_is_over(exporter->call))
+        exporter->status = tars_fail(TARS_ECANCELED, exporter->err, "stopped");
+    return exporter->status == TARS_OK;
+}
+
+static tars_status export_rows(struct tars_exchange *ex, struct exporter *exporter)
+{
+    const struct tars_analytics_range range = range_of(ex);
+    tars_status status;
+
+    tars_buf_init(&exporter->out, PIECE_MAX);
+    tars_json_init(&exporter->json, &exporter->out);
+    if (exporter->file.is_json) {
+        tars_json_array(&exporter->json, NULL);
+    } else {
+        tars_analytics_csv_header(&exporter->out);
+    }
+    status =
+        tars_analytics_each(ex->api->config.analytics, &range, export_row, exporter, exporter->err);
+    if (status == TARS_OK)
+        status = exporter->status;
+    if (exporter->file.is_json)
+        tars_json_end(&exporter->json);
+    write_piece(exporter);
+    tars_buf_release(&exporter->out);
+    return status == TARS_OK ? exporter->status : status;
+}
+
+/* Tenants write apart, so that none can overwrite, or find out, what another one exported. */
+static const char *folder_of(struct tars_exchange *ex)
+{
+    const char *root = ex->api->config.export_dir;
+
+    if (ex->is_owner || strcmp(tenant_of(ex), TARS_TENANT) == 0)
+        return root;
+    return tars_arena_printf(ex->call.arena, "%s/%s", root, tenant_of(ex));
+}
+
+static void export_to(struct tars_exchange *ex, const char *wanted)
+{
+    struct tars_err err = {{0}};
+    struct exporter exporter = {.err = &err, .call = &ex->call};
+    const char *folder = folder_of(ex);
+    tars_status status = folder ? TARS_OK : TARS_ENOMEM;
+
+    if (status == TARS_OK)
+        status = tars_export_begin(folder, wanted, ex->call.arena, &exporter.file, &err);
+    if (status == TARS_OK)
+        status = tars_export_end(&exporter.file, export_rows(ex, &exporter), &err);
+    if (status != TARS_OK) {
+        tars_api_reply_status(ex, status, &err);
+        return;
+    }
+    tars_exchange_json(ex);
+    tars_json_text(&ex->json, "status", "success");
+    tars_json_text(&ex->json, "output_path", wanted);
+    tars_json_text(
+        &ex->json, "message",
+        tars_arena_printf(ex->call.arena, "Analytics exported to %s", exporter.file.path));
+    tars_exchange_send(ex, 200);
+}
+
+void tars_route_analytics_export(struct tars_exchange *ex)
+{
+    struct tars_reader reader;
+    const char *wanted;
+    bool good;
+
+    tars_reader_init(&reader, ex->call.arena, ex->body, ex->content_type);
+    wanted = tars_reader_text(&reader, "output_path", TARS_READER_REQUIRED);
+    good = !tars_reader_is_bad(&reader);
+    if (!good)
+        tars_exchange_invalid(ex, tars_reader_detail(&reader));
+    tars_reader_release(&reader);
+    if (good)
+        export_to(ex, wanted);
+}
+
+void tars_route_analytics_clear(struct tars_exchange *ex)
+{
+    const char *tenant = ex->is_owner ? NULL : tenant_of(ex);
+    struct tars_err err = {{0}};
+    tars_status status = tars_analytics_clear(ex->api->config.analytics, tenant, &err);
+
+    if (status != TARS_OK) {
+        tars_api_reply_status(ex, status, &err);
+        return;
+    }
+    tars_log_write(ex->api->config.log, TARS_LOG_INFO, "api", ex->call.request_id,
+                   "analytics cleared by %s", ex->call.client_id);
+    tars_exchange_json(ex);
+    tars_json_text(&ex->json, "status", "success");
+    tars_json_text(&ex->json, "message", "Analytics data cleared");
     tars_exchange_send(ex, 200);
 }

@@ -409,7 +409,6 @@ static tars_status open_api(struct tars_wiring *w, const struct tars_wiring_conf
         .answer = w->answer,
         .wait = w->wait,
         .metrics = w->metrics,
-        .analytics = w->analytics,
         .log = w->log,
         .health = &w->health,
         .collection_name = tars_settings_text(s, TARS_SET_CHROMA_COLLECTION_NAME),
@@ -428,10 +427,12 @@ static tars_status open_api(struct tars_wiring *w, const struct tars_wiring_conf
         .connections = wanted->connections,
         .connections_ctx = wanted->connections_ctx,
     };
+    tars_status status;
 
     tars_wiring_fill_access(w, &config);
     tars_wiring_fill_chat(w, &config);
-    return tars_api_new(&config, &w->api, err);
+    status = tars_wiring_fill_analytics(w, &config, err);
+    return status == TARS_OK ? tars_api_new(&config, &w->api, err) : status;
 }
 
 /* ------------------------------------------------------------------------------------- life cycle

@@ -1,4 +1,5 @@
 /* wiring_analytics - the log of questions, and who writes into it besides routes. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "analytics/analytics.h"
@@ -53,6 +54,31 @@ void tars_wiring_close_analytics(struct tars_wiring *w)
 {
     tars_analytics_close(w->analytics);
     w->analytics = NULL;
+}
+
+/* An absolute path, so that absolute names inside it are known as such. */
+static tars_status place_exports(struct tars_wiring *w, const char **dir, struct tars_err *err)
+{
+    const char *set = tars_settings_text(w->settings, TARS_SET_TARS_EXPORT_DIR);
+    char *here = NULL;
+
+    if (!set[0]) {
+        *dir = tars_arena_printf(&w->arena, "%s/exports", w->data);
+    } else if (set[0] == '/') {
+        *dir = tars_arena_strdup(&w->arena, set);
+    } else {
+        here = realpath(".", NULL);
+        *dir = tars_arena_printf(&w->arena, "%s/%s", here ? here : ".", set);
+        free(here);
+    }
+    return *dir ? TARS_OK : tars_fail(TARS_ENOMEM, err, "no memory for a path");
+}
+
+tars_status tars_wiring_fill_analytics(struct tars_wiring *w, struct tars_api_config *config,
+                                       struct tars_err *err)
+{
+    config->analytics = w->analytics;
+    return place_exports(w, &config->export_dir, err);
 }
 
 /* Keys of collections outside the default tenant begin with the tenant's name (store/accounts.h).

@@ -34,7 +34,7 @@ struct tars_wiring {
     struct tars_watch *watch;
     struct tars_retriever *retriever;
     struct tars_writer *writer;
-    struct tars_llm *quoter; /* answers where the writer cannot */
+    struct tars_llm *quoter;        /* answers where the writer cannot */
     struct tars_expander *expander; /* NULL: questions are not expanded */
     struct tars_history *history;
     struct tars_rag *rag;
@@ -64,6 +64,9 @@ void tars_wiring_fill_chat(const struct tars_wiring *w, struct tars_api_config *
  * the feature, with a warning. */
 TARS_MUST_USE tars_status tars_wiring_open_analytics(struct tars_wiring *w, struct tars_err *err);
 void tars_wiring_close_analytics(struct tars_wiring *w);
+TARS_MUST_USE tars_status tars_wiring_fill_analytics(struct tars_wiring *w,
+                                                     struct tars_api_config *config,
+                                                     struct tars_err *err);
 /* A document that failed goes to the error log. */
 void tars_wiring_note_failure(struct tars_wiring *w, const struct tars_ingest_event *event);
 

@@ -6,6 +6,7 @@
 #ifndef TARS_BASE_SYS_CLOCK_H
 #define TARS_BASE_SYS_CLOCK_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define TARS_ISO8601_BYTES 32 /* longest text and its NUL */
@@ -36,5 +37,10 @@ char *tars_clock_digits(char *to, unsigned value, int width);
 /* "2025-11-07T12:00:00.000001", UTC, no zone; the fraction is left out when it is zero, as the wire
  * contract (section 1.0) has it. out has TARS_ISO8601_BYTES. */
 void tars_clock_iso8601(int64_t wall_us, char *out);
+
+/* A time that a client wrote: "2025-11-07", then 'T' or a space and "12:00" or more of it, up to
+ * six digits of a fraction, then nothing (UTC), 'Z' or an offset as "+02:00". A space stands for
+ * the '+' too, as it does in a URL. False when it is none, or outside the years 1 to 9999. */
+bool tars_clock_parse(const char *text, int64_t *wall_us);
 
 #endif

@@ -1,0 +1,197 @@
+/* Unit tests of api/export_path and api/analytics_csv. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "api/analytics_csv.h"
+#include "api/export_path.h"
+#include "base/sys/file.h"
+#include "support/files.h"
+
+#define ROWS(a) (sizeof(a) / sizeof((a)[0]))
+
+struct world {
+    char dir[FILES_PATH_MAX];
+    char root[FILES_PATH_MAX + 16];
+    struct tars_arena arena;
+};
+
+static int set_up(void **state)
+{
+    static struct world world;
+
+    files_make_dir(world.dir);
+    (void)snprintf(world.root, sizeof(world.root), "%s/exports", world.dir);
+    tars_arena_init(&world.arena, (size_t)1 << 20);
+    *state = &world;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct world *world = *state;
+
+    tars_arena_release(&world->arena);
+    files_remove_dir(world->dir);
+    return 0;
+}
+
+static const char *in(struct world *world, const char *folder, const char *name)
+{
+    return tars_arena_printf(&world->arena, "%s/%s", folder, name);
+}
+
+static void assert_content(const char *path, const char *expected)
+{
+    struct tars_buf bytes;
+
+    tars_buf_init(&bytes, 4096);
+    assert_int_equal(tars_file_read(path, &bytes, NULL), TARS_OK);
+    assert_string_equal(bytes.ptr, expected);
+    tars_buf_release(&bytes);
+}
+
+static tars_status export_text(struct world *world, const char *wanted, const char *text)
+{
+    struct tars_export file;
+    struct tars_err err = {{0}};
+    tars_status status = tars_export_begin(world->root, wanted, &world->arena, &file, &err);
+
+    if (status != TARS_OK) {
+        assert_true(err.text[0] != '\0');
+        return status;
+    }
+    status = tars_export_write(&file, text, strlen(text), NULL);
+    return tars_export_end(&file, status, NULL);
+}
+
+static void paths_inside_are_taken(void **state)
+{
+    struct world *world = *state;
+
+    assert_int_equal(export_text(world, "a.csv", "one"), TARS_OK);
+    assert_content(in(world, world->root, "a.csv"), "one");
+    assert_int_equal(export_text(world, "a.csv", "two"), TARS_OK);
+    assert_content(in(world, world->root, "a.csv"), "two");
+    assert_int_equal(export_text(world, "2026/jan/b.JSON", "three"), TARS_OK);
+    assert_content(in(world, world->root, "2026/jan/b.JSON"), "three");
+    assert_int_equal(export_text(world, in(world, world->root, "c.json"), "four"), TARS_OK);
+    assert_content(in(world, world->root, "c.json"), "four");
+}
+
+static void paths_outside_are_refused(void **state)
+{
+    static const char *const table[] = {
+        "",         "/",          ".csv",      "a.txt",      "a",          "a.csv/",
+        "../a.csv", "x/../a.csv", "..",        "/etc/a.csv", "/tmp/a.csv", ".hidden.csv",
+        ".x/a.csv", "a\\b.csv",   "/../a.csv", "csv",        "a.csv.exe",  "a..csv",
+    };
+    struct world *world = *state;
+
+    for (size_t i = 0; i < ROWS(table); i++) {
+        if (export_text(world, table[i], "x") != TARS_EINVAL)
+            fail_msg("%s", table[i]);
+    }
+    assert_int_equal(export_text(world, in(world, world->dir, "exports-too.csv"), "x"),
+                     TARS_EINVAL);
+    assert_int_equal(export_text(world, in(world, world->root, "../x.csv"), "x"), TARS_EINVAL);
+}
+
+static void links_lead_nowhere(void **state)
+{
+    struct world *world = *state;
+    const char *victim = in(world, world->dir, "victim.csv");
+
+    assert_int_equal(export_text(world, "a.csv", "x"), TARS_OK);
+    files_write(world->dir, "victim.csv", "mine", 4, (char[FILES_PATH_MAX]){0});
+    assert_int_equal(symlink(world->dir, in(world, world->root, "out")), 0);
+    assert_int_equal(symlink(victim, in(world, world->root, "link.csv")), 0);
+    assert_int_equal(mkdir(in(world, world->root, "folder.csv"), 0700), 0);
+    assert_int_equal(export_text(world, "out/victim.csv", "x"), TARS_EINVAL);
+    assert_int_equal(export_text(world, "link.csv", "x"), TARS_EINVAL);
+    assert_int_equal(export_text(world, "folder.csv", "x"), TARS_EINVAL);
+    assert_int_equal(export_text(world, "a.csv/b.csv", "x"), TARS_EINVAL);
+    assert_content(victim, "mine");
+}
+
+static void a_failure_leaves_the_old_file(void **state)
+{
+    struct world *world = *state;
+    struct tars_export file;
+
+    assert_int_equal(export_text(world, "a.csv", "old"), TARS_OK);
+    assert_int_equal(tars_export_begin(world->root, "a.csv", &world->arena, &file, NULL), TARS_OK);
+    assert_int_equal(tars_export_write(&file, "new", 3, NULL), TARS_OK);
+    assert_int_equal(tars_export_end(&file, TARS_EIO, NULL), TARS_EIO);
+    assert_content(in(world, world->root, "a.csv"), "old");
+    assert_int_equal(access(in(world, world->root, file.temporary), F_OK), -1);
+}
+
+static void rows_are_written_as_the_contract_has_them(void **state)
+{
+    static const char header[] =
+        "query_id,timestamp,client_id,query_text,query_length,retrieval_time_ms,"
+        "generation_time_ms,total_time_ms,sources_count,avg_relevance_score,max_relevance_score,"
+        "model_used,tokens_generated,used_reranking,used_hybrid_search,used_query_expansion,"
+        "expansion_count,success,error_message\r\n";
+    const struct tars_logged_query plain = {
+        .row = {.time_us = INT64_C(1762516800000000),
+                .client_id = "desk-1",
+                .query_text = "a \"b\",\nc",
+                .model_used = "m",
+                .retrieval_time_ms = 1.234,
+                .generation_time_ms = 20,
+                .total_time_ms = 21.239,
+                .tokens_generated = 3,
+                .used_hybrid_search = true},
+        .query_length = 8,
+        .sources_count = 2,
+        .avg_relevance_score = 0.12345,
+        .max_relevance_score = 1,
+    };
+    struct tars_logged_query failed = plain;
+    struct tars_buf out;
+    struct tars_json json;
+
+    (void)state;
+    failed.row.query_text = "x";
+    failed.row.error_message = "it broke";
+    failed.query_id = "q_1";
+    tars_buf_init(&out, 4096);
+    tars_analytics_csv_header(&out);
+    assert_string_equal(out.ptr, header);
+    tars_buf_clear(&out);
+    tars_analytics_csv_row(&out, &plain);
+    assert_string_equal(out.ptr, "q_1762516800000,2025-11-07T12:00:00,desk-1,\"a \"\"b\"\",\nc\",8,"
+                                 "1.23,20.0,21.24,2,0.1235,1.0,m,3,False,True,False,0,True,\r\n");
+    tars_buf_clear(&out);
+    tars_analytics_csv_row(&out, &failed);
+    assert_non_null(strstr(out.ptr, "q_1,"));
+    assert_non_null(strstr(out.ptr, ",False,it broke\r\n"));
+    tars_buf_clear(&out);
+    tars_json_init(&json, &out);
+    tars_analytics_json_row(&json, &plain);
+    assert_non_null(strstr(out.ptr, "\"success\":true,\"error_message\":null}"));
+    tars_buf_release(&out);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(paths_inside_are_taken),
+        TEST(paths_outside_are_refused),
+        TEST(links_lead_nowhere),
+        TEST(a_failure_leaves_the_old_file),
+        TEST(rows_are_written_as_the_contract_has_them),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
