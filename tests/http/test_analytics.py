@@ -75,7 +75,8 @@ class Analytics(AnalyticsTest):
         super().setUp()
         self.assertEqual(self.ask("DELETE", "/analytics/clear", headers=self.headers).json(),
                          {"status": "success", "message": "Analytics data cleared"})
-        self.answer = self.post("/rag/query", {"query": "How many days of ANNUAL leave?"}).json()
+        self.answer = self.post("/rag/query", {"query": "How many days of ANNUAL leave?",
+                                               "conversation_id": "conv_1"}).json()
         self.stream = self.post("/rag/query/stream", {"query": "Who won the world cup?"}).lines()
 
     def test_a_row_holds_what_happened(self):
@@ -99,7 +100,7 @@ class Analytics(AnalyticsTest):
         self.assertEqual([round(s, 4) for s in scores], self.answer["relevance_scores"])
         metadata = json.loads(row["metadata"])
         self.assertRegex(metadata["request_id"], r"^[0-9a-f]{32}$|^[\x21-\x7e]+$")
-        self.assertEqual(metadata["conversation_id"], self.answer["conversation_id"])
+        self.assertEqual(metadata["conversation_id"], "conv_1")
         self.assertEqual((rows[1]["sources_count"], rows[1]["avg_relevance_score"]), (0, None))
         accesses = self.rows("SELECT * FROM document_accesses ORDER BY rank")
         self.assertEqual([(a["document_id"], a["chunk_id"], a["file_name"], a["rank"]) for a in accesses],
