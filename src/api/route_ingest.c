@@ -7,6 +7,7 @@
 
 #include "api/api_internal.h"
 #include "api/reader.h"
+#include "api/rights.h"
 #include "base/codec/multipart.h"
 #include "base/codec/url.h"
 #include "base/sys/file.h"
@@ -102,22 +103,21 @@ static const char *permitted(struct tars_exchange *ex, const char *path)
 }
 
 /* Submit one path and wait for its end. A fault of the service becomes a failed result. */
-static void take_path(struct tars_exchange *ex, const char *path, bool force,
+static void take_path(struct tars_exchange *ex, const struct tars_take *take,
                       struct tars_taken *taken)
 {
     const struct tars_api_config *config = &ex->api->config;
-    const struct tars_take take = {.path = path, .force = force};
     struct tars_err err = {{0}};
     int64_t id = 0;
     tars_status status =
-        config->service->submit(config->service_ctx, &take, 1, &ex->call, &id, &err);
+        config->service->submit(config->service_ctx, take, 1, &ex->call, &id, &err);
 
     if (status == TARS_OK)
         status = config->service->wait(config->service_ctx, id, &ex->call, taken, &err);
     if (status != TARS_OK) {
         const char *words = err.text[0] ? err.text : tars_status_text(status);
 
-        *taken = (struct tars_taken){.path = path,
+        *taken = (struct tars_taken){.path = take->path,
                                      .document_id = "",
                                      .outcome = TARS_TAKEN_FAILED,
                                      .reason = tars_arena_strdup(ex->call.arena, words),
@@ -129,30 +129,31 @@ static void take_path(struct tars_exchange *ex, const char *path, bool force,
 
 void tars_route_rag_index(struct tars_exchange *ex)
 {
+    struct tars_take take = {0};
     struct tars_reader reader;
     struct tars_taken taken;
     const char *path;
-    const char *allowed;
-    bool force;
+    const char *collection;
     bool good;
 
     tars_reader_init(&reader, ex->call.arena, ex->body, ex->content_type);
     path = tars_reader_text(&reader, "file_path", TARS_READER_REQUIRED);
     if (path && path[strspn(path, " \t\r\n\v\f")] == '\0')
         tars_reader_refuse(&reader, "file_path", "file_path cannot be empty");
-    force = tars_reader_flag(&reader, "force_reindex", false);
+    take.force = tars_reader_flag(&reader, "force_reindex", false);
+    collection = tars_reader_text(&reader, "collection", TARS_READER_OPTIONAL);
     good = !tars_reader_is_bad(&reader);
     if (!good)
         tars_exchange_invalid(ex, tars_reader_detail(&reader));
     tars_reader_release(&reader);
-    if (!good)
+    if (!good || !tars_api_collection(ex, collection, true, &take.collection))
         return;
-    allowed = permitted(ex, path);
-    if (!allowed) {
+    take.path = permitted(ex, path);
+    if (!take.path) {
         tars_exchange_fail(ex, 403, OUTSIDE);
         return;
     }
-    take_path(ex, allowed, force, &taken);
+    take_path(ex, &take, &taken);
     tars_exchange_json(ex);
     write_upload(&ex->json, &taken);
     tars_exchange_send(ex, 201);
@@ -164,6 +165,7 @@ void tars_route_rag_index(struct tars_exchange *ex)
 struct batch {
     const char *const *paths; /* (count,) */
     size_t count;
+    const char *collection; /* key */
     bool force;
     struct tars_taken *taken; /* (count,) */
 };
@@ -171,12 +173,14 @@ struct batch {
 /* False when the reply is given. */
 static bool read_batch(struct tars_exchange *ex, struct batch *batch)
 {
+    const char *collection;
     struct tars_reader reader;
     bool good;
 
     tars_reader_init(&reader, ex->call.arena, ex->body, ex->content_type);
     batch->paths = tars_reader_texts(&reader, "file_paths", TARS_READER_REQUIRED, &batch->count);
     batch->force = tars_reader_flag(&reader, "force_reindex", false);
+    collection = tars_reader_text(&reader, "collection", TARS_READER_OPTIONAL);
     (void)tars_reader_int(&reader, "max_concurrent", 5, 1, 20);
     if (batch->count > BATCH_MAX)
         tars_reader_refuse(&reader, "file_paths", "too many files (max 1000)");
@@ -184,16 +188,18 @@ static bool read_batch(struct tars_exchange *ex, struct batch *batch)
     if (!good)
         tars_exchange_invalid(ex, tars_reader_detail(&reader));
     tars_reader_release(&reader);
-    return good;
+    return good && tars_api_collection(ex, collection, true, &batch->collection);
 }
 
 static void take_batch(struct tars_exchange *ex, struct batch *batch)
 {
     for (size_t i = 0; i < batch->count; i++) {
-        const char *allowed = permitted(ex, batch->paths[i]);
+        const struct tars_take take = {.path = permitted(ex, batch->paths[i]),
+                                       .collection = batch->collection,
+                                       .force = batch->force};
 
-        if (allowed) {
-            take_path(ex, allowed, batch->force, &batch->taken[i]);
+        if (take.path) {
+            take_path(ex, &take, &batch->taken[i]);
         } else {
             batch->taken[i] = (struct tars_taken){.path = batch->paths[i],
                                                   .document_id = "",
@@ -251,7 +257,7 @@ struct upload {
     int64_t job_ids[UPLOADS_MAX];
     struct tars_taken taken[UPLOADS_MAX];
     size_t count;
-    const char *collection; /* or NULL */
+    const char *collection; /* as it is called; or NULL */
 };
 
 static tars_status add_part(struct tars_exchange *ex, struct upload *upload,
@@ -300,8 +306,6 @@ static tars_status read_parts(struct tars_exchange *ex, struct upload *upload, s
     }
     if (status != TARS_ENOTFOUND)
         return tars_fail(status, err, "the multipart body is malformed or cut short");
-    for (size_t i = 0; i < upload->count; i++)
-        upload->takes[i].collection = upload->collection;
     return TARS_OK;
 }
 
@@ -363,6 +367,18 @@ static tars_status wait_uploads(struct tars_exchange *ex, struct upload *upload,
     return TARS_OK;
 }
 
+/* False when the reply is given. */
+static bool name_collection(struct tars_exchange *ex, struct upload *upload)
+{
+    const char *key;
+
+    if (!tars_api_collection(ex, upload->collection, true, &key))
+        return false;
+    for (size_t i = 0; i < upload->count; i++)
+        upload->takes[i].collection = key;
+    return true;
+}
+
 static void take_multipart(struct tars_exchange *ex)
 {
     const struct tars_api_config *config = &ex->api->config;
@@ -378,6 +394,8 @@ static void take_multipart(struct tars_exchange *ex)
         no_file(ex);
         return;
     }
+    if (status == TARS_OK && !name_collection(ex, upload))
+        return;
     if (status == TARS_OK) {
         status = config->service->submit(config->service_ctx, upload->takes, upload->count,
                                          &ex->call, upload->job_ids, &err);
@@ -413,14 +431,14 @@ void tars_route_rag_upload(struct tars_exchange *ex)
 /* ------------------------------------------------------------------------------------------ forget
  */
 
-static void forget_path(struct tars_exchange *ex, const char *path)
+static void forget_path(struct tars_exchange *ex, const char *collection, const char *path)
 {
     const struct tars_api_config *config = &ex->api->config;
     struct tars_err err = {{0}};
     int64_t documents = 0;
     int64_t chunks = 0;
-    tars_status status =
-        config->service->forget_path(config->service_ctx, path, &documents, &chunks, &err);
+    tars_status status = config->service->forget_path(config->service_ctx, collection, path,
+                                                      &documents, &chunks, &err);
 
     if (status != TARS_OK && status != TARS_ENOTFOUND) {
         tars_api_reply_status(ex, status, &err);
@@ -441,7 +459,8 @@ static void forget_document(struct tars_exchange *ex, const char *id)
     const struct tars_api_config *config = &ex->api->config;
     struct tars_err err = {{0}};
     int64_t chunks = 0;
-    tars_status status = config->service->forget(config->service_ctx, id, &chunks, &err);
+    struct tars_visible writable = tars_api_writable(ex);
+    tars_status status = config->service->forget(config->service_ctx, &writable, id, &chunks, &err);
     bool found = status == TARS_OK;
 
     if (!found && status != TARS_ENOTFOUND) {
@@ -458,16 +477,19 @@ static void forget_document(struct tars_exchange *ex, const char *id)
     tars_exchange_send(ex, 200);
 }
 
-/* {"document_id"}, or {"path"}: a file or a folder. */
+/* {"document_id"}, or {"path", "collection"}: a file or a folder. */
 void tars_route_rag_forget(struct tars_exchange *ex)
 {
     struct tars_reader reader;
     const char *path;
+    const char *collection;
+    const char *key;
     const char *id = NULL;
     bool good;
 
     tars_reader_init(&reader, ex->call.arena, ex->body, ex->content_type);
     path = tars_reader_text(&reader, "path", TARS_READER_OPTIONAL);
+    collection = tars_reader_text(&reader, "collection", TARS_READER_OPTIONAL);
     if (!path)
         id = tars_reader_text(&reader, "document_id", TARS_READER_REQUIRED);
     good = !tars_reader_is_bad(&reader);
@@ -475,7 +497,8 @@ void tars_route_rag_forget(struct tars_exchange *ex)
         tars_exchange_invalid(ex, tars_reader_detail(&reader));
     tars_reader_release(&reader);
     if (good && path) {
-        forget_path(ex, path);
+        if (tars_api_collection(ex, collection, true, &key))
+            forget_path(ex, key, path);
     } else if (good) {
         forget_document(ex, id);
     }
@@ -484,9 +507,12 @@ void tars_route_rag_forget(struct tars_exchange *ex)
 /* --------------------------------------------------------------------------------- lists, and jobs
  */
 
-static void write_document(struct tars_json *json, const struct tars_document_view *document)
+static void write_document(struct tars_exchange *ex, const struct tars_document_view *document)
 {
+    struct tars_json *json = &ex->json;
+
     tars_json_object(json, NULL);
+    tars_json_text(json, "collection", tars_api_collection_name(ex, document->collection));
     tars_json_text(json, "document_id", document->document_id);
     tars_json_text(json, "external_id", document->external_id[0] ? document->external_id : NULL);
     tars_json_text(json, "file_path", document->path);
@@ -518,8 +544,8 @@ void tars_route_rag_documents(struct tars_exchange *ex)
     offset = (size_t)tars_reader_int(&reader, "offset", 0, 0, OFFSET_MAX);
     if (!is_good(ex, &reader))
         return;
-    status = config->service->documents(config->service_ctx, limit, offset, ex->call.arena,
-                                        &documents, &count, &err);
+    status = config->service->documents(config->service_ctx, tars_api_visible(ex), limit, offset,
+                                        ex->call.arena, &documents, &count, &err);
     if (status != TARS_OK) {
         tars_api_reply_status(ex, status, &err);
         return;
@@ -527,17 +553,20 @@ void tars_route_rag_documents(struct tars_exchange *ex)
     tars_exchange_json(ex);
     tars_json_array(&ex->json, "documents");
     for (size_t i = 0; i < count; i++)
-        write_document(&ex->json, &documents[i]);
+        write_document(ex, &documents[i]);
     tars_json_end(&ex->json);
     tars_json_int(&ex->json, "total", (int64_t)count);
     tars_exchange_send(ex, 200);
 }
 
 /* Into an open object. */
-static void write_job(struct tars_json *json, const struct tars_job_view *job)
+static void write_job(struct tars_exchange *ex, const struct tars_job_view *job)
 {
+    struct tars_json *json = &ex->json;
+
     tars_json_int(json, "id", job->id);
     tars_json_text(json, "kind", job->kind);
+    tars_json_text(json, "collection", tars_api_collection_name(ex, job->collection));
     tars_json_text(json, "path", job->path);
     tars_json_text(json, "state", job->state);
     tars_json_text(json, "stage", job->stage);
@@ -582,8 +611,8 @@ void tars_route_jobs(struct tars_exchange *ex)
     }
     if (!is_good(ex, &reader))
         return;
-    status = config->service->jobs(config->service_ctx, state, limit, ex->call.arena, &jobs, &count,
-                                   &err);
+    status = config->service->jobs(config->service_ctx, tars_api_visible(ex), state, limit,
+                                   ex->call.arena, &jobs, &count, &err);
     if (status != TARS_OK) {
         tars_api_reply_status(ex, status, &err);
         return;
@@ -592,7 +621,7 @@ void tars_route_jobs(struct tars_exchange *ex)
     tars_json_array(&ex->json, "jobs");
     for (size_t i = 0; i < count; i++) {
         tars_json_object(&ex->json, NULL);
-        write_job(&ex->json, &jobs[i]);
+        write_job(ex, &jobs[i]);
         tars_json_end(&ex->json);
     }
     tars_json_end(&ex->json);
@@ -604,11 +633,12 @@ void tars_route_jobs(struct tars_exchange *ex)
 static tars_status act_on_job(struct tars_exchange *ex, int64_t id, struct tars_err *err)
 {
     const struct tars_api_config *config = &ex->api->config;
+    struct tars_visible writable = tars_api_writable(ex);
 
     if (ex->method == TARS_HTTP_DELETE)
-        return config->service->job_cancel(config->service_ctx, id, err);
+        return config->service->job_cancel(config->service_ctx, &writable, id, err);
     if (ex->method == TARS_HTTP_POST)
-        return config->service->job_retry(config->service_ctx, id, err);
+        return config->service->job_retry(config->service_ctx, &writable, id, err);
     return TARS_OK;
 }
 
@@ -628,14 +658,16 @@ void tars_route_job(struct tars_exchange *ex)
         return;
     }
     status = act_on_job(ex, id, &err);
-    if (status == TARS_OK)
-        status = config->service->job(config->service_ctx, id, ex->call.arena, &job, &err);
+    if (status == TARS_OK) {
+        status = config->service->job(config->service_ctx, tars_api_visible(ex), id, ex->call.arena,
+                                      &job, &err);
+    }
     if (status != TARS_OK) {
         tars_api_reply_status(ex, status == TARS_EINVAL ? TARS_EEXIST : status, &err);
         return;
     }
     tars_exchange_json(ex);
-    write_job(&ex->json, &job);
+    write_job(ex, &job);
     tars_exchange_send(ex, 200);
 }
 
@@ -695,20 +727,21 @@ struct tree_request {
 
 static bool read_tree(struct tars_exchange *ex, struct tree_request *request)
 {
+    const char *collection;
     struct tars_reader reader;
     bool good;
 
     *request = (struct tree_request){0};
     tars_reader_init(&reader, ex->call.arena, ex->body, ex->content_type);
     request->path = tars_reader_text(&reader, "path", TARS_READER_REQUIRED);
-    request->tree.collection = tars_reader_text(&reader, "collection", TARS_READER_OPTIONAL);
+    collection = tars_reader_text(&reader, "collection", TARS_READER_OPTIONAL);
     request->tree.force = tars_reader_flag(&reader, "force_reindex", false);
     request->tree.forget_missing = tars_reader_flag(&reader, "forget_missing", false);
     good = !tars_reader_is_bad(&reader);
     if (!good)
         tars_exchange_invalid(ex, tars_reader_detail(&reader));
     tars_reader_release(&reader);
-    return good;
+    return good && tars_api_collection(ex, collection, true, &request->tree.collection);
 }
 
 void tars_route_ingest(struct tars_exchange *ex)

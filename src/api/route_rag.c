@@ -5,6 +5,7 @@
 #include "api/answer.h"
 #include "api/api_internal.h"
 #include "api/reader.h"
+#include "api/rights.h"
 #include "base/crypto/digest.h"
 #include "rag/rag.h"
 #include "retrieve/filter.h"
@@ -94,6 +95,7 @@ static bool recall(struct tars_exchange *ex, struct question *question)
 static bool read_question(struct tars_exchange *ex, struct question *question)
 {
     const struct tars_api_config *config = &ex->api->config;
+    const char *collection;
     struct tars_reader reader;
     bool good;
 
@@ -101,6 +103,7 @@ static bool read_question(struct tars_exchange *ex, struct question *question)
     tars_reader_init(&reader, ex->call.arena, ex->body, ex->content_type);
     question->asking.request.query = read_query(ex, &reader);
     question->conversation_id = tars_reader_text(&reader, "conversation_id", TARS_READER_OPTIONAL);
+    collection = tars_reader_text(&reader, "collection", TARS_READER_OPTIONAL);
     question->asking.request.top_k =
         (int)tars_reader_int(&reader, "top_k", config->default_top_k, 1, 20);
     question->asking.request.relevance_threshold =
@@ -114,6 +117,7 @@ static bool read_question(struct tars_exchange *ex, struct question *question)
     if (!good)
         tars_exchange_invalid(ex, tars_reader_detail(&reader));
     tars_reader_release(&reader);
+    good = good && tars_api_narrow(ex, collection, &question->asking.request.collection);
     question->asking.conversation_id = question->conversation_id;
     question->asking.remembers = ex->caller.credential != TARS_CREDENTIAL_NONE;
     if (good && !question->conversation_id) {
@@ -304,6 +308,7 @@ static enum tars_search_mode read_mode(struct tars_reader *reader)
 
 static bool read_search(struct tars_exchange *ex, struct tars_search_request *search)
 {
+    const char *collection;
     struct tars_reader reader;
     int64_t max = ex->is_owner ? SEARCH_OWNER_MAX : SEARCH_TOP_MAX;
     bool good;
@@ -313,6 +318,7 @@ static bool read_search(struct tars_exchange *ex, struct tars_search_request *se
     search->query = tars_reader_text(&reader, "query", TARS_READER_REQUIRED);
     search->top_k = (size_t)tars_reader_int(&reader, "top_k", 10, 1, max);
     search->filters_json = tars_reader_object(&reader, "filters");
+    collection = tars_reader_text(&reader, "collection", TARS_READER_OPTIONAL);
     search->threshold = tars_reader_real(&reader, "relevance_threshold", -1, 0, 1);
     search->mode = read_mode(&reader);
     search->distinct_documents = tars_reader_flag(&reader, "distinct_documents", false);
@@ -323,15 +329,19 @@ static bool read_search(struct tars_exchange *ex, struct tars_search_request *se
     if (!good)
         tars_exchange_invalid(ex, tars_reader_detail(&reader));
     tars_reader_release(&reader);
+    good = good && tars_api_narrow(ex, collection, &search->collection);
     if (good)
         ex->call.deadline_ms = tars_clock_mono_ms() + ex->api->config.query_timeout_ms;
     return good;
 }
 
-static void write_hit_metadata(struct tars_json *json, const struct tars_hit *hit,
+static void write_hit_metadata(struct tars_exchange *ex, const struct tars_hit *hit,
                                const char *fusion_method)
 {
+    struct tars_json *json = &ex->json;
+
     tars_json_object(json, "metadata");
+    tars_json_text(json, "collection", tars_api_collection_name(ex, hit->collection));
     tars_json_text(json, "file_path", hit->file_path);
     tars_json_text(json, "file_name", hit->file_name);
     tars_json_text(json, "file_type", hit->file_type);
@@ -361,9 +371,11 @@ static void write_hit_metadata(struct tars_json *json, const struct tars_hit *hi
     tars_json_end(json);
 }
 
-static void write_hit(struct tars_json *json, const struct tars_hit *hit, const char *fusion_method,
-                      bool include_content)
+static void write_hit(struct tars_exchange *ex, const struct tars_hit *hit,
+                      const char *fusion_method, bool include_content)
 {
+    struct tars_json *json = &ex->json;
+
     tars_json_object(json, NULL);
     tars_json_text(json, "chunk_id", hit->chunk_id);
     tars_json_text(json, "document_id", hit->document_id);
@@ -374,7 +386,7 @@ static void write_hit(struct tars_json *json, const struct tars_hit *hit, const 
     }
     tars_json_int(json, "chunk_index", hit->chunk_index);
     tars_json_int(json, "token_count", hit->token_count);
-    write_hit_metadata(json, hit, fusion_method);
+    write_hit_metadata(ex, hit, fusion_method);
     tars_json_null(json, "embedding");
     tars_json_fixed(json, "similarity_score", hit->relevance, 4);
     tars_json_end(json);
@@ -418,7 +430,7 @@ static struct tars_span write_results(struct tars_exchange *ex,
 
     tars_json_array(&ex->json, "results");
     for (size_t i = 0; i < reply->count; i++)
-        write_hit(&ex->json, &reply->hits[i], reply->fusion_method, request->include_content);
+        write_hit(ex, &reply->hits[i], reply->fusion_method, request->include_content);
     tars_json_end(&ex->json);
     if (ex->out.status != TARS_OK)
         return tars_span(NULL, 0);
@@ -488,21 +500,54 @@ static bool get_stats(struct tars_exchange *ex, struct tars_collection_stats *st
 {
     const struct tars_api_config *config = &ex->api->config;
     struct tars_err err = {{0}};
-    tars_status status = config->service->stats(config->service_ctx, ex->call.arena, stats, &err);
+    tars_status status = config->service->stats(config->service_ctx, tars_api_visible(ex),
+                                                ex->call.arena, stats, &err);
 
     if (status != TARS_OK)
         tars_api_reply_status(ex, status, &err);
     return status == TARS_OK;
 }
 
+/* What each collection holds that the caller may read. */
+static void write_collections(struct tars_exchange *ex, const struct tars_collection_view *views,
+                              size_t count)
+{
+    struct tars_json *json = &ex->json;
+
+    tars_json_array(json, "collections");
+    for (size_t i = 0; i < count; i++) {
+        tars_json_object(json, NULL);
+        tars_json_text(json, "collection", tars_api_collection_name(ex, views[i].key));
+        tars_json_int(json, "total_documents", views[i].documents);
+        tars_json_int(json, "total_chunks", views[i].chunks);
+        tars_json_int(json, "total_size", views[i].bytes);
+        tars_json_int(json, "file_count", views[i].files);
+        tars_api_write_time(json, "last_indexed", views[i].last_indexed_us);
+        tars_json_end(json);
+    }
+    tars_json_end(json);
+}
+
 void tars_route_rag_stats(struct tars_exchange *ex)
 {
+    const struct tars_api_config *config = &ex->api->config;
     struct tars_collection_stats stats = {0};
+    struct tars_collection_view *views = NULL;
+    struct tars_err err = {{0}};
+    size_t count = 0;
+    tars_status status;
 
     if (!get_stats(ex, &stats))
         return;
+    status = config->service->collections(config->service_ctx, tars_api_visible(ex), ex->call.arena,
+                                          &views, &count, &err);
+    if (status != TARS_OK) {
+        tars_api_reply_status(ex, status, &err);
+        return;
+    }
     tars_exchange_json(ex);
     write_stats(ex, &stats);
+    write_collections(ex, views, count);
     tars_exchange_send(ex, 200);
 }
 

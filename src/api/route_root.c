@@ -189,10 +189,12 @@ static void sample_process(struct tars_metrics *metrics, int64_t started_us)
 
 static void sample_collection(struct tars_exchange *ex)
 {
+    static const struct tars_visible everything = {.all = true}; /* sums only */
     const struct tars_api_config *config = &ex->api->config;
     struct tars_collection_stats stats;
 
-    if (config->service->stats(config->service_ctx, ex->call.arena, &stats, NULL) != TARS_OK)
+    if (config->service->stats(config->service_ctx, &everything, ex->call.arena, &stats, NULL) !=
+        TARS_OK)
         return;
     tars_metrics_set(config->metrics, TARS_METRIC_VECTOR_STORE_DOCUMENTS, (double)stats.documents);
     tars_metrics_set(config->metrics, TARS_METRIC_VECTOR_STORE_CHUNKS, (double)stats.chunks);

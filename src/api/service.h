@@ -97,11 +97,18 @@ struct tars_collection_stats {
     const char *language_model;
 };
 
+struct tars_collection_view {
+    const char *key; /* store/accounts.h */
+    int64_t files, documents, chunks;
+    int64_t bytes; /* of the files */
+    int64_t last_indexed_us;
+};
+
 /* A file to be taken in. */
 struct tars_take {
     const char *path;       /* what it is called; absolute where it is to be read, too */
     struct tars_span bytes; /* of an upload; ptr NULL: read path */
-    const char *collection; /* or NULL */
+    const char *collection; /* key, which the caller may change; NULL: TARS_COLLECTION */
     bool force;             /* also when it is unchanged */
 };
 
@@ -132,8 +139,8 @@ struct tars_taken {
 
 /* Files and folders of the server's machine, taken in while the caller waits. */
 struct tars_tree {
-    const char *path; /* absolute */
-    const char *collection;
+    const char *path;       /* absolute */
+    const char *collection; /* as in struct tars_take */
     bool force;
     bool forget_missing; /* what is gone from the folder goes from the store */
 };
@@ -145,6 +152,7 @@ typedef bool tars_taken_fn(void *ctx, const struct tars_taken *taken, size_t tot
 struct tars_job_view {
     int64_t id;
     const char *kind;
+    const char *collection; /* key */
     const char *path;
     const char *state;
     const char *stage;
@@ -159,6 +167,7 @@ struct tars_job_view {
 struct tars_document_view {
     const char *document_id;
     const char *external_id;
+    const char *collection; /* key */
     const char *path;
     const char *file_name;
     const char *file_type;
@@ -186,9 +195,15 @@ struct tars_service_ops {
     void (*cache_view)(void *ctx, struct tars_cache_view *view);
     /* Forget all that is kept; returns how much it was. */
     uint64_t (*cache_clear)(void *ctx);
-    tars_status (*stats)(void *ctx, struct tars_arena *arena, struct tars_collection_stats *stats,
-                         struct tars_err *err);
-    /* Queue files durably; job_ids (n,). Bytes that are sent are on disk when it returns. */
+    /* Of what may be seen, jobs too. */
+    tars_status (*stats)(void *ctx, const struct tars_visible *visible, struct tars_arena *arena,
+                         struct tars_collection_stats *stats, struct tars_err *err);
+    /* Of each collection that may be seen and holds something, by key. */
+    tars_status (*collections)(void *ctx, const struct tars_visible *visible,
+                               struct tars_arena *arena, struct tars_collection_view **views,
+                               size_t *count, struct tars_err *err);
+    /* Queue files durably; job_ids (n,). Bytes that are sent are on disk when it returns.
+     * ENOTFOUND, EDENIED, EQUOTA as tars_accounts_room(). */
     tars_status (*submit)(void *ctx, const struct tars_take *takes, size_t n,
                           struct tars_call *call, int64_t *job_ids, struct tars_err *err);
     /* Wait for a job's end. */
@@ -197,23 +212,30 @@ struct tars_service_ops {
     /* Take a tree in and wait. When the call is over, what has not begun is cancelled. */
     tars_status (*ingest)(void *ctx, const struct tars_tree *tree, struct tars_call *call,
                           tars_taken_fn *each, void *each_ctx, struct tars_err *err);
-    /* ENOTFOUND when there is no such document. */
-    tars_status (*forget)(void *ctx, const char *document_id, int64_t *chunks,
-                          struct tars_err *err);
-    /* A file, or all files below a folder. ENOTFOUND. */
-    tars_status (*forget_path)(void *ctx, const char *path, int64_t *documents, int64_t *chunks,
-                               struct tars_err *err);
+    /* ENOTFOUND when there is no such document, or not in what may be changed. */
+    tars_status (*forget)(void *ctx, const struct tars_visible *writable, const char *document_id,
+                          int64_t *chunks, struct tars_err *err);
+    /* A file, or all files below a folder; of the collection with this key, which may be changed.
+     * ENOTFOUND. */
+    tars_status (*forget_path)(void *ctx, const char *collection, const char *path,
+                               int64_t *documents, int64_t *chunks, struct tars_err *err);
     /* All of one collection, by its key; none is fine. What is queued still comes in. */
     tars_status (*forget_collection)(void *ctx, const char *key, struct tars_call *call,
                                      int64_t *documents, int64_t *chunks, struct tars_err *err);
-    /* Newest first; state NULL: all; EINVAL when it is no state. */
-    tars_status (*jobs)(void *ctx, const char *state, size_t limit, struct tars_arena *arena,
-                        struct tars_job_view **jobs, size_t *count, struct tars_err *err);
-    tars_status (*job)(void *ctx, int64_t id, struct tars_arena *arena, struct tars_job_view *job,
-                       struct tars_err *err);
-    tars_status (*job_cancel)(void *ctx, int64_t id, struct tars_err *err);
-    tars_status (*job_retry)(void *ctx, int64_t id, struct tars_err *err);
-    tars_status (*documents)(void *ctx, size_t limit, size_t offset, struct tars_arena *arena,
+    /* Jobs of what may be seen (changed), newest first; state NULL: all; EINVAL when it is no
+     * state. Those of other collections are ENOTFOUND. */
+    tars_status (*jobs)(void *ctx, const struct tars_visible *visible, const char *state,
+                        size_t limit, struct tars_arena *arena, struct tars_job_view **jobs,
+                        size_t *count, struct tars_err *err);
+    tars_status (*job)(void *ctx, const struct tars_visible *visible, int64_t id,
+                       struct tars_arena *arena, struct tars_job_view *job, struct tars_err *err);
+    tars_status (*job_cancel)(void *ctx, const struct tars_visible *writable, int64_t id,
+                              struct tars_err *err);
+    tars_status (*job_retry)(void *ctx, const struct tars_visible *writable, int64_t id,
+                             struct tars_err *err);
+    /* Of what may be seen, by collection, path, external id. */
+    tars_status (*documents)(void *ctx, const struct tars_visible *visible, size_t limit,
+                             size_t offset, struct tars_arena *arena,
                              struct tars_document_view **documents, size_t *count,
                              struct tars_err *err);
 };

@@ -12,6 +12,7 @@
 #include "ingest/ingest.h"
 #include "ingest/spool.h"
 #include "retrieve/retrieve.h"
+#include "store/accounts.h"
 #include "text/analyzer.h"
 
 #define WAIT_STEP_MS 250  /* between looks at a cancel flag */
@@ -156,30 +157,89 @@ static uint64_t cache_clear(void *ctx)
 /* ------------------------------------------------------------------------------------------- stats
  */
 
-static tars_status stats(void *ctx, struct tars_arena *arena, struct tars_collection_stats *out,
-                         struct tars_err *err)
+/* Add what the visible collections hold. */
+static tars_status add_sizes(const struct tars_service *service, const struct tars_visible *visible,
+                             struct tars_arena *arena, struct tars_collection_stats *out,
+                             struct tars_err *err)
+{
+    struct tars_collection_size *sizes = NULL;
+    size_t count = 0;
+    tars_status status = tars_accounts_sizes(service->store, arena, &sizes, &count, err);
+
+    for (size_t i = 0; status == TARS_OK && i < count; i++) {
+        if (!tars_visible_has(visible, sizes[i].key))
+            continue;
+        out->files += sizes[i].files;
+        out->documents += sizes[i].documents;
+        out->chunks += sizes[i].passages;
+        out->bytes += sizes[i].bytes;
+        if (sizes[i].last_indexed_us > out->last_indexed_us)
+            out->last_indexed_us = sizes[i].last_indexed_us;
+    }
+    return status;
+}
+
+static tars_status add_job_counts(const struct tars_service *service,
+                                  const struct tars_visible *visible, struct tars_arena *arena,
+                                  struct tars_collection_stats *out, struct tars_err *err)
+{
+    struct tars_store_job_count *counts = NULL;
+    size_t count = 0;
+    tars_status status = tars_store_job_counts(service->store, arena, &counts, &count, err);
+
+    for (size_t i = 0; status == TARS_OK && i < count; i++) {
+        if (!tars_visible_has(visible, counts[i].collection))
+            continue;
+        out->jobs_queued += counts[i].queued;
+        out->jobs_running += counts[i].running;
+        out->jobs_failed += counts[i].failed;
+    }
+    return status;
+}
+
+static tars_status stats(void *ctx, const struct tars_visible *visible, struct tars_arena *arena,
+                         struct tars_collection_stats *out, struct tars_err *err)
 {
     const struct tars_service *service = ctx;
-    struct tars_store_stats found;
-    tars_status status = tars_store_stats(service->store, &found, err);
-
-    (void)arena; /* all texts live as long as the service */
-
-    if (status != TARS_OK)
-        return status;
-    *out = (struct tars_collection_stats){
-        .files = found.files,
-        .documents = found.documents,
-        .chunks = found.passages,
-        .bytes = found.file_bytes,
-        .last_indexed_us = found.last_indexed_us,
+    struct tars_collection_stats found = {
         .dimension = service->dimension,
-        .jobs_queued = found.jobs_queued,
-        .jobs_running = found.jobs_running,
-        .jobs_failed = found.jobs_failed,
         .embedding_model = service->embedding_model,
         .language_model = tars_writer_name(service->writer),
     };
+    tars_status status = add_sizes(service, visible, arena, &found, err);
+
+    if (status == TARS_OK)
+        status = add_job_counts(service, visible, arena, &found, err);
+    if (status == TARS_OK)
+        *out = found;
+    return status;
+}
+
+static tars_status collections(void *ctx, const struct tars_visible *visible,
+                               struct tars_arena *arena, struct tars_collection_view **views,
+                               size_t *count, struct tars_err *err)
+{
+    const struct tars_service *service = ctx;
+    struct tars_collection_size *sizes = NULL;
+    struct tars_collection_view *made;
+    size_t found = 0;
+    size_t n = 0;
+    tars_status status = tars_accounts_sizes(service->store, arena, &sizes, &found, err);
+
+    if (status != TARS_OK)
+        return status;
+    made = tars_arena_calloc(arena, found + 1, sizeof(*made));
+    if (!made)
+        return tars_fail(TARS_ENOMEM, err, "no memory for %zu collections", found);
+    for (size_t i = 0; i < found; i++) {
+        if (!tars_visible_has(visible, sizes[i].key))
+            continue;
+        made[n++] = (struct tars_collection_view){sizes[i].key,       sizes[i].files,
+                                                  sizes[i].documents, sizes[i].passages,
+                                                  sizes[i].bytes,     sizes[i].last_indexed_us};
+    }
+    *views = made;
+    *count = n;
     return TARS_OK;
 }
 
@@ -206,6 +266,24 @@ static tars_status spool(const struct tars_service *service, struct tars_span by
     return status;
 }
 
+/* Is there room for this much more? Asked once a collection, for what is known before it is read.
+ */
+static tars_status check_room(const struct tars_service *service, const struct tars_take *takes,
+                              size_t n, struct tars_err *err)
+{
+    int64_t bytes = 0;
+    tars_status status = TARS_OK;
+
+    for (size_t i = 0; status == TARS_OK && i < n; i++) {
+        bytes += (int64_t)takes[i].bytes.len;
+        if (i + 1 < n && takes[i + 1].collection == takes[i].collection)
+            continue;
+        status = tars_accounts_room(service->store, takes[i].collection, 0, bytes, err);
+        bytes = 0;
+    }
+    return status;
+}
+
 static tars_status submit(void *ctx, const struct tars_take *takes, size_t n,
                           struct tars_call *call, int64_t *job_ids, struct tars_err *err)
 {
@@ -218,6 +296,7 @@ static tars_status submit(void *ctx, const struct tars_take *takes, size_t n,
     requests = tars_arena_calloc(call->arena, n + 1, sizeof(*requests));
     if (!requests)
         return tars_fail(TARS_ENOMEM, err, "no memory for %zu files", n);
+    status = check_room(service, takes, n, err);
     for (size_t i = 0; i < n && status == TARS_OK; i++) {
         requests[i].collection = takes[i].collection;
         requests[i].path = takes[i].path;
@@ -377,8 +456,11 @@ static tars_status ingest(void *ctx, const struct tars_tree *wanted, struct tars
                                              wanted->forget_missing};
     struct tree tree = {service, call, NULL, each, each_ctx, 0};
     struct tars_arena arena;
-    tars_status status = tars_events_listen(service->events, wanted->path, &tree.listener);
+    tars_status status = tars_accounts_room(service->store, wanted->collection, 0, 0, err);
 
+    if (status != TARS_OK)
+        return status;
+    status = tars_events_listen(service->events, wanted->path, &tree.listener);
     if (status != TARS_OK)
         return tars_fail(status, err, "no memory to follow %s", wanted->path);
     tars_arena_init(&arena, (size_t)1 << 20);
@@ -396,19 +478,38 @@ static tars_status ingest(void *ctx, const struct tars_tree *wanted, struct tars
 /* ------------------------------------------------------------------------------------------ forget
  */
 
-static tars_status forget(void *ctx, const char *document_id, int64_t *chunks, struct tars_err *err)
+static tars_status no_document(const char *id, struct tars_err *err)
 {
-    const struct tars_service *service = ctx;
-
-    return tars_ingest_forget(service->ingest, document_id, chunks, err);
+    return tars_fail(TARS_ENOTFOUND, err, "there is no document %s", id);
 }
 
-static tars_status forget_path(void *ctx, const char *path, int64_t *documents, int64_t *chunks,
-                               struct tars_err *err)
+static tars_status forget(void *ctx, const struct tars_visible *writable, const char *document_id,
+                          int64_t *chunks, struct tars_err *err)
+{
+    const struct tars_service *service = ctx;
+    struct tars_store_document document;
+    struct tars_arena arena;
+    bool mine = writable->all;
+    tars_status status = TARS_OK;
+
+    tars_arena_init(&arena, (size_t)64 << 20);
+    if (!mine) {
+        status = tars_store_document(service->store, document_id, &arena, &document, err);
+        mine = status == TARS_OK && tars_visible_has(writable, document.collection);
+    }
+    tars_arena_release(&arena);
+    if (status != TARS_OK)
+        return status;
+    return mine ? tars_ingest_forget(service->ingest, document_id, chunks, err)
+                : no_document(document_id, err);
+}
+
+static tars_status forget_path(void *ctx, const char *collection, const char *path,
+                               int64_t *documents, int64_t *chunks, struct tars_err *err)
 {
     const struct tars_service *service = ctx;
 
-    return tars_ingest_forget_path(service->ingest, NULL, path, documents, chunks, err);
+    return tars_ingest_forget_path(service->ingest, collection, path, documents, chunks, err);
 }
 
 static tars_status forget_collection(void *ctx, const char *key, struct tars_call *call,
@@ -440,6 +541,7 @@ static struct tars_job_view view_of(const struct tars_store_job *job, struct tar
     return (struct tars_job_view){
         .id = job->id,
         .kind = job->kind,
+        .collection = job->collection,
         .path = job->path,
         .state = tars_job_state_text(job->state),
         .stage = job->stage,
@@ -454,8 +556,50 @@ static struct tars_job_view view_of(const struct tars_store_job *job, struct tar
     };
 }
 
-static tars_status jobs(void *ctx, const char *state, size_t limit, struct tars_arena *arena,
-                        struct tars_job_view **out, size_t *count, struct tars_err *err)
+static int newest_first(const void *a, const void *b)
+{
+    const struct tars_store_job *x = a;
+    const struct tars_store_job *y = b;
+
+    return (x->id < y->id) - (x->id > y->id);
+}
+
+/* The newest of each visible collection, then the newest of these. */
+static tars_status visible_jobs(const struct tars_service *service,
+                                const struct tars_visible *visible, int state, size_t limit,
+                                struct tars_arena *arena, struct tars_store_jobs *out,
+                                struct tars_err *err)
+{
+    void *items = NULL;
+    size_t cap = 0;
+    size_t n = 0;
+    tars_status status = TARS_OK;
+
+    if (visible->all)
+        return tars_store_jobs(service->store, state, 0, limit, arena, out, err);
+    for (size_t i = 0; status == TARS_OK && i < visible->count; i++) {
+        struct tars_store_jobs found = {0};
+
+        status = tars_store_jobs_of(service->store, visible->keys[i], state, 0, limit, arena,
+                                    &found, err);
+        if (status == TARS_OK && found.count > 0)
+            status = tars_arena_grow(arena, &items, &cap, n + found.count, sizeof(*out->items));
+        if (status != TARS_OK || found.count == 0)
+            continue;
+        memcpy((struct tars_store_job *)items + n, found.items, found.count * sizeof(*found.items));
+        n += found.count;
+    }
+    if (status != TARS_OK)
+        return status;
+    if (n > 1)
+        qsort(items, n, sizeof(*out->items), newest_first);
+    *out = (struct tars_store_jobs){items, n < limit ? n : limit};
+    return TARS_OK;
+}
+
+static tars_status jobs(void *ctx, const struct tars_visible *visible, const char *state,
+                        size_t limit, struct tars_arena *arena, struct tars_job_view **out,
+                        size_t *count, struct tars_err *err)
 {
     const struct tars_service *service = ctx;
     struct tars_store_jobs found = {0};
@@ -467,7 +611,7 @@ static tars_status jobs(void *ctx, const char *state, size_t limit, struct tars_
         return tars_fail(TARS_EINVAL, err,
                          "state is one of queued, running, done, failed, cancelled");
     }
-    status = tars_store_jobs(service->store, wanted, 0, limit, arena, &found, err);
+    status = visible_jobs(service, visible, wanted, limit, arena, &found, err);
     if (status != TARS_OK)
         return status;
     views = tars_arena_calloc(arena, found.count + 1, sizeof(*views));
@@ -480,30 +624,58 @@ static tars_status jobs(void *ctx, const char *state, size_t limit, struct tars_
     return TARS_OK;
 }
 
-static tars_status job(void *ctx, int64_t id, struct tars_arena *arena, struct tars_job_view *out,
-                       struct tars_err *err)
+/* The job, if it is of a collection in these; else there is none. */
+static tars_status find_job(const struct tars_service *service, const struct tars_visible *rights,
+                            int64_t id, struct tars_arena *arena, struct tars_store_job *found,
+                            struct tars_err *err)
 {
-    const struct tars_service *service = ctx;
-    struct tars_store_job found;
-    tars_status status = tars_store_job(service->store, id, arena, &found, err);
+    tars_status status = tars_store_job(service->store, id, arena, found, err);
 
-    if (status == TARS_OK)
-        *out = view_of(&found, arena);
+    if (status == TARS_OK && !tars_visible_has(rights, found->collection))
+        status = TARS_ENOTFOUND;
     return status == TARS_ENOTFOUND ? tars_fail(status, err, "No such job") : status;
 }
 
-static tars_status job_cancel(void *ctx, int64_t id, struct tars_err *err)
+static tars_status job(void *ctx, const struct tars_visible *visible, int64_t id,
+                       struct tars_arena *arena, struct tars_job_view *out, struct tars_err *err)
 {
-    const struct tars_service *service = ctx;
+    struct tars_store_job found;
+    tars_status status = find_job(ctx, visible, id, arena, &found, err);
 
-    return tars_ingest_cancel(service->ingest, id, err);
+    if (status == TARS_OK)
+        *out = view_of(&found, arena);
+    return status;
 }
 
-static tars_status job_retry(void *ctx, int64_t id, struct tars_err *err)
+static tars_status may_change(const struct tars_service *service,
+                              const struct tars_visible *writable, int64_t id, struct tars_err *err)
+{
+    struct tars_store_job found;
+    struct tars_arena arena;
+    tars_status status;
+
+    tars_arena_init(&arena, (size_t)1 << 20);
+    status = find_job(service, writable, id, &arena, &found, err);
+    tars_arena_release(&arena);
+    return status;
+}
+
+static tars_status job_cancel(void *ctx, const struct tars_visible *writable, int64_t id,
+                              struct tars_err *err)
 {
     const struct tars_service *service = ctx;
+    tars_status status = may_change(service, writable, id, err);
 
-    return tars_ingest_retry(service->ingest, id, err);
+    return status == TARS_OK ? tars_ingest_cancel(service->ingest, id, err) : status;
+}
+
+static tars_status job_retry(void *ctx, const struct tars_visible *writable, int64_t id,
+                             struct tars_err *err)
+{
+    const struct tars_service *service = ctx;
+    tars_status status = may_change(service, writable, id, err);
+
+    return status == TARS_OK ? tars_ingest_retry(service->ingest, id, err) : status;
 }
 
 /* --------------------------------------------------------------------------------------- documents
@@ -533,6 +705,7 @@ static bool add_document(void *ctx, const struct tars_store_document *document)
     listing->views[listing->count++] = (struct tars_document_view){
         .document_id = keep(arena, document->document_id),
         .external_id = keep(arena, document->external_id),
+        .collection = keep(arena, document->collection),
         .path = keep(arena, document->path),
         .file_name = keep(arena, document->file_name),
         .file_type = keep(arena, document->file_type),
@@ -547,7 +720,33 @@ static bool add_document(void *ctx, const struct tars_store_document *document)
     return true;
 }
 
-static tars_status documents(void *ctx, size_t limit, size_t offset, struct tars_arena *arena,
+/* Documents of a collection, in keys' order; sizes say how many are passed over. */
+static tars_status list_visible(const struct tars_service *service,
+                                const struct tars_visible *visible, size_t offset,
+                                struct listing *listing, struct tars_err *err)
+{
+    struct tars_collection_size *sizes = NULL;
+    size_t count = 0;
+    tars_status status = tars_accounts_sizes(service->store, listing->arena, &sizes, &count, err);
+
+    for (size_t i = 0; status == TARS_OK && i < count && listing->count < listing->cap; i++) {
+        struct tars_store_document_filter filter = {
+            .collection = sizes[i].key, .limit = listing->cap - listing->count, .offset = offset};
+
+        if (!tars_visible_has(visible, sizes[i].key))
+            continue;
+        if (offset >= (size_t)sizes[i].documents) {
+            offset -= (size_t)sizes[i].documents;
+            continue;
+        }
+        status = tars_store_documents(service->store, &filter, add_document, listing, err);
+        offset = 0;
+    }
+    return status;
+}
+
+static tars_status documents(void *ctx, const struct tars_visible *visible, size_t limit,
+                             size_t offset, struct tars_arena *arena,
                              struct tars_document_view **out, size_t *count, struct tars_err *err)
 {
     const struct tars_service *service = ctx;
@@ -558,7 +757,11 @@ static tars_status documents(void *ctx, size_t limit, size_t offset, struct tars
     listing.views = tars_arena_calloc(arena, limit + 1, sizeof(*listing.views));
     if (!listing.views)
         return TARS_ENOMEM;
-    status = tars_store_documents(service->store, &filter, add_document, &listing, err);
+    if (visible->all) {
+        status = tars_store_documents(service->store, &filter, add_document, &listing, err);
+    } else {
+        status = list_visible(service, visible, offset, &listing, err);
+    }
     *out = listing.views;
     *count = listing.count;
     return status;
@@ -571,6 +774,7 @@ const struct tars_service_ops tars_service_ops = {
     .cache_view = cache_view,
     .cache_clear = cache_clear,
     .stats = stats,
+    .collections = collections,
     .submit = submit,
     .wait = wait_job,
     .ingest = ingest,

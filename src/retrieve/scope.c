@@ -161,6 +161,8 @@ static void unlist(struct tars_scopes *scopes, struct kept **at)
 {
     struct kept *kept = *at;
 
+    if (!kept)
+        return;
     *at = kept->next;
     kept->listed = false;
     scopes->kept_count--;
@@ -234,7 +236,8 @@ static void keep(struct tars_scopes *scopes, struct kept *kept)
     scopes->kept = kept;
     scopes->kept_count++;
     scopes->kept_bytes += bytes_of(kept);
-    while (scopes->kept_count > TARS_SCOPES_KEPT || scopes->kept_bytes > TARS_SCOPES_BYTES_MAX)
+    while (scopes->kept &&
+           (scopes->kept_count > TARS_SCOPES_KEPT || scopes->kept_bytes > TARS_SCOPES_BYTES_MAX))
         unlist(scopes, oldest(scopes));
     (void)pthread_mutex_unlock(&scopes->lock);
 }

@@ -16,9 +16,10 @@ static tars_status add_revoked(struct tars_store *store, enum tars_sql sql, cons
     struct tars_sqlite_query query;
     tars_status status;
 
-    if (!id || !id[0] || strlen(id) >= REVOKED_ID_BYTES)
+    if (!id || !id[0] || strlen(id) >= REVOKED_ID_BYTES) {
         return tars_fail(TARS_EINVAL, err, "what identifies a token has 1 to %d bytes",
                          REVOKED_ID_BYTES - 1);
+    }
     status = tars_sqlite_begin(sqlite, true, &conn, err);
     if (status)
         return status;

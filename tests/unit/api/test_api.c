@@ -45,6 +45,7 @@ static tars_status fake_search(void *ctx, const struct tars_search_request *requ
     *hit = (struct tars_hit){.chunk_id = "c",
                              .document_id = "d",
                              .external_id = "7",
+                             .collection = "tars_documents",
                              .content = tars_span_of(request->query),
                              .file_path = "/p",
                              .file_name = "p",
@@ -58,9 +59,11 @@ static tars_status fake_search(void *ctx, const struct tars_search_request *requ
     return outcome(ctx, err);
 }
 
-static tars_status fake_stats(void *ctx, struct tars_arena *arena,
-                              struct tars_collection_stats *stats, struct tars_err *err)
+static tars_status fake_stats(void *ctx, const struct tars_visible *visible,
+                              struct tars_arena *arena, struct tars_collection_stats *stats,
+                              struct tars_err *err)
 {
+    (void)visible;
     (void)arena;
     *stats = (struct tars_collection_stats){.embedding_model = "", .language_model = ""};
     return outcome(ctx, err);
@@ -105,26 +108,41 @@ static tars_status fake_ingest(void *ctx, const struct tars_tree *tree, struct t
     return outcome(ctx, err);
 }
 
-static tars_status fake_forget(void *ctx, const char *document_id, int64_t *chunks,
-                               struct tars_err *err)
+static tars_status fake_forget(void *ctx, const struct tars_visible *writable,
+                               const char *document_id, int64_t *chunks, struct tars_err *err)
 {
+    (void)writable;
     (void)document_id;
     *chunks = 3;
     return outcome(ctx, err);
 }
 
-static tars_status fake_forget_path(void *ctx, const char *path, int64_t *documents,
-                                    int64_t *chunks, struct tars_err *err)
+static tars_status fake_forget_path(void *ctx, const char *collection, const char *path,
+                                    int64_t *documents, int64_t *chunks, struct tars_err *err)
 {
+    (void)collection;
     (void)path;
     *documents = 1;
     *chunks = 3;
     return outcome(ctx, err);
 }
 
-static tars_status fake_jobs(void *ctx, const char *state, size_t limit, struct tars_arena *arena,
-                             struct tars_job_view **jobs, size_t *count, struct tars_err *err)
+static tars_status fake_collections(void *ctx, const struct tars_visible *visible,
+                                    struct tars_arena *arena, struct tars_collection_view **views,
+                                    size_t *count, struct tars_err *err)
 {
+    (void)visible;
+    (void)arena;
+    (void)views;
+    *count = 0;
+    return outcome(ctx, err);
+}
+
+static tars_status fake_jobs(void *ctx, const struct tars_visible *visible, const char *state,
+                             size_t limit, struct tars_arena *arena, struct tars_job_view **jobs,
+                             size_t *count, struct tars_err *err)
+{
+    (void)visible;
     (void)state;
     (void)limit;
     (void)arena;
@@ -133,12 +151,15 @@ static tars_status fake_jobs(void *ctx, const char *state, size_t limit, struct 
     return outcome(ctx, err);
 }
 
-static tars_status fake_job(void *ctx, int64_t id, struct tars_arena *arena,
-                            struct tars_job_view *job, struct tars_err *err)
+static tars_status fake_job(void *ctx, const struct tars_visible *visible, int64_t id,
+                            struct tars_arena *arena, struct tars_job_view *job,
+                            struct tars_err *err)
 {
+    (void)visible;
     (void)arena;
     *job = (struct tars_job_view){.id = id,
                                   .kind = "ingest",
+                                  .collection = "tars_documents",
                                   .path = "/p",
                                   .state = "done",
                                   .stage = "",
@@ -147,16 +168,20 @@ static tars_status fake_job(void *ctx, int64_t id, struct tars_arena *arena,
     return outcome(ctx, err);
 }
 
-static tars_status fake_change(void *ctx, int64_t id, struct tars_err *err)
+static tars_status fake_change(void *ctx, const struct tars_visible *writable, int64_t id,
+                               struct tars_err *err)
 {
+    (void)writable;
     (void)id;
     return outcome(ctx, err);
 }
 
-static tars_status fake_documents(void *ctx, size_t limit, size_t offset, struct tars_arena *arena,
+static tars_status fake_documents(void *ctx, const struct tars_visible *visible, size_t limit,
+                                  size_t offset, struct tars_arena *arena,
                                   struct tars_document_view **documents, size_t *count,
                                   struct tars_err *err)
 {
+    (void)visible;
     (void)limit;
     (void)offset;
     (void)arena;
@@ -206,6 +231,7 @@ static const struct tars_service_ops fake_ops = {
     .cache_view = fake_cache_view,
     .cache_clear = fake_cache_clear,
     .stats = fake_stats,
+    .collections = fake_collections,
     .submit = fake_submit,
     .wait = fake_wait,
     .ingest = fake_ingest,
@@ -554,6 +580,7 @@ static void stream_that_cannot_begin(void **state)
     ex.ops_ctx = &calls;
     tars_arena_init(&arena, 1 << 20);
     tars_exchange_init(&ex, &arena);
+    ex.caller = (struct tars_principal){.tenant = TARS_TENANT, .writes_all = true};
     tars_routes_match(&ex);
     tars_routes_run(&ex);
     assert_int_equal(calls, 1);
