@@ -107,6 +107,7 @@ tars_status tars_auth_new(const struct tars_auth_config *config, struct tars_aut
     made = calloc(1, sizeof(*made));
     if (!made)
         return tars_fail(TARS_ENOMEM, err, "no memory for sign-in");
+    pthread_mutex_init(&made->change_lock, NULL);
     pthread_mutex_init(&made->reload_lock, NULL);
     pthread_mutex_init(&made->lock, NULL);
     status = copy_config(made, config);
@@ -138,6 +139,7 @@ void tars_auth_free(struct tars_auth *auth)
     free((char *)auth->secret.ptr);
     pthread_mutex_destroy(&auth->lock);
     pthread_mutex_destroy(&auth->reload_lock);
+    pthread_mutex_destroy(&auth->change_lock);
     free(auth);
 }
 

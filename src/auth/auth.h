@@ -40,18 +40,18 @@ enum tars_credential {
 
 /* Who asks. Texts and arrays live in the arena of the check. */
 struct tars_principal {
-    const char *client_id; /* "anonymous" without credentials */
-    const char *tenant;    /* name; TARS_TENANT */
-    enum tars_credential credential;
-    enum tars_role role;
-    bool is_system;              /* may manage tenants: admin of TARS_TENANT, the owner */
+    const char *client_id;       /* "anonymous" without credentials */
+    const char *tenant;          /* name; TARS_TENANT */
     int64_t account_id;          /* 0: none */
     int64_t key_id;              /* of an API key, else 0 */
     const char *jti;             /* of our token, else "" */
     int64_t expires_us;          /* of the credential; 0: never */
-    struct tars_visible visible; /* collections that it may read, by key */
     const char *const *writable; /* (writable_count,) keys of collections that it may change */
     size_t writable_count;
+    struct tars_visible visible; /* collections that it may read, by key */
+    enum tars_credential credential;
+    enum tars_role role;
+    bool is_system;  /* may manage tenants: admin of TARS_TENANT, the owner */
     bool writes_all; /* every collection of every tenant: the owner */
 };
 

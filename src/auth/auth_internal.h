@@ -25,8 +25,10 @@ struct tars_auth {
     struct tars_rate_limit *by_name;    /* of a name from anywhere */
     struct tars_rate_limit *by_address; /* of an address with any name */
 
-    pthread_mutex_t
-        reload_lock;      /* one reads the store at a time, so that none publishes old news */
+    /* One change of accounts at a time, so that each sees what the last one did. */
+    pthread_mutex_t change_lock;
+    /* One reads the store at a time, so that none publishes old news. */
+    pthread_mutex_t reload_lock;
     pthread_mutex_t lock; /* guards the pointer below; held for a few instructions */
     struct tars_snapshot *snapshot;
 };
@@ -56,6 +58,11 @@ TARS_MUST_USE tars_status tars_auth_subject(const struct tars_auth *auth,
 #define TARS_REVOKED_ID_BYTES 65
 TARS_MUST_USE tars_status tars_auth_token_id(const struct tars_jwt *jwt, struct tars_span token,
                                              char *id);
+
+/* Who asks knows the secret of an account that has one. As tars_auth_sign_in(), without tokens. */
+TARS_MUST_USE tars_status tars_auth_prove(struct tars_auth *auth,
+                                          const struct tars_sign_in *request,
+                                          struct tars_arena *arena, struct tars_err *err);
 
 /* An entry of the audit log; a failure is logged and nothing else. NULL texts are "". */
 void tars_auth_audit(struct tars_auth *auth, const struct tars_audit_entry *entry);

@@ -218,6 +218,19 @@ static tars_status sign_in_checked(struct tars_auth *auth, const struct tars_sig
     return TARS_OK;
 }
 
+tars_status tars_auth_prove(struct tars_auth *auth, const struct tars_sign_in *request,
+                            struct tars_arena *arena, struct tars_err *err)
+{
+    struct known known = {.may = false};
+    tars_status status = check_request(request, err);
+
+    if (status == TARS_OK)
+        status = sign_in_checked(auth, request, arena, &known, err);
+    if (status == TARS_OK && !known.asks_secret)
+        status = tars_fail(TARS_EDENIED, err, "Invalid credentials");
+    return status;
+}
+
 tars_status tars_auth_sign_in(struct tars_auth *auth, const struct tars_sign_in *request,
                               struct tars_arena *arena, struct tars_token_pair *out,
                               struct tars_err *err)
