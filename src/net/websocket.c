@@ -8,8 +8,7 @@
  * can be counted. Small messages that wait together leave together, each with its head, in one
  * write.
  *
- *     OPENING -> OPEN -> LEAVING -> CLOSING -> LINGER    we close: when all is sent, our close
- * frame
+ *     OPENING -> OPEN -> LEAVING -> CLOSING -> LINGER    we close, after what is queued
  *                   \--------------------------^          the other end closed, or broke a rule
  *
  * INVARIANTS
@@ -37,8 +36,7 @@
 
 #define SLICE_MAX   65536
 #define PONGS_MAX   16   /* that one read may cause at once; after it the newest ping is answered */
-#define CLOSE_MS    5000 /* for the answer to our close frame */
-#define STOP_MS     1000 /* the same when the server stops */
+#define STOP_MS     1000 /* in place of close_ms when the server stops */
 #define LEAVE_TIMES 2    /* write_timeout_ms, for what is queued before our close frame */
 #define LINGER_MS   2000 /* for the other end to say goodbye */
 #define MESSAGE_MS  60000 /* for a message to arrive, and a millisecond more for each byte */
@@ -56,8 +54,8 @@ struct tars_ws {
     void *ctx;
     atomic_int refs;
 
-    int64_t ping_ms, pong_ms, idle_ms, write_timeout_ms; /* constants */
-    char *idle_message;                                  /* owned, or NULL */
+    int64_t ping_ms, pong_ms, idle_ms, close_ms, write_timeout_ms; /* constants */
+    char *idle_message;                                            /* owned, or NULL */
 
     struct tars_conn *conn; /* from here on: loop thread only */
     enum phase phase;
@@ -181,7 +179,7 @@ static void flush(struct tars_ws *ws)
         bool is_stopping = atomic_load_explicit(&ws->shared->is_stopping, memory_order_relaxed);
 
         ws->phase = CLOSING;
-        ws->conn->deadline_ms = tars_clock_mono_ms() + (is_stopping ? STOP_MS : CLOSE_MS);
+        ws->conn->deadline_ms = tars_clock_mono_ms() + (is_stopping ? STOP_MS : ws->close_ms);
     }
 }
 
@@ -680,6 +678,7 @@ static struct tars_ws *make(struct tars_http_reply *reply, const struct tars_ws_
     ws->ping_ms = ms_or(config->ping_ms, 20000);
     ws->pong_ms = ms_or(config->pong_ms, 20000);
     ws->idle_ms = config->idle_ms;
+    ws->close_ms = ms_or(config->close_ms, 5000);
     ws->write_timeout_ms = reply->shared->write_timeout_ms;
     tars_ws_reader_init(&ws->reader, max_message, config->text_only);
     tars_buf_init(&ws->message, max_message);
@@ -694,6 +693,9 @@ static tars_status refuse(struct tars_http_reply *reply, tars_status status)
     static const char text[] = "{\"detail\":\"the server is out of memory; try again later\"}";
 
     if (status == TARS_ENOMEM) {
+        uv_mutex_lock(&reply->lock);
+        reply->must_close = true; /* what follows on the connection may not be HTTP */
+        uv_mutex_unlock(&reply->lock);
         tars_http_reply_send_text(reply, 503, "application/json", text, sizeof(text) - 1);
     } else {
         tars_http_reply_abort(reply);

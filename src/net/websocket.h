@@ -44,9 +44,10 @@ struct tars_ws_config {
     size_t max_message_bytes; /* 0: 1 MiB */
     size_t queue_messages;    /* 0: 100 */
     size_t queue_bytes;       /* 0: 1 MiB */
-    int64_t ping_ms; /* protocol ping after this long without a byte; 0: 20,000; < 0: none */
-    int64_t pong_ms; /* after a ping without a byte: closed; 0: 20,000 */
-    int64_t idle_ms; /* without a text or binary message; 0: none. Closed with 1001 */
+    int64_t ping_ms;  /* protocol ping after this long without a byte; 0: 20,000; < 0: none */
+    int64_t pong_ms;  /* after a ping without a byte: closed with 1008; 0: 20,000 */
+    int64_t close_ms; /* for the answer to our close frame; 0: 5,000 */
+    int64_t idle_ms;  /* without a text or binary message; 0: none. Closed with 1001 */
     const char *idle_message; /* text message that is sent before that close; NULL: none; copied */
     bool text_only;           /* binary messages: 1003 */
     const char *protocol;     /* Sec-WebSocket-Protocol to be echoed; NULL: none; for the call */
