@@ -96,15 +96,33 @@ static const char *method_text(enum tars_http_method method)
     return "OTHER";
 }
 
+static bool is_literal(const struct tars_route *route)
+{
+    return !strchr(route->path, '{');
+}
+
+/* True when some route is called path, letter for letter. Such a path is not what braces stand for,
+ * whatever the method. */
+static bool is_literal_path(struct tars_span path)
+{
+    for (size_t i = 0; i < ROUTES; i++) {
+        if (is_literal(&table[i]) && tars_span_is(path, table[i].path))
+            return true;
+    }
+    return false;
+}
+
 /* The methods of this path, joined by ", ". */
 static const char *allowed(struct tars_exchange *ex, struct tars_span path)
 {
+    bool literal = is_literal_path(path);
     char list[64] = "";
     size_t used = 0;
     struct tars_span parameters[TARS_ROUTE_PARAMETERS];
 
     for (size_t i = 0; i < ROUTES; i++) {
-        if (fits(table[i].path, path, parameters) && used < sizeof(list) - 16) {
+        if (fits(table[i].path, path, parameters) && literal == is_literal(&table[i]) &&
+            used < sizeof(list) - 16) {
             used += (size_t)snprintf(list + used, sizeof(list) - used, "%s%s", used ? ", " : "",
                                      method_text(table[i].method));
         }
@@ -116,7 +134,7 @@ static const struct tars_route *look_up(struct tars_exchange *ex, struct tars_sp
 {
     for (size_t i = 0; i < ROUTES; i++) {
         if (table[i].method == effective(ex->method) && fits(table[i].path, path, ex->parameters))
-            return &table[i];
+            return is_literal(&table[i]) || !is_literal_path(path) ? &table[i] : NULL;
     }
     return NULL;
 }

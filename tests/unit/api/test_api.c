@@ -678,6 +678,38 @@ static void calls_in_process(void **state)
                      TARS_ECANCELED);
 }
 
+/* A path that a route is called by is no value of another route's braces. */
+static void literal_paths_win(void **state)
+{
+    static const struct {
+        const char *path;
+        enum tars_http_method method;
+        enum tars_route_match match;
+        const char *allow;
+    } asks[] = {
+        {"/conversation/list", TARS_HTTP_GET, TARS_ROUTE_FOUND, NULL},
+        {"/conversation/list", TARS_HTTP_DELETE, TARS_ROUTE_METHOD, "GET"},
+        {"/conversation/message", TARS_HTTP_GET, TARS_ROUTE_METHOD, "POST"},
+        {"/conversation/other", TARS_HTTP_DELETE, TARS_ROUTE_FOUND, NULL},
+        {"/conversation/other", TARS_HTTP_POST, TARS_ROUTE_METHOD, "GET, DELETE"},
+        {"/conversation/list/", TARS_HTTP_GET, TARS_ROUTE_TRAILING, NULL},
+    };
+    struct tars_arena arena;
+
+    (void)state;
+    tars_arena_init(&arena, 1 << 20);
+    for (size_t i = 0; i < ROWS(asks); i++) {
+        struct tars_exchange ex = {.method = asks[i].method, .path = tars_span_of(asks[i].path)};
+
+        tars_exchange_init(&ex, &arena);
+        tars_routes_match(&ex);
+        assert_int_equal(ex.match, asks[i].match);
+        if (asks[i].allow)
+            assert_string_equal(ex.allow, asks[i].allow);
+    }
+    tars_arena_release(&arena);
+}
+
 static void routes_are_sane(void **state)
 {
     size_t count;
@@ -697,7 +729,7 @@ static void routes_are_sane(void **state)
 
 int main(void)
 {
-    struct CMUnitTest tests[ROWS(rows) + 7];
+    struct CMUnitTest tests[ROWS(rows) + 8];
     size_t n = 0;
 
     for (size_t i = 0; i < ROWS(rows); i++) {
@@ -716,5 +748,6 @@ int main(void)
     tests[n++] =
         (struct CMUnitTest)cmocka_unit_test_setup_teardown(calls_in_process, set_up, tear_down);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(routes_are_sane);
+    tests[n++] = (struct CMUnitTest)cmocka_unit_test(literal_paths_win);
     return _cmocka_run_group_tests("api", tests, n, NULL, NULL);
 }

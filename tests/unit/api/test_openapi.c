@@ -348,8 +348,7 @@ static void rights_are_told(void **state)
         assert_int_equal(json_array_size(open), json_array_size(closed) + asks);
         assert_int_equal(asks, json_is_object(json_array_get(open, 0)) &&
                                    json_object_size(json_array_get(open, 0)) == 0);
-        assert_int_equal(json_object_get(replies, "401") != NULL,
-                         routes[i].need != TARS_ROUTE_PUBLIC);
+        assert_true(json_object_get(replies, "401") || routes[i].need == TARS_ROUTE_PUBLIC);
     }
 }
 
