@@ -66,6 +66,14 @@ struct tars_actor tars_access_actor(const struct tars_exchange *ex)
     return (struct tars_actor){&ex->caller, ex->address, ex->call.request_id};
 }
 
+void tars_access_note(const struct tars_exchange *ex, const char *action, const char *object,
+                      const char *detail, bool success)
+{
+    const struct tars_actor actor = tars_access_actor(ex);
+
+    tars_directory_note(ex->api->config.auth, &actor, action, object, detail, success);
+}
+
 /* Set ex->caller; ex->refused says why a credential is not valid. */
 static tars_status identify(struct tars_exchange *ex, bool may_block)
 {

@@ -45,6 +45,9 @@ TARS_MUST_USE tars_status tars_access_own(struct tars_exchange *ex);
 
 /* For the functions of auth/directory.h; borrows ex. */
 struct tars_actor tars_access_actor(const struct tars_exchange *ex);
+/* Into the audit log: what was done, to what; detail is a JSON object or NULL. */
+void tars_access_note(const struct tars_exchange *ex, const char *action, const char *object,
+                      const char *detail, bool success);
 
 /* 403 for who came without a credential. */
 void tars_access_refuse_nobody(struct tars_exchange *ex);

@@ -77,3 +77,15 @@ void tars_admin_reply_done(struct tars_exchange *ex, const char *message)
     tars_json_text(&ex->json, "message", message);
     tars_exchange_send(ex, 200);
 }
+
+void tars_admin_reply_tokens(struct tars_exchange *ex, int status,
+                             const struct tars_token_pair *pair)
+{
+    ex->is_secret = true;
+    tars_exchange_json(ex);
+    tars_json_text(&ex->json, "access_token", pair->access);
+    tars_json_text(&ex->json, "refresh_token", pair->refresh);
+    tars_json_text(&ex->json, "token_type", "bearer");
+    tars_json_int(&ex->json, "expires_in", pair->expires_in);
+    tars_exchange_send(ex, status);
+}

@@ -25,6 +25,10 @@ void tars_admin_refuse_value(struct tars_exchange *ex, const char *name, const c
 /* {"status":"success","message":...} */
 void tars_admin_reply_done(struct tars_exchange *ex, const char *message);
 
+/* The contract's TokenResponse. */
+void tars_admin_reply_tokens(struct tars_exchange *ex, int status,
+                             const struct tars_token_pair *pair);
+
 /* Keys of an account (NULL: the caller's own; for a list: of the whole tenant). */
 void tars_admin_make_key(struct tars_exchange *ex, const char *tenant, const char *account);
 void tars_admin_list_keys(struct tars_exchange *ex, const char *tenant, const char *account);

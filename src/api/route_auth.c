@@ -8,17 +8,6 @@
 
 #define TRY_AGAIN_S 60 /* after too many failures */
 
-static void write_pair(struct tars_exchange *ex, const struct tars_token_pair *pair)
-{
-    ex->is_secret = true;
-    tars_exchange_json(ex);
-    tars_json_text(&ex->json, "access_token", pair->access);
-    tars_json_text(&ex->json, "refresh_token", pair->refresh);
-    tars_json_text(&ex->json, "token_type", "bearer");
-    tars_json_int(&ex->json, "expires_in", pair->expires_in);
-    tars_exchange_send(ex, 200);
-}
-
 /* What a token could not be given for; words for a fault of ours. */
 static void refuse(struct tars_exchange *ex, tars_status status, const char *why,
                    const struct tars_err *err, const char *fault)
@@ -75,7 +64,7 @@ void tars_route_auth_token(struct tars_exchange *ex)
         return;
     status = tars_auth_sign_in(ex->api->config.auth, &request, ex->call.arena, &pair, &err);
     if (status == TARS_OK) {
-        write_pair(ex, &pair);
+        tars_admin_reply_tokens(ex, 200, &pair);
     } else {
         refuse(ex, status, NULL, &err, "Failed to generate token");
     }
@@ -97,7 +86,7 @@ void tars_route_auth_refresh(struct tars_exchange *ex)
     status = tars_auth_refresh(ex->api->config.auth, tars_span_of(token), ex->address,
                                ex->call.request_id, ex->call.arena, &pair, &why, &err);
     if (status == TARS_OK) {
-        write_pair(ex, &pair);
+        tars_admin_reply_tokens(ex, 200, &pair);
     } else {
         refuse(ex, status, why, &err, "Failed to refresh token");
     }

@@ -128,6 +128,10 @@ static const char *method_text(enum tars_http_method method)
         return "POST";
     case TARS_HTTP_DELETE:
         return "DELETE";
+    case TARS_HTTP_PATCH:
+        return "PATCH";
+    case TARS_HTTP_PUT:
+        return "PUT";
     default:
         return "GET";
     }

@@ -7,18 +7,14 @@
 #include <string.h>
 
 #include "api/proxies.h"
+#include "app/secrets.h"
 #include "app/wiring_internal.h"
 #include "auth/auth.h"
 #include "auth/rate_limit.h"
 #include "base/crypto/digest.h"
-#include "base/sys/file.h"
 #include "store/accounts.h"
 
-#define KEY_FILE   "jwt.key"
-#define KEY_BYTES  32 /* random ones of a key that is made here */
-#define KEY_MAX    4096
-#define SECRET_MIN 32 /* bytes of JWT_SECRET_KEY */
-#define HOUR_S     INT64_C(3600)
+#define HOUR_S INT64_C(3600)
 #define ACCESS_WORDS_NO_TLS                                                                 \
     "listening on a network without TLS: tokens and documents can be read on the way; set " \
     "TLS_CERT_PATH and TLS_KEY_PATH, or name the proxy that speaks TLS in TARS_TRUSTED_PROXIES"
@@ -26,8 +22,6 @@
     "TARS_AUTH is open on a network: anybody who reaches the port may read and write everything"
 #define ACCESS_WORDS_PROXIED \
     "TARS_AUTH is open behind a proxy: whoever it lets through may read and write everything"
-#define ACCESS_WORDS_DEFAULT_KEY \
-    "JWT_SECRET_KEY is the documented one: who knows it can make tokens; leave it unset"
 #define ACCESS_WORDS_NOBODY \
     "there is no account yet, so nobody can sign in: tars user add NAME --role admin"
 
@@ -91,68 +85,6 @@ static tars_status check_mode(struct tars_wiring *w, enum tars_auth_mode mode, s
     return TARS_OK;
 }
 
-/* --------------------------------------------------------------------------------------------- key
- */
-
-/* The key of an earlier start, or a new one. Who can read it can make tokens: 0600. */
-static tars_status keep_key(struct tars_wiring *w, const char **key, struct tars_err *err)
-{
-    const char *path = tars_arena_printf(&w->arena, "%s/" KEY_FILE, w->data);
-    char made[2 * KEY_BYTES + 1];
-    struct tars_buf found;
-    tars_status status;
-
-    if (!path)
-        return tars_fail(TARS_ENOMEM, err, "no memory for the key of tokens");
-    tars_buf_init(&found, KEY_MAX);
-    status = tars_file_read(path, &found, err);
-    if (status == TARS_OK) {
-        *key = tars_arena_strndup(&w->arena, found.ptr ? found.ptr : "", found.len);
-    } else if (status == TARS_ENOTFOUND) {
-        status = tars_random_hex(made, KEY_BYTES);
-        if (status == TARS_OK)
-            status = tars_file_replace(path, made, 2UL * KEY_BYTES, 0600, err);
-        if (status == TARS_OK)
-            *key = tars_arena_strdup(&w->arena, made);
-    }
-    tars_buf_release(&found);
-    if (status != TARS_OK)
-        return status;
-    if (!*key)
-        return tars_fail(TARS_ENOMEM, err, "no memory for the key of tokens");
-    if (strlen(*key) < SECRET_MIN) {
-        return tars_fail(TARS_EFORMAT, err, "%s is damaged; remove it: all must sign in again",
-                         path);
-    }
-    return TARS_OK;
-}
-
-static bool is_default_key(const char *key)
-{
-    return strcmp(key, "your-secret-key-change-this-in-production") == 0;
-}
-
-static tars_status find_key(struct tars_wiring *w, const char **key, struct tars_err *err)
-{
-    const struct tars_settings *s = w->settings;
-
-    *key = tars_settings_text(s, TARS_SET_JWT_SECRET_KEY);
-    if (tars_settings_origin(s, TARS_SET_JWT_SECRET_KEY) == TARS_ORIGIN_DEFAULT || !(*key)[0])
-        return keep_key(w, key, err);
-    if (is_default_key(*key) && !tars_wiring_is_loopback(s)) {
-        return tars_fail(TARS_EINVAL, err,
-                         "JWT_SECRET_KEY is the documented one, with which anybody can make "
-                         "tokens: expected a secret of your own, or none so that one is made");
-    }
-    if (strlen(*key) < SECRET_MIN) {
-        return tars_fail(TARS_EINVAL, err, "JWT_SECRET_KEY has %zu bytes: expected at least %d",
-                         strlen(*key), SECRET_MIN);
-    }
-    if (is_default_key(*key))
-        tars_wiring_warn(w, ACCESS_WORDS_DEFAULT_KEY);
-    return TARS_OK;
-}
-
 /* ------------------------------------------------------------------------------------------- parts
  */
 
@@ -181,7 +113,8 @@ static tars_status open_auth(struct tars_wiring *w, enum tars_auth_mode mode, st
                       !tars_settings_text(s, TARS_SET_TARS_TRUSTED_PROXIES)[0],
         .log = w->log,
     };
-    tars_status status = find_key(w, &config.secret, err);
+    tars_status status = tars_secrets_signing(s, w->data, tars_wiring_is_loopback(s), &w->arena,
+                                              &config.secret, err);
 
     return status == TARS_OK ? tars_auth_new(&config, &w->auth, err) : status;
 }

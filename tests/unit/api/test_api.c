@@ -127,6 +127,16 @@ static tars_status fake_forget_path(void *ctx, const char *collection, const cha
     return outcome(ctx, err);
 }
 
+static tars_status fake_forget_collection(void *ctx, const char *key, struct tars_call *call,
+                                          int64_t *documents, int64_t *chunks, struct tars_err *err)
+{
+    (void)key;
+    (void)call;
+    *documents = 2;
+    *chunks = 5;
+    return outcome(ctx, err);
+}
+
 static tars_status fake_collections(void *ctx, const struct tars_visible *visible,
                                     struct tars_arena *arena, struct tars_collection_view **views,
                                     size_t *count, struct tars_err *err)
@@ -237,6 +247,7 @@ static const struct tars_service_ops fake_ops = {
     .ingest = fake_ingest,
     .forget = fake_forget,
     .forget_path = fake_forget_path,
+    .forget_collection = fake_forget_collection,
     .jobs = fake_jobs,
     .job = fake_job,
     .job_cancel = fake_change,
