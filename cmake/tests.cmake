@@ -44,6 +44,9 @@ endif()
 if(TARGET test_ingest_ingest AND TARGET tars-extract)
   add_dependencies(test_ingest_ingest tars-extract)
 endif()
+if(TARGET test_app_tenants AND TARGET tars-extract)
+  add_dependencies(test_app_tenants tars-extract)
+endif()
 
 # tests/http/test_<name>.py -> http_<name>: clients of the real program.
 find_package(Python3 COMPONENTS Interpreter)

@@ -180,6 +180,11 @@ struct tars_document_view {
     int64_t indexed_us;
 };
 
+/* What an export of a tenant wrote, or its removal took away. */
+struct tars_tenant_tally {
+    int64_t documents, chunks, conversations, jobs, lines;
+};
+
 /* Each gives TARS_OK or a status with words. */
 struct tars_service_ops {
     tars_status (*search)(void *ctx, const struct tars_search_request *request,
@@ -233,6 +238,20 @@ struct tars_service_ops {
                               struct tars_err *err);
     tars_status (*job_retry)(void *ctx, const struct tars_visible *writable, int64_t id,
                              struct tars_err *err);
+    /* Write everything of a tenant as lines of JSON into a new file, 0600:
+     * docs/internals/rights.md. EEXIST when the file is there. Takes as long as it takes. */
+    tars_status (*tenant_export)(void *ctx, const char *tenant, const char *path,
+                                 struct tars_call *call, struct tars_tenant_tally *tally,
+                                 struct tars_err *err);
+    /* The first step of removing a tenant: disable it, cancel its jobs, take its documents out of
+     * store and index, its uploads and its analytics. It can be repeated after a failure or a
+     * crash. Then comes tars_directory_tenant_remove(), then scrub. EINVAL for the default tenant.
+     */
+    tars_status (*tenant_empty)(void *ctx, const char *tenant, struct tars_call *call,
+                                struct tars_tenant_tally *tally, struct tars_err *err);
+    /* Write the files of store and index anew, so that nothing that was removed can be read from
+     * them any more. Slow. Should the process die first, the next start does it. */
+    tars_status (*scrub)(void *ctx, struct tars_err *err);
     /* Of what may be seen, by collection, path, external id. */
     tars_status (*documents)(void *ctx, const struct tars_visible *visible, size_t limit,
                              size_t offset, struct tars_arena *arena,

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "app/recall.h"
+#include "app/tenants.h"
 #include "app/writer.h"
 #include "base/sys/file.h"
 #include "cache/cache.h"
@@ -785,5 +786,8 @@ const struct tars_service_ops tars_service_ops = {
     .job = job,
     .job_cancel = job_cancel,
     .job_retry = job_retry,
+    .tenant_export = tars_tenant_export,
+    .tenant_empty = tars_tenant_empty,
+    .scrub = tars_tenant_scrub,
     .documents = documents,
 };

@@ -7,6 +7,7 @@
 #include "obs/metrics.h"
 #include "store/store.h"
 
+struct tars_analytics;
 struct tars_cache;
 struct tars_index;
 struct tars_retriever;
@@ -22,7 +23,8 @@ struct tars_service {
     const char *ranking;      /* the settings that results depend on, as text */
     struct tars_ingest *ingest;
     struct tars_events *events;
-    struct tars_metrics *metrics; /* may be NULL */
+    struct tars_metrics *metrics;     /* may be NULL */
+    struct tars_analytics *analytics; /* may be NULL */
     const char *spool_dir;
     int64_t max_upload_bytes;
     int64_t dimension;           /* of the vectors; 0: words only */

@@ -8,6 +8,7 @@
 
 #include "app/caches.h"
 #include "app/places.h"
+#include "app/tenants.h"
 #include "app/wiring_internal.h"
 #include "app/writer.h"
 #include "base/crypto/digest.h"
@@ -352,6 +353,7 @@ static tars_status open_service(struct tars_wiring *w, struct tars_err *err)
         .embedding_model = info ? info->name : "",
         .writer = w->writer,
         .metrics = w->metrics,
+        .analytics = w->analytics,
     };
     return w->service.spool_dir && w->service.ranking ? TARS_OK
                                                       : tars_fail(TARS_ENOMEM, err, "no memory");
@@ -453,6 +455,14 @@ static tars_status open_rooms(struct tars_wiring *w, struct tars_err *err)
     return status;
 }
 
+/* What an earlier process left behind. */
+static tars_status clean_up(struct tars_wiring *w, struct tars_err *err)
+{
+    tars_status status = tars_spool_sweep(w->service.spool_dir, w->store, err);
+
+    return status == TARS_OK ? tars_tenants_settle(&w->service, err) : status;
+}
+
 static tars_status open_all(struct tars_wiring *w, const struct tars_wiring_config *config,
                             struct tars_err *err)
 {
@@ -465,7 +475,7 @@ static tars_status open_all(struct tars_wiring *w, const struct tars_wiring_conf
     if (status == TARS_OK)
         status = open_rooms(w, err);
     if (status == TARS_OK && config->serves)
-        status = tars_spool_sweep(w->service.spool_dir, w->store, err);
+        status = clean_up(w, err);
     if (status == TARS_OK && config->serves)
         status = open_pools(w, err);
     if (status == TARS_OK && config->serves)

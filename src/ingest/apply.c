@@ -232,3 +232,16 @@ void tars_ingest_save(struct tars_ingest *ingest, enum tars_ingest_save when)
     }
     pthread_mutex_unlock(&ingest->index_lock);
 }
+
+tars_status tars_ingest_save_now(struct tars_ingest *ingest, struct tars_err *err)
+{
+    struct tars_index_stats stats;
+    tars_status status = TARS_OK;
+
+    pthread_mutex_lock(&ingest->index_lock);
+    tars_index_stats(ingest->config.index, &stats);
+    if (stats.unsaved > 0)
+        status = tars_index_save(ingest->config.index, err);
+    pthread_mutex_unlock(&ingest->index_lock);
+    return status;
+}

@@ -142,6 +142,9 @@ TARS_MUST_USE tars_status tars_ingest_forget_path(struct tars_ingest *ingest,
                                                   int64_t *documents, int64_t *chunks,
                                                   struct tars_err *err);
 
+/* Write the index's snapshot now, without what was removed. */
+TARS_MUST_USE tars_status tars_ingest_save_now(struct tars_ingest *ingest, struct tars_err *err);
+
 /* Apply to the index what the store has and it has not. tars_ingest_open() does it too. */
 TARS_MUST_USE tars_status tars_ingest_replay(struct tars_ingest *ingest, struct tars_err *err);
 

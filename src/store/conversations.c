@@ -36,6 +36,12 @@ tars_status tars_conversation_list(struct tars_store *store, const char *tenant,
     return store->ops->conversations->list(store, tenant, client, limit, arena, out, count, err);
 }
 
+tars_status tars_conversation_each(struct tars_store *store, const char *tenant,
+                                   tars_conversation_fn *each, void *ctx, struct tars_err *err)
+{
+    return store->ops->conversations->each(store, tenant, each, ctx, err);
+}
+
 tars_status tars_conversation_delete(struct tars_store *store, const char *tenant,
                                      const char *client, const char *id, struct tars_err *err)
 {

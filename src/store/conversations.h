@@ -72,6 +72,11 @@ TARS_MUST_USE tars_status tars_conversation_list(struct tars_store *store, const
                                                  struct tars_arena *arena,
                                                  struct tars_conversation **out, size_t *count,
                                                  struct tars_err *err);
+/* All of a tenant, oldest first, with their messages; each is lent for the call. */
+typedef bool tars_conversation_fn(void *ctx, const struct tars_conversation *conversation);
+TARS_MUST_USE tars_status tars_conversation_each(struct tars_store *store, const char *tenant,
+                                                 tars_conversation_fn *each, void *ctx,
+                                                 struct tars_err *err);
 /* Durable. */
 TARS_MUST_USE tars_status tars_conversation_delete(struct tars_store *store, const char *tenant,
                                                    const char *client, const char *id,

@@ -18,6 +18,8 @@ struct tars_conversations_ops {
     tars_status (*list)(struct tars_store *store, const char *tenant, const char *client,
                         size_t limit, struct tars_arena *arena, struct tars_conversation **out,
                         size_t *count, struct tars_err *err);
+    tars_status (*each)(struct tars_store *store, const char *tenant, tars_conversation_fn *each,
+                        void *ctx, struct tars_err *err);
     tars_status (*delete)(struct tars_store *store, const char *tenant, const char *client,
                           const char *id, struct tars_err *err);
     tars_status (*stats)(struct tars_store *store, const char *tenant,

@@ -171,7 +171,7 @@ static tars_status append(struct tars_store *store, const char *tenant, const ch
     struct tars_sqlite_conn *conn;
     tars_status status;
 
-    if (!id || !id[0] || strlen(id) > TARS_CONVERSATION_ID_MAX) {
+    if (!id || !id[0] || strlen(id) > (size_t)TARS_CONVERSATION_ID_MAX) {
         return tars_fail(TARS_EINVAL, err, "the id of a conversation has 1 to %d bytes",
                          TARS_CONVERSATION_ID_MAX);
     }
@@ -374,6 +374,46 @@ static tars_status list(struct tars_store *store, const char *tenant, const char
     return status;
 }
 
+/* The first one after row head->id; row 0 when there is none. */
+static tars_status next_head(struct tars_sqlite_conn *conn, const char *tenant,
+                             struct tars_arena *arena, struct head *head, struct tars_err *err)
+{
+    struct tars_sqlite_query query = tars_sqlite_ask(conn, TARS_SQL_CONVERSATION_NEXT);
+
+    tars_sqlite_bind_text(&query, tenant);
+    tars_sqlite_bind_int(&query, head->id);
+    *head = (struct head){0};
+    if (tars_sqlite_step(&query))
+        read_head(&query, arena, head);
+    return tars_sqlite_end(&query, err);
+}
+
+static tars_status each_conversation(struct tars_store *store, const char *tenant,
+                                     tars_conversation_fn *each, void *ctx, struct tars_err *err)
+{
+    struct tars_sqlite *sqlite = tars_sqlite_of(store);
+    struct tars_sqlite_conn *conn;
+    struct tars_arena arena;
+    struct head head = {0};
+    tars_status status = tars_sqlite_read_begin(sqlite, &conn, err);
+
+    if (status)
+        return status;
+    tars_arena_init(&arena, (size_t)1 << 30);
+    for (;;) {
+        tars_arena_clear(&arena);
+        status = next_head(conn, tenant, &arena, &head, err);
+        if (status || !head.id)
+            break;
+        status = fill(conn, &head, &arena, err);
+        if (status || !each(ctx, &head.conversation))
+            break;
+    }
+    tars_arena_release(&arena);
+    tars_sqlite_read_end(sqlite, conn);
+    return status;
+}
+
 static tars_status stats(struct tars_store *store, const char *tenant,
                          struct tars_conversation_stats *out, struct tars_err *err)
 {
@@ -407,6 +447,7 @@ const struct tars_conversations_ops tars_sqlite_conversations_ops = {
     .get = get,
     .recent = recent,
     .list = list,
+    .each = each_conversation,
     .delete = delete_conversation,
     .stats = stats,
 };
