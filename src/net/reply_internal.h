@@ -30,7 +30,7 @@ struct tars_reply_upgrade {
 
 /* Counters and limits that outlive every reply; in the server. */
 struct tars_net_shared {
-    atomic_ullong accepted, requests, rejected, timeouts, tls_failures;
+    atomic_ullong accepted, requests, rejected, evicted, timeouts, tls_failures;
     atomic_ullong connections; /* open now */
     atomic_ullong handles;     /* replies at handlers now */
     atomic_ullong bodies_bytes;

@@ -33,6 +33,7 @@ struct shard {
     bool is_starved;             /* a connection waits in the listener for memory */
     struct tars_session_env env;
     struct tars_loop_job stop, drop; /* jobs of _stop() */
+    struct tars_session_list waiting;
     struct tars_conn_group group;
 };
 
@@ -334,6 +335,7 @@ static tars_status open_shard(struct tars_server *server, struct shard *shard,
     shard->env = (struct tars_session_env){.config = &server->config,
                                            .shared = &server->shared,
                                            .group = &shard->group,
+                                           .waiting = &shard->waiting,
                                            .tls = server->tls};
     if (tars_loop_init(&shard->loop, tick, shard, TICK_MS))
         return tars_fail(TARS_ENOMEM, err, "an event loop could not be made");
@@ -415,6 +417,7 @@ struct tars_server_stats tars_server_stats(const struct tars_server *server)
         .accepted = atomic_load(&shared->accepted),
         .requests = atomic_load(&shared->requests),
         .rejected = atomic_load(&shared->rejected),
+        .evicted = atomic_load(&shared->evicted),
         .timeouts = atomic_load(&shared->timeouts),
         .tls_failures = atomic_load(&shared->tls_failures),
         .connections = atomic_load(&shared->connections),

@@ -8,6 +8,8 @@
  *           414, 431, 501, 503, 505; the connection is closed after it.
  * Slow      Every wait has a deadline: TLS handshake, head, body, idle, and a reader that takes
  *           nothing of what is being sent.
+ * Room      At max_connections a new one takes the place of the one that has been idle, or at its
+ *           head, the longest (a second at least); requests in hand and WebSockets keep theirs.
  * Bounds    Connections, bytes of a head, bytes of a body, bytes of all bodies together, bytes of
  *           queued answer: each has a ceiling, and the server sheds load when it is reached.
  * Threads   _open(), _stop() and _close() belong to the owner; _port() and _stats() to anybody.
@@ -35,7 +37,7 @@ struct tars_server_config {
     tars_http_handler_fn *handler; /* required */
     void *ctx;                     /* its argument */
 
-    size_t max_connections;   /* 0: 1024; more are answered 503 (plain) or closed */
+    size_t max_connections;   /* 0: 1024; then the idlest gives way, or 503 (plain), or closed */
     size_t max_head_bytes;    /* request line and headers; 0: 16 KiB; at most 64 KiB */
     size_t max_body_bytes;    /* of one request; 0: 64 MiB */
     size_t max_bodies_bytes;  /* of all requests in flight; 0: 256 MiB */
@@ -54,6 +56,7 @@ struct tars_server_stats {
     uint64_t accepted;     /* connections */
     uint64_t requests;     /* that reached the handler */
     uint64_t rejected;     /* answered here: malformed, too big, too many */
+    uint64_t evicted;      /* idle connections closed to make room */
     uint64_t timeouts;     /* connections closed by a deadline */
     uint64_t tls_failures; /* handshakes that failed */
     uint64_t connections;  /* open now */

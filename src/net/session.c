@@ -8,7 +8,9 @@
  *
  *   1. reply is set in BODY and BUSY, and only there.
  *   2. in_pos <= in_len <= in_cap; bytes before in_pos are used up.
- *   3. advance() is the only one that goes from one request to the next, in a loop, so that a
+ *   3. A session is in env->waiting from its birth, and from each end of an exchange on, until it
+ *      leaves HEAD or is closed: those who came first are first.
+ *   4. advance() is the only one that goes from one request to the next, in a loop, so that a
  *      thousand pipelined requests need no deeper stack than one.
  */
 #include "net/session.h"
@@ -25,6 +27,7 @@
 #define KEPT_MAX       16384 /* capacity of `in` that an idle connection keeps */
 #define LINGER_MS      2000  /* for the other end to say goodbye */
 #define LINGER_STOP_MS 200   /* the same when the server stops */
+#define YOUNG_MS       1000  /* a connection is not closed to make room before this */
 #define OVER_MAX       64    /* connections that are still told why they are turned away */
 #define SLOWEST_PER_MS 1     /* bytes of body; slower than this for long is no client */
 
@@ -34,10 +37,15 @@ struct tars_session {
     struct tars_conn conn; /* first, so that a connection is cast back to its session */
     const struct tars_session_env *env;
     enum phase phase;
-    struct tars_http1 parser;
+    struct tars_http1 *parser; /* owned; NULL in UPGRADED: most of what an idle one would cost */
     struct tars_chunked chunked;
     struct tars_http_reply *reply; /* one reference */
     int64_t body_began_ms;
+    struct tars_session *earlier, *later; /* in env->waiting, while is_waiting */
+    int64_t waits_since_ms;
+    bool is_waiting;
+    bool is_over;        /* came when there were too many */
+    bool is_uncounted;   /* not in shared->connections any more */
     bool is_advancing;   /* advance() is on the stack */
     bool has_head_bytes; /* of the head that is being read; its deadline runs */
     char *in;            /* owned */
@@ -57,6 +65,59 @@ static struct tars_session *session_of(struct tars_conn *conn)
 static int64_t in_ms(int64_t ms)
 {
     return tars_clock_mono_ms() + ms;
+}
+
+/* --------------------------------------------------------------- who waits */
+
+static void begin_waiting(struct tars_session *session)
+{
+    struct tars_session_list *waiting = session->env->waiting;
+
+    session->is_waiting = true;
+    session->waits_since_ms = tars_clock_mono_ms();
+    session->earlier = waiting->last;
+    session->later = NULL;
+    if (waiting->last) {
+        waiting->last->later = session;
+    } else {
+        waiting->first = session;
+    }
+    waiting->last = session;
+}
+
+static void end_waiting(struct tars_session *session)
+{
+    struct tars_session_list *waiting = session->env->waiting;
+
+    if (!session->is_waiting)
+        return;
+    session->is_waiting = false;
+    if (session->earlier) {
+        session->earlier->later = session->later;
+    } else {
+        waiting->first = session->later;
+    }
+    if (session->later) {
+        session->later->earlier = session->earlier;
+    } else {
+        waiting->last = session->earlier;
+    }
+}
+
+/* Close the connection that has been idle, or at its head, the longest; false if all are young. It
+ * counts no more at once, though it is there until the loop has closed it. */
+static bool make_room(const struct tars_session_env *env)
+{
+    struct tars_session *oldest = env->waiting->first;
+
+    if (!oldest || tars_clock_mono_ms() - oldest->waits_since_ms < YOUNG_MS)
+        return false;
+    end_waiting(oldest);
+    oldest->is_uncounted = true;
+    atomic_fetch_add_explicit(&env->shared->evicted, 1, memory_order_relaxed);
+    atomic_fetch_sub(&env->shared->connections, 1);
+    tars_conn_close(&oldest->conn);
+    return true;
 }
 
 /* ------------------------------------------------------------------ the end */
@@ -83,6 +144,7 @@ static void linger(struct tars_session *session)
     bool is_stopping =
         atomic_load_explicit(&session->env->shared->is_stopping, memory_order_relaxed);
 
+    end_waiting(session);
     session->phase = LINGER;
     session->conn.deadline_ms = in_ms(is_stopping ? LINGER_STOP_MS : LINGER_MS);
     free(session->in);
@@ -141,7 +203,8 @@ static void finish_exchange(struct tars_session *session, bool must_close)
         return;
     }
     session->phase = HEAD;
-    tars_http1_init(&session->parser, session->env->config->max_head_bytes);
+    begin_waiting(session);
+    tars_http1_init(session->parser, session->env->config->max_head_bytes);
     session->conn.deadline_ms =
         in_ms(session->in_pos < session->in_len ? session->env->config->head_timeout_ms
                                                 : session->env->config->idle_timeout_ms);
@@ -154,6 +217,8 @@ static void hand_over(struct tars_session *session)
     struct tars_conn *conn = &session->conn;
 
     session->phase = UPGRADED;
+    free(session->parser);
+    session->parser = NULL;
     session->reply = NULL;
     conn->deadline_ms = 0;
     conn->ctx = reply->upgrade.ctx;
@@ -252,7 +317,7 @@ static void dispatch(struct tars_session *session)
 /* The spans of the request, over a copy of the head that stays where it is. */
 static tars_status describe(struct tars_session *session, struct tars_http_reply *reply)
 {
-    const struct tars_http1 *parser = &session->parser;
+    const struct tars_http1 *parser = session->parser;
     struct tars_http_request *request = &reply->request;
     struct tars_arena *arena = &reply->arena;
     char *head = tars_arena_strndup(arena, session->in + session->in_pos, parser->head_len);
@@ -296,7 +361,7 @@ static void send_continue(struct tars_session *session)
 /* The head is complete; in_pos is behind it. */
 static void begin_body(struct tars_session *session)
 {
-    const struct tars_http1 *parser = &session->parser;
+    const struct tars_http1 *parser = session->parser;
 
     if (!parser->is_chunked && parser->content_length == 0) {
         dispatch(session);
@@ -312,7 +377,7 @@ static void begin_body(struct tars_session *session)
 
 static void begin_exchange(struct tars_session *session)
 {
-    const struct tars_http1 *parser = &session->parser;
+    const struct tars_http1 *parser = session->parser;
     struct tars_http_reply *reply;
 
     if (!parser->is_chunked && parser->content_length > session->env->config->max_body_bytes) {
@@ -332,6 +397,7 @@ static void begin_exchange(struct tars_session *session)
     reply->minor = parser->minor;
     reply->must_close = !parser->keep_alive;
     session->reply = reply;
+    end_waiting(session);
     session->in_pos += parser->head_len;
     begin_body(session);
 }
@@ -376,7 +442,7 @@ static void body_chunked(struct tars_session *session, struct tars_span *in)
 
 static void body_counted(struct tars_session *session, struct tars_span *in)
 {
-    size_t whole = (size_t)session->parser.content_length; /* <= max_body_bytes */
+    size_t whole = (size_t)session->parser->content_length; /* <= max_body_bytes */
     size_t left = whole - session->reply->body_len;
     size_t take = in->len < left ? in->len : left;
 
@@ -402,7 +468,7 @@ static void extend_deadline(struct tars_session *session)
 /* Take body bytes off *in. The phase may be another after it. */
 static void take_body(struct tars_session *session, struct tars_span *in)
 {
-    if (session->parser.is_chunked) {
+    if (session->parser->is_chunked) {
         body_chunked(session, in);
     } else {
         body_counted(session, in);
@@ -454,13 +520,13 @@ static void compact(struct tars_session *session)
 /* True when there was progress. */
 static bool step_head(struct tars_session *session)
 {
-    tars_status status = tars_http1_feed(&session->parser, session->in + session->in_pos,
+    tars_status status = tars_http1_feed(session->parser, session->in + session->in_pos,
                                          session->in_len - session->in_pos);
 
     if (status == TARS_EAGAIN)
         return false;
     if (status) {
-        reject(session, session->parser.reject, session->parser.why);
+        reject(session, session->parser->reject, session->parser->why);
     } else {
         begin_exchange(session);
     }
@@ -565,7 +631,7 @@ static void on_open(struct tars_conn *conn)
 
     find_peer(session);
     conn->deadline_ms = in_ms(session->env->config->head_timeout_ms);
-    if (atomic_load(&session->env->shared->connections) > session->env->config->max_connections)
+    if (session->is_over)
         reject(session, 503, "too many connections; try again later");
 }
 
@@ -622,8 +688,11 @@ void tars_session_release(struct tars_conn *conn)
     struct tars_session *session = session_of(conn);
 
     drop_reply(session);
-    atomic_fetch_sub_explicit(&session->env->shared->connections, 1, memory_order_release);
+    end_waiting(session);
+    if (!session->is_uncounted)
+        atomic_fetch_sub_explicit(&session->env->shared->connections, 1, memory_order_release);
     free(session->in);
+    free(session->parser);
     free(session);
 }
 
@@ -655,23 +724,43 @@ static bool turn_away(const struct tars_session_env *env, uv_stream_t *listener)
     return true;
 }
 
+static struct tars_session *make_session(const struct tars_session_env *env, bool is_over)
+{
+    struct tars_session *session = calloc(1, sizeof(*session));
+
+    if (!session)
+        return NULL;
+    session->parser = malloc(sizeof(*session->parser));
+    if (!session->parser) {
+        free(session);
+        return NULL;
+    }
+    tars_http1_init(session->parser, env->config->max_head_bytes);
+    session->env = env;
+    session->phase = HEAD;
+    session->is_over = is_over;
+    begin_waiting(session);
+    return session;
+}
+
 bool tars_session_accept(const struct tars_session_env *env, uv_stream_t *listener)
 {
     struct tars_session *session;
+    size_t most = env->config->max_connections;
+    bool is_over = atomic_load(&env->shared->connections) >= most && !make_room(env);
 
-    if (atomic_load(&env->shared->connections) >= env->config->max_connections + OVER_MAX)
+    if (atomic_load(&env->shared->connections) >= most + OVER_MAX)
         return turn_away(env, listener);
-    session = calloc(1, sizeof(*session));
+    session = make_session(env, is_over);
     if (!session)
         return turn_away(env, listener);
-    session->env = env;
-    session->phase = HEAD;
-    tars_http1_init(&session->parser, env->config->max_head_bytes);
     atomic_fetch_add_explicit(&env->shared->accepted, 1, memory_order_relaxed);
     atomic_fetch_add(&env->shared->connections, 1);
     if (tars_conn_accept(&session->conn, env->group, &http, listener, env->tls) &&
         !session->conn.is_closing) {
         atomic_fetch_sub(&env->shared->connections, 1);
+        end_waiting(session);
+        free(session->parser);
         free(session);
         return turn_away(env, listener);
     }

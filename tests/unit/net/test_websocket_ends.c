@@ -250,6 +250,67 @@ static void test_idle(void **state)
     ws_shut(bench);
 }
 
+/* ------------------------------------------------------------------- places */
+
+/* Ask for a page on a connection that stays open. */
+static void get_page(int fd)
+{
+    char head[2048];
+    char body[5];
+
+    ws_say(fd, "GET / HTTP/1.1\r\n" H "\r\n");
+    ws_hear_head(fd, head, sizeof(head));
+    assert_non_null(strstr(head, " 200 "));
+    assert_true(ws_hear(fd, body, sizeof(body)));
+    assert_memory_equal(body, "plain", 5);
+}
+
+/* When all places are taken, the connection that has been idle the longest gives way, if it has
+ * been for a second; a socket does not, nor one that is being answered. */
+static void test_makes_room(void **state)
+{
+    struct tars_server_config config = {.max_connections = 4};
+    struct ws_bench *bench = ws_open_with(&config);
+    int socket = ws_dial(bench, "/");
+    int busy = ws_dial_with(bench, 0);
+    int slow = ws_dial_with(bench, 0);
+    int idle = ws_dial_with(bench, 0);
+    int first;
+    int second;
+    int third;
+    char head[2048];
+    char rest;
+
+    (void)state;
+    ws_say(busy, "GET /later?ms=2500 HTTP/1.1\r\n" UPGRADE "\r\n");
+    ws_say(slow, "GET / HTTP/1.1\r\n");
+    get_page(idle);
+    usleep(1100000);
+    first = ws_dial_with(bench, 0);
+    get_page(first);
+    assert_false(ws_hear(slow, &rest, 1));
+    second = ws_dial_with(bench, 0);
+    get_page(second);
+    assert_false(ws_hear(idle, &rest, 1));
+    third = ws_dial_with(bench, 0); /* the others are young, busy or upgraded */
+    ws_hear_head(third, head, sizeof(head));
+    assert_non_null(strstr(head, " 503 "));
+    assert_int_equal(tars_server_stats(bench->server).evicted, 2);
+    ws_say_text(socket, "still here");
+    ws_expect(socket, 0x81, "still here");
+    ws_hear_head(busy, head, sizeof(head));
+    assert_non_null(strstr(head, " 101 "));
+    close(socket);
+    close(busy);
+    close(slow);
+    close(idle);
+    close(first);
+    close(second);
+    close(third);
+    ws_await(&bench->closed, 2);
+    ws_shut(bench);
+}
+
 /* ------------------------------------------------------------------ the end */
 
 static void test_server_closes(void **state)
@@ -373,9 +434,9 @@ int main(void)
         cmocka_unit_test(test_no_room),       cmocka_unit_test(test_stalled),
         cmocka_unit_test(test_trickle),       cmocka_unit_test(test_ping_flood),
         cmocka_unit_test(test_ten_pings),     cmocka_unit_test(test_heartbeat),
-        cmocka_unit_test(test_idle),          cmocka_unit_test(test_server_closes),
-        cmocka_unit_test(test_client_closes), cmocka_unit_test(test_stop),
-        cmocka_unit_test(test_stop_early),
+        cmocka_unit_test(test_idle),          cmocka_unit_test(test_makes_room),
+        cmocka_unit_test(test_server_closes), cmocka_unit_test(test_client_closes),
+        cmocka_unit_test(test_stop),          cmocka_unit_test(test_stop_early),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
