@@ -2,6 +2,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "app/command.h"
@@ -14,6 +15,8 @@
 #define TEND_MS      3600000
 #define LOOP_THREADS 2
 #define BODIES_MAX   ((size_t)512 << 20)
+#define HTTP_PLACES  4096 /* connections that are no WebSockets, where nothing else is set */
+#define FILES_KEPT   512  /* open files that are no connections */
 
 const struct tars_option tars_options_serve[] = {
     {"bind", 'b', "ADDRESS", "TARS_BIND", "Address to listen on (127.0.0.1)"},
@@ -31,6 +34,41 @@ static const char *text_or_null(const struct tars_settings *settings, enum tars_
     return text[0] ? text : NULL;
 }
 
+/* Open as many files as this process ever may: the limit that it is born with is meant for programs
+ * that use select(), and each connection is a file. Returns the limit. */
+static size_t raise_files(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return 0;
+    if (limit.rlim_cur < limit.rlim_max) {
+        struct rlimit raised = {.rlim_cur = limit.rlim_max, .rlim_max = limit.rlim_max};
+
+        if (setrlimit(RLIMIT_NOFILE, &raised) == 0)
+            limit = raised;
+    }
+    return limit.rlim_cur > SIZE_MAX / 2 ? SIZE_MAX / 2 : (size_t)limit.rlim_cur;
+}
+
+/* Connections that may be open at once. */
+static size_t places(struct tars_cli *cli)
+{
+    size_t set = (size_t)tars_settings_int(cli->settings, TARS_SET_TARS_MAX_CONNECTIONS);
+    size_t sockets = (size_t)tars_settings_int(cli->settings, TARS_SET_WS_MAX_CONNECTIONS);
+    size_t wanted = set ? set : sockets + HTTP_PLACES;
+    size_t files = raise_files();
+
+    if (files == 0 || wanted + FILES_KEPT <= files)
+        return wanted;
+    tars_log_warning(
+        cli->log, "app",
+        "%zu connections need %zu open files, and the limit is %zu: raise it (ulimit -n, "
+        "LimitNOFILE) or lower TARS_MAX_CONNECTIONS or WS_MAX_CONNECTIONS",
+        wanted, wanted + FILES_KEPT, files);
+    return files > 2 * (size_t)FILES_KEPT ? files - FILES_KEPT : files / 2;
+}
+
 static tars_status open_server(struct tars_cli *cli, struct tars_wiring *wiring,
                                struct tars_server **server, struct tars_err *err)
 {
@@ -43,6 +81,7 @@ static tars_status open_server(struct tars_cli *cli, struct tars_wiring *wiring,
         .tls_key = text_or_null(cli->settings, TARS_SET_TLS_KEY_PATH),
         .handler = tars_api_handle,
         .ctx = tars_wiring_api(wiring),
+        .max_connections = places(cli),
         .max_body_bytes = 2 * file + ((size_t)1 << 20U),
         .max_bodies_bytes = 2 * file + ((size_t)1 << 20U) > BODIES_MAX ? 4 * file : BODIES_MAX,
     };
