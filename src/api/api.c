@@ -28,6 +28,8 @@ tars_status tars_api_new(const struct tars_api_config *config, struct tars_api *
     if (!made)
         return tars_fail(TARS_ENOMEM, err, "no memory for the API");
     status = tars_tally_new(&made->tally);
+    if (status == TARS_OK)
+        status = tars_machine_watch_new(&made->machine);
     if (status == TARS_OK) {
         status = tars_openapi_build(tars_auth_mode(config->auth) == TARS_AUTH_OPEN, &made->openapi,
                                     &made->openapi_len, err);
@@ -59,6 +61,7 @@ void tars_api_free(struct tars_api *api)
 {
     if (!api)
         return;
+    tars_machine_watch_free(api->machine);
     tars_tally_free(api->tally);
     free(api->openapi);
     free(api);

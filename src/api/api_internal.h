@@ -4,17 +4,19 @@
 
 #include "api/api.h"
 #include "api/exchange.h"
+#include "api/machine.h"
 #include "api/routes.h"
 #include "base/sys/clock.h"
 
 struct tars_tally;
 
 struct tars_api {
-    struct tars_tally *tally;      /* what tally.c keeps; owned */
-    struct tars_api_config config; /* with every default filled in */
-    int64_t started_us;            /* wall clock */
-    int64_t started_ms;            /* monotonic */
-    char *openapi;                 /* the document of openapi.h, openapi_len bytes; owned */
+    struct tars_tally *tally;           /* what tally.c keeps; owned */
+    struct tars_machine_watch *machine; /* owned */
+    struct tars_api_config config;      /* with every default filled in */
+    int64_t started_us;                 /* wall clock */
+    int64_t started_ms;                 /* monotonic */
+    char *openapi;                      /* the document of openapi.h, openapi_len bytes; owned */
     size_t openapi_len;
 };
 
@@ -34,6 +36,12 @@ void tars_api_reply_status(struct tars_exchange *ex, tars_status status,
 /* Answer a search from what is kept, on the loop thread; false: it has to be searched for. Never
  * waits. */
 bool tars_route_rag_search_recalled(struct tars_exchange *ex);
+
+/* "service" and "version". */
+void tars_api_name_service(struct tars_exchange *ex);
+int64_t tars_api_uptime_seconds(const struct tars_exchange *ex);
+/* True when the part of the health registry is there and well. */
+bool tars_api_is_well(const struct tars_exchange *ex, const char *part);
 
 /* "when": a time in the contract's shape. */
 void tars_api_write_time(struct tars_json *json, const char *key, int64_t wall_us);

@@ -73,6 +73,11 @@ static void count_sources(struct tars_metrics *metrics, const struct tars_rag_an
         tars_metrics_add(metrics, TARS_METRIC_RAG_MEMORY, 1);
 }
 
+static const char *model_of(const struct tars_rag_answer *answer)
+{
+    return answer->model && answer->model[0] ? answer->model : "none";
+}
+
 static void count_answer(struct tars_metrics *metrics, tars_status status,
                          const struct tars_rag_answer *answer)
 {
@@ -89,6 +94,12 @@ static void count_answer(struct tars_metrics *metrics, tars_status status,
     tars_metrics_observe(metrics, TARS_METRIC_RAG_GENERATION_DURATION,
                          answer->generation_time_ms / 1000);
     tars_metrics_add(metrics, TARS_METRIC_LLM_TOKENS, answer->total_tokens);
+    tars_series_add(
+        tars_metrics_series(metrics, TARS_METRIC_LLM_TOKENS_GENERATED, model_of(answer)),
+        answer->total_tokens);
+    tars_series_observe(
+        tars_metrics_series(metrics, TARS_METRIC_LLM_INFERENCE_DURATION, model_of(answer)),
+        answer->generation_time_ms / 1000);
     if (answer->generation_time_ms > 0) {
         tars_metrics_set(metrics, TARS_METRIC_LLM_TOKEN_RATE,
                          (double)answer->total_tokens * 1000 / answer->generation_time_ms);
@@ -148,6 +159,9 @@ void tars_record_answer(const struct tars_api *api, const struct tars_call *call
     if (answered->status == TARS_EINVAL)
         return;
     count_answer(api->config.metrics, answered->status, answer);
+    tars_series_add(tars_metrics_series(api->config.metrics, TARS_METRIC_TENANT_QUESTIONS,
+                                        call->tenant ? call->tenant : TARS_TENANT),
+                    1);
     if (answered->status == TARS_OK) {
         row.retrieval_time_ms = answer->retrieval_time_ms;
         row.generation_time_ms = answer->generation_time_ms;
@@ -159,6 +173,10 @@ void tars_record_answer(const struct tars_api *api, const struct tars_call *call
         row.access_count = row.accesses ? answer->source_count : 0;
     }
     tars_analytics_query(api->config.analytics, &row);
+    if (tars_analytics_is_on(api->config.analytics)) {
+        tars_metrics_add(api->config.metrics, TARS_METRIC_ANALYTICS_QUERIES, 1);
+        tars_metrics_add(api->config.metrics, TARS_METRIC_ANALYTICS_ACCESSES, row.access_count);
+    }
     /* Who went away has not failed. */
     if (answered->status != TARS_OK && answered->status != TARS_ECANCELED) {
         tars_record_error(api, call, tars_record_type(answered->status), answered->operation,

@@ -495,6 +495,30 @@ static void write_stats(struct tars_exchange *ex, const struct tars_collection_s
     tars_json_end(json);
 }
 
+/* The watched folder; its path is for those who may put documents in. */
+static void write_nas(struct tars_exchange *ex)
+{
+    const struct tars_api_config *config = &ex->api->config;
+    struct tars_json *json = &ex->json;
+    struct tars_nas_view nas;
+
+    config->service->nas(config->service_ctx, &nas);
+    tars_json_object(json, "nas");
+    tars_json_bool(json, "enabled", nas.enabled);
+    tars_json_text(json, "watch_path",
+                   ex->is_owner || ex->caller.role >= TARS_ROLE_WRITER ? nas.watch_path : NULL);
+    tars_json_int(json, "files_detected", nas.files_detected);
+    tars_json_int(json, "files_indexed", nas.files_indexed);
+    tars_json_int(json, "files_failed", nas.files_failed);
+    tars_json_int(json, "files_skipped", nas.files_skipped);
+    tars_json_int(json, "pending_files", nas.pending_files);
+    tars_json_int(json, "processing_files", nas.processing_files);
+    tars_json_int(json, "indexed_hashes", nas.indexed_files);
+    tars_api_write_time(json, "last_scan", nas.last_scan_us);
+    tars_api_write_time(json, "started_at", nas.started_us);
+    tars_json_end(json);
+}
+
 /* False when the reply is given. */
 static bool get_stats(struct tars_exchange *ex, struct tars_collection_stats *stats)
 {
@@ -548,6 +572,7 @@ void tars_route_rag_stats(struct tars_exchange *ex)
     tars_exchange_json(ex);
     write_stats(ex, &stats);
     write_collections(ex, views, count);
+    write_nas(ex);
     tars_exchange_send(ex, 200);
 }
 

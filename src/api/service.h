@@ -77,6 +77,18 @@ struct tars_recalled {
     int64_t count;            /* of its elements */
 };
 
+/* The watched folder (contract 7.10). */
+struct tars_nas_view {
+    bool enabled; /* a folder is watched */
+    bool mounted; /* and it is there */
+    const char *watch_path;
+    int64_t files_detected, files_indexed, files_failed, files_skipped;
+    int64_t pending_files, processing_files;
+    int64_t indexed_files; /* that the store has */
+    int64_t last_scan_us;  /* 0: none yet */
+    int64_t started_us;    /* 0: not watched */
+};
+
 /* What the cache has done since the start. */
 struct tars_cache_view {
     bool enabled;
@@ -200,6 +212,7 @@ struct tars_service_ops {
     void (*cache_view)(void *ctx, struct tars_cache_view *view);
     /* Forget all that is kept; returns how much it was. */
     uint64_t (*cache_clear)(void *ctx);
+    void (*nas)(void *ctx, struct tars_nas_view *view);
     /* Of what may be seen, jobs too. */
     tars_status (*stats)(void *ctx, const struct tars_visible *visible, struct tars_arena *arena,
                          struct tars_collection_stats *stats, struct tars_err *err);

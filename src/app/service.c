@@ -12,6 +12,7 @@
 #include "cache/cache.h"
 #include "ingest/ingest.h"
 #include "ingest/spool.h"
+#include "ingest/watch.h"
 #include "retrieve/retrieve.h"
 #include "store/accounts.h"
 #include "text/analyzer.h"
@@ -62,21 +63,6 @@ static void fill_hit(struct tars_hit *hit, const struct tars_found *found)
     };
 }
 
-static void count_search(const struct tars_service *service, const struct tars_retrieved *found)
-{
-    if (strcmp(found->fusion_method ? found->fusion_method : "", "words") == 0)
-        return;
-    if (!found->embed_cached) {
-        tars_series_add(
-            tars_metrics_series(service->metrics, TARS_METRIC_EMBEDDING_OPERATIONS, "query"), 1);
-        tars_metrics_observe(service->metrics, TARS_METRIC_EMBEDDING_DURATION,
-                             found->embed_ms / 1000);
-    }
-    tars_metrics_add(service->metrics, TARS_METRIC_VECTOR_SEARCHES, 1);
-    tars_metrics_observe(service->metrics, TARS_METRIC_VECTOR_SEARCH_DURATION,
-                         found->search_ms / 1000);
-}
-
 static tars_status search(void *ctx, const struct tars_search_request *request,
                           struct tars_call *call, struct tars_search_reply *reply,
                           struct tars_err *err)
@@ -106,7 +92,6 @@ static tars_status search(void *ctx, const struct tars_search_request *request,
         return tars_fail(TARS_ENOMEM, err, "no memory for %zu results", found.count);
     for (size_t i = 0; i < found.count; i++)
         fill_hit(&reply->hits[i], &found.found[i]);
-    count_search(service, &found);
     reply->count = found.count;
     reply->fusion_method = found.fusion_method ? found.fusion_method : "";
     reply->degraded = found.degraded ? found.degraded_part : NULL;
@@ -145,6 +130,29 @@ static void cache_view(void *ctx, struct tars_cache_view *view)
         .entries = total.entries,
         .bytes = total.bytes,
         .hit_rate_percent = tars_cache_hit_percent(&total),
+    };
+}
+
+static void nas(void *ctx, struct tars_nas_view *view)
+{
+    const struct tars_service *service = ctx;
+    struct tars_watch_stats stats = {0};
+
+    if (service->watch)
+        stats = tars_watch_stats(service->watch);
+    *view = (struct tars_nas_view){
+        .enabled = service->watch != NULL,
+        .mounted = stats.available,
+        .watch_path = service->watch_path,
+        .files_detected = stats.files_detected,
+        .files_indexed = stats.files_indexed,
+        .files_failed = stats.files_failed,
+        .files_skipped = stats.files_skipped,
+        .pending_files = stats.pending_files,
+        .processing_files = stats.processing_files,
+        .indexed_files = stats.files_known + stats.files_indexed,
+        .last_scan_us = stats.last_scan_us,
+        .started_us = stats.started_us,
     };
 }
 
@@ -774,6 +782,7 @@ const struct tars_service_ops tars_service_ops = {
     .keep = keep_results,
     .cache_view = cache_view,
     .cache_clear = cache_clear,
+    .nas = nas,
     .stats = stats,
     .collections = collections,
     .submit = submit,

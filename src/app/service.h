@@ -13,6 +13,7 @@ struct tars_index;
 struct tars_retriever;
 struct tars_ingest;
 struct tars_writer;
+struct tars_watch;
 
 /* What the functions work on: their ctx. Borrowed; filled by wiring. */
 struct tars_service {
@@ -30,6 +31,8 @@ struct tars_service {
     int64_t dimension;           /* of the vectors; 0: words only */
     const char *embedding_model; /* "" when there is none */
     struct tars_writer *writer;  /* the language model */
+    struct tars_watch *watch;    /* NULL: no folder is watched */
+    const char *watch_path;
 };
 
 extern const struct tars_service_ops tars_service_ops;

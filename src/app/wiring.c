@@ -8,6 +8,7 @@
 
 #include "app/caches.h"
 #include "app/places.h"
+#include "app/sampler.h"
 #include "app/tenants.h"
 #include "app/wiring_internal.h"
 #include "app/writer.h"
@@ -240,22 +241,8 @@ static struct tars_chunk_config chunk_config(const struct tars_settings *setting
 static void on_event(void *ctx, const struct tars_ingest_event *event)
 {
     struct tars_wiring *w = ctx;
-    const char *status = event->outcome == TARS_INGEST_INDEXED     ? "success"
-                         : event->outcome == TARS_INGEST_UNCHANGED ? "already_indexed"
-                                                                   : "failed";
 
-    if (event->job_id && event->outcome != TARS_INGEST_FORGOTTEN) {
-        tars_series_add(tars_metrics_series(w->metrics, TARS_METRIC_DOCUMENTS_INDEXED, status), 1);
-    }
-    if (event->outcome == TARS_INGEST_INDEXED) {
-        tars_metrics_observe(w->metrics, TARS_METRIC_DOCUMENT_CHUNKS, (double)event->chunks);
-        tars_metrics_observe(w->metrics, TARS_METRIC_DOCUMENT_DURATION, event->ms / 1000);
-        tars_metrics_add(w->metrics, TARS_METRIC_RAG_SEMANTIC_CHUNKING, 1);
-        tars_series_add(
-            tars_metrics_series(w->metrics, TARS_METRIC_EMBEDDING_OPERATIONS, "document"), 1);
-    }
-    if (event->outcome == TARS_INGEST_FAILED)
-        tars_wiring_note_failure(w, event);
+    tars_wiring_count_event(w, event);
     tars_events_post(w->events, event);
 }
 
@@ -285,6 +272,24 @@ static tars_status open_cache(struct tars_wiring *w, struct tars_err *err)
     return tars_caches_open(w->settings, w->metrics, &w->cache, err);
 }
 
+/* Every search, whoever asked: routes, answers, their variants, commands. */
+static void count_search(void *ctx, const struct tars_retrieved *found)
+{
+    struct tars_metrics *metrics = ctx;
+
+    if (strcmp(found->fusion_method ? found->fusion_method : "", "words") == 0)
+        return;
+    if (!found->embed_cached) {
+        tars_series_add(tars_metrics_series(metrics, TARS_METRIC_EMBEDDING_OPERATIONS, "query"), 1);
+        tars_metrics_observe(metrics, TARS_METRIC_EMBEDDING_DURATION, found->embed_ms / 1000);
+        tars_metrics_add(metrics, TARS_METRIC_EMBEDDINGS_GENERATED, 1);
+    }
+    tars_metrics_add(metrics, TARS_METRIC_VECTOR_SEARCHES, 1);
+    tars_metrics_observe(metrics, TARS_METRIC_VECTOR_SEARCH_DURATION, found->search_ms / 1000);
+    tars_series_add(tars_metrics_series(metrics, TARS_METRIC_CHROMADB_OPERATIONS, "query"), 1);
+    tars_metrics_observe(metrics, TARS_METRIC_CHROMADB_QUERY_DURATION, found->search_ms / 1000);
+}
+
 static tars_status open_retriever(struct tars_wiring *w, struct tars_err *err)
 {
     bool is_rrf = strcmp(tars_settings_text(w->settings, TARS_SET_HYBRID_FUSION), "rrf") == 0;
@@ -295,6 +300,8 @@ static tars_status open_retriever(struct tars_wiring *w, struct tars_err *err)
         .cache = w->cache,
         .alpha = tars_settings_real(w->settings, TARS_SET_HYBRID_ALPHA),
         .fusion = is_rrf ? TARS_FUSION_RRF : TARS_FUSION_LINEAR,
+        .observe = count_search,
+        .observe_ctx = w->metrics,
     };
     tars_status status = tars_retriever_new(&config, &w->retriever);
 
@@ -354,6 +361,7 @@ static tars_status open_service(struct tars_wiring *w, struct tars_err *err)
         .writer = w->writer,
         .metrics = w->metrics,
         .analytics = w->analytics,
+        .watch_path = tars_settings_text(w->settings, TARS_SET_NAS_MOUNT_POINT),
     };
     return w->service.spool_dir && w->service.ranking ? TARS_OK
                                                       : tars_fail(TARS_ENOMEM, err, "no memory");
@@ -369,12 +377,15 @@ static tars_status open_watch(struct tars_wiring *w, struct tars_err *err)
         .scan_interval_ms = tars_settings_int(w->settings, TARS_SET_NAS_SCAN_INTERVAL) * 1000,
         .log = w->log,
     };
+    tars_status status;
 
     /* `tars serve --watch DIR` names the folder because it is to be watched. */
     if (!tars_settings_flag(w->settings, TARS_SET_NAS_WATCH_ENABLED) &&
         tars_settings_origin(w->settings, TARS_SET_NAS_MOUNT_POINT) != TARS_ORIGIN_COMMAND_LINE)
         return TARS_OK;
-    return tars_watch_open(&config, &w->watch, err);
+    status = tars_watch_open(&config, &w->watch, err);
+    w->service.watch = w->watch;
+    return status;
 }
 
 static tars_status open_pools(struct tars_wiring *w, struct tars_err *err)
@@ -486,6 +497,8 @@ static tars_status open_all(struct tars_wiring *w, const struct tars_wiring_conf
         status = tars_wiring_open_access(w, config->serves, err);
     if (status == TARS_OK)
         status = open_api(w, config, err);
+    if (status == TARS_OK && config->serves)
+        status = tars_wiring_open_sampler(w, config, err);
     if (status == TARS_OK && config->ingests)
         status = tars_ingest_start(w->ingest, err);
     return status;
@@ -536,9 +549,10 @@ void tars_wiring_close(struct tars_wiring *wiring)
 
     if (!w)
         return;
-    tars_watch_close(w->watch);
+    tars_sampler_close(w->sampler);
     if (w->ingest)
         tars_ingest_stop(w->ingest);
+    tars_watch_close(w->watch);
     tars_pool_free(w->wait);
     tars_pool_free(w->answer);
     tars_pool_free(w->compute);

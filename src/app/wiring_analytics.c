@@ -5,8 +5,10 @@
 #include "analytics/analytics.h"
 #include "analytics/sink_sqlite.h"
 #include "api/record.h"
+#include "app/sampler.h"
 #include "app/wiring_internal.h"
 #include "ingest/ingest.h"
+#include "ingest/watch.h"
 
 static tars_status open_analytics(struct tars_wiring *w, struct tars_err *err)
 {
@@ -94,7 +96,7 @@ static const char *tenant_of(const char *collection, char *out, size_t size)
     return out;
 }
 
-void tars_wiring_note_failure(struct tars_wiring *w, const struct tars_ingest_event *event)
+static void note_failure(struct tars_wiring *w, const struct tars_ingest_event *event)
 {
     char tenant[TARS_NAME_CHARS_MAX + 1];
     const struct tars_error_row row = {
@@ -107,4 +109,58 @@ void tars_wiring_note_failure(struct tars_wiring *w, const struct tars_ingest_ev
     };
 
     tars_analytics_error(w->analytics, &row);
+}
+
+static void count_indexed(struct tars_metrics *metrics, const struct tars_ingest_event *event)
+{
+    tars_metrics_observe(metrics, TARS_METRIC_DOCUMENT_CHUNKS, (double)event->chunks);
+    tars_metrics_observe(metrics, TARS_METRIC_DOCUMENT_DURATION, event->ms / 1000);
+    tars_metrics_observe(metrics, TARS_METRIC_DOCUMENT_PROCESSING_DURATION, event->ms / 1000);
+    tars_metrics_add(metrics, TARS_METRIC_RAG_SEMANTIC_CHUNKING, 1);
+    tars_metrics_add(metrics, TARS_METRIC_EMBEDDINGS_GENERATED, (uint64_t)event->chunks);
+    tars_series_add(tars_metrics_series(metrics, TARS_METRIC_CHROMADB_OPERATIONS, "add"), 1);
+    tars_series_add(tars_metrics_series(metrics, TARS_METRIC_EMBEDDING_OPERATIONS, "document"), 1);
+    /* Passages of one document are embedded together. */
+    if (event->chunks > 1) {
+        tars_series_add(tars_metrics_series(metrics, TARS_METRIC_EMBEDDING_OPERATIONS, "batch"), 1);
+    }
+}
+
+void tars_wiring_count_event(struct tars_wiring *w, const struct tars_ingest_event *event)
+{
+    const char *status = event->outcome == TARS_INGEST_INDEXED     ? "success"
+                         : event->outcome == TARS_INGEST_UNCHANGED ? "already_indexed"
+                                                                   : "failed";
+
+    if (event->job_id && event->outcome != TARS_INGEST_FORGOTTEN) {
+        tars_series_add(tars_metrics_series(w->metrics, TARS_METRIC_DOCUMENTS_INDEXED, status), 1);
+        tars_metrics_add(w->metrics, TARS_METRIC_DOCUMENTS_PROCESSED, 1);
+    }
+    if (event->outcome == TARS_INGEST_INDEXED)
+        count_indexed(w->metrics, event);
+    if (event->outcome == TARS_INGEST_FORGOTTEN) {
+        tars_series_add(tars_metrics_series(w->metrics, TARS_METRIC_CHROMADB_OPERATIONS, "delete"),
+                        1);
+    }
+    if (event->outcome == TARS_INGEST_FAILED)
+        note_failure(w, event);
+    tars_watch_note(w->watch, event);
+}
+
+tars_status tars_wiring_open_sampler(struct tars_wiring *w, const struct tars_wiring_config *config,
+                                     struct tars_err *err)
+{
+    const struct tars_sampler_config wanted = {
+        .analytics = w->analytics,
+        .metrics = w->metrics,
+        .service = &tars_service_ops,
+        .service_ctx = &w->service,
+        .connections = config->connections,
+        .connections_ctx = config->connections_ctx,
+        .interval_ms = tars_settings_int(w->settings, TARS_SET_METRICS_SAMPLE_SECONDS) * 1000,
+    };
+
+    if (!w->analytics || wanted.interval_ms == 0)
+        return TARS_OK;
+    return tars_sampler_open(&wanted, &w->sampler, err);
 }

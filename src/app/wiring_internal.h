@@ -8,6 +8,7 @@
 #include "app/wiring.h"
 
 struct tars_analytics;
+struct tars_sampler;
 struct tars_ingest_event;
 
 #define TARS_OWNER_TOKEN_BYTES 32
@@ -29,6 +30,7 @@ struct tars_wiring {
     struct tars_cache *cache; /* or NULL */
     struct tars_extract *extract;
     struct tars_events *events;
+    struct tars_sampler *sampler;     /* or NULL */
     struct tars_analytics *analytics; /* NULL: switched off, or away */
     struct tars_ingest *ingest;
     struct tars_watch *watch;
@@ -67,8 +69,12 @@ void tars_wiring_close_analytics(struct tars_wiring *w);
 TARS_MUST_USE tars_status tars_wiring_fill_analytics(struct tars_wiring *w,
                                                      struct tars_api_config *config,
                                                      struct tars_err *err);
-/* A document that failed goes to the error log. */
-void tars_wiring_note_failure(struct tars_wiring *w, const struct tars_ingest_event *event);
+/* How a file ended: into metrics, the watched folder's numbers, and the error log. */
+void tars_wiring_count_event(struct tars_wiring *w, const struct tars_ingest_event *event);
+/* Samples of the machine, for a server. */
+TARS_MUST_USE tars_status tars_wiring_open_sampler(struct tars_wiring *w,
+                                                   const struct tars_wiring_config *config,
+                                                   struct tars_err *err);
 
 /* Tell the operator, at the start and in the log. */
 void tars_wiring_warn(struct tars_wiring *w, const char *words);

@@ -63,6 +63,7 @@ struct tars_watch {
     size_t pending_count, pending_cap;
     int64_t next_scan_ms;
     bool scan_lists_files; /* false while a scan only adds watches */
+    int64_t known;         /* files of the scan under way that the store has */
 
     pthread_mutex_t lock; /* guards stats */
     struct tars_watch_stats stats;
@@ -75,6 +76,7 @@ static void count(struct tars_watch *watch, int64_t detected, int64_t forgotten)
     pthread_mutex_lock(&watch->lock);
     watch->stats.files_detected += detected;
     watch->stats.files_forgotten += forgotten;
+    watch->stats.processing_files += detected;
     watch->stats.pending_files = (int64_t)watch->pending_count;
     pthread_mutex_unlock(&watch->lock);
 }
@@ -193,9 +195,10 @@ static bool meet(void *ctx, const char *path, enum tars_walk_kind kind)
     if (kind == TARS_WALK_FOLDER) {
         watch_folder(watch, path);
     } else if (kind == TARS_WALK_FILE &&
-               tars_ingest_takes(watch->config.ingest->config.extensions, path) &&
-               !is_known(watch, path)) {
-        if (watch->scan_lists_files) {
+               tars_ingest_takes(watch->config.ingest->config.extensions, path)) {
+        if (is_known(watch, path)) {
+            watch->known++;
+        } else if (watch->scan_lists_files) {
             submit(watch, path);
         } else {
             touch(watch, path);
@@ -228,6 +231,7 @@ static void scan(struct tars_watch *watch)
 
     watch->next_scan_ms = tars_clock_mono_ms() + watch->config.scan_interval_ms;
     watch->scan_lists_files = true;
+    watch->known = 0;
     watch_folder(watch, watch->path);
     if (there)
         status = tars_walk(watch->path, meet, watch, &err);
@@ -243,6 +247,7 @@ static void scan(struct tars_watch *watch)
     pthread_mutex_lock(&watch->lock);
     watch->stats.available = there && !status;
     watch->stats.last_scan_us = tars_clock_wall_us();
+    watch->stats.files_known = watch->known;
     pthread_mutex_unlock(&watch->lock);
     count(watch, 0, forgotten);
 }
@@ -442,4 +447,21 @@ struct tars_watch_stats tars_watch_stats(struct tars_watch *watch)
     stats = watch->stats;
     pthread_mutex_unlock(&watch->lock);
     return stats;
+}
+
+void tars_watch_note(struct tars_watch *watch, const struct tars_ingest_event *event)
+{
+    struct tars_watch_stats *stats;
+
+    if (!watch || !event->job_id || !tars_path_is_below(event->path, watch->path))
+        return;
+    stats = &watch->stats;
+    pthread_mutex_lock(&watch->lock);
+    stats->files_indexed += event->outcome == TARS_INGEST_INDEXED;
+    stats->files_failed += event->outcome == TARS_INGEST_FAILED;
+    stats->files_skipped +=
+        event->outcome == TARS_INGEST_UNCHANGED || event->outcome == TARS_INGEST_SKIPPED;
+    /* Others may have submitted files of the folder too. */
+    stats->processing_files -= stats->processing_files > 0;
+    pthread_mutex_unlock(&watch->lock);
 }

@@ -35,10 +35,15 @@ struct tars_watch_config {
 
 /* As the wire contract's NAS statistics (7.10). */
 struct tars_watch_stats {
-    int64_t files_detected;  /* submitted */
-    int64_t files_forgotten; /* deleted or moved away */
-    int64_t pending_files;   /* waiting to become quiet */
-    int64_t last_scan_us;    /* 0: none yet */
+    int64_t files_detected; /* submitted */
+    int64_t files_indexed;  /* of those that ended; see tars_watch_note() */
+    int64_t files_failed;
+    int64_t files_skipped;    /* unchanged, or not a kind that is read */
+    int64_t files_forgotten;  /* deleted or moved away */
+    int64_t files_known;      /* were in the store already at the last scan */
+    int64_t pending_files;    /* waiting to become quiet */
+    int64_t processing_files; /* submitted, not ended */
+    int64_t last_scan_us;     /* 0: none yet */
     int64_t started_us;
     bool available; /* the folder is there */
 };
@@ -48,5 +53,7 @@ TARS_MUST_USE tars_status tars_watch_open(const struct tars_watch_config *config
 /* Joins the thread. NULL is allowed. */
 void tars_watch_close(struct tars_watch *watch);
 struct tars_watch_stats tars_watch_stats(struct tars_watch *watch);
+/* A file has ended: counted when it lies in the folder. NULL is allowed. Any thread. */
+void tars_watch_note(struct tars_watch *watch, const struct tars_ingest_event *event);
 
 #endif

@@ -287,6 +287,19 @@ double tars_metrics_total(struct tars_metrics *metrics, enum tars_metric metric)
     return total;
 }
 
+double tars_metrics_sum(struct tars_metrics *metrics, enum tars_metric metric)
+{
+    double sum = 0;
+    struct tars_series *series;
+
+    if (!metrics)
+        return 0;
+    series = atomic_load_explicit(&metrics->families[metric].newest, memory_order_acquire);
+    for (; series; series = series->next)
+        sum += sum_of(series);
+    return sum;
+}
+
 /* ------------------------------------------------------------------------------------- exposition
  */
 

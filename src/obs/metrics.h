@@ -60,6 +60,9 @@ void tars_metrics_observe(struct tars_metrics *metrics, enum tars_metric metric,
 /* Sum of a family's counters or gauges, or the number of a histogram's observations. */
 double tars_metrics_total(struct tars_metrics *metrics, enum tars_metric metric);
 
+/* Sum of all observations of a histogram. */
+double tars_metrics_sum(struct tars_metrics *metrics, enum tars_metric metric);
+
 /* Append the exposition of all families; the buffer's sticky status tells a failure. */
 void tars_metrics_write(struct tars_metrics *metrics, struct tars_buf *out);
 

@@ -554,6 +554,8 @@ tars_status tars_retrieve(struct tars_retriever *retriever,
     if (!is_blank(request->query) && !tars_scope_is_empty(search.scope))
         status = run(&search, &made);
     tars_scope_release(search.scope);
+    if (status == TARS_OK && retriever->config.observe)
+        retriever->config.observe(retriever->config.observe_ctx, &made);
     if (status == TARS_OK)
         *result = made;
     return status;

@@ -52,6 +52,8 @@ enum tars_fusion {
     TARS_FUSION_RRF = 1,    /* reciprocal rank, k = 60 */
 };
 
+struct tars_retrieved;
+
 /* All pointers are borrowed for the retriever's life. */
 struct tars_retriever_config {
     struct tars_store *store;     /* required */
@@ -60,6 +62,9 @@ struct tars_retriever_config {
     struct tars_cache *cache;     /* vectors of questions; NULL: none */
     double alpha;                 /* weight of the words, 0..1; negative: 0.5 */
     enum tars_fusion fusion;      /* how the sides are joined */
+    /* Hears of every search that ended well, for the metrics; NULL: nobody. */
+    void (*observe)(void *ctx, const struct tars_retrieved *result);
+    void *observe_ctx;
 };
 
 TARS_MUST_USE tars_status tars_retriever_new(const struct tars_retriever_config *config,
