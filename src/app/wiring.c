@@ -474,6 +474,16 @@ static tars_status clean_up(struct tars_wiring *w, struct tars_err *err)
     return status == TARS_OK ? tars_tenants_settle(&w->service, err) : status;
 }
 
+/* What only a server has. */
+static tars_status open_served(struct tars_wiring *w, struct tars_err *err)
+{
+    tars_status status = clean_up(w, err);
+
+    if (status == TARS_OK)
+        status = open_pools(w, err);
+    return status == TARS_OK ? open_watch(w, err) : status;
+}
+
 static tars_status open_all(struct tars_wiring *w, const struct tars_wiring_config *config,
                             struct tars_err *err)
 {
@@ -486,11 +496,7 @@ static tars_status open_all(struct tars_wiring *w, const struct tars_wiring_conf
     if (status == TARS_OK)
         status = open_rooms(w, err);
     if (status == TARS_OK && config->serves)
-        status = clean_up(w, err);
-    if (status == TARS_OK && config->serves)
-        status = open_pools(w, err);
-    if (status == TARS_OK && config->serves)
-        status = open_watch(w, err);
+        status = open_served(w, err);
     if (status == TARS_OK)
         status = register_parts(w);
     if (status == TARS_OK)
