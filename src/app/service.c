@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "app/nas.h"
 #include "app/recall.h"
 #include "app/tenants.h"
 #include "app/writer.h"
@@ -12,7 +13,6 @@
 #include "cache/cache.h"
 #include "ingest/ingest.h"
 #include "ingest/spool.h"
-#include "ingest/watch.h"
 #include "retrieve/retrieve.h"
 #include "store/accounts.h"
 #include "text/analyzer.h"
@@ -130,29 +130,6 @@ static void cache_view(void *ctx, struct tars_cache_view *view)
         .entries = total.entries,
         .bytes = total.bytes,
         .hit_rate_percent = tars_cache_hit_percent(&total),
-    };
-}
-
-static void nas(void *ctx, struct tars_nas_view *view)
-{
-    const struct tars_service *service = ctx;
-    struct tars_watch_stats stats = {0};
-
-    if (service->watch)
-        stats = tars_watch_stats(service->watch);
-    *view = (struct tars_nas_view){
-        .enabled = service->watch != NULL,
-        .mounted = stats.available,
-        .watch_path = service->watch_path,
-        .files_detected = stats.files_detected,
-        .files_indexed = stats.files_indexed,
-        .files_failed = stats.files_failed,
-        .files_skipped = stats.files_skipped,
-        .pending_files = stats.pending_files,
-        .processing_files = stats.processing_files,
-        .indexed_files = stats.files_known + stats.files_indexed,
-        .last_scan_us = stats.last_scan_us,
-        .started_us = stats.started_us,
     };
 }
 
@@ -782,7 +759,7 @@ const struct tars_service_ops tars_service_ops = {
     .keep = keep_results,
     .cache_view = cache_view,
     .cache_clear = cache_clear,
-    .nas = nas,
+    .nas = tars_nas,
     .stats = stats,
     .collections = collections,
     .submit = submit,
