@@ -195,7 +195,6 @@ function take(turn, event) {
   if (event.type === "rag_sources") turn.showSources(event.sources);
   else if (event.type === "rag_token") turn.add(event.token);
   else if (event.type === "rag_complete") turn.complete(event);
-  if (event.conversationId) state.conversation = event.conversationId;
 }
 
 async function ask(question) {
@@ -206,7 +205,8 @@ async function ask(question) {
   setAsking(controller);
   turn.root.scrollIntoView({ block: "nearest" });
   try {
-    const options = { signal: controller.signal, conversationId: state.conversation ?? undefined };
+    state.conversation ??= "conv_" + Date.now();
+    const options = { signal: controller.signal, conversationId: state.conversation };
     for await (const event of tars.streamQuery(question, options)) take(turn, event);
     listConversations();
   } catch (error) {
@@ -236,11 +236,12 @@ $("stop").addEventListener("click", () => state.asking?.abort());
 
 const outcomes = { success: "added", already_indexed: "was there already", failed: "failed" };
 
+/* Where the signed-in may put documents. */
 async function listCollections() {
-  const names = await tars.listCollections().catch(() => []);
-  $("collections").replaceChildren(...names.map((name) => {
+  const { collections } = await tars.me().catch(() => ({ collections: [] }));
+  $("collections").replaceChildren(...collections.filter((c) => c.writes).map((collection) => {
     const option = element("option");
-    option.value = name;
+    option.value = collection.name;
     return option;
   }));
 }

@@ -335,7 +335,15 @@ export class TarsClient {
     return this._json("POST", "/auth/validate", { final: true });
   }
 
-  /** What the server's sign-in is like. @returns {Promise<{status: string, mode?: string, oidc?: boolean}>} */
+  /**
+   * Who the token stands for, and what it may do.
+   * @returns {Promise<{clientId: string, tenant: string, role: string, collections: Array<{name: string, writes: boolean}>}>}
+   */
+  me() {
+    return this._json("GET", "/auth/me");
+  }
+
+  /** What the server's sign-in is like. @returns {Promise<{status: string, mode?: string}>} */
   authHealth() {
     return this._json("GET", "/auth/health", { anonymous: true });
   }
@@ -503,12 +511,6 @@ export class TarsClient {
    */
   listDocuments(options = {}) {
     return this._json("GET", "/rag/documents", { query: options });
-  }
-
-  /** Names of the collections that the token may read. @returns {Promise<string[]>} */
-  async listCollections() {
-    const { collections } = await this._json("GET", "/collections");
-    return collections.map((collection) => collection.name);
   }
 
   /* ---- questions */

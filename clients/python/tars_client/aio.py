@@ -137,6 +137,10 @@ class AsyncClient:
     async def validate(self) -> models.Validation:
         return cast(models.Validation, await self._json(calls.validate()))
 
+    async def me(self) -> models.Me:
+        """Who the token stands for, and what it may do."""
+        return cast(models.Me, await self._json(calls.get("/auth/me")))
+
     async def auth_health(self) -> dict[str, Any]:
         """What signing in is like: mode is open, secret or oidc."""
         return cast("dict[str, Any]", await self._json(calls.get("/auth/health")))

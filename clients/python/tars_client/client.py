@@ -137,6 +137,10 @@ class Client:
     def validate(self) -> models.Validation:
         return cast(models.Validation, self._json(calls.validate()))
 
+    def me(self) -> models.Me:
+        """Who the token stands for, and what it may do."""
+        return cast(models.Me, self._json(calls.get("/auth/me")))
+
     def auth_health(self) -> dict[str, Any]:
         """What signing in is like: mode is open, secret or oidc."""
         return cast("dict[str, Any]", self._json(calls.get("/auth/health")))

@@ -18,6 +18,13 @@ class Validation(TypedDict):
     expires_at: str | None
 
 
+class Me(TypedDict):
+    client_id: str
+    tenant: str
+    role: str
+    collections: list[dict[str, Any]]
+
+
 class Health(TypedDict):
     status: str
     service: str
