@@ -34,6 +34,35 @@ static void read_header(struct tars_exchange *ex, struct tars_span value)
     }
 }
 
+static struct tars_span first_item(struct tars_span list)
+{
+    size_t len = 0;
+
+    while (len < list.len && !strchr(", \t", list.ptr[len]))
+        len++;
+    return tars_span(list.ptr, len);
+}
+
+/* "bearer, <token>": for pages, which can set no header when they open a WebSocket. */
+static void read_protocol(struct tars_exchange *ex, struct tars_span value)
+{
+    static const char name[] = "bearer";
+    size_t len = sizeof(name) - 1;
+
+    if (value.len < len || strncasecmp(value.ptr, name, len) != 0)
+        return;
+    value = tars_span(value.ptr + len, value.len - len);
+    while (value.len > 0 && strchr(" \t", value.ptr[0]))
+        value = tars_span(value.ptr + 1, value.len - 1);
+    if (value.len == 0 || value.ptr[0] != ',')
+        return;
+    value = tars_span(value.ptr + 1, value.len - 1);
+    while (value.len > 0 && strchr(" \t", value.ptr[0]))
+        value = tars_span(value.ptr + 1, value.len - 1);
+    ex->credential = first_item(value);
+    ex->has_protocol = ex->credential.len > 0;
+}
+
 void tars_access_read(struct tars_exchange *ex, const struct tars_http_request *request)
 {
     struct tars_span value;
@@ -43,6 +72,9 @@ void tars_access_read(struct tars_exchange *ex, const struct tars_http_request *
     if (ex->credential.len == 0 &&
         tars_url_query_get(ex->call.arena, ex->query, "token", &value) == TARS_OK)
         ex->credential = value;
+    if (ex->credential.len == 0 &&
+        tars_http_request_header(request, "sec-websocket-protocol", &value))
+        read_protocol(ex, value);
 }
 
 static void take_caller(struct tars_exchange *ex)

@@ -1,8 +1,8 @@
 /* access - who asks, and whether they may: decided in this one place, before any route runs.
  *
- * Credentials   Authorization: Bearer first, ?token= second; an access token, an API key, a
- *               provider's token. The owner of the data folder shows X-Tars-Owner instead.
- * Answers       by what the route needs (routes.def):
+ * Credentials   Authorization: Bearer first, ?token= second, Sec-WebSocket-Protocol: bearer third;
+ * an access token, an API key, a provider's token. The owner of the data folder shows X-Tars-Owner
+ * instead. Answers       by what the route needs (routes.def):
  *
  *                            PUBLIC   ASK                  READER, WRITER   ADMIN, SYSTEM
  *               none         goes     open: goes           403 Not authenticated

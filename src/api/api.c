@@ -6,6 +6,7 @@
 
 #include "api/access.h"
 #include "api/api_internal.h"
+#include "api/chat.h"
 #include "api/openapi.h"
 #include "api/origin.h"
 #include "api/proxies.h"
@@ -53,6 +54,11 @@ tars_status tars_api_new(const struct tars_api_config *config, struct tars_api *
         made->config.environment = "";
     made->started_us = tars_clock_wall_us();
     made->started_ms = tars_clock_mono_ms();
+    status = tars_chat_new(made, &made->chat);
+    if (status != TARS_OK) {
+        tars_api_free(made);
+        return tars_fail(status, err, "no memory for the chat");
+    }
     *api = made;
     return TARS_OK;
 }
@@ -62,6 +68,7 @@ void tars_api_free(struct tars_api *api)
     if (!api)
         return;
     tars_machine_watch_free(api->machine);
+    tars_chat_free(api->chat);
     tars_tally_free(api->tally);
     free(api->openapi);
     free(api);
@@ -167,8 +174,15 @@ static void http_abort(void *ctx)
     tars_http_reply_abort(ctx);
 }
 
-static const struct tars_reply_ops http_ops = {http_send, http_start, http_write, http_end,
-                                               http_abort};
+static tars_status http_upgrade(void *ctx, const struct tars_ws_config *config,
+                                const struct tars_ws_handler *handler, void *handler_ctx,
+                                struct tars_ws **ws)
+{
+    return tars_ws_accept(ctx, config, handler, handler_ctx, ws);
+}
+
+static const struct tars_reply_ops http_ops = {http_send, http_start, http_write,
+                                               http_end,  http_abort, http_upgrade};
 
 static void on_gone(void *ctx)
 {
@@ -268,6 +282,7 @@ static void fill_exchange(struct tars_exchange *ex, const struct tars_api *api,
     const char *token = api->config.owner_token;
 
     ex->api = api;
+    ex->request = request;
     tars_exchange_init(ex, request->arena);
     tars_exchange_use_id(ex, header(request, "x-request-id"));
     ex->method = request->method;
@@ -356,8 +371,8 @@ static void local_abort(void *ctx)
     local->stopped = true;
 }
 
-static const struct tars_reply_ops local_ops = {local_send, local_start, local_write, local_end,
-                                                local_abort};
+static const struct tars_reply_ops local_ops = {local_send, local_start, local_write,
+                                                local_end,  local_abort, NULL};
 
 tars_status tars_api_call(struct tars_api *api, const struct tars_api_request *request,
                           tars_api_bytes_fn *bytes, void *ctx, int *status, struct tars_err *err)

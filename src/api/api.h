@@ -21,6 +21,8 @@
 #include "obs/metrics.h"
 
 struct tars_rag;
+struct tars_history;
+struct tars_llm;
 struct tars_analytics;
 struct tars_proxies;
 struct tars_rate_limit;
@@ -60,6 +62,16 @@ struct tars_api_config {
     bool prometheus;          /* serve /metrics/prometheus */
     bool https_only;          /* plain HTTP is sent on to https, or refused */
     bool checks_hosts;        /* only own names in Host; see api/origin.h */
+
+    struct tars_llm *llm;     /* writes plain chat; NULL: nobody does */
+    int max_tokens;           /* of such an answer; 0: the writer's default */
+    float temperature, top_p; /* as in struct tars_llm_request */
+    int top_k;
+    int64_t chat_heartbeat_ms; /* between pings; 0: 30,000 */
+    int64_t chat_timeout_ms;   /* silence that ends a socket; 0: 300,000 */
+    size_t chat_connections;   /* sockets; 0: 10 */
+    size_t chat_queue;         /* messages that wait to be sent to one; 0: 100 */
+
     /* Open client connections, for the metrics; NULL: none are counted. Any thread asks. */
     double (*connections)(void *ctx);
     void *connections_ctx;

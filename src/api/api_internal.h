@@ -9,8 +9,10 @@
 #include "base/sys/clock.h"
 
 struct tars_tally;
+struct tars_chat;
 
 struct tars_api {
+    struct tars_chat *chat;             /* the sockets of /ws/chat; owned */
     struct tars_tally *tally;           /* what tally.c keeps; owned */
     struct tars_machine_watch *machine; /* owned */
     struct tars_api_config config;      /* with every default filled in */

@@ -116,6 +116,7 @@ static void fill_headers(const struct tars_exchange *ex, struct headers *headers
     add(headers, "cache-control", ex->is_secret ? "no-store" : NULL);
     add(headers, "allow", ex->allow);
     add(headers, "location", ex->location);
+    add(headers, "sec-websocket-version", ex->wants_upgrade ? "13" : NULL);
 }
 
 /* ----------------------------------------------------------------------------------- whole replies
@@ -200,6 +201,26 @@ void tars_exchange_end(struct tars_exchange *ex)
     tars_api_record(ex, 200);
     ex->ops->end(ex->ops_ctx);
     tars_buf_release(&out);
+}
+
+/* ------------------------------------------------------------------------------------- WebSocket
+ */
+
+tars_status tars_exchange_upgrade(struct tars_exchange *ex, const struct tars_ws_config *config,
+                                  const struct tars_ws_handler *handler, void *handler_ctx,
+                                  struct tars_ws **ws)
+{
+    struct tars_buf out = ex->out;
+    tars_status status;
+
+    if (!ex->ops->upgrade) {
+        tars_exchange_fail(ex, 426, "Upgrade Required");
+        return TARS_EUNSUPPORTED;
+    }
+    tars_api_record(ex, 101);
+    status = ex->ops->upgrade(ex->ops_ctx, config, handler, handler_ctx, ws);
+    tars_buf_release(&out);
+    return status;
 }
 
 /* ----------------------------------------------------------------------------------------- errors

@@ -28,6 +28,7 @@
 #include "base/mem/span.h"
 #include "base/status.h"
 #include "net/http.h"
+#include "net/websocket.h"
 #include "obs/call.h"
 
 #define TARS_SERVICE_NAME    "T.A.R.S. Backend"
@@ -54,12 +55,17 @@ struct tars_reply_ops {
     tars_status (*write)(void *ctx, const char *ptr, size_t len);
     void (*end)(void *ctx);
     void (*abort)(void *ctx);
+    /* Go on as a WebSocket (net/websocket.h); NULL where there is no connection. */
+    tars_status (*upgrade)(void *ctx, const struct tars_ws_config *config,
+                           const struct tars_ws_handler *handler, void *handler_ctx,
+                           struct tars_ws **ws);
 };
 
 struct tars_exchange {
-    const struct tars_api *api; /* borrowed */
+    const struct tars_api *api;              /* borrowed */
+    const struct tars_http_request *request; /* as it came; NULL: asked in this process */
+    const struct tars_route *route;          /* set by the router; NULL when none fits */
     enum tars_route_match match;
-    const struct tars_route *route; /* set by the router; NULL when none fits */
     enum tars_http_method method;
     struct tars_span path;              /* not decoded */
     struct tars_span query;             /* not decoded */
@@ -68,12 +74,13 @@ struct tars_exchange {
     struct tars_span accept;            /* accept header; may be empty */
     struct tars_span host;              /* host header; may be empty */
     char address[TARS_HTTP_PEER_BYTES]; /* of the client, as far as proxies are trusted; "": here */
-    bool is_https;                      /* the client spoke TLS, to us or to a trusted proxy */
     struct tars_span parameters[2];     /* what stands for {...} in the path, not decoded */
     struct tars_span credential;        /* token or key as it was sent; empty: none */
     const char *refused;          /* why it is not valid (PUBLIC routes alone see that), or NULL */
     struct tars_principal caller; /* set before the route runs */
+    bool is_https;                /* the client spoke TLS, to us or to a trusted proxy */
     bool is_owner;                /* has shown that it may open the data folder */
+    bool has_protocol;            /* credential came as Sec-WebSocket-Protocol: bearer, ... */
     bool has_other_scheme;        /* an Authorization that is no Bearer's */
     struct tars_call call;
     int64_t started_ns; /* on tars_clock_mono_ns() */
@@ -84,6 +91,7 @@ struct tars_exchange {
     const char *location;                    /* header of a redirect, or NULL */
     const char *retry_after;                 /* header of a 429, or NULL */
     const char *rate_limit, *rate_remaining; /* X-RateLimit-*, or NULL */
+    bool wants_upgrade;                      /* a 426 that says which version of WebSocket */
     bool is_secret;                          /* no cache may keep the reply */
     const struct tars_reply_ops *ops;
     void *ops_ctx;
@@ -113,6 +121,12 @@ void tars_exchange_line(struct tars_exchange *ex);
 /* Close the line and send it. ECANCELED: the asker is gone. */
 TARS_MUST_USE tars_status tars_exchange_flush(struct tars_exchange *ex);
 void tars_exchange_end(struct tars_exchange *ex);
+
+/* Go on as a WebSocket, as tars_ws_accept(). Gives the exchange back, also on failure. */
+TARS_MUST_USE tars_status tars_exchange_upgrade(struct tars_exchange *ex,
+                                                const struct tars_ws_config *config,
+                                                const struct tars_ws_handler *handler,
+                                                void *handler_ctx, struct tars_ws **ws);
 
 /* The contract's error bodies. detail may hold anything; it is escaped. */
 void tars_exchange_fail(struct tars_exchange *ex, int status, const char *detail);

@@ -197,6 +197,7 @@ static void parse(struct tars_reader *reader, struct tars_span body)
         complain_not_json(reader, error.position, error.text);
         return;
     }
+    reader->is_json = true;
     if (!json_is_object(root)) {
         complain_no_object(reader, root);
         json_decref(root);

@@ -46,6 +46,7 @@ struct tars_reader {
     struct tars_arena *arena; /* borrowed */
     const char *place;        /* first item of loc: "body" or "query"; static */
     json_t *root;             /* the body's object; NULL when it is none; owned */
+    bool is_json;             /* the body was JSON, of whatever kind */
     const char *scope;        /* name of the field whose fields are read, or NULL: the body's */
     struct tars_buf detail;   /* the list under way */
     struct tars_json writer;  /* into detail */

@@ -309,7 +309,7 @@ static tars_status open_retriever(struct tars_wiring *w, struct tars_err *err)
 }
 
 /* Below 0 where nobody set one: the back end may then choose for its model. */
-static float temperature(const struct tars_settings *settings)
+float tars_wiring_temperature(const struct tars_settings *settings)
 {
     return tars_settings_origin(settings, TARS_SET_MODEL_TEMPERATURE) == TARS_ORIGIN_DEFAULT
                ? -1.0F
@@ -324,7 +324,7 @@ static tars_status open_rag(struct tars_wiring *w, struct tars_err *err)
         .max_context_tokens =
             (size_t)tars_settings_int(w->settings, TARS_SET_RAG_MAX_CONTEXT_TOKENS),
         .max_tokens = (int)tars_settings_int(w->settings, TARS_SET_MODEL_MAX_TOKENS),
-        .temperature = temperature(w->settings),
+        .temperature = tars_wiring_temperature(w->settings),
         .top_p = (float)tars_settings_real(w->settings, TARS_SET_MODEL_TOP_P),
         .top_k = (int)tars_settings_int(w->settings, TARS_SET_MODEL_TOP_K),
     };

@@ -55,7 +55,17 @@ void tars_wiring_close_chat(struct tars_wiring *w)
 
 void tars_wiring_fill_chat(const struct tars_wiring *w, struct tars_api_config *config)
 {
+    const struct tars_settings *s = w->settings;
+
     config->history = w->history;
-    config->conversation_name =
-        tars_settings_text(w->settings, TARS_SET_CHROMA_CONVERSATION_COLLECTION);
+    config->conversation_name = tars_settings_text(s, TARS_SET_CHROMA_CONVERSATION_COLLECTION);
+    config->llm = tars_writer_llm(w->writer);
+    config->max_tokens = (int)tars_settings_int(s, TARS_SET_MODEL_MAX_TOKENS);
+    config->temperature = tars_wiring_temperature(s);
+    config->top_p = (float)tars_settings_real(s, TARS_SET_MODEL_TOP_P);
+    config->top_k = (int)tars_settings_int(s, TARS_SET_MODEL_TOP_K);
+    config->chat_heartbeat_ms = tars_settings_int(s, TARS_SET_WS_HEARTBEAT_INTERVAL) * 1000;
+    config->chat_timeout_ms = tars_settings_int(s, TARS_SET_WS_TIMEOUT_SECONDS) * 1000;
+    config->chat_connections = (size_t)tars_settings_int(s, TARS_SET_WS_MAX_CONNECTIONS);
+    config->chat_queue = (size_t)tars_settings_int(s, TARS_SET_WS_MESSAGE_QUEUE_SIZE);
 }

@@ -76,6 +76,9 @@ TARS_MUST_USE tars_status tars_wiring_open_sampler(struct tars_wiring *w,
                                                    const struct tars_wiring_config *config,
                                                    struct tars_err *err);
 
+/* MODEL_TEMPERATURE; below 0 where nobody set one. */
+float tars_wiring_temperature(const struct tars_settings *settings);
+
 /* Tell the operator, at the start and in the log. */
 void tars_wiring_warn(struct tars_wiring *w, const char *words);
 

@@ -13,8 +13,8 @@
  *           the handle lives.
  * Bounds    A stream holds at most config.reply_queue_bytes. A writer on a worker thread waits for
  *           room; on a loop thread it gets TARS_EAGAIN, because loop threads never wait.
- * Framing   content-length, transfer-encoding, connection and date are written here, never by the
- *           caller. HEAD, 204 and 304 send no body, whatever is written.
+ * Framing   content-length, transfer-encoding, connection, upgrade and date are written here, never
+ *           by the caller. HEAD, 204 and 304 send no body, whatever is written.
  */
 #ifndef TARS_NET_HTTP_H
 #define TARS_NET_HTTP_H

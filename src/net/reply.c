@@ -243,6 +243,8 @@ static void append_start(struct tars_http_reply *reply, int status)
         tars_buf_append_text(out, "\r\n");
     }
     append_span(out, tars_buf_span(&reply->extra));
+    if (status == 426) /* what to become is ours to say, as is the connection's fate */
+        tars_buf_append_text(out, "connection: upgrade\r\nupgrade: websocket\r\n");
 }
 
 /* The head, all but the framing and the empty line. */
