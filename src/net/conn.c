@@ -332,7 +332,7 @@ static bool has_stalled(struct tars_conn *conn, int64_t now_ms)
 {
     size_t queue = uv_stream_get_write_queue_size((uv_stream_t *)&conn->tcp);
 
-    if (conn->unsent == 0 || queue != conn->queue_seen) {
+    if (queue != conn->queue_seen) {
         conn->queue_seen = queue;
         conn->progress_ms = now_ms;
         return false;
@@ -342,7 +342,7 @@ static bool has_stalled(struct tars_conn *conn, int64_t now_ms)
 
 static void look_at(struct tars_conn *conn, int64_t now_ms)
 {
-    if (has_stalled(conn, now_ms)) {
+    if (conn->unsent && has_stalled(conn, now_ms)) {
         atomic_fetch_add_explicit(conn->group->timeouts, 1, memory_order_relaxed);
         conn->progress_ms = now_ms;
         if (conn->is_open && conn->protocol->on_stalled) {

@@ -46,19 +46,20 @@ struct tars_conn_group {
     char plain[TARS_CONN_PLAIN_BYTES];
 };
 
+/* What every tick looks at comes first, in one cache line: there may be ten thousand idle ones. */
 struct tars_conn {
-    uv_tcp_t tcp;
-    uv_shutdown_t shutdown;
+    struct tars_conn *next, *prev; /* in the group */
+    int64_t deadline_ms;           /* on tars_clock_mono_ms(); 0: none; the protocol sets it */
+    size_t unsent;                 /* bytes given to the socket's queue that are still there */
     struct tars_conn_group *group;
     const struct tars_conn_protocol *protocol;
-    void *ctx;                     /* of a protocol that took the connection over */
-    struct tars_conn *prev, *next; /* in the group */
-    struct tars_tls *tls;          /* NULL: plain; owned */
-    int64_t deadline_ms;           /* on tars_clock_mono_ms(); 0: none; the protocol sets it */
-    int64_t progress_ms;           /* when unsent last became smaller */
-    size_t unsent;                 /* bytes given to the socket's queue that are still there */
-    size_t queue_seen;             /* the socket's queue at the last tick */
-    bool is_open;                  /* on_open() was called */
+    void *ctx;            /* of a protocol that took the connection over */
+    struct tars_tls *tls; /* NULL: plain; owned */
+    uv_tcp_t tcp;
+    uv_shutdown_t shutdown;
+    int64_t progress_ms; /* when unsent last became smaller */
+    size_t queue_seen;   /* the socket's queue at the last tick */
+    bool is_open;        /* on_open() was called */
     bool is_paused;
     bool is_finishing; /* nothing more is going to be written */
     bool is_shut;      /* and all was sent */

@@ -39,7 +39,6 @@
 #define STOP_MS     1000 /* in place of close_ms when the server stops */
 #define LEAVE_TIMES 2    /* write_timeout_ms, for what is queued before our close frame */
 #define LINGER_MS   2000 /* for the other end to say goodbye */
-#define MESSAGE_MS  60000 /* for a message to arrive, and a millisecond more for each byte */
 #define NS_PER_MS   1000000LL
 #define QUEUE_MAX   ((size_t)1 << 30) /* bytes */
 #define CODE_BROKEN 1006
@@ -54,8 +53,8 @@ struct tars_ws {
     void *ctx;
     atomic_int refs;
 
-    int64_t ping_ms, pong_ms, idle_ms, close_ms, write_timeout_ms; /* constants */
-    char *idle_message;                                            /* owned, or NULL */
+    int64_t ping_ms, pong_ms, idle_ms, arrive_ms, close_ms, write_timeout_ms; /* constants */
+    char *idle_message;                                                       /* owned, or NULL */
 
     struct tars_conn *conn; /* from here on: loop thread only */
     enum phase phase;
@@ -221,6 +220,12 @@ static int64_t earlier(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
+/* When the message under way must be there: each byte buys time, but not without end. */
+static int64_t arrives_by(const struct tars_ws *ws)
+{
+    return ws->began_ms + ws->arrive_ms + (int64_t)ws->message.len;
+}
+
 /* The next moment to look. Bytes and messages that come only move it away, so it is worked out
  * when it is reached. */
 static void arm(struct tars_ws *ws)
@@ -237,7 +242,7 @@ static void arm(struct tars_ws *ws)
     if (ws->idle_ms > 0)
         due = earlier(due, ws->message_ms + ws->idle_ms);
     if (ws->began_ms)
-        due = earlier(due, ws->began_ms + MESSAGE_MS + (int64_t)ws->message.len);
+        due = earlier(due, arrives_by(ws));
     ws->conn->deadline_ms = due == INT64_MAX ? 0 : due;
 }
 
@@ -268,7 +273,7 @@ static void close_idle(struct tars_ws *ws)
 
 static void look_at(struct tars_ws *ws, int64_t now_ms)
 {
-    if (ws->began_ms && now_ms >= ws->began_ms + MESSAGE_MS + (int64_t)ws->message.len) {
+    if (ws->began_ms && now_ms >= arrives_by(ws)) {
         fail(ws, 1008, "the message took too long to arrive");
     } else if (ws->idle_ms > 0 && now_ms >= ws->message_ms + ws->idle_ms) {
         close_idle(ws);
@@ -678,6 +683,7 @@ static struct tars_ws *make(struct tars_http_reply *reply, const struct tars_ws_
     ws->ping_ms = ms_or(config->ping_ms, 20000);
     ws->pong_ms = ms_or(config->pong_ms, 20000);
     ws->idle_ms = config->idle_ms;
+    ws->arrive_ms = ms_or(config->message_ms, 60000);
     ws->close_ms = ms_or(config->close_ms, 5000);
     ws->write_timeout_ms = reply->shared->write_timeout_ms;
     tars_ws_reader_init(&ws->reader, max_message, config->text_only);

@@ -7,17 +7,18 @@
  * Lifetime  _accept() gives the reply handle back and makes a socket with two references: the
  *           connection's and the caller's. on_close() is the handler's last call; the caller may
  *           hold its reference longer, and what it sends then gives TARS_ECANCELED.
- * Bounds    A message on its way in has at most max_message_bytes (1009 beyond); what waits to be
- *           sent at most queue_messages and queue_bytes: a sender on a worker thread waits for
- * room, on a loop thread it gets TARS_EAGAIN; a client that takes nothing for write_timeout_ms is
- * closed with 1008 "the client does not read". Pongs that wait are one: the newest. Messages on
- * their way in count among the server's bodies (1013 beyond max_bodies_bytes), and may take a
- * minute and a second for each kilobyte (1008). Idle      Nothing of a message is kept between
- * messages: an idle socket costs its structs alone. Close     1000 normal, 1001 going away (idle,
- * server stops), 1002 protocol error, 1003 binary where it is not wanted, 1007 text that is not
- * UTF-8, 1008 policy, 1009 too big, 1011 fault of ours, 1013 try again later. Threads   Handler
- * functions run on the connection's loop thread and must not block. _send(), _close(), _ref(),
- * _unref() from any thread.
+ * Bounds    A message on its way in has at most max_message_bytes (1009 beyond) and message_ms; it
+ *           counts among the server's bodies (1013 beyond max_bodies_bytes). What waits to be sent
+ *           is at most queue_messages and queue_bytes: a sender on a worker thread waits for room,
+ *           on a loop thread it gets TARS_EAGAIN; a client that takes nothing for the server's
+ *           write_timeout_ms is closed with 1008 "the client does not read". Of the pongs that wait
+ *           the newest is kept.
+ * Idle      Nothing of a message is kept between messages: an idle socket costs its structs alone.
+ * Close     1000 normal, 1001 going away (idle, server stops), 1002 protocol error, 1003 binary
+ *           where it is not wanted, 1007 text that is not UTF-8, 1008 policy, 1009 too big, 1011
+ *           fault of ours, 1013 try again later.
+ * Threads   Handler functions run on the connection's loop thread and must not block. _send(),
+ *           _close(), _ref(), _unref() from any thread.
  */
 #ifndef TARS_NET_WEBSOCKET_H
 #define TARS_NET_WEBSOCKET_H
@@ -44,8 +45,10 @@ struct tars_ws_config {
     size_t max_message_bytes; /* 0: 1 MiB */
     size_t queue_messages;    /* 0: 100 */
     size_t queue_bytes;       /* 0: 1 MiB */
-    int64_t ping_ms;  /* protocol ping after this long without a byte; 0: 20,000; < 0: none */
-    int64_t pong_ms;  /* after a ping without a byte: closed with 1008; 0: 20,000 */
+    int64_t ping_ms; /* protocol ping after this long without a byte; 0: 20,000; < 0: none */
+    int64_t pong_ms; /* after a ping without a byte: closed with 1008; 0: 20,000 */
+    int64_t
+        message_ms;   /* for a message to arrive, and 1 more for each byte; 0: 60,000; then 1008 */
     int64_t close_ms; /* for the answer to our close frame; 0: 5,000 */
     int64_t idle_ms;  /* without a text or binary message; 0: none. Closed with 1001 */
     const char *idle_message; /* text message that is sent before that close; NULL: none; copied */
@@ -79,7 +82,7 @@ TARS_MUST_USE tars_status tars_ws_offer(struct tars_ws *ws, enum tars_ws_kind ki
 /* Close after what is queued; reason is at most 123 bytes, cut at a character. Twice is fine. */
 void tars_ws_close(struct tars_ws *ws, int code, const char *reason);
 bool tars_ws_is_open(const struct tars_ws *ws);
-/* Messages and bytes that wait to be sent. */
+/* Bytes that wait to be sent, heads and what is under way included. */
 size_t tars_ws_queued(const struct tars_ws *ws);
 void tars_ws_ref(struct tars_ws *ws);
 void tars_ws_unref(struct tars_ws *ws); /* NULL is allowed */

@@ -4,7 +4,8 @@
  * usage: http_ws_echo [--cert FILE --key FILE]
  *
  * Listens on a free port of 127.0.0.1, prints it, and ends when its standard input does. Messages
- * of up to 16 MiB. The path "/" echoes; any other answers 404.
+ * of up to 16 MiB; no pings, so that a client hears nothing that it did not send. The path "/"
+ * echoes; any other answers 404.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,7 +42,8 @@ static void handle(void *ctx, const struct tars_http_request *request,
     static const struct tars_ws_handler handler = {.on_message = on_message, .on_close = on_close};
     const struct tars_ws_config config = {.max_message_bytes = MESSAGE_MAX,
                                           .queue_messages = QUEUE_MESSAGES,
-                                          .queue_bytes = 2 * MESSAGE_MAX};
+                                          .queue_bytes = 2 * MESSAGE_MAX,
+                                          .ping_ms = -1};
     struct tars_ws *ws;
     int status;
 

@@ -1,9 +1,9 @@
 /* ws_bench - a server whose sockets do as they are told, and a client that may break any rule.
  *
- * The target's query sets the socket's limits: max, messages, bytes, ping, pong, idle, close
- * (numbers of struct tars_ws_config), text=1, bearer=1. "/later?ms=N" is accepted by another thread
- * after a while, "/fault?n=N" with the allocation after N more failing. A text is a command, or
- * comes back:
+ * The target's query sets the socket's limits: max, messages, bytes, ping, pong, idle, message,
+ * close (numbers of struct tars_ws_config), text=1, bearer=1. "/later?ms=N" is accepted by another
+ * thread after a while, "/fault?n=N" with the allocation after N more failing. A text is a command,
+ * or comes back:
  *
  *     close CODE          threads N COUNT    N threads send COUNT numbered texts each
  *     fault N             thread COUNT SIZE  one thread sends COUNT texts of SIZE bytes

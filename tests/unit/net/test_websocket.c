@@ -1,4 +1,4 @@
-/* WebSockets over real sockets: handshake, messages, rules, and without memory. */
+/* WebSockets over real sockets: handshake, messages, rules, without memory, over TLS. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,12 +9,16 @@
 
 #include <cmocka.h>
 
+#include <fcntl.h>
+#include <spawn.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/mem/buf.h"
 #include "base/sys/clock.h"
 #include "net/ws_frame.h"
+#include "support/files.h"
 #include "support/ws_bench.h"
 
 /* ---------------------------------------------------------------- handshake */
@@ -322,6 +326,93 @@ static void test_without_memory(void **state)
     ws_shut(bench);
 }
 
+/* ----------------------------------------------------------------------- TLS */
+
+struct tls_files {
+    char dir[FILES_PATH_MAX];
+    char cert[FILES_PATH_MAX + 16], key[FILES_PATH_MAX + 16];
+};
+
+static void make_files(struct tls_files *files)
+{
+    char command[4 * FILES_PATH_MAX];
+    FILE *pipe;
+
+    files_make_dir(files->dir);
+    snprintf(files->cert, sizeof(files->cert), "%s/cert.pem", files->dir);
+    snprintf(files->key, sizeof(files->key), "%s/key.pem", files->dir);
+    snprintf(command, sizeof(command),
+             "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 "
+             "-subj /CN=localhost -keyout %s -out %s 2>/dev/null",
+             files->key, files->cert);
+    pipe = popen(command, "r");
+    assert_non_null(pipe);
+    assert_int_equal(pclose(pipe), 0);
+}
+
+/* A socket to openssl s_client, which passes on what it is given. */
+static int dial_tls(const struct ws_bench *bench, pid_t *child)
+{
+    posix_spawn_file_actions_t actions;
+    char address[32];
+    char *argv[] = {"openssl", "s_client", "-quiet", "-connect", address, NULL};
+    char *envp[] = {"PATH=/usr/bin:/bin", NULL};
+    int pair[2];
+
+    snprintf(address, sizeof(address), "127.0.0.1:%u", (unsigned)tars_server_port(bench->server));
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_adddup2(&actions, pair[1], STDIN_FILENO);
+    posix_spawn_file_actions_adddup2(&actions, pair[1], STDOUT_FILENO);
+    posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
+    assert_int_equal(posix_spawnp(child, argv[0], &actions, NULL, argv, envp), 0);
+    posix_spawn_file_actions_destroy(&actions);
+    close(pair[1]);
+    return pair[0];
+}
+
+static void test_tls(void **state)
+{
+    struct tls_files files;
+    struct tars_server_config config = {.tls_cert = files.cert, .tls_key = files.key};
+    struct ws_bench *bench;
+    size_t size = 300000;
+    char *bytes = malloc(size);
+    pid_t child;
+    int fd;
+
+    (void)state;
+    make_files(&files);
+    bench = ws_open_with(&config);
+    fd = dial_tls(bench, &child);
+    ws_ask(fd, "/?ping=150&messages=5");
+    memset(bytes, 'z', size);
+    ws_say_frame(fd, 0x82, bytes, size);
+    ws_expect_n(fd, 0x82, bytes, size);
+    ws_expect(fd, 0x89, "");
+    ws_say_frame(fd, 0x8a, "", 0);
+    ws_say_text(fd, "thread 1000 1000");
+    for (int i = 0; i < 1000; i++) {
+        char *payload;
+        size_t len;
+        int first = ws_hear_frame(fd, &payload, &len);
+
+        if (first == 0x89)
+            i--;
+        assert_true(first == 0x89 || (first == 0x81 && strtol(payload + 2, NULL, 10) == i));
+        free(payload);
+    }
+    ws_say_text(fd, "close 1000");
+    ws_expect_close(fd, 1000, "as you like");
+    ws_await(&bench->closed, 1);
+    assert_int_equal(atomic_load(&bench->code), 1000);
+    close(fd);
+    assert_int_equal(waitpid(child, NULL, 0), child);
+    free(bytes);
+    ws_shut(bench);
+    files_remove_dir(files.dir);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -329,6 +420,7 @@ int main(void)
         cmocka_unit_test(test_gone_before), cmocka_unit_test(test_echo),
         cmocka_unit_test(test_rules),       cmocka_unit_test(test_budget),
         cmocka_unit_test(test_threads),     cmocka_unit_test(test_without_memory),
+        cmocka_unit_test(test_tls),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

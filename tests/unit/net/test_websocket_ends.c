@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -250,6 +251,27 @@ static void test_idle(void **state)
     ws_shut(bench);
 }
 
+/* A message that comes byte by byte, for ever. */
+static void test_slow_message(void **state)
+{
+    struct tars_server_config config = {0};
+    struct ws_bench *bench = ws_open_with(&config);
+    int fd = ws_dial(bench, "/?message=500");
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    int64_t start = tars_clock_mono_ms();
+
+    (void)state;
+    ws_say_frame(fd, 0x01, "", 0);
+    while (poll(&p, 1, 50) == 0 && tars_clock_mono_ms() - start < PATIENCE_MS)
+        ws_say_frame(fd, 0x00, "x", 1);
+    assert_in_range(tars_clock_mono_ms() - start, 450, 2000);
+    ws_expect_close(fd, 1008, "the message took too long to arrive");
+    ws_await(&bench->closed, 1);
+    assert_int_equal(tars_server_stats(bench->server).bodies_bytes, 0);
+    close(fd);
+    ws_shut(bench);
+}
+
 /* ------------------------------------------------------------------- places */
 
 /* Ask for a page on a connection that stays open. */
@@ -434,9 +456,10 @@ int main(void)
         cmocka_unit_test(test_no_room),       cmocka_unit_test(test_stalled),
         cmocka_unit_test(test_trickle),       cmocka_unit_test(test_ping_flood),
         cmocka_unit_test(test_ten_pings),     cmocka_unit_test(test_heartbeat),
-        cmocka_unit_test(test_idle),          cmocka_unit_test(test_makes_room),
-        cmocka_unit_test(test_server_closes), cmocka_unit_test(test_client_closes),
-        cmocka_unit_test(test_stop),          cmocka_unit_test(test_stop_early),
+        cmocka_unit_test(test_idle),          cmocka_unit_test(test_slow_message),
+        cmocka_unit_test(test_makes_room),    cmocka_unit_test(test_server_closes),
+        cmocka_unit_test(test_client_closes), cmocka_unit_test(test_stop),
+        cmocka_unit_test(test_stop_early),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
