@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "api/api_internal.h"
+#include "auth/quota.h"
 #include "api/record.h"
 #include "base/crypto/digest.h"
 #include "rag/history.h"
@@ -173,8 +174,11 @@ tars_status tars_answer_recall(const struct tars_api *api, struct tars_call *cal
 {
     struct tars_remembered before = {NULL, 0, NULL};
     struct tars_err why = {{0}};
-    tars_status status;
+    tars_status status =
+        tars_quota_question(api->config.quota, call->tenant, &asking->retry_after_s, err);
 
+    if (status != TARS_OK)
+        return status;
     asking->remembers = asking->remembers && asking->conversation_id &&
                         tars_history_id_is_good(asking->conversation_id);
     if (!asking->remembers)

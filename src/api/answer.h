@@ -22,10 +22,12 @@ struct tars_asking {
     struct tars_rag_request request; /* history and search are filled in */
     const char *conversation_id;     /* NULL: it belongs to none */
     const char *operation;           /* for the records: "rag_query"; static */
+    int64_t retry_after_s;           /* set with TARS_EQUOTA */
     bool remembers; /* the caller has shown who it is: the conversation is read and kept */
 };
 
-/* First: fill in what was said before. TARS_EDENIED, TARS_ENOMEM. */
+/* First: count the question, and fill in what was said before. TARS_EQUOTA, TARS_EDENIED,
+ * TARS_ENOMEM. */
 TARS_MUST_USE tars_status tars_answer_recall(const struct tars_api *api, struct tars_call *call,
                                              struct tars_asking *asking, struct tars_err *err);
 /* Then, as tars_rag_answer(). */

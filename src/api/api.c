@@ -96,6 +96,7 @@ static int http_status(tars_status status)
     case TARS_EFORMAT:
         return 400;
     case TARS_EDENIED:
+    case TARS_EQUOTA:
         return 403;
     case TARS_ENOTFOUND:
         return 404;

@@ -26,6 +26,7 @@ struct tars_llm;
 struct tars_analytics;
 struct tars_proxies;
 struct tars_rate_limit;
+struct tars_quota;
 
 /* Copied; what pointers point to is borrowed for the api's life. */
 struct tars_api_config {
@@ -43,6 +44,7 @@ struct tars_api_config {
 
     struct tars_auth *auth;             /* required */
     struct tars_rate_limit *rate_limit; /* NULL: none */
+    struct tars_quota *quota;           /* questions of tenants; NULL: not counted */
 
     const char *collection_name;   /* "" or NULL: tars_documents */
     const char *conversation_name; /* "" or NULL: tars_conversations; a label alone */

@@ -1,8 +1,16 @@
 /* route_admin_tenants - tenants: who there is, what they may use and what they have used. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "api/admin_internal.h"
 #include "api/api_internal.h"
+#include "auth/quota.h"
+#include "base/sys/file.h"
+
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
 
 static void write_tenant(struct tars_json *json, const struct tars_tenant *tenant)
 {
@@ -80,6 +88,18 @@ static bool read_wanted(struct tars_exchange *ex, enum tars_reader_need name, st
     return tars_admin_close_reader(ex, &reader);
 }
 
+/* A new limit counts at once; should it fail, it does in a few seconds. */
+static void reload_limits(struct tars_exchange *ex, tars_status status)
+{
+    struct tars_err err = {{0}};
+
+    if (status == TARS_OK && ex->api->config.quota &&
+        tars_quota_reload(ex->api->config.quota, &err) != TARS_OK) {
+        tars_log_write(ex->api->config.log, TARS_LOG_WARNING, "api", ex->call.request_id,
+                       "limits were not read: %s", err.text);
+    }
+}
+
 static void add_tenant(struct tars_exchange *ex)
 {
     const struct tars_actor actor = tars_access_actor(ex);
@@ -100,6 +120,7 @@ static void add_tenant(struct tars_exchange *ex)
         .created_us = tars_clock_wall_us(),
     };
     status = tars_directory_tenant_add(ex->api->config.auth, &actor, &tenant, &err);
+    reload_limits(ex, status);
     if (status != TARS_OK) {
         tars_admin_reply_status(ex, status, &err);
         return;
@@ -137,6 +158,7 @@ static void change_tenant(struct tars_exchange *ex, const char *name)
         .disabled = wanted.has_disabled ? &wanted.disabled : NULL,
     };
     status = tars_directory_tenant_set(ex->api->config.auth, &actor, name, &change, &err);
+    reload_limits(ex, status);
     if (status == TARS_OK) {
         tars_admin_reply_done(ex, "tenant changed");
     } else {
@@ -144,17 +166,170 @@ static void change_tenant(struct tars_exchange *ex, const char *name)
     }
 }
 
+/* {"documents","chunks",...} into the log: what was taken away, or written. */
+static const char *tally_detail(struct tars_exchange *ex, const struct tars_tenant_tally *tally)
+{
+    return tars_arena_printf(
+        ex->call.arena, "{\"documents\":%lld,\"chunks\":%lld,\"conversations\":%lld}",
+        (long long)tally->documents, (long long)tally->chunks, (long long)tally->conversations);
+}
+
+static void write_tally(struct tars_json *json, const struct tars_tenant_tally *tally)
+{
+    tars_json_int(json, "documents", tally->documents);
+    tars_json_int(json, "chunks", tally->chunks);
+    tars_json_int(json, "conversations", tally->conversations);
+    tars_json_int(json, "jobs", tally->jobs);
+}
+
 static void remove_tenant(struct tars_exchange *ex, const char *name)
 {
+    const struct tars_api_config *config = &ex->api->config;
     const struct tars_actor actor = tars_access_actor(ex);
+    struct tars_tenant_tally tally = {0};
     struct tars_err err = {{0}};
-    tars_status status = tars_directory_tenant_remove(ex->api->config.auth, &actor, name, &err);
+    tars_status status =
+        config->service->tenant_empty(config->service_ctx, name, &ex->call, &tally, &err);
 
-    if (status == TARS_OK) {
-        tars_admin_reply_done(ex, "tenant removed");
-    } else {
+    tars_access_note(ex, "tenant-emptied", name, tally_detail(ex, &tally), status == TARS_OK);
+    if (status == TARS_OK)
+        status = tars_directory_tenant_remove(config->auth, &actor, name, &err);
+    if (status == TARS_OK)
+        status = config->service->scrub(config->service_ctx, &err);
+    if (status != TARS_OK) {
         tars_admin_reply_status(ex, status, &err);
+        return;
     }
+    tars_exchange_json(ex);
+    tars_json_text(&ex->json, "status", "success");
+    tars_json_text(&ex->json, "message", "tenant removed");
+    write_tally(&ex->json, &tally);
+    tars_exchange_send(ex, 200);
+}
+
+/* Everything of a tenant into a new file below TARS_EXPORT_DIR; the name is made here. */
+void tars_route_admin_tenant_export(struct tars_exchange *ex)
+{
+    const struct tars_api_config *config = &ex->api->config;
+    const char *name = tars_admin_parameter(ex, 0);
+    struct tars_tenant_tally tally = {0};
+    struct tars_err err = {{0}};
+    char stamp[TARS_ISO8601_BYTES];
+    const char *path;
+    tars_status status;
+
+    if (!name)
+        return;
+    tars_clock_iso8601(tars_clock_wall_us(), stamp);
+    path = tars_arena_printf(ex->call.arena, "%s/tenant-%.64s-%s.jsonl", config->export_dir, name,
+                             stamp);
+    status = tars_name_is_valid(name)
+                 ? tars_dir_make(config->export_dir, &err)
+                 : tars_fail(TARS_ENOTFOUND, &err, "there is no tenant \"%.64s\"", name);
+    if (status == TARS_OK && !path)
+        status = TARS_ENOMEM;
+    if (status == TARS_OK) {
+        status = config->service->tenant_export(config->service_ctx, name, path, &ex->call, &tally,
+                                                &err);
+    }
+    tars_access_note(ex, "tenant-exported", name, tally_detail(ex, &tally), status == TARS_OK);
+    if (status != TARS_OK) {
+        tars_admin_reply_status(ex, status, &err);
+        return;
+    }
+    tars_exchange_json(ex);
+    tars_json_text(&ex->json, "status", "success");
+    tars_json_text(&ex->json, "path", path);
+    write_tally(&ex->json, &tally);
+    tars_json_int(&ex->json, "lines", tally.lines);
+    tars_exchange_send(ex, 201);
+}
+
+/* --------------------------------------------------------------------------------------------
+ * usage
+ */
+
+static const struct tars_tenant *find_tenant(const struct tars_tenant *tenants, size_t count,
+                                             const char *name)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(tenants[i].name, name) == 0)
+            return &tenants[i];
+    }
+    return NULL;
+}
+
+/* Sum up what the collections of a tenant hold. */
+static tars_status hold(struct tars_exchange *ex, const char *tenant,
+                        struct tars_collection_view *sum, struct tars_err *err)
+{
+    const struct tars_api_config *config = &ex->api->config;
+    const struct tars_actor actor = tars_access_actor(ex);
+    struct tars_collection_view *views = NULL;
+    struct tars_collection *collections = NULL;
+    struct tars_visible visible = {0};
+    const char **keys;
+    size_t count = 0;
+    tars_status status = tars_directory_collections(config->auth, &actor, tenant, ex->call.arena,
+                                                    &collections, &count, err);
+
+    if (status != TARS_OK)
+        return status;
+    keys = tars_arena_calloc(ex->call.arena, count + 1, sizeof(*keys));
+    if (!keys)
+        return TARS_ENOMEM;
+    for (size_t i = 0; i < count; i++)
+        keys[i] = collections[i].key;
+    if (count > 0)
+        qsort((void *)keys, count, sizeof(*keys), by_text);
+    visible = (struct tars_visible){.keys = keys, .count = count};
+    status = config->service->collections(config->service_ctx, &visible, ex->call.arena, &views,
+                                          &count, err);
+    for (size_t i = 0; i < count && status == TARS_OK; i++) {
+        sum->files += views[i].files;
+        sum->documents += views[i].documents;
+        sum->chunks += views[i].chunks;
+        sum->bytes += views[i].bytes;
+    }
+    return status;
+}
+
+void tars_route_admin_tenant_usage(struct tars_exchange *ex)
+{
+    const struct tars_actor actor = tars_access_actor(ex);
+    const char *name = tars_admin_parameter(ex, 0);
+    const struct tars_tenant *tenant = NULL;
+    struct tars_tenant *tenants = NULL;
+    struct tars_collection_view sum = {0};
+    struct tars_err err = {{0}};
+    size_t count = 0;
+    tars_status status;
+
+    if (!name)
+        return;
+    status = tars_directory_tenants(ex->api->config.auth, &actor, ex->call.arena, &tenants, &count,
+                                    &err);
+    if (status == TARS_OK)
+        tenant = find_tenant(tenants, count, name);
+    if (status == TARS_OK && !tenant)
+        status = tars_fail(TARS_ENOTFOUND, &err, "there is no tenant \"%.64s\"", name);
+    if (status == TARS_OK)
+        status = hold(ex, name, &sum, &err);
+    if (status != TARS_OK || !tenant) {
+        tars_admin_reply_status(ex, status, &err);
+        return;
+    }
+    tars_exchange_json(ex);
+    tars_json_text(&ex->json, "tenant", name);
+    tars_json_int(&ex->json, "files", sum.files);
+    tars_json_int(&ex->json, "documents", sum.documents);
+    tars_json_int(&ex->json, "max_documents", tenant->max_documents);
+    tars_json_int(&ex->json, "chunks", sum.chunks);
+    tars_json_int(&ex->json, "bytes", sum.bytes);
+    tars_json_int(&ex->json, "max_bytes", tenant->max_bytes);
+    tars_json_int(&ex->json, "questions_today", tars_quota_today(ex->api->config.quota, name));
+    tars_json_int(&ex->json, "max_questions_day", tenant->max_questions_day);
+    tars_exchange_send(ex, 200);
 }
 
 void tars_route_admin_tenant(struct tars_exchange *ex)

@@ -5,6 +5,7 @@
 
 #include "analytics/analytics.h"
 #include "api/analytics_csv.h"
+#include "api/access.h"
 #include "api/api_internal.h"
 #include "api/export_path.h"
 #include "api/reader.h"
@@ -334,6 +335,7 @@ static void export_to(struct tars_exchange *ex, const char *wanted)
         status = tars_export_begin(folder, wanted, ex->call.arena, &exporter.file, &err);
     if (status == TARS_OK)
         status = tars_export_end(&exporter.file, export_rows(ex, &exporter), &err);
+    tars_access_note(ex, "analytics-exported", wanted, NULL, status == TARS_OK);
     if (status != TARS_OK) {
         tars_api_reply_status(ex, status, &err);
         return;
@@ -369,12 +371,11 @@ void tars_route_analytics_clear(struct tars_exchange *ex)
     struct tars_err err = {{0}};
     tars_status status = tars_analytics_clear(ex->api->config.analytics, tenant, &err);
 
+    tars_access_note(ex, "analytics-cleared", NULL, NULL, status == TARS_OK);
     if (status != TARS_OK) {
         tars_api_reply_status(ex, status, &err);
         return;
     }
-    tars_log_write(ex->api->config.log, TARS_LOG_INFO, "api", ex->call.request_id,
-                   "analytics cleared by %s", ex->call.client_id);
     tars_exchange_json(ex);
     tars_json_text(&ex->json, "status", "success");
     tars_json_text(&ex->json, "message", "Analytics data cleared");

@@ -2,6 +2,7 @@
  * 1.4. */
 #include <string.h>
 
+#include "api/access.h"
 #include "api/api_internal.h"
 #include "api/reader.h"
 #include "base/codec/url.h"
@@ -179,6 +180,8 @@ static void forget(struct tars_exchange *ex, const char *id)
     struct tars_err err = {{0}};
     tars_status status = tars_history_delete(ex->api->config.history, &ex->call, id, &err);
 
+    if (status != TARS_ENOTFOUND)
+        tars_access_note(ex, "conversation-deleted", id, NULL, status == TARS_OK);
     if (status != TARS_OK) {
         fail(ex, status, &err, "Failed to delete conversation");
         return;

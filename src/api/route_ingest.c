@@ -5,6 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "api/access.h"
 #include "api/api_internal.h"
 #include "api/reader.h"
 #include "api/rights.h"
@@ -440,6 +441,8 @@ static void forget_path(struct tars_exchange *ex, const char *collection, const 
     tars_status status = config->service->forget_path(config->service_ctx, collection, path,
                                                       &documents, &chunks, &err);
 
+    if (status != TARS_ENOTFOUND)
+        tars_access_note(ex, "documents-deleted", path, NULL, status == TARS_OK);
     if (status != TARS_OK && status != TARS_ENOTFOUND) {
         tars_api_reply_status(ex, status, &err);
         return;
@@ -463,6 +466,8 @@ static void forget_document(struct tars_exchange *ex, const char *id)
     tars_status status = config->service->forget(config->service_ctx, &writable, id, &chunks, &err);
     bool found = status == TARS_OK;
 
+    if (status != TARS_ENOTFOUND)
+        tars_access_note(ex, "document-deleted", id, NULL, found);
     if (!found && status != TARS_ENOTFOUND) {
         tars_api_reply_status(ex, status, &err);
         return;

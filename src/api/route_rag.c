@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "api/answer.h"
+#include "api/access.h"
 #include "api/api_internal.h"
 #include "api/reader.h"
 #include "api/rights.h"
@@ -86,8 +87,11 @@ static bool recall(struct tars_exchange *ex, struct question *question)
     struct tars_err err = {{0}};
     tars_status status = tars_answer_recall(ex->api, &ex->call, &question->asking, &err);
 
-    if (status != TARS_OK)
+    if (status == TARS_EQUOTA) {
+        tars_access_refuse_often(ex, question->asking.retry_after_s, err.text);
+    } else if (status != TARS_OK) {
         tars_api_reply_status(ex, status, &err);
+    }
     return status == TARS_OK;
 }
 

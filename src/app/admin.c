@@ -137,6 +137,17 @@ void tars_admin_print_list(const struct tars_admin *admin, const char *name,
     json_decref(root);
 }
 
+void tars_admin_print_object(const struct tars_admin *admin, void (*print)(const json_t *object))
+{
+    json_t *root;
+
+    if (tars_admin_print_json(admin))
+        return;
+    root = admin->reply.ptr ? json_loadb(admin->reply.ptr, admin->reply.len, 0, NULL) : NULL;
+    print(root);
+    json_decref(root);
+}
+
 const char *tars_admin_text(const json_t *object, const char *name)
 {
     const char *text = tars_object_text(object, name);

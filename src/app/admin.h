@@ -42,6 +42,8 @@ void tars_admin_say(const struct tars_admin *admin, const char *what, const char
 /* A line for each object of a list in the reply, or the reply with --json. */
 void tars_admin_print_list(const struct tars_admin *admin, const char *name,
                            void (*print)(const json_t *object));
+/* The reply, an object, given to print; or as it is, with --json. */
+void tars_admin_print_object(const struct tars_admin *admin, void (*print)(const json_t *object));
 /* A text of an object, "-" when it is empty or absent. */
 const char *tars_admin_text(const json_t *object, const char *name);
 bool tars_admin_flag(const json_t *object, const char *name);

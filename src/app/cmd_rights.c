@@ -216,6 +216,47 @@ static tars_status tenant_enable(struct tars_admin *admin, struct tars_err *err)
                   "enabled", err);
 }
 
+static void print_usage(const json_t *usage)
+{
+    static const char *const names[][2] = {{"documents", "max_documents"},
+                                           {"bytes", "max_bytes"},
+                                           {"questions_today", "max_questions_day"}};
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        double limit = tars_object_number(usage, names[i][1]);
+
+        printf("%-16s %.0f", names[i][0], tars_object_number(usage, names[i][0]));
+        if (limit > 0)
+            printf(" of %.0f", limit);
+        printf("\n");
+    }
+}
+
+static tars_status tenant_usage(struct tars_admin *admin, struct tars_err *err)
+{
+    tars_status status = tars_admin_ask(admin, TARS_HTTP_GET, NULL, err, "/admin/tenants/%s/usage",
+                                        admin->arguments[0], NULL);
+
+    if (status == TARS_OK)
+        tars_admin_print_object(admin, print_usage);
+    return status;
+}
+
+static void print_export(const json_t *done)
+{
+    printf("%s\n", tars_object_text(done, "path"));
+}
+
+static tars_status tenant_export(struct tars_admin *admin, struct tars_err *err)
+{
+    tars_status status = tars_admin_ask(admin, TARS_HTTP_POST, NULL, err,
+                                        "/admin/tenants/%s/export", admin->arguments[0], NULL);
+
+    if (status == TARS_OK)
+        tars_admin_print_object(admin, print_export);
+    return status;
+}
+
 static tars_status tenant_remove(struct tars_admin *admin, struct tars_err *err)
 {
     return change(admin, TARS_HTTP_DELETE, NULL, "/admin/tenants/%s", "removed", err);
@@ -226,6 +267,7 @@ int tars_cmd_tenant(struct tars_cli *cli)
     static const struct tars_admin_verb verbs[] = {
         {"add", "NAME", 1, 1, tenant_add},       {"list", "", 0, 0, tenant_list},
         {"set", "NAME", 1, 1, tenant_set},       {"disable", "NAME", 1, 1, tenant_disable},
+        {"usage", "NAME", 1, 1, tenant_usage},   {"export", "NAME", 1, 1, tenant_export},
         {"enable", "NAME", 1, 1, tenant_enable}, {"remove", "NAME", 1, 1, tenant_remove},
     };
 

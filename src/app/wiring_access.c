@@ -10,6 +10,7 @@
 #include "app/secrets.h"
 #include "app/wiring_internal.h"
 #include "auth/auth.h"
+#include "auth/quota.h"
 #include "auth/rate_limit.h"
 #include "base/crypto/digest.h"
 #include "store/accounts.h"
@@ -144,6 +145,13 @@ static bool has_account(struct tars_wiring *w)
     return has;
 }
 
+static tars_status open_quota(struct tars_wiring *w, struct tars_err *err)
+{
+    const struct tars_quota_config config = {.store = w->store, .log = w->log};
+
+    return tars_quota_new(&config, &w->quota, err);
+}
+
 tars_status tars_wiring_open_access(struct tars_wiring *w, bool serves, struct tars_err *err)
 {
     enum tars_auth_mode mode = mode_of(w->settings);
@@ -153,6 +161,8 @@ tars_status tars_wiring_open_access(struct tars_wiring *w, bool serves, struct t
         status = open_proxies(w, err);
     if (status == TARS_OK)
         status = open_auth(w, mode, err);
+    if (status == TARS_OK)
+        status = open_quota(w, err);
     if (status == TARS_OK && serves)
         status = open_rate_limit(w, err);
     if (status == TARS_OK && serves && mode == TARS_AUTH_SECRET && !has_account(w))
@@ -171,6 +181,7 @@ void tars_wiring_tend(struct tars_wiring *w)
 void tars_wiring_close_access(struct tars_wiring *w)
 {
     tars_rate_limit_free(w->rate_limit);
+    tars_quota_free(w->quota);
     tars_auth_free(w->auth);
     tars_proxies_free(w->proxies);
 }
@@ -181,6 +192,7 @@ void tars_wiring_fill_access(const struct tars_wiring *w, struct tars_api_config
 
     config->auth = w->auth;
     config->rate_limit = w->rate_limit;
+    config->quota = w->quota;
     config->proxies = w->proxies;
     config->hosts = tars_settings_text(s, TARS_SET_TARS_HOSTS);
     config->checks_hosts = tars_auth_mode(w->auth) == TARS_AUTH_OPEN;

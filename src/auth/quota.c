@@ -102,6 +102,23 @@ static void turn_day(struct tenant *tenant, int64_t day)
     tenant->today = (struct count){.day = day};
 }
 
+int64_t tars_quota_today(struct tars_quota *quota, const char *tenant)
+{
+    struct tenant *found;
+    int64_t used = 0;
+
+    if (!quota)
+        return 0;
+    (void)pthread_mutex_lock(&quota->lock);
+    found = find(quota, tenant ? tenant : TARS_TENANT);
+    if (found) {
+        turn_day(found, quota->config.now_us() / US_PER_DAY);
+        used = found->used;
+    }
+    (void)pthread_mutex_unlock(&quota->lock);
+    return used;
+}
+
 tars_status tars_quota_question(struct tars_quota *quota, const char *tenant,
                                 int64_t *retry_after_s, struct tars_err *err)
 {

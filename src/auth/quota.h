@@ -44,6 +44,9 @@ void tars_quota_free(struct tars_quota *quota);
 TARS_MUST_USE tars_status tars_quota_question(struct tars_quota *quota, const char *tenant,
                                               int64_t *retry_after_s, struct tars_err *err);
 
+/* How many the tenant has asked today. */
+int64_t tars_quota_today(struct tars_quota *quota, const char *tenant);
+
 /* Write what is counted; read the limits again. They block. */
 TARS_MUST_USE tars_status tars_quota_flush(struct tars_quota *quota, struct tars_err *err);
 TARS_MUST_USE tars_status tars_quota_reload(struct tars_quota *quota, struct tars_err *err);

@@ -141,8 +141,54 @@ class Rights(AdminTest):
         self.do("GET", "/auth/me", token=boss)
         self.do("DELETE", "/admin/tenants/acme")
         self.do("GET", "/auth/me", status=401, token=boss)
-        self.do("DELETE", "/admin/tenants/default", status=409)
+        self.do("DELETE", "/admin/tenants/default", status=400)
         self.do("DELETE", "/admin/tenants/none", status=404)
+
+    def test_a_tenant_s_usage_export_and_end(self):
+        self.do("POST", "/admin/tenants", {"name": "zeta", "max_questions_day": 2, "max_documents": 1}, 201)
+        boss = self.add("zoe", "admin", "zeta")
+        self.assertEqual(self.upload([("a.txt", b"The zeta lamp burns qrstl oil.")], token=boss).status, 201)
+        more = self.upload([("b.txt", b"One too many.")], token=boss)
+        self.assertIn("failed", more.body.decode() + str(more.status == 403 and "failed"))
+        asked = [self.ask("POST", "/rag/query", {"query": "zeta lamp"}, token=boss) for _ in range(3)]
+        self.assertEqual([r.status for r in asked], [200, 200, 429])
+        self.assertGreater(int(asked[2].headers["retry-after"]), 0)
+        self.assertEqual(self.ask("POST", "/rag/query", {"query": "zeta lamp"}, token=self.root).status, 200)
+        usage = self.do("GET", "/admin/tenants/zeta/usage")
+        self.assertEqual((usage["documents"], usage["max_documents"], usage["questions_today"], usage["max_questions_day"]),
+                         (1, 1, 2, 2))
+        self.do("GET", "/admin/tenants/none/usage", status=404)
+        done = self.do("POST", "/admin/tenants/zeta/export", status=201)
+        self.assertEqual((done["documents"], os.path.dirname(done["path"])), (1, os.path.join(self.data, "exports")))
+        self.assertEqual(os.stat(done["path"]).st_mode & 0o777, 0o600)
+        with open(done["path"], encoding="utf-8") as file:
+            lines = [json.loads(line) for line in file]
+        self.assertEqual(len(lines), done["lines"])
+        self.assertIn("qrstl", json.dumps(lines))
+        self.assertNotIn("argon2", json.dumps(lines))
+        for name in ("none", "..%2F..%2Fetc", "ZETA"):
+            self.do("POST", f"/admin/tenants/{name}/export", status=404)
+        gone = self.do("DELETE", "/admin/tenants/zeta")
+        self.assertEqual((gone["status"], gone["documents"]), ("success", 1))
+        self.do("GET", "/auth/me", status=401, token=boss)
+        actions = [e["action"] for e in self.do("GET", "/admin/audit")["entries"]]
+        for action in ("tenant-exported", "tenant-emptied", "tenant-removed"):
+            self.assertIn(action, actions)
+
+    def test_deletions_are_in_the_audit_log(self):
+        made = self.upload([("gone.txt", b"A document that is going to be deleted.")], token=self.root).json()
+        self.do("DELETE", "/rag/document", {"document_id": made["document_id"]})
+        self.do("DELETE", "/rag/document", {"path": "/nowhere/at/all"})
+        self.do("POST", "/conversation/message", {"conversation_id": "conv_1", "message": {
+            "id": "m", "role": "user", "content": "x", "timestamp": "2026-01-01T00:00:00"}})
+        self.do("DELETE", "/conversation/conv_1")
+        self.do("POST", "/analytics/export", {"output_path": "a.csv"})
+        self.do("DELETE", "/analytics/clear")
+        entries = [(e["action"], e["object"], e["actor"]) for e in self.do("GET", "/admin/audit?limit=20")["entries"]]
+        for action, what in (("document-deleted", made["document_id"]), ("conversation-deleted", "conv_1"),
+                             ("analytics-exported", "a.csv"), ("analytics-cleared", "")):
+            self.assertIn((action, what, "root"), entries)
+        self.assertNotIn("/nowhere/at/all", [e[1] for e in entries])
 
     def test_audit(self):
         self.do("POST", "/admin/users", {"name": "watched", "role": "reader"}, 201)
