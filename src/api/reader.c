@@ -407,11 +407,19 @@ static bool within(struct tars_reader *reader, const char *name, const json_t *v
     return false;
 }
 
+/* Bounds are compared as doubles, which hold no more of an integer than this. */
+static double exact(int64_t bound)
+{
+    int64_t most = bound < TARS_READER_INT_MAX ? bound : TARS_READER_INT_MAX;
+
+    return (double)(most > -TARS_READER_INT_MAX ? most : -TARS_READER_INT_MAX);
+}
+
 int64_t tars_reader_int(struct tars_reader *reader, const char *name, int64_t absent, int64_t min,
                         int64_t max)
 {
     const json_t *value = find(reader, name, TARS_READER_OPTIONAL);
-    const double bounds[2] = {(double)min, (double)max};
+    const double bounds[2] = {exact(min), exact(max)};
     double number;
 
     if (!value || !as_int(reader, name, value, &number) ||

@@ -40,6 +40,8 @@
 #define TARS_READER_BODY_MAX \
     ((size_t)4 << 20) /* a thousand paths; parsed it takes up to 50 times */
 
+#define TARS_READER_INT_MAX INT64_C(9007199254740991) /* 2^53 - 1: no bound lies beyond it */
+
 enum tars_reader_need { TARS_READER_REQUIRED, TARS_READER_OPTIONAL };
 
 struct tars_reader {
