@@ -84,6 +84,9 @@ static tars_status make_parts(struct tars_auth *auth)
     tars_status status = tars_password_new(&password, &auth->password);
 
     if (status == TARS_OK)
+        status =
+            tars_seal_init(&auth->ticket_seal, auth->secret, "ticket of a sign-in by provider");
+    if (status == TARS_OK)
         status = tars_revoked_new(0, &auth->revoked);
     if (status == TARS_OK)
         status = make_limit(FAILURES_PAIR, &auth->by_pair);
@@ -258,7 +261,8 @@ enum tars_role tars_auth_role_of(const struct tars_auth *auth, const char *tenan
     bool is_home = strcmp(tenant, TARS_TENANT) == 0;
     enum tars_role role = account ? account->role : TARS_ROLE_NONE;
 
-    if (is_home && is_listed(auth, name))
+    /* A provider lets people choose their names. */
+    if (is_home && is_listed(auth, name) && !(account && account->external && *account->external))
         return TARS_ROLE_ADMIN;
     if (is_open && is_home && auth->config.open_admin && auth->admins_len == 0)
         return TARS_ROLE_ADMIN;
@@ -291,9 +295,9 @@ tars_status tars_auth_subject(const struct tars_auth *auth, const struct tars_sn
     return TARS_OK;
 }
 
-static tars_status fill(const struct tars_auth_subject *subject, const char *client_id,
-                        enum tars_credential credential, struct tars_arena *arena,
-                        struct tars_principal *out)
+tars_status tars_auth_fill(const struct tars_auth_subject *subject, const char *client_id,
+                           enum tars_credential credential, struct tars_arena *arena,
+                           struct tars_principal *out)
 {
     struct tars_principal made = {.credential = credential, .role = subject->role, .jti = ""};
     tars_status status;
@@ -320,7 +324,7 @@ tars_status tars_auth_anonymous(struct tars_auth *auth, struct tars_arena *arena
     if (auth->config.mode == TARS_AUTH_OPEN)
         subject.role = TARS_ROLE_READER;
     if (subject.tenant)
-        status = fill(&subject, "anonymous", TARS_CREDENTIAL_NONE, arena, out);
+        status = tars_auth_fill(&subject, "anonymous", TARS_CREDENTIAL_NONE, arena, out);
     tars_snapshot_drop(snapshot);
     return status;
 }
@@ -381,7 +385,7 @@ static tars_status check_token(struct tars_auth *auth, struct tars_span token,
     snapshot = tars_auth_hold(auth);
     status = tars_auth_subject(auth, snapshot, &jwt, &subject);
     if (status == TARS_OK)
-        status = fill(&subject, jwt.sub, TARS_CREDENTIAL_TOKEN, arena, out);
+        status = tars_auth_fill(&subject, jwt.sub, TARS_CREDENTIAL_TOKEN, arena, out);
     tars_snapshot_drop(snapshot);
     if (status == TARS_OK) {
         out->jti = jwt.jti ? jwt.jti : "";
@@ -401,9 +405,10 @@ static enum tars_role lower(enum tars_role a, enum tars_role b)
 static enum tars_role role_of_key(const struct tars_auth *auth, const struct tars_snapshot_key *key)
 {
     const struct tars_account *account = key->account->account;
+    bool is_external = account->external && *account->external;
     enum tars_role role = account->role;
 
-    if (strcmp(account->tenant, TARS_TENANT) == 0 && is_listed(auth, account->name))
+    if (!is_external && strcmp(account->tenant, TARS_TENANT) == 0 && is_listed(auth, account->name))
         role = TARS_ROLE_ADMIN;
     return key->key->role == TARS_ROLE_NONE ? role : lower(role, key->key->role);
 }
@@ -433,7 +438,7 @@ static tars_status check_key(struct tars_auth *auth, struct tars_span token,
         goto out;
     subject =
         (struct tars_auth_subject){key->account->tenant, key->account, role_of_key(auth, key)};
-    status = fill(&subject, key->account->account->name, TARS_CREDENTIAL_KEY, arena, out);
+    status = tars_auth_fill(&subject, key->account->account->name, TARS_CREDENTIAL_KEY, arena, out);
     if (status == TARS_OK) {
         out->key_id = key->key->id;
         out->expires_us = key->key->expires_us;
@@ -455,6 +460,22 @@ static tars_status refuse_other(struct tars_auth *auth, struct tars_span token, 
     return TARS_EDENIED;
 }
 
+static tars_status check_external(struct tars_auth *auth, struct tars_span token, bool may_block,
+                                  struct tars_arena *arena, struct tars_principal *out,
+                                  const char **why)
+{
+    char id[TARS_REVOKED_ID_BYTES];
+    tars_status status = tars_auth_token_id(NULL, token, id);
+
+    if (status != TARS_OK)
+        return status;
+    if (tars_revoked_has(auth->revoked, id)) {
+        *why = TARS_AUTH_REVOKED;
+        return TARS_EDENIED;
+    }
+    return tars_auth_check_external(auth, token, may_block, arena, out);
+}
+
 static bool is_key(struct tars_span token)
 {
     return token.len > TARS_KEY_PREFIX_BYTES &&
@@ -466,7 +487,6 @@ tars_status tars_auth_check(struct tars_auth *auth, struct tars_span token, bool
 {
     tars_status status;
 
-    (void)may_block;
     *why = TARS_AUTH_INVALID;
     if (token.len > TARS_JWT_BYTES_MAX)
         return TARS_EDENIED;
@@ -474,6 +494,8 @@ tars_status tars_auth_check(struct tars_auth *auth, struct tars_span token, bool
         status = check_key(auth, token, arena, out, why);
     } else if (tars_jwt_looks_ours(token)) {
         status = check_token(auth, token, arena, out, why);
+    } else if (auth->config.oidc) {
+        status = check_external(auth, token, may_block, arena, out, why);
     } else {
         status = TARS_EDENIED;
     }

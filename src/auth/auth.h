@@ -146,6 +146,29 @@ TARS_MUST_USE tars_status tars_auth_revoke(struct tars_auth *auth, struct tars_s
                                            const struct tars_principal *by, const char *address,
                                            const char *request_id, struct tars_err *err);
 
+/* The way by web page, with the provider of config->oidc (auth/oidc.h):
+ *
+ *     browser -> _page_begin()  -> 302 to the provider, a cookie with what must be known on return
+ *     browser <- 302 back ----- -> _page_finish() -> a ticket in a second cookie, 302 to our page
+ *     page    -> _page_redeem() -> tokens, in the body of a reply that only the page can read
+ *
+ * So no token is ever in an address, a history or a log. A ticket is good for TARS_TICKET_SECONDS
+ * and once. All block. TARS_EUNAVAILABLE: there is no such way; TARS_EDENIED with words; else the
+ * provider's trouble. */
+#define TARS_TICKET_SECONDS 60
+TARS_MUST_USE tars_status tars_auth_page_begin(struct tars_auth *auth, struct tars_arena *arena,
+                                               const char **url, const char **cookie,
+                                               struct tars_err *err);
+TARS_MUST_USE tars_status tars_auth_page_finish(struct tars_auth *auth, struct tars_span query,
+                                                struct tars_span cookie, const char *address,
+                                                const char *request_id, struct tars_arena *arena,
+                                                const char **ticket, struct tars_err *err);
+TARS_MUST_USE tars_status tars_auth_page_redeem(struct tars_auth *auth, struct tars_span ticket,
+                                                struct tars_arena *arena,
+                                                struct tars_token_pair *out, struct tars_err *err);
+/* True when there is such a way. */
+bool tars_auth_has_page(const struct tars_auth *auth);
+
 /* May it read, or change, the collection with this key? */
 bool tars_principal_reads(const struct tars_principal *principal, const char *key);
 bool tars_principal_writes(const struct tars_principal *principal, const char *key);

@@ -6,9 +6,11 @@
 
 #include "auth/auth.h"
 #include "auth/jwt.h"
+#include "auth/oidc.h"
 #include "auth/password.h"
 #include "auth/rate_limit.h"
 #include "auth/revoked.h"
+#include "auth/seal.h"
 #include "auth/snapshot.h"
 
 #define TARS_KEY_PREFIX       "tars_sk_"
@@ -19,6 +21,7 @@ struct tars_auth {
     struct tars_span secret;        /* owned */
     char *admins;                   /* ADMIN_CLIENT_IDS, names with a NUL behind each; owned */
     size_t admins_len;              /* bytes of them */
+    struct tars_seal ticket_seal;
     struct tars_password *password;
     struct tars_revoked *revoked;
     struct tars_rate_limit *by_pair;    /* failed sign-ins of a name from an address */
@@ -58,6 +61,16 @@ TARS_MUST_USE tars_status tars_auth_subject(const struct tars_auth *auth,
 #define TARS_REVOKED_ID_BYTES 65
 TARS_MUST_USE tars_status tars_auth_token_id(const struct tars_jwt *jwt, struct tars_span token,
                                              char *id);
+
+/* A principal with the rights of subject, in the arena. */
+TARS_MUST_USE tars_status tars_auth_fill(const struct tars_auth_subject *subject,
+                                         const char *client_id, enum tars_credential credential,
+                                         struct tars_arena *arena, struct tars_principal *out);
+
+/* A provider's token. EAGAIN unless may_block: keys to fetch, or an account to make. */
+TARS_MUST_USE tars_status tars_auth_check_external(struct tars_auth *auth, struct tars_span token,
+                                                   bool may_block, struct tars_arena *arena,
+                                                   struct tars_principal *out);
 
 /* Who asks knows the secret of an account that has one. As tars_auth_sign_in(), without tokens. */
 TARS_MUST_USE tars_status tars_auth_prove(struct tars_auth *auth,
