@@ -77,14 +77,16 @@ $("sign-out").addEventListener("click", async () => {
   }
 });
 
-/* What a sign-in with the organisation brings back stands behind the '#', which no server sees. */
-function takeFragment() {
-  const given = new URLSearchParams(location.hash.slice(1));
-  const token = given.get("access_token");
-  if (!token) return;
+/* Back from a sign-in with the organisation: the tokens are asked for, for no address ever holds them. */
+async function takeTicket() {
+  if (location.hash !== "#signed-in") return;
   history.replaceState(null, "", location.pathname);
-  tars.setTokens(token, given.get("refresh_token") ?? undefined);
-  if (given.get("client_id")) tars.storage.setItem("tars_client_id", given.get("client_id"));
+  const reply = await fetch("auth/oidc/token", { method: "POST" });
+  if (!reply.ok) return;
+  const given = await reply.json();
+  tars.setTokens(given.access_token, given.refresh_token);
+  const told = await tars.validate().catch(() => ({}));
+  if (told.clientId) tars.storage.setItem("tars_client_id", told.clientId);
 }
 
 async function tokenWorks() {
@@ -97,8 +99,8 @@ async function tokenWorks() {
 async function begin() {
   const told = await tars.authHealth().catch((error) => (error.status ? {} : Promise.reject(error)));
   state.mode = told.mode ?? "open";
-  $("oidc").hidden = state.mode !== "oidc";
-  takeFragment();
+  $("oidc").hidden = !told.oidc;
+  await takeTicket();
   if (await tokenWorks()) {
     showWork();
   } else if (state.mode !== "open") {

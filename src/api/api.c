@@ -293,6 +293,7 @@ static void fill_exchange(struct tars_exchange *ex, const struct tars_api *api,
     ex->content_type = header(request, "content-type");
     ex->accept = header(request, "accept");
     ex->host = header(request, "host");
+    ex->cookie = header(request, "cookie");
     tars_proxies_client(api->config.proxies, request, ex->address);
     ex->is_https = tars_proxies_is_https(api->config.proxies, request);
     ex->is_owner = token && token[0] && same_secret(header(request, OWNER_HEADER), token);

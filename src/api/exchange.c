@@ -117,6 +117,8 @@ static void fill_headers(const struct tars_exchange *ex, struct headers *headers
     add(headers, "allow", ex->allow);
     add(headers, "location", ex->location);
     add(headers, "sec-websocket-version", ex->wants_upgrade ? "13" : NULL);
+    add(headers, "set-cookie", ex->set_cookies[0]);
+    add(headers, "set-cookie", ex->set_cookies[1]);
 }
 
 /* ----------------------------------------------------------------------------------- whole replies

@@ -73,6 +73,7 @@ struct tars_exchange {
     struct tars_span content_type;      /* of the body; may be empty */
     struct tars_span accept;            /* accept header; may be empty */
     struct tars_span host;              /* host header; may be empty */
+    struct tars_span cookie;            /* cookie header; may be empty */
     char address[TARS_HTTP_PEER_BYTES]; /* of the client, as far as proxies are trusted; "": here */
     struct tars_span parameters[2];     /* what stands for {...} in the path, not decoded */
     struct tars_span credential;        /* token or key as it was sent; empty: none */
@@ -91,6 +92,7 @@ struct tars_exchange {
     const char *location;                    /* header of a redirect, or NULL */
     const char *retry_after;                 /* header of a 429, or NULL */
     const char *rate_limit, *rate_remaining; /* X-RateLimit-*, or NULL */
+    const char *set_cookies[2];              /* headers, or NULL */
     bool wants_upgrade;                      /* a 426 that says which version of WebSocket */
     bool is_secret;                          /* no cache may keep the reply */
     const struct tars_reply_ops *ops;

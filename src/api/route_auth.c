@@ -150,5 +150,6 @@ void tars_route_auth_health(struct tars_exchange *ex)
     tars_json_text(&ex->json, "service", "authentication");
     tars_exchange_time(ex, "timestamp");
     tars_json_text(&ex->json, "mode", mode_text(tars_auth_mode(ex->api->config.auth)));
+    tars_json_bool(&ex->json, "oidc", tars_auth_page(ex->api->config.auth) != NULL);
     tars_exchange_send(ex, 200);
 }

@@ -11,6 +11,7 @@
 #include "app/wiring_internal.h"
 #include "auth/auth.h"
 #include "auth/quota.h"
+#include "auth/oidc.h"
 #include "auth/rate_limit.h"
 #include "base/crypto/digest.h"
 #include "store/accounts.h"
@@ -117,6 +118,9 @@ static tars_status open_auth(struct tars_wiring *w, enum tars_auth_mode mode, st
     tars_status status = tars_secrets_signing(s, w->data, tars_wiring_is_loopback(s), &w->arena,
                                               &config.secret, err);
 
+    if (status == TARS_OK && mode == TARS_AUTH_OIDC)
+        status = tars_wiring_open_oidc(w, config.secret, err);
+    config.oidc = w->oidc;
     return status == TARS_OK ? tars_auth_new(&config, &w->auth, err) : status;
 }
 
@@ -183,6 +187,7 @@ void tars_wiring_close_access(struct tars_wiring *w)
     tars_rate_limit_free(w->rate_limit);
     tars_quota_free(w->quota);
     tars_auth_free(w->auth);
+    tars_oidc_free(w->oidc);
     tars_proxies_free(w->proxies);
 }
 

@@ -44,12 +44,17 @@ struct tars_wiring {
     struct tars_pool *compute;
     struct tars_pool *answer;
     struct tars_pool *wait;
+    struct tars_oidc *oidc; /* NULL: no provider */
     struct tars_auth *auth;
     struct tars_rate_limit *rate_limit; /* NULL: none */
     struct tars_quota *quota;
     struct tars_proxies *proxies;       /* that are believed */
     struct tars_api *api;
 };
+
+/* The provider of identities (wiring_oidc.c); secret signs its cookies. Closed with access. */
+TARS_MUST_USE tars_status tars_wiring_open_oidc(struct tars_wiring *w, const char *secret,
+                                                struct tars_err *err);
 
 /* Sign-in and rights, and who is believed on the way (wiring_access.c). */
 TARS_MUST_USE tars_status tars_wiring_open_access(struct tars_wiring *w, bool serves,

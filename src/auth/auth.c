@@ -83,9 +83,10 @@ static tars_status make_parts(struct tars_auth *auth)
     };
     tars_status status = tars_password_new(&password, &auth->password);
 
-    if (status == TARS_OK)
+    if (status == TARS_OK) {
         status =
             tars_seal_init(&auth->ticket_seal, auth->secret, "ticket of a sign-in by provider");
+    }
     if (status == TARS_OK)
         status = tars_revoked_new(0, &auth->revoked);
     if (status == TARS_OK)

@@ -27,6 +27,7 @@
 
 struct tars_auth;
 struct tars_oidc;
+struct tars_oidc_page;
 
 enum tars_auth_mode { TARS_AUTH_OPEN = 0, TARS_AUTH_SECRET = 1, TARS_AUTH_OIDC = 2 };
 
@@ -166,8 +167,8 @@ TARS_MUST_USE tars_status tars_auth_page_finish(struct tars_auth *auth, struct t
 TARS_MUST_USE tars_status tars_auth_page_redeem(struct tars_auth *auth, struct tars_span ticket,
                                                 struct tars_arena *arena,
                                                 struct tars_token_pair *out, struct tars_err *err);
-/* True when there is such a way. */
-bool tars_auth_has_page(const struct tars_auth *auth);
+/* What a browser is told on it; NULL: there is no such way. */
+const struct tars_oidc_page *tars_auth_page(const struct tars_auth *auth);
 
 /* May it read, or change, the collection with this key? */
 bool tars_principal_reads(const struct tars_principal *principal, const char *key);

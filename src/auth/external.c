@@ -189,14 +189,14 @@ tars_status tars_auth_check_external(struct tars_auth *auth, struct tars_span to
 
 /* -------------------------------------------------------------------- web page */
 
-bool tars_auth_has_page(const struct tars_auth *auth)
+const struct tars_oidc_page *tars_auth_page(const struct tars_auth *auth)
 {
-    return auth->config.oidc && tars_oidc_has_page(auth->config.oidc);
+    return auth->config.oidc ? tars_oidc_page(auth->config.oidc) : NULL;
 }
 
 static tars_status check_page(const struct tars_auth *auth, struct tars_err *err)
 {
-    if (tars_auth_has_page(auth))
+    if (tars_auth_page(auth))
         return TARS_OK;
     return tars_fail(TARS_EUNAVAILABLE, err, "There is no sign-in with a provider here");
 }
@@ -237,9 +237,10 @@ static tars_status make_ticket(struct tars_auth *auth, const struct tars_oidc_id
                                  (long long)expires_s, id);
         status = text ? tars_seal_close(&auth->ticket_seal, text, arena, ticket) : TARS_ENOMEM;
     }
-    if (status == TARS_OK)
+    if (status == TARS_OK) {
         audit(auth, "sign-in", account->account->tenant, account->account->name, address,
               request_id);
+    }
 out:
     tars_snapshot_drop(snapshot);
     return status;

@@ -37,6 +37,20 @@ static bool is_loopback_http(const char *url)
     return false;
 }
 
+/* "https://host/api/auth/oidc/callback" -> "/api/auth/oidc"; "/" where there is no more. */
+static const char *folder_of(struct tars_oidc *oidc, const char *url)
+{
+    const char *host = strstr(url, "://");
+    const char *path = host ? strchr(host + 3, '/') : NULL;
+    size_t len = path ? strcspn(path, "?#") : 0;
+
+    while (len > 1 && path[len - 1] != '/')
+        len--;
+    if (len > 1)
+        len--;
+    return len ? tars_arena_strndup(&oidc->arena, path, len) : tars_arena_strdup(&oidc->arena, "/");
+}
+
 /* Keys and codes must not be had by who listens on the way. */
 static bool is_safe_url(const char *url)
 {
@@ -66,6 +80,11 @@ static tars_status copy_config(struct tars_oidc *oidc, const struct tars_oidc_co
     c->writer_values = keep(oidc, config->writer_values, "");
     c->reader_values = keep(oidc, config->reader_values, "");
     c->tenant_claim = keep(oidc, config->tenant_claim, "");
+    oidc->page = (struct tars_oidc_page){
+        .cookie_path = folder_of(oidc, c->redirect_uri ? c->redirect_uri : ""),
+        .page = keep(oidc, config->page, "/ui"),
+        .is_https = c->redirect_uri && strncmp(c->redirect_uri, "https:", 6) == 0,
+    };
     c->now_us = config->now_us ? config->now_us : tars_clock_wall_us;
     c->secret = tars_span(NULL, 0); /* only what is made of it is kept */
     if (oidc->arena.failed)
@@ -89,9 +108,10 @@ static tars_status check_config(const struct tars_oidc_config *config, struct ta
             "OIDC_REDIRECT_URI is \"%.200s\": expected an https address, or http on loopback",
             config->redirect_uri);
     }
-    if (config->secret.len < TARS_JWT_SECRET_MIN)
+    if (config->secret.len < TARS_JWT_SECRET_MIN) {
         return tars_fail(TARS_EINVAL, err, "the secret needs at least %d bytes",
                          TARS_JWT_SECRET_MIN);
+    }
     return TARS_OK;
 }
 
@@ -134,9 +154,9 @@ void tars_oidc_free(struct tars_oidc *oidc)
     free(oidc);
 }
 
-bool tars_oidc_has_page(const struct tars_oidc *oidc)
+const struct tars_oidc_page *tars_oidc_page(const struct tars_oidc *oidc)
 {
-    return oidc->config.redirect_uri[0] != '\0';
+    return oidc->config.redirect_uri[0] ? &oidc->page : NULL;
 }
 
 enum tars_role tars_oidc_default_role(const struct tars_oidc *oidc)

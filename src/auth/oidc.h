@@ -43,6 +43,7 @@ struct tars_oidc_config {
     const char *reader_values;
     const char *tenant_claim;    /* none: TARS_TENANT */
     enum tars_role default_role; /* of a new account, and where the claim has no such value */
+    const char *page;            /* where the browser goes at the end; "/ui" */
     const char *ca_file;         /* PEM, for the provider's certificate; the system's */
     struct tars_span secret;     /* signs the cookie, at least 32 bytes; required */
     int64_t (*now_us)(void);     /* NULL: tars_clock_wall_us */
@@ -54,8 +55,14 @@ TARS_MUST_USE tars_status tars_oidc_new(const struct tars_oidc_config *config,
                                         struct tars_oidc **oidc, struct tars_err *err);
 /* NULL is allowed. */
 void tars_oidc_free(struct tars_oidc *oidc);
-/* True when the web page can sign in: there is a redirect_uri. */
-bool tars_oidc_has_page(const struct tars_oidc *oidc);
+/* What a browser is told on the way by web page. */
+struct tars_oidc_page {
+    const char *cookie_path; /* redirect_uri's folder, as the browser sees it */
+    const char *page;        /* where it goes at the end */
+    bool is_https;           /* cookies are for https alone */
+};
+/* NULL: no sign-in by web page, for there is no redirect_uri. */
+const struct tars_oidc_page *tars_oidc_page(const struct tars_oidc *oidc);
 enum tars_role tars_oidc_default_role(const struct tars_oidc *oidc);
 
 /* Whom a provider's token speaks of. Texts in the arena. */

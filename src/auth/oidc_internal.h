@@ -27,6 +27,7 @@ struct tars_oidc {
     struct tars_arena arena; /* texts of config */
     struct tars_oidc_config config;
     struct tars_seal cookie_seal;
+    struct tars_oidc_page page;
     struct tars_client *client;
 
     pthread_mutex_t fetch_lock;          /* one fetches at a time; held while it does */

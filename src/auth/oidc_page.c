@@ -120,8 +120,7 @@ tars_status tars_oidc_begin(struct tars_oidc *oidc, struct tars_arena *arena,
 
     if (status != TARS_OK)
         return status;
-    if (!tars_oidc_has_page(oidc) || !provider->authorization_endpoint ||
-        !provider->token_endpoint) {
+    if (!tars_oidc_page(oidc) || !provider->authorization_endpoint || !provider->token_endpoint) {
         status = tars_fail(TARS_EUNAVAILABLE, err, "no sign-in by web page with this provider");
     } else {
         status = make_begun(oidc, provider->authorization_endpoint, arena, out);
@@ -298,10 +297,11 @@ static tars_status redeem(struct tars_oidc *oidc, struct tars_span code, struct 
     root = json_loadb(answer.len ? answer.ptr : "", answer.len, JSON_REJECT_DUPLICATES, NULL);
     token = json_string_value(json_object_get(root, "id_token"));
     *id_token = token ? tars_arena_strdup(arena, token) : NULL;
-    if (!token)
+    if (!token) {
         status = tars_fail(TARS_EDENIED, err, "The provider has sent no ID token");
-    else if (!*id_token)
+    } else if (!*id_token) {
         status = TARS_ENOMEM;
+    }
 out:
     json_decref(root);
     tars_buf_release(&form);
