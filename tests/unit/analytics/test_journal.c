@@ -1,0 +1,313 @@
+/* Unit tests of analytics/journal and analytics/row. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <fcntl.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "analytics/journal.h"
+#include "analytics/row.h"
+#include "support/faults.h"
+#include "support/files.h"
+#include "support/guard.h"
+
+#define RING ((size_t)256)
+
+struct world {
+    char dir[FILES_PATH_MAX];
+    char path[FILES_PATH_MAX + 16];
+};
+
+static int set_up(void **state)
+{
+    static struct world world;
+
+    files_make_dir(world.dir);
+    (void)snprintf(world.path, sizeof(world.path), "%s/queue", world.dir);
+    *state = &world;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    files_remove_dir(((struct world *)*state)->dir);
+    return 0;
+}
+
+static struct tars_journal *open_journal(const char *path)
+{
+    struct tars_journal *journal = NULL;
+    struct tars_err err = {.text = ""};
+
+    if (tars_journal_open(path, RING, &journal, &err))
+        fail_msg("%s", err.text);
+    return journal;
+}
+
+/* The text at the head, taken out; "" when there is none. */
+static const char *pop(struct tars_journal *journal)
+{
+    static char text[RING];
+    uint64_t next;
+    size_t n =
+        tars_journal_read(journal, tars_journal_head(journal), text, sizeof(text) - 1, &next);
+
+    text[n] = '\0';
+    tars_journal_forget(journal, next);
+    return text;
+}
+
+static size_t push(struct tars_journal *journal, const char *text)
+{
+    return tars_journal_put(journal, text, strlen(text), 0);
+}
+
+/* -------------------------------------------------------------------- tests */
+
+static void first_in_first_out(void **state)
+{
+    struct tars_journal *journal = open_journal(NULL);
+
+    (void)state;
+    assert_string_equal(pop(journal), "");
+    for (int round = 0; round < 100; round++) {
+        char text[32];
+
+        (void)snprintf(text, sizeof(text), "row %d", round * 7919);
+        assert_int_equal(push(journal, text), 0);
+        assert_int_equal(push(journal, "another one"), 0);
+        assert_string_equal(pop(journal), text);
+        assert_string_equal(pop(journal), "another one");
+    }
+    tars_journal_close(journal);
+}
+
+static void the_oldest_make_room(void **state)
+{
+    struct tars_journal *journal = open_journal(NULL);
+    size_t dropped = 0;
+
+    (void)state;
+    for (int i = 0; i < 40; i++) {
+        char text[32];
+
+        (void)snprintf(text, sizeof(text), "%020d", i);
+        dropped += push(journal, text);
+    }
+    assert_int_equal(dropped, 32); /* records of 32 bytes, a ring of 256 */
+    assert_string_equal(pop(journal), "00000000000000000032");
+    tars_journal_close(journal);
+}
+
+static void what_others_hold_is_not_counted(void **state)
+{
+    struct tars_journal *journal = open_journal(NULL);
+    uint64_t held;
+
+    (void)state;
+    for (int i = 0; i < 8; i++)
+        assert_int_equal(push(journal, "twenty bytes of text"), 0);
+    held = tars_journal_tail(journal);
+    assert_int_equal(tars_journal_put(journal, "twenty bytes of text", 20, held), 0);
+    tars_journal_close(journal);
+}
+
+static void records_last(void **state)
+{
+    struct world *world = *state;
+    struct tars_journal *journal = open_journal(world->path);
+    uint64_t id = tars_journal_id(journal);
+    uint64_t tail;
+
+    push(journal, "one");
+    push(journal, "two");
+    assert_string_equal(pop(journal), "one");
+    tail = tars_journal_tail(journal);
+    tars_journal_close(journal);
+    journal = open_journal(world->path);
+    assert_int_equal(tars_journal_id(journal), id);
+    assert_int_equal(tars_journal_tail(journal), tail);
+    assert_string_equal(pop(journal), "two");
+    assert_string_equal(pop(journal), "");
+    tars_journal_close(journal);
+}
+
+/* Change one byte at a time: nothing but records that were put may come out. */
+static void damage_is_found(void **state)
+{
+    struct world *world = *state;
+    struct tars_journal *journal = open_journal(world->path);
+
+    push(journal, "the first record");
+    push(journal, "the second record");
+    tars_journal_close(journal);
+    for (off_t at = 0; at < 4096 + 80; at++) {
+        int fd = open(world->path, O_RDWR);
+        unsigned char byte = 0;
+        const char *text;
+
+        if (at == 64)
+            at = 4096; /* what lies between is not read */
+        assert_int_equal(pread(fd, &byte, 1, at), 1);
+        byte ^= 0x40U;
+        assert_int_equal(pwrite(fd, &byte, 1, at), 1);
+        journal = open_journal(world->path);
+        for (int i = 0; i < 20 && (text = pop(journal))[0]; i++) {
+            if (strcmp(text, "the first record") != 0 && strcmp(text, "the second record") != 0)
+                fail_msg("byte %lld: %s", (long long)at, text);
+        }
+        tars_journal_close(journal);
+        assert_int_equal(ftruncate(fd, 0), 0);
+        close(fd);
+        journal = open_journal(world->path);
+        push(journal, "the first record");
+        push(journal, "the second record");
+        tars_journal_close(journal);
+    }
+}
+
+static void other_files_are_begun_anew(void **state)
+{
+    struct world *world = *state;
+    char path[FILES_PATH_MAX];
+    struct tars_journal *journal;
+    struct stat st;
+
+    files_write(world->dir, "queue", "no journal", 10, path);
+    journal = open_journal(world->path);
+    assert_string_equal(pop(journal), "");
+    push(journal, "works");
+    assert_string_equal(pop(journal), "works");
+    tars_journal_close(journal);
+    assert_int_equal(stat(world->path, &st), 0);
+    assert_int_equal(st.st_size, 4096 + RING);
+    assert_int_equal(tars_journal_open("/nowhere/queue", RING, &journal, NULL), TARS_EIO);
+}
+
+static void open_once(void *ctx)
+{
+    struct world *world = ctx;
+    struct tars_journal *journal = NULL;
+
+    if (tars_journal_open(world->path, RING, &journal, NULL) == TARS_OK)
+        tars_journal_close(journal);
+    journal = NULL;
+    if (tars_journal_open(NULL, RING, &journal, NULL) == TARS_OK)
+        tars_journal_close(journal);
+}
+
+static void every_allocation_may_fail(void **state)
+{
+    assert_true(faults_each(open_once, *state) >= 3);
+}
+
+/* --------------------------------------------------------------------- rows */
+
+static const struct tars_access_row accesses[] = {
+    {"doc", "file", "chunk", "hr", 0.5, 1},
+    {"doc2", "file2", NULL, NULL, 0.25, 2},
+};
+
+static const struct tars_row rows[] = {
+    {.kind = TARS_ROW_QUERY,
+     .as.query = {.time_us = 5,
+                  .tenant = "t",
+                  .client_id = "c",
+                  .query_text = "q",
+                  .model_used = "",
+                  .total_time_ms = 1.5,
+                  .used_history = true,
+                  .accesses = accesses,
+                  .access_count = 2}},
+    {.kind = TARS_ROW_QUERY, .as.query = {.error_message = "x"}},
+    {.kind = TARS_ROW_ERROR, .as.error = {.error_type = "t", .error_message = "m"}},
+    {.kind = TARS_ROW_SYSTEM, .as.system = {.cpu_usage_percent = 12, .total_chunks = -1}},
+};
+#define ROW_COUNT (sizeof(rows) / sizeof(rows[0]))
+
+static void rows_come_back(void **state)
+{
+    struct tars_arena arena;
+
+    (void)state;
+    tars_arena_init(&arena, 65536);
+    for (size_t i = 0; i < ROW_COUNT; i++) {
+        size_t size = tars_row_size(&rows[i]);
+        unsigned char *bytes = malloc(size);
+        struct tars_row row;
+        struct guard copy;
+
+        assert_non_null(bytes);
+        tars_row_write(&rows[i], bytes);
+        copy = guard_copy(bytes, size);
+        assert_int_equal(tars_row_read((unsigned char *)copy.ptr, size, &arena, &row), TARS_OK);
+        assert_int_equal(row.kind, rows[i].kind);
+        assert_int_equal(tars_row_size(&row), size);
+        if (i == 0) {
+            assert_string_equal(row.as.query.tenant, "t");
+            assert_null(row.as.query.request_id);
+            assert_true(row.as.query.used_history && !row.as.query.used_reranking);
+            assert_int_equal(row.as.query.access_count, 2);
+            assert_string_equal(row.as.query.accesses[0].collection, "hr");
+            assert_null(row.as.query.accesses[1].chunk_id);
+            assert_int_equal(row.as.query.accesses[1].rank, 2);
+        }
+        guard_free(&copy);
+        free(bytes);
+    }
+    tars_arena_release(&arena);
+}
+
+static void cut_rows_are_refused(void **state)
+{
+    struct tars_arena arena;
+
+    (void)state;
+    tars_arena_init(&arena, (size_t)1 << 20);
+    for (size_t i = 0; i < ROW_COUNT; i++) {
+        size_t size = tars_row_size(&rows[i]);
+        unsigned char *bytes = malloc(size);
+        struct tars_row row;
+
+        assert_non_null(bytes);
+        tars_row_write(&rows[i], bytes);
+        for (size_t len = 0; len < size; len++) {
+            struct guard copy = guard_copy(bytes, len);
+
+            assert_int_equal(tars_row_read((unsigned char *)copy.ptr, len, &arena, &row),
+                             TARS_EFORMAT);
+            guard_free(&copy);
+        }
+        bytes[0] = 99; /* another version */
+        assert_int_equal(tars_row_read(bytes, size, &arena, &row), TARS_EFORMAT);
+        free(bytes);
+    }
+    tars_arena_release(&arena);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(first_in_first_out),
+        TEST(the_oldest_make_room),
+        TEST(what_others_hold_is_not_counted),
+        TEST(records_last),
+        TEST(damage_is_found),
+        TEST(other_files_are_begun_anew),
+        TEST(every_allocation_may_fail),
+        TEST(rows_come_back),
+        TEST(cut_rows_are_refused),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
