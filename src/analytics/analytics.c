@@ -6,8 +6,9 @@
  *     writer: lock -> batch of rows -> unlock -> sink, one transaction with the mark -> lock ->
  * forget
  *
- * The writer sleeps until there is a row, then waits gather_ms for more, so that at most one caller
- * in gather_ms pays for waking it. While it writes, callers may drop the very rows that it has in
+ * The writer sleeps until there is a row, then gathers for gather_ms. It goes on looking by itself
+ * for LINGER_MS after the last row, so that only the first caller after a quiet time pays for
+ * waking it. While it writes, callers may drop the very rows that it has in
  * hand (a full journal): those are not lost and not counted.
  *
  * When the sink fails, rows stay in the journal and the writer tries again, later and later up to
@@ -35,6 +36,7 @@
 #define BATCH_ROWS        512
 #define ARENA_MAX         ((size_t)4 << 20)
 #define GATHER_MS         100
+#define LINGER_MS         2000
 #define RETRY_MIN_MS      500
 #define RETRY_MAX_MS      60000
 #define PRUNE_ROWS        500
@@ -65,6 +67,7 @@ struct tars_analytics {
     uint64_t taken;   /* rows before it are in the sink or in the writer's hands */
     uint64_t tries;   /* failed ones of the writer, ever */
     size_t flushers;  /* who wait for done */
+    bool is_asleep;   /* the writer does not look by itself */
     int64_t retry_ms; /* to wait before the next try; 0: the last one went well */
     bool is_stopping;
     struct tars_analytics_counts counts;
@@ -99,13 +102,20 @@ static bool is_half_full(const struct tars_analytics *analytics)
 /* Until there is something to write, a reason to write it now, or rows to be removed. */
 static void wait_for_work(struct tars_analytics *analytics)
 {
+    int64_t linger_ms = tars_clock_mono_ms() + LINGER_MS;
     int64_t due_ms;
 
     while (is_empty(analytics) && !analytics->is_stopping) {
-        if (analytics->next_prune_ms && tars_clock_mono_ms() >= analytics->next_prune_ms)
+        int64_t now_ms = tars_clock_mono_ms();
+
+        if (analytics->next_prune_ms && now_ms >= analytics->next_prune_ms)
             return;
-        wait_until(&analytics->work, &analytics->lock, analytics->next_prune_ms);
+        analytics->is_asleep = now_ms >= linger_ms;
+        wait_until(&analytics->work, &analytics->lock,
+                   analytics->is_asleep ? analytics->next_prune_ms
+                                        : now_ms + analytics->config.gather_ms);
     }
+    analytics->is_asleep = false;
     due_ms = tars_clock_mono_ms() +
              (analytics->retry_ms ? analytics->retry_ms : analytics->config.gather_ms);
     while (!analytics->is_stopping && !analytics->flushers && tars_clock_mono_ms() < due_ms &&
@@ -258,7 +268,6 @@ static void put(struct tars_analytics *analytics, const struct tars_row *row)
     size_t size = tars_row_size(row);
     unsigned char *bytes = malloc(size);
     bool fits = bytes && size <= tars_journal_record_max(analytics->journal);
-    bool was_empty;
 
     if (fits)
         tars_row_write(row, bytes);
@@ -266,10 +275,9 @@ static void put(struct tars_analytics *analytics, const struct tars_row *row)
     if (!fits) {
         analytics->counts.dropped++;
     } else {
-        was_empty = is_empty(analytics);
         analytics->counts.dropped +=
             tars_journal_put(analytics->journal, bytes, size, analytics->taken);
-        if (was_empty || is_half_full(analytics))
+        if (analytics->is_asleep || is_half_full(analytics))
             pthread_cond_signal(&analytics->work);
     }
     pthread_mutex_unlock(&analytics->lock);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "api/api_internal.h"
+#include "api/record.h"
 #include "base/crypto/digest.h"
 #include "base/sys/clock.h"
 
@@ -268,6 +269,11 @@ void tars_exchange_broken(struct tars_exchange *ex, const char *reason)
 {
     tars_log_write(ex->api->config.log, TARS_LOG_ERROR, "api", ex->call.request_id, "%s: %s",
                    ex->route ? ex->route->path : "request", reason);
+    /* Questions have told of their failure already (api/record.h). */
+    if (!ex->route || ex->route->place != TARS_ROUTE_ANSWER) {
+        tars_record_error(ex->api, &ex->call, "INTERNAL", ex->route ? ex->route->path : "request",
+                          reason);
+    }
     tars_exchange_json(ex);
     tars_json_text(&ex->json, "error", "Internal Server Error");
     tars_json_text(&ex->json, "message", "An unexpected error occurred");

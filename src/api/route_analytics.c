@@ -98,6 +98,16 @@ static void write_patterns(struct tars_json *json, const struct tars_query_patte
     tars_json_end(json);
 }
 
+/* A question to the log of questions has been answered, or not. */
+static void count_asked(const struct tars_exchange *ex, const char *operation)
+{
+    struct tars_metrics *metrics = ex->api->config.metrics;
+
+    tars_metrics_add(metrics, TARS_METRIC_DB_QUERIES, 1);
+    tars_series_observe(tars_metrics_series(metrics, TARS_METRIC_DB_QUERY_DURATION, operation),
+                        tars_exchange_elapsed_ms(ex) / 1000);
+}
+
 /* ------------------------------------------------------------------- health */
 
 void tars_route_analytics_health(struct tars_exchange *ex)
@@ -163,6 +173,7 @@ void tars_route_analytics_stats(struct tars_exchange *ex)
     if (!read_time(ex, start_time, &range.from_us) || !read_time(ex, end_time, &range.to_us))
         return;
     status = tars_analytics_stats(ex->api->config.analytics, &range, &stats, &err);
+    count_asked(ex, "query_stats");
     if (status != TARS_OK) {
         tars_api_reply_status(ex, status, &err);
         return;
@@ -192,6 +203,7 @@ void tars_route_analytics_documents(struct tars_exchange *ex)
     tars_reader_release(&reader);
     status = tars_analytics_popular(ex->api->config.analytics, &range, (size_t)top_n,
                                     ex->call.arena, &documents, &count, &err);
+    count_asked(ex, "document_popularity");
     if (status != TARS_OK) {
         tars_api_reply_status(ex, status, &err);
         return;
@@ -235,6 +247,7 @@ void tars_route_analytics_summary(struct tars_exchange *ex)
     }
     if (status == TARS_OK)
         status = tars_analytics_patterns(analytics, &range, ex->call.arena, &patterns, &err);
+    count_asked(ex, "summary");
     if (status != TARS_OK) {
         tars_api_reply_status(ex, status, &err);
         return;

@@ -44,7 +44,7 @@ static void fill(const struct tars_found *found, const char *method, struct tars
 }
 
 tars_status tars_rag_fetch(void *ctx, const struct tars_rag_request *request,
-                           struct tars_call *call, struct tars_rag_source **sources, size_t *count,
+                           struct tars_call *call, struct tars_rag_fetched *out,
                            struct tars_err *err)
 {
     const struct tars_retrieve_request wanted = {
@@ -65,7 +65,7 @@ tars_status tars_rag_fetch(void *ctx, const struct tars_rag_request *request,
         return tars_fail(TARS_ENOMEM, err, "the passages found do not fit into memory");
     for (size_t i = 0; i < found.count; i++)
         fill(&found.found[i], found.fusion_method, &made[i]);
-    *sources = made;
-    *count = found.count;
+    *out = (struct tars_rag_fetched){made, found.count,
+                                     found.degraded ? text_or_empty(found.degraded_part) : NULL};
     return TARS_OK;
 }

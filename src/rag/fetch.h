@@ -6,7 +6,7 @@
 
 /* ctx is a struct tars_retriever *. */
 TARS_MUST_USE tars_status tars_rag_fetch(void *ctx, const struct tars_rag_request *request,
-                                         struct tars_call *call, struct tars_rag_source **sources,
-                                         size_t *count, struct tars_err *err);
+                                         struct tars_call *call, struct tars_rag_fetched *found,
+                                         struct tars_err *err);
 
 #endif

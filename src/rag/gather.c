@@ -72,6 +72,19 @@ static bool is_fatal(tars_status status, struct tars_call *call)
     return status == TARS_ENOMEM || tars_call_is_over(call);
 }
 
+static tars_status fetch_one(const struct tars_rag_config *config,
+                             const struct tars_rag_request *request, struct tars_call *call,
+                             struct tars_gathered *out, struct tars_err *err)
+{
+    struct tars_rag_fetched found = {.count = 0};
+    tars_status status = config->fetch(config->fetch_ctx, request, call, &found, err);
+
+    out->sources = found.sources;
+    out->count = found.count;
+    out->degraded = found.degraded;
+    return status;
+}
+
 tars_status tars_gather(const struct tars_rag_config *config,
                         const struct tars_rag_request *request, struct tars_call *call,
                         struct tars_gathered *out, struct tars_err *err)
@@ -88,19 +101,20 @@ tars_status tars_gather(const struct tars_rag_config *config,
                          tars_status_text(status));
     }
     if (wordings.count == 1)
-        return config->fetch(config->fetch_ctx, &asked, call, &out->sources, &out->count, err);
+        return fetch_one(config, &asked, call, out, err);
     if (make_room(call->arena, &wordings, request->top_k, out) != TARS_OK)
         return tars_fail(TARS_ENOMEM, err, "the passages found do not fit into memory");
     for (size_t i = 0; i < wordings.count; i++) {
-        struct tars_rag_source *found = NULL;
-        size_t count = 0;
+        struct tars_rag_fetched found = {.count = 0};
 
         asked.query = wordings.texts[i];
-        status = config->fetch(config->fetch_ctx, &asked, call, &found, &count, err);
+        status = config->fetch(config->fetch_ctx, &asked, call, &found, err);
         if (status != TARS_OK && (i == 0 || is_fatal(status, call)))
             return status;
-        for (size_t at = 0; at < count && at < top_k && status == TARS_OK; at++)
-            insert(out, &found[at]);
+        for (size_t at = 0; at < found.count && at < top_k && status == TARS_OK; at++)
+            insert(out, &found.sources[at]);
+        if (found.degraded)
+            out->degraded = found.degraded;
     }
     if (out->count > top_k)
         out->count = top_k;

@@ -16,7 +16,8 @@
 struct tars_gathered {
     struct tars_rag_source *sources; /* (count,) best first, in the call's arena */
     size_t count;
-    size_t expansions; /* variants of the model that were asked for */
+    size_t expansions;    /* variants of the model that were asked for */
+    const char *degraded; /* as in struct tars_rag_fetched, of any search */
 };
 
 /* As tars_rag_fetch_fn, over config's retriever and expander. request->top_k is set. */

@@ -119,6 +119,10 @@ static tars_status retrieve(struct answering *state, struct tars_err *err)
     if (status == TARS_OK) {
         out->sources = gathered.sources;
         out->source_count = gathered.count;
+        if (gathered.degraded) {
+            out->degraded =
+                tars_arena_printf(state->call->arena, "searched without %s", gathered.degraded);
+        }
     }
     for (size_t i = 0; i < out->source_count && status == TARS_OK; i++)
         status = set_excerpt(state->call->arena, &out->sources[i]);

@@ -80,10 +80,17 @@ struct tars_rag_request {
     bool quotes_only;   /* answer by quotation even where a model is there */
 };
 
-/* Finds passages, best first, into the call's arena: the real one is rag/fetch over retrieve. */
+/* What was found, in the call's arena. */
+struct tars_rag_fetched {
+    struct tars_rag_source *sources; /* (count,) best first */
+    size_t count;
+    const char *degraded; /* which part of the search was away, static; or NULL */
+};
+
+/* Finds passages, best first: the real one is rag/fetch over retrieve. */
 typedef tars_status tars_rag_fetch_fn(void *ctx, const struct tars_rag_request *request,
-                                      struct tars_call *call, struct tars_rag_source **sources,
-                                      size_t *count, struct tars_err *err);
+                                      struct tars_call *call, struct tars_rag_fetched *found,
+                                      struct tars_err *err);
 
 /* A sentence of the answer with what supports it. */
 struct tars_rag_citation {

@@ -272,7 +272,7 @@ struct shelf {
 };
 
 static tars_status fetch(void *ctx, const struct tars_rag_request *request, struct tars_call *call,
-                         struct tars_rag_source **sources, size_t *count, struct tars_err *err)
+                         struct tars_rag_fetched *out, struct tars_err *err)
 {
     struct shelf *shelf = ctx;
     struct tars_rag_source *made = tars_arena_calloc(call->arena, 4, sizeof(*made));
@@ -280,8 +280,7 @@ static tars_status fetch(void *ctx, const struct tars_rag_request *request, stru
     shelf->asked++;
     if (!made)
         return tars_fail(TARS_ENOMEM, err, "out of memory");
-    *sources = made;
-    *count = 0;
+    *out = (struct tars_rag_fetched){.sources = made};
     for (size_t i = 0; i < shelf->count; i++) {
         const struct found *found = &shelf->found[i];
 
@@ -290,7 +289,7 @@ static tars_status fetch(void *ctx, const struct tars_rag_request *request, stru
         for (size_t at = 0; at < 4 && found->chunks[at]; at++) {
             made[at] = (struct tars_rag_source){.chunk_id = found->chunks[at],
                                                 .similarity_score = found->scores[at]};
-            *count = at + 1;
+            out->count = at + 1;
         }
         return found->status == TARS_OK ? TARS_OK : tars_fail(found->status, err, "away");
     }

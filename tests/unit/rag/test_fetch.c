@@ -163,12 +163,14 @@ static void a_source_is_the_passage_with_its_place(void **state)
 {
     const struct tars_rag_request request = {
         .query = "How many days of annual leave?", .relevance_threshold = -1, .top_k = 3};
-    struct tars_rag_source *sources = NULL;
-    size_t count = 0;
+    struct tars_rag_fetched found = {.count = 0};
+    const struct tars_rag_source *sources;
+    size_t count;
 
     (void)state;
-    assert_int_equal(tars_rag_fetch(f.retriever, &request, &f.call, &sources, &count, NULL),
-                     TARS_OK);
+    assert_int_equal(tars_rag_fetch(f.retriever, &request, &f.call, &found, NULL), TARS_OK);
+    sources = found.sources;
+    count = found.count;
     assert_true(count >= 1 && count <= 3);
     assert_string_equal(sources[0].file_name, "leave.pdf");
     assert_string_equal(sources[0].file_path, "/d/leave.pdf");
@@ -213,14 +215,13 @@ static void what_is_asked_for_reaches_the_retriever(void **state)
                                                  .relevance_threshold = rows[i].threshold,
                                                  .filters_json = rows[i].filters,
                                                  .top_k = rows[i].top_k};
-        struct tars_rag_source *sources = NULL;
+        struct tars_rag_fetched found = {.count = 0};
         struct tars_err err = {""};
-        size_t count = 0;
 
         print_message("  %s\n", rows[i].name);
-        assert_int_equal(tars_rag_fetch(f.retriever, &request, &f.call, &sources, &count, &err),
+        assert_int_equal(tars_rag_fetch(f.retriever, &request, &f.call, &found, &err),
                          rows[i].want);
-        assert_true(count >= rows[i].least && count <= rows[i].most);
+        assert_true(found.count >= rows[i].least && found.count <= rows[i].most);
         assert_int_equal(err.text[0] != '\0', rows[i].want != TARS_OK);
     }
 }
@@ -260,17 +261,16 @@ static void a_small_ceiling_is_an_error(void **state)
     (void)state;
     for (size_t ceiling = 1024; !fitted; ceiling += 16384) {
         struct tars_call call = {.client_id = "test", .visible = &everything};
-        struct tars_rag_source *sources = NULL;
+        struct tars_rag_fetched found = {.count = 0};
         struct tars_arena arena;
-        size_t count = 0;
         tars_status status;
 
         assert_true(ceiling < ARENA_BYTES);
         tars_arena_init(&arena, ceiling);
         call.arena = &arena;
-        status = tars_rag_fetch(f.retriever, &request, &call, &sources, &count, NULL);
+        status = tars_rag_fetch(f.retriever, &request, &call, &found, NULL);
         fitted = status == TARS_OK;
-        assert_true(fitted ? count > 0 : status == TARS_ENOMEM);
+        assert_true(fitted ? found.count > 0 : status == TARS_ENOMEM);
         tars_arena_release(&arena);
     }
 }

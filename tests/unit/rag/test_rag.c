@@ -44,6 +44,7 @@ static struct tars_rag_source source_of(const char *file, const char *text, doub
 
 struct scene {
     size_t found;              /* how many sources the retriever finds, 0..2 */
+    const char *degraded;      /* what the retriever lacked */
     tars_status fetch_status;  /* of the retriever */
     const char *says;          /* what the writer writes, or NULL */
     tars_status writer_status; /* what it then returns */
@@ -62,7 +63,7 @@ struct scene {
 };
 
 static tars_status fetch(void *ctx, const struct tars_rag_request *request, struct tars_call *call,
-                         struct tars_rag_source **sources, size_t *count, struct tars_err *err)
+                         struct tars_rag_fetched *out, struct tars_err *err)
 {
     const struct scene *scene = ctx;
     struct tars_rag_source *made;
@@ -78,8 +79,7 @@ static tars_status fetch(void *ctx, const struct tars_rag_request *request, stru
     made[1] = source_of("travel.txt", travel, 0.75);
     if (scene->passage)
         made[0].text = tars_span_of(scene->passage);
-    *sources = made;
-    *count = scene->found;
+    *out = (struct tars_rag_fetched){made, scene->found, scene->degraded};
     return TARS_OK;
 }
 
@@ -283,6 +283,13 @@ static const struct {
      "Staff",
      "writer:1",
      false},
+    {"vectors away",
+     {.found = 2, .degraded = "vectors"},
+     false,
+     TARS_OK,
+     "No language model is answering",
+     "extract",
+     true},
     {"retriever away",
      {.found = 2, .fetch_status = TARS_EIO},
      true,
