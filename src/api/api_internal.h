@@ -44,6 +44,10 @@ void tars_api_name_service(struct tars_exchange *ex);
 int64_t tars_api_uptime_seconds(const struct tars_exchange *ex);
 /* True when the part of the health registry is there and well. */
 bool tars_api_is_well(const struct tars_exchange *ex, const char *part);
+/* "success", "already_indexed" or "failed". */
+const char *tars_api_taken_status(enum tars_taken_outcome outcome);
+/* The contract's Upload, into an object that is open. */
+void tars_api_write_taken(struct tars_exchange *ex, const struct tars_taken *taken);
 
 /* "when": a time in the contract's shape. */
 void tars_api_write_time(struct tars_json *json, const char *key, int64_t wall_us);

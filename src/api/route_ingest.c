@@ -30,37 +30,6 @@ static bool is_good(struct tars_exchange *ex, struct tars_reader *reader)
     return good;
 }
 
-/* -------------------------------------------------------------------------------------- one result
- */
-
-static const char *contract_status(enum tars_taken_outcome outcome)
-{
-    if (outcome == TARS_TAKEN_INDEXED)
-        return "success";
-    return outcome == TARS_TAKEN_UNCHANGED ? "already_indexed" : "failed";
-}
-
-static const char *base_name(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-
-    return slash ? slash + 1 : path;
-}
-
-/* The contract's Upload, into an object that is open. */
-static void write_upload(struct tars_json *json, const struct tars_taken *taken)
-{
-    bool failed = taken->outcome == TARS_TAKEN_FAILED || taken->outcome == TARS_TAKEN_SKIPPED;
-
-    tars_json_text(json, "document_id", failed ? "" : taken->document_id);
-    tars_json_text(json, "file_name", base_name(taken->path));
-    tars_json_text(json, "status", contract_status(taken->outcome));
-    tars_json_int(json, "chunks_created", taken->outcome == TARS_TAKEN_INDEXED ? taken->chunks : 0);
-    tars_json_fixed(json, "processing_time_ms", taken->ms, 2);
-    tars_json_text(json, "message", taken->reason[0] ? taken->reason : NULL);
-    tars_json_int(json, "job_id", taken->job_id);
-}
-
 /* ------------------------------------------------------------------------------------------- paths
  */
 
@@ -156,7 +125,7 @@ void tars_route_rag_index(struct tars_exchange *ex)
     }
     take_path(ex, &take, &taken);
     tars_exchange_json(ex);
-    write_upload(&ex->json, &taken);
+    tars_api_write_taken(ex, &taken);
     tars_exchange_send(ex, 201);
 }
 
@@ -215,7 +184,7 @@ static int64_t count_outcome(const struct batch *batch, const char *status)
     int64_t count = 0;
 
     for (size_t i = 0; i < batch->count; i++)
-        count += strcmp(contract_status(batch->taken[i].outcome), status) == 0;
+        count += strcmp(tars_api_taken_status(batch->taken[i].outcome), status) == 0;
     return count;
 }
 
@@ -244,7 +213,7 @@ void tars_route_rag_batch(struct tars_exchange *ex)
     tars_json_array(&ex->json, "results");
     for (size_t i = 0; i < batch.count; i++) {
         tars_json_object(&ex->json, NULL);
-        write_upload(&ex->json, &batch.taken[i]);
+        tars_api_write_taken(ex, &batch.taken[i]);
         tars_json_end(&ex->json);
     }
     tars_exchange_send(ex, 201);
@@ -332,11 +301,11 @@ static void reply_uploads(struct tars_exchange *ex, const struct upload *upload)
 {
     tars_exchange_json(ex);
     if (upload->count == 1)
-        write_upload(&ex->json, &upload->taken[0]);
+        tars_api_write_taken(ex, &upload->taken[0]);
     tars_json_array(&ex->json, "results");
     for (size_t i = 0; i < upload->count; i++) {
         tars_json_object(&ex->json, NULL);
-        write_upload(&ex->json, &upload->taken[i]);
+        tars_api_write_taken(ex, &upload->taken[i]);
         tars_json_end(&ex->json);
     }
     tars_json_end(&ex->json);

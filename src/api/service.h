@@ -189,6 +189,7 @@ struct tars_document_view {
     int64_t file_size;
     int64_t pages;
     int64_t chunks;
+    int64_t tokens; /* of all passages; 0 in lists */
     int64_t indexed_us;
 };
 
@@ -270,6 +271,9 @@ struct tars_service_ops {
                              size_t offset, struct tars_arena *arena,
                              struct tars_document_view **documents, size_t *count,
                              struct tars_err *err);
+    /* One, whoever may see it: for who has just taken it in. ENOTFOUND. */
+    tars_status (*document)(void *ctx, const char *document_id, struct tars_arena *arena,
+                            struct tars_document_view *document, struct tars_err *err);
 };
 
 #endif

@@ -664,95 +664,6 @@ static tars_status job_retry(void *ctx, const struct tars_visible *writable, int
     return status == TARS_OK ? tars_ingest_retry(service->ingest, id, err) : status;
 }
 
-/* --------------------------------------------------------------------------------------- documents
- */
-
-struct listing {
-    struct tars_arena *arena;
-    struct tars_document_view *views; /* (count,) */
-    size_t count;
-    size_t cap;
-};
-
-static const char *keep(struct tars_arena *arena, const char *text)
-{
-    const char *copy = tars_arena_strdup(arena, text);
-
-    return copy ? copy : "";
-}
-
-static bool add_document(void *ctx, const struct tars_store_document *document)
-{
-    struct listing *listing = ctx;
-    struct tars_arena *arena = listing->arena;
-
-    if (listing->count == listing->cap)
-        return false;
-    listing->views[listing->count++] = (struct tars_document_view){
-        .document_id = keep(arena, document->document_id),
-        .external_id = keep(arena, document->external_id),
-        .collection = keep(arena, document->collection),
-        .path = keep(arena, document->path),
-        .file_name = keep(arena, document->file_name),
-        .file_type = keep(arena, document->file_type),
-        .title = keep(arena, document->title),
-        .sha256 = keep(arena, document->sha256),
-        .language = tars_language_name(document->language),
-        .file_size = document->file_size,
-        .pages = document->page_count,
-        .chunks = document->chunk_count,
-        .indexed_us = document->indexed_us,
-    };
-    return true;
-}
-
-/* Documents of a collection, in keys' order; sizes say how many are passed over. */
-static tars_status list_visible(const struct tars_service *service,
-                                const struct tars_visible *visible, size_t offset,
-                                struct listing *listing, struct tars_err *err)
-{
-    struct tars_collection_size *sizes = NULL;
-    size_t count = 0;
-    tars_status status = tars_accounts_sizes(service->store, listing->arena, &sizes, &count, err);
-
-    for (size_t i = 0; status == TARS_OK && i < count && listing->count < listing->cap; i++) {
-        struct tars_store_document_filter filter = {
-            .collection = sizes[i].key, .limit = listing->cap - listing->count, .offset = offset};
-
-        if (!tars_visible_has(visible, sizes[i].key))
-            continue;
-        if (offset >= (size_t)sizes[i].documents) {
-            offset -= (size_t)sizes[i].documents;
-            continue;
-        }
-        status = tars_store_documents(service->store, &filter, add_document, listing, err);
-        offset = 0;
-    }
-    return status;
-}
-
-static tars_status documents(void *ctx, const struct tars_visible *visible, size_t limit,
-                             size_t offset, struct tars_arena *arena,
-                             struct tars_document_view **out, size_t *count, struct tars_err *err)
-{
-    const struct tars_service *service = ctx;
-    const struct tars_store_document_filter filter = {.limit = limit, .offset = offset};
-    struct listing listing = {.arena = arena, .cap = limit};
-    tars_status status;
-
-    listing.views = tars_arena_calloc(arena, limit + 1, sizeof(*listing.views));
-    if (!listing.views)
-        return TARS_ENOMEM;
-    if (visible->all) {
-        status = tars_store_documents(service->store, &filter, add_document, &listing, err);
-    } else {
-        status = list_visible(service, visible, offset, &listing, err);
-    }
-    *out = listing.views;
-    *count = listing.count;
-    return status;
-}
-
 const struct tars_service_ops tars_service_ops = {
     .search = search,
     .recall = recall,
@@ -775,5 +686,6 @@ const struct tars_service_ops tars_service_ops = {
     .tenant_export = tars_tenant_export,
     .tenant_empty = tars_tenant_empty,
     .scrub = tars_tenant_scrub,
-    .documents = documents,
+    .documents = tars_service_documents,
+    .document = tars_service_document,
 };

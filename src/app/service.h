@@ -37,4 +37,12 @@ struct tars_service {
 
 extern const struct tars_service_ops tars_service_ops;
 
+/* Of service_documents.c, for that table. */
+tars_status tars_service_documents(void *ctx, const struct tars_visible *visible, size_t limit,
+                                   size_t offset, struct tars_arena *arena,
+                                   struct tars_document_view **out, size_t *count,
+                                   struct tars_err *err);
+tars_status tars_service_document(void *ctx, const char *document_id, struct tars_arena *arena,
+                                  struct tars_document_view *out, struct tars_err *err);
+
 #endif

@@ -200,6 +200,17 @@ static tars_status fake_documents(void *ctx, const struct tars_visible *visible,
     return outcome(ctx, err);
 }
 
+static tars_status fake_document(void *ctx, const char *document_id, struct tars_arena *arena,
+                                 struct tars_document_view *document, struct tars_err *err)
+{
+    (void)ctx;
+    (void)document_id;
+    (void)arena;
+    (void)document;
+    (void)err;
+    return TARS_ENOTFOUND;
+}
+
 static tars_status fake_recall(void *ctx, const struct tars_search_request *request,
                                struct tars_call *call, struct tars_recalled *recalled)
 {
@@ -253,6 +264,7 @@ static const struct tars_service_ops fake_ops = {
     .job_cancel = fake_change,
     .job_retry = fake_change,
     .documents = fake_documents,
+    .document = fake_document,
 };
 
 /* --------------------------------------------------------------------- server */
