@@ -29,6 +29,7 @@ struct job {
     struct tars_ws *ws;
     struct tars_http_reply *reply;
     const struct tars_http_request *request;
+    bool only_offers;
     int number;
     long count;
     size_t size;
@@ -67,7 +68,8 @@ static void *send_thread(void *arg)
 
         while (len < job->size)
             text[len++] = '.';
-        status = tars_ws_send(job->ws, TARS_WS_TEXT, text, len);
+        status = job->only_offers ? tars_ws_offer(job->ws, TARS_WS_TEXT, text, len)
+                                  : tars_ws_send(job->ws, TARS_WS_TEXT, text, len);
     }
     count_status(job->bench, status);
     tars_ws_unref(job->ws);
@@ -94,6 +96,9 @@ static void on_message(void *ctx, struct tars_ws *ws, enum tars_ws_kind kind, co
             spawn(bench, send_thread, &(struct job){.ws = ws, .number = i, .count = b});
     } else if (sscanf(text, "thread %ld %ld", &a, &b) == 2) {
         spawn(bench, send_thread, &(struct job){.ws = ws, .count = a, .size = (size_t)b});
+    } else if (sscanf(text, "offer %ld %ld", &a, &b) == 2) {
+        spawn(bench, send_thread,
+              &(struct job){.ws = ws, .count = a, .size = (size_t)b, .only_offers = true});
     } else if (sscanf(text, "burst %ld %ld", &a, &b) == 2) {
         char *bytes = calloc(1, (size_t)b);
 

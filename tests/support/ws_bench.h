@@ -8,6 +8,8 @@
  *     close CODE          threads N COUNT    N threads send COUNT numbered texts each
  *     fault N             thread COUNT SIZE  one thread sends COUNT texts of SIZE bytes
  *     burst COUNT SIZE    the handler itself sends COUNT binary messages
+ *     offer COUNT SIZE    one thread offers COUNT texts of SIZE bytes, and stops when one is not
+ * taken
  */
 #ifndef TARS_TESTS_SUPPORT_WS_BENCH_H
 #define TARS_TESTS_SUPPORT_WS_BENCH_H

@@ -69,7 +69,8 @@ static const struct handshake handshakes[] = {
     {"key of 17 bytes", "/ HTTP/1.1\r\n" H UP "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZTE=\r\n" V13,
      "400", NULL, NULL},
     {"no version", "/ HTTP/1.1\r\n" H UP KEY, "400", NULL, NULL},
-    {"version 8", "/ HTTP/1.1\r\n" H UP KEY "Sec-WebSocket-Version: 8\r\n", "426", NULL, NULL},
+    {"version 8", "/ HTTP/1.1\r\n" H UP KEY "Sec-WebSocket-Version: 8\r\n", "426",
+     "\r\nupgrade: websocket\r\n", NULL},
     {"HTTP/1.0", "/ HTTP/1.0\r\n" H UP KEY V13, "400", NULL, NULL},
     {"body", "/ HTTP/1.1\r\n" H UP KEY V13 "Content-Length: 1\r\n", "400", NULL, NULL},
 };

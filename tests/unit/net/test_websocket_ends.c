@@ -57,6 +57,33 @@ static void test_no_room(void **state)
     ws_shut(bench);
 }
 
+/* An offer waits on no thread; the socket goes on. */
+static void test_offer(void **state)
+{
+    struct tars_server_config config = {.write_timeout_ms = 60000};
+    struct ws_bench *bench = ws_open_with(&config);
+    int fd = ws_dial_with(bench, 4096);
+    int first;
+
+    (void)state;
+    ws_ask(fd, "/?bytes=1000000");
+    ws_say_text(fd, "offer 100 900000");
+    ws_await(&bench->again, 1);
+    ws_say_text(fd, "close 1000");
+    do {
+        char *payload;
+        size_t len;
+
+        first = ws_hear_frame(fd, &payload, &len);
+        assert_true(first == 0x88 || (first == 0x81 && len == 900000));
+        free(payload);
+    } while (first != 0x88);
+    close(fd);
+    ws_await(&bench->closed, 1);
+    assert_int_equal(atomic_load(&bench->code), 1000);
+    ws_shut(bench);
+}
+
 /* A client that does not read: its writer is stopped, it is closed with a reason; and when it reads
  * after all it finds whole frames, and the reason last. */
 static void test_stalled(void **state)
@@ -453,13 +480,13 @@ static void test_stop_early(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_no_room),       cmocka_unit_test(test_stalled),
-        cmocka_unit_test(test_trickle),       cmocka_unit_test(test_ping_flood),
-        cmocka_unit_test(test_ten_pings),     cmocka_unit_test(test_heartbeat),
-        cmocka_unit_test(test_idle),          cmocka_unit_test(test_slow_message),
-        cmocka_unit_test(test_makes_room),    cmocka_unit_test(test_server_closes),
-        cmocka_unit_test(test_client_closes), cmocka_unit_test(test_stop),
-        cmocka_unit_test(test_stop_early),
+        cmocka_unit_test(test_no_room),       cmocka_unit_test(test_offer),
+        cmocka_unit_test(test_stalled),       cmocka_unit_test(test_trickle),
+        cmocka_unit_test(test_ping_flood),    cmocka_unit_test(test_ten_pings),
+        cmocka_unit_test(test_heartbeat),     cmocka_unit_test(test_idle),
+        cmocka_unit_test(test_slow_message),  cmocka_unit_test(test_makes_room),
+        cmocka_unit_test(test_server_closes), cmocka_unit_test(test_client_closes),
+        cmocka_unit_test(test_stop),          cmocka_unit_test(test_stop_early),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
