@@ -51,6 +51,20 @@ static tars_status forget_file(struct tars_ingest *ingest, struct tars_arena *ar
     return status;
 }
 
+tars_status tars_ingest_forget_file(struct tars_ingest *ingest, const char *collection,
+                                    const char *path, struct tars_err *err)
+{
+    const struct tars_store_file file = {.collection = collection, .path = path};
+    struct tars_arena arena;
+    int64_t chunks = 0;
+    tars_status status;
+
+    tars_arena_init(&arena, FORGET_BYTES);
+    status = forget_file(ingest, &arena, &file, &chunks, err);
+    tars_arena_release(&arena);
+    return status;
+}
+
 tars_status tars_ingest_forget_path(struct tars_ingest *ingest, const char *collection,
                                     const char *path, int64_t *documents, int64_t *chunks,
                                     struct tars_err *err)
@@ -66,7 +80,8 @@ tars_status tars_ingest_forget_path(struct tars_ingest *ingest, const char *coll
     status = tars_store_files(ingest->config.store, collection ? collection : TARS_COLLECTION, path,
                               &arena, &files, &n, err);
     if (!status && n == 0)
-        status = tars_fail(TARS_ENOTFOUND, err, "nothing was taken in from %s", path ? path : "there");
+        status =
+            tars_fail(TARS_ENOTFOUND, err, "nothing was taken in from %s", path ? path : "there");
     for (size_t i = 0; !status && i < n; i++) {
         status = forget_file(ingest, &arena, &files[i], &chunk_count, err);
         document_count += status ? 0 : files[i].document_count;

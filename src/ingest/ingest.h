@@ -133,8 +133,8 @@ TARS_MUST_USE tars_status tars_ingest_cancel(struct tars_ingest *ingest, int64_t
 TARS_MUST_USE tars_status tars_ingest_retry(struct tars_ingest *ingest, int64_t job_id,
                                             struct tars_err *err);
 
-/* Remove a document, or a file (or all files below a folder; path NULL: all of the collection), from
- * store and index, durably. chunks may be NULL. ENOTFOUND. */
+/* Remove a document, or a file (or all files below a folder; path NULL: all of the collection),
+ * from store and index, durably. chunks may be NULL. ENOTFOUND. */
 TARS_MUST_USE tars_status tars_ingest_forget(struct tars_ingest *ingest, const char *document_id,
                                              int64_t *chunks, struct tars_err *err);
 TARS_MUST_USE tars_status tars_ingest_forget_path(struct tars_ingest *ingest,

@@ -38,9 +38,11 @@ struct tars_ingest_run {
     atomic_bool cancelled; /* somebody does not want it any more */
     atomic_bool halted;    /* cancelled, or ingest stops: give up soon */
     uint64_t read;         /* reader: documents that were extracted */
+    bool is_new;           /* reader: the file has never been taken in as a whole */
     /* The writer's: */
     tars_status status; /* the first failure of a part */
     struct tars_err err;
+    bool stored; /* a part of it */
     int64_t documents;
     int64_t chunks;
     char document_id[TARS_DOCUMENT_ID_BYTES]; /* of the only document */
@@ -152,6 +154,11 @@ void tars_ingest_apply(struct tars_ingest *ingest, const struct tars_store_chang
 TARS_MUST_USE tars_status tars_ingest_replay_locked(struct tars_ingest *ingest,
                                                     struct tars_err *err);
 /* Save the index if enough has changed; when idle sooner than when busy, at the end always. */
+/* Out of store and index with all of one file, whether it was complete or not. */
+TARS_MUST_USE tars_status tars_ingest_forget_file(struct tars_ingest *ingest,
+                                                  const char *collection, const char *path,
+                                                  struct tars_err *err);
+
 enum tars_ingest_save { TARS_SAVE_BUSY, TARS_SAVE_IDLE, TARS_SAVE_END };
 void tars_ingest_save(struct tars_ingest *ingest, enum tars_ingest_save when);
 

@@ -14,6 +14,7 @@
 #include "base/sys/clock.h"
 #include "extract/client.h"
 #include "ingest/ingest_internal.h"
+#include "store/accounts.h"
 
 #define IDLE_MS    200 /* between two looks for jobs that became due by themselves */
 #define NS_PER_MS  INT64_C(1000000)
@@ -163,6 +164,20 @@ static tars_status check_still(const struct tars_ingest_run *run, int fd, struct
     return TARS_OK;
 }
 
+/* A file that its tenant has no room for is not read at all. */
+static tars_status check_room(struct tars_ingest *ingest, struct tars_ingest_run *run,
+                              struct tars_err *err)
+{
+    struct tars_store_file held = {.size = 0};
+
+    if (tars_store_file(ingest->config.store, run->file.collection, run->file.path, &run->arena,
+                        &held, NULL))
+        held.size = 0;
+    run->is_new = held.indexed_us == 0;
+    return tars_accounts_room(ingest->config.store, run->file.collection, run->is_new,
+                              run->file.size - held.size, err);
+}
+
 /* Everything between the file's name and its documents. */
 static tars_status read_file(struct reader *reader, struct tars_ingest_run *run, bool *unchanged,
                              struct tars_err *err)
@@ -180,6 +195,8 @@ static tars_status read_file(struct reader *reader, struct tars_ingest_run *run,
     status = digest_file(run, fd, err);
     if (!status)
         *unchanged = is_taken_in(ingest, run);
+    if (!status && !*unchanged)
+        status = check_room(ingest, run, err);
     if (!status && !*unchanged) {
         status = tars_extract_file(ingest->config.extract, fd, run->file_name, &run->halted,
                                    take_document, reader, NULL, err);

@@ -281,6 +281,17 @@ static void count_outcome(struct tars_ingest *ingest, const struct tars_ingest_r
     pthread_mutex_unlock(&ingest->lock);
 }
 
+/* A new file whose last part found no room: what of it came in goes again. An older version of a
+ * file stays as it is, with the documents that came in. */
+static void take_back(struct tars_ingest *ingest, const struct tars_ingest_run *run)
+{
+    if (run->status != TARS_EQUOTA || !run->is_new || !run->stored)
+        return;
+    if (tars_ingest_forget_file(ingest, run->file.collection, run->file.path, NULL)) {
+        tars_log_warning(ingest->config.log, "ingest", "%s is there in part", run->file_name);
+    }
+}
+
 static void end_run(struct tars_ingest *ingest, const struct tars_ingest_part *part)
 {
     struct tars_ingest_run *run = part->run;
@@ -300,6 +311,7 @@ static void end_run(struct tars_ingest *ingest, const struct tars_ingest_part *p
     if (part->unchanged && run->documents == 1 &&
         tars_document_id(run->file.collection, run->file.path, "", run->document_id))
         run->document_id[0] = '\0';
+    take_back(ingest, run);
     finish_job(ingest, run, outcome);
     count_outcome(ingest, run, outcome);
     tars_ingest_tell(ingest, &event);
@@ -327,6 +339,7 @@ static void write_part(struct tars_ingest *ingest, struct tars_ingest_batch *bat
     settle(part);
     if (!run->status && !part->unchanged) {
         run->status = store_part(ingest, batch, part, &run->err);
+        run->stored = run->stored || run->status == TARS_OK;
         count_part(run, part);
     }
     if (!part->last)

@@ -343,6 +343,29 @@ static void an_export_has_everything_but_secrets(void **state)
         assert_int_equal(files_with(world->docs, absent[i]), 0);
 }
 
+/* More documents than one transaction holds: what came in before there was no room goes again. */
+static void a_large_file_is_taken_back(struct world *world)
+{
+    struct tars_tenant acme = {.name = "acme", .max_documents = TARS_INGEST_BATCH_DOCUMENTS + 10};
+    size_t lines = TARS_INGEST_BATCH_DOCUMENTS * (size_t)2;
+    size_t line = sizeof("{\"id\":\"000000\",\"text\":\"one\"}\n");
+    char *text = tars_arena_alloc(&world->arena, lines * line);
+    struct tars_store_stats stats;
+    struct tars_store_job job;
+    size_t len = 0;
+
+    assert_int_equal(tars_accounts_tenant_set(world->store, &acme, NULL), TARS_OK);
+    for (size_t i = 0; i < lines; i++) {
+        len += (size_t)snprintf(text + len, line, "{\"id\":\"%06zu\",\"text\":\"one\"}\n", i);
+    }
+    job = take(world, "acme/default", "large.jsonl", text);
+    assert_int_equal(job.state, TARS_JOB_FAILED);
+    assert_non_null(strstr(job.error, "may hold"));
+    assert_int_equal(tars_store_stats(world->store, &stats, NULL), TARS_OK);
+    assert_int_equal(stats.documents, 1);
+    assert_int_equal(tars_store_check(world->store, NULL), TARS_OK);
+}
+
 static void a_full_tenant_takes_nothing_more(void **state)
 {
     struct world *world = *state;
@@ -371,6 +394,7 @@ static void a_full_tenant_takes_nothing_more(void **state)
     assert_int_equal(tars_accounts_sizes(world->store, &world->arena, &sizes, &n, NULL), TARS_OK);
     assert_int_equal(n, 1);
     assert_int_equal(sizes[0].documents, 1);
+    a_large_file_is_taken_back(world);
     job = take(world, "acme/nowhere", "c.txt", "A page.");
     assert_int_equal(job.state, TARS_JOB_FAILED);
     assert_non_null(strstr(job.error, "no collection"));
