@@ -17,17 +17,16 @@ struct tars_visible tars_api_writable(const struct tars_exchange *ex)
                                  .count = ex->caller.writable_count};
 }
 
-/* Who sees all may name any that could be; the store says whether it is. */
-static const char *key_of_all(struct tars_exchange *ex, const char *name)
+/* Who sees all tenants may name any collection by its key. */
+static const char *key_of_all(const struct tars_exchange *ex, const char *name)
 {
-    const char *tenant = ex->caller.tenant ? ex->caller.tenant : TARS_TENANT;
-    char key[TARS_COLLECTION_KEY_BYTES];
+    const struct tars_principal *caller = &ex->caller;
 
-    if (!name || !name[0])
-        name = TARS_COLLECTION_DEFAULT;
-    if (tars_collection_key(tenant, name, key) != TARS_OK)
-        return NULL;
-    return tars_arena_strdup(ex->call.arena, key);
+    for (size_t i = 0; name && i < caller->visible.count; i++) {
+        if (strcmp(caller->visible.keys[i], name) == 0)
+            return caller->visible.keys[i];
+    }
+    return NULL;
 }
 
 bool tars_api_collection(struct tars_exchange *ex, const char *name, bool writes, const char **key)

@@ -14,7 +14,7 @@ struct tars_visible tars_api_writable(const struct tars_exchange *ex);
 
 /* The key of the collection called name ("" or NULL: the default one of the caller's tenant), that
  * the caller may read, or change. False: there is none, or no right, which is the same to a caller;
- * the reply is given. */
+ * the reply is given. Who sees all tenants may give a key, too. */
 bool tars_api_collection(struct tars_exchange *ex, const char *name, bool writes, const char **key);
 /* Likewise for questions: without a name, *key is NULL, for all that may be read. */
 bool tars_api_narrow(struct tars_exchange *ex, const char *name, const char **key);

@@ -15,7 +15,8 @@
 #include "app/wiring.h"
 #include "base/version.h"
 
-#define REPLY_MAX ((size_t)64 << 20)
+#define BYTES_PER_MB 1048576.0
+#define REPLY_MAX    ((size_t)64 << 20)
 
 const struct tars_option tars_options_status[] = {{NULL, 0, NULL, NULL, NULL}};
 const struct tars_option tars_options_jobs[] = {
@@ -23,7 +24,10 @@ const struct tars_option tars_options_jobs[] = {
     {"limit", 'n', "N", NULL, "How many, newest first (50)"},
     {NULL, 0, NULL, NULL, NULL},
 };
-const struct tars_option tars_options_forget[] = {{NULL, 0, NULL, NULL, NULL}};
+const struct tars_option tars_options_forget[] = {
+    {"collection", 'c', "NAME", NULL, "Paths of this collection (default)"},
+    {NULL, 0, NULL, NULL, NULL},
+};
 const struct tars_option tars_options_reindex[] = {{NULL, 0, NULL, NULL, NULL}};
 const struct tars_option tars_options_version[] = {{NULL, 0, NULL, NULL, NULL}};
 const struct tars_option tars_options_help[] = {{NULL, 0, NULL, NULL, NULL}};
@@ -58,6 +62,19 @@ static json_t *parse(const struct tars_buf *reply)
     return reply->ptr ? json_loadb(reply->ptr, reply->len, 0, NULL) : NULL;
 }
 
+/* What each collection holds, where there are several. */
+static void print_collections(const json_t *list)
+{
+    for (size_t i = 0; json_array_size(list) > 1 && i < json_array_size(list); i++) {
+        const json_t *one = json_array_get(list, i);
+
+        printf("%-16s %s: %.0f documents, %.0f chunks, %.2f MB\n", i ? "" : "collections",
+               tars_object_text(one, "collection"), tars_object_number(one, "total_documents"),
+               tars_object_number(one, "total_chunks"),
+               tars_object_number(one, "total_size") / BYTES_PER_MB);
+    }
+}
+
 static void print_status(const struct tars_session *session, const json_t *stats,
                          const json_t *ready)
 {
@@ -72,6 +89,7 @@ static void print_status(const struct tars_session *session, const json_t *stats
            tars_object_number(stats, "total_documents"), tars_object_number(stats, "file_count"),
            tars_object_number(stats, "total_size_mb"));
     printf("%-16s %.0f\n", "chunks", tars_object_number(stats, "total_chunks"));
+    print_collections(json_object_get(stats, "collections"));
     printf("%-16s %s\n", "last taken in", last[0] ? last : "never");
     printf("%-16s %.0f waiting, %.0f running, %.0f failed\n", "jobs",
            tars_object_number(jobs, "queued"), tars_object_number(jobs, "running"),
@@ -209,7 +227,8 @@ static char *forget_body(struct tars_cli *cli, const char *what)
 {
     bool is_id = is_document_id(what);
     const char *value = is_id ? what : tars_places_absolute(&cli->arena, what);
-    json_t *body = json_pack("{s:s}", is_id ? "document_id" : "path", value ? value : what);
+    json_t *body = json_pack("{s:s,s:s?}", is_id ? "document_id" : "path", value ? value : what,
+                             "collection", tars_cli_value(cli, "collection"));
     char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
 
     json_decref(body);

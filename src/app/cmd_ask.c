@@ -15,6 +15,7 @@ const struct tars_option tars_options_ask[] = {
     {"top-k", 'k', "N", NULL, "Passages to answer from, 1 to 20 (RAG_TOP_K)"},
     {"threshold", 't', "X", NULL, "Least relevance, 0 to 1 (RAG_RELEVANCE_THRESHOLD)"},
     {"filters", 0, "JSON", NULL, "Only documents with these fields"},
+    {"collection", 'c', "NAME", NULL, "Only documents of this collection"},
     {"quotes", 0, NULL, NULL, "Quote the passages; no language model writes"},
     {NULL, 0, NULL, NULL, NULL},
 };
@@ -167,6 +168,7 @@ static tars_status ask_json(struct tars_session *session, const char *body, stru
 static char *make_body(struct tars_cli *cli)
 {
     const char *filters = tars_cli_value(cli, "filters");
+    const char *collection = tars_cli_value(cli, "collection");
     json_t *body = json_object();
     char *text = NULL;
     double threshold;
@@ -182,6 +184,8 @@ static char *make_body(struct tars_cli *cli)
         (void)json_object_set_new(body, "relevance_threshold", json_real(threshold));
     if (tars_cli_value(cli, "quotes"))
         (void)json_object_set_new(body, "quotes_only", json_true());
+    if (collection)
+        (void)json_object_set_new(body, "collection", json_string(collection));
     if (filters && json_object_set_new(body, "filters", json_loads(filters, 0, NULL)) != 0) {
         tars_cli_complain("--filters is not JSON");
         goto out;

@@ -18,6 +18,7 @@ const struct tars_option tars_options_search[] = {
     {"threshold", 't', "X", NULL, "Least relevance, 0 to 1 (none)"},
     {"mode", 'm', "MODE", NULL, "hybrid, words or vectors (hybrid)"},
     {"filters", 0, "JSON", NULL, "Only documents with these fields, as {\"file_type\":\"pdf\"}"},
+    {"collection", 'c', "NAME", NULL, "Only documents of this collection"},
     {"distinct", 0, NULL, NULL, "One passage a document, its best"},
     {"queries", 'q', "FILE", NULL, "A question a line: {\"_id\",\"text\"}; - is standard input"},
     {"format", 0, "FORMAT", NULL, "text, json or trec (text; trec counts distinct documents)"},
@@ -52,6 +53,9 @@ static tars_status ask(struct search *search, const char *query, struct tars_err
         (void)json_object_set_new(body, "relevance_threshold", json_real(search->threshold));
     if (search->filters)
         (void)json_object_set(body, "filters", search->filters);
+    if (tars_cli_value(search->cli, "collection"))
+        (void)json_object_set_new(body, "collection",
+                                  json_string(tars_cli_value(search->cli, "collection")));
     if (search->format == FORMAT_TREC)
         (void)json_object_set_new(body, "include_content", json_false());
     text = json_dumps(body, JSON_COMPACT);

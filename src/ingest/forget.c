@@ -79,9 +79,10 @@ tars_status tars_ingest_forget_path(struct tars_ingest *ingest, const char *coll
     tars_arena_init(&arena, FORGET_BYTES);
     status = tars_store_files(ingest->config.store, collection ? collection : TARS_COLLECTION, path,
                               &arena, &files, &n, err);
-    if (!status && n == 0)
+    if (!status && n == 0) {
         status =
             tars_fail(TARS_ENOTFOUND, err, "nothing was taken in from %s", path ? path : "there");
+    }
     for (size_t i = 0; !status && i < n; i++) {
         status = forget_file(ingest, &arena, &files[i], &chunk_count, err);
         document_count += status ? 0 : files[i].document_count;

@@ -74,6 +74,28 @@ class Alone(unittest.TestCase):
         self.assertIn("done", self.tars("jobs").stdout)
         self.tars("jobs", "cancel", "1", code=3)
 
+    def test_collections(self):
+        leave = os.path.join(SAMPLES, "handbook", "leave.md")
+        self.tars("collection", "add", "hr")
+        self.tars("ingest", "--collection", "hr", leave)
+        self.assertIn("No such collection", self.tars("ingest", "--collection", "nope", leave, code=1).stderr)
+
+        def names(*arguments):
+            found = json.loads(self.tars("search", "--json", *arguments, "annual leave").stdout)["results"]
+            return {(x["metadata"]["file_name"], x["metadata"]["collection"]) for x in found}
+
+        self.assertEqual(names("--collection", "hr"), {("leave.md", "hr")})
+        self.assertEqual(names(), {("leave.md", "hr")})
+        self.assertEqual(names("--filters", '{"collection":"hr"}'), {("leave.md", "hr")})
+        self.assertEqual(names("--collection", "default"), set())
+        self.tars("search", "--collection", "nope", "annual leave", code=1)
+        stats = json.loads(self.tars("status", "--json").stdout)["stats"]
+        self.assertEqual([(x["collection"], x["total_documents"]) for x in stats["collections"]], [("hr", 1)])
+        self.tars("collection", "remove", "hr", code=1)
+        self.tars("forget", leave, code=1)
+        self.tars("forget", "--collection", "hr", leave)
+        self.tars("collection", "remove", "hr")
+
     def test_trec(self):
         with open(os.path.join(self.data, "corpus.jsonl"), "w") as file:
             for i, text in enumerate(["cats purr", "dogs bark", "a cat and a dog"]):

@@ -598,12 +598,14 @@ static void stream_that_cannot_begin(void **state)
                                .path = tars_span_of("/rag/ingest"),
                                .body = tars_span_of("{\"path\":\"/tmp\"}"),
                                .ops = &ops};
+    static const char *const keys[] = {TARS_COLLECTION};
     int calls = 0;
 
     ex.ops_ctx = &calls;
     tars_arena_init(&arena, 1 << 20);
     tars_exchange_init(&ex, &arena);
-    ex.caller = (struct tars_principal){.tenant = TARS_TENANT, .writes_all = true};
+    ex.caller = (struct tars_principal){
+        .tenant = TARS_TENANT, .writes_all = true, .writable = keys, .writable_count = 1};
     tars_routes_match(&ex);
     tars_routes_run(&ex);
     assert_int_equal(calls, 1);
