@@ -41,6 +41,7 @@ struct search {
 
 static tars_status ask(struct search *search, const char *query, struct tars_err *err)
 {
+    const char *collection = tars_cli_value(search->cli, "collection");
     json_t *body = json_object();
     char *text;
     tars_status status;
@@ -53,9 +54,8 @@ static tars_status ask(struct search *search, const char *query, struct tars_err
         (void)json_object_set_new(body, "relevance_threshold", json_real(search->threshold));
     if (search->filters)
         (void)json_object_set(body, "filters", search->filters);
-    if (tars_cli_value(search->cli, "collection"))
-        (void)json_object_set_new(body, "collection",
-                                  json_string(tars_cli_value(search->cli, "collection")));
+    if (collection)
+        (void)json_object_set_new(body, "collection", json_string(collection));
     if (search->format == FORMAT_TREC)
         (void)json_object_set_new(body, "include_content", json_false());
     text = json_dumps(body, JSON_COMPACT);

@@ -91,7 +91,7 @@ class Alone(unittest.TestCase):
         self.tars("search", "--collection", "nope", "annual leave", code=1)
         stats = json.loads(self.tars("status", "--json").stdout)["stats"]
         self.assertEqual([(x["collection"], x["total_documents"]) for x in stats["collections"]], [("hr", 1)])
-        self.tars("collection", "remove", "hr", code=1)
+        self.tars("collection", "remove", "hr", code=3)
         self.tars("forget", leave, code=1)
         self.tars("forget", "--collection", "hr", leave)
         self.tars("collection", "remove", "hr")
