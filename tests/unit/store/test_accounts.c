@@ -8,13 +8,11 @@
 #include <cmocka.h>
 
 #include <pthread.h>
-#include <sqlite3.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "store/accounts.h"
 #include "store/conversations.h"
-#include "store/migrate.h"
 #include "store/store_sqlite.h"
 #include "support/faults.h"
 #include "support/files.h"
@@ -473,6 +471,101 @@ static void sizes_follow_the_documents(void **state)
     assert_null(size_of(world, "hr"));
 }
 
+/* ------------------------------------------------------------------- quotas */
+
+static void a_tenant_holds_what_it_may(void **state)
+{
+    struct world *world = *state;
+    struct tars_tenant acme = {.name = "acme", .max_documents = 2, .max_bytes = 100};
+    struct tars_err err = {.text = ""};
+
+    add_tenant(world, "acme");
+    (void)add_collection(world, "acme", "hr");
+    assert_int_equal(put(world, "acme/none", "/a", 1, 1, &err), TARS_ENOTFOUND);
+    assert_int_equal(tars_accounts_tenant_set(world->store, &acme, NULL), TARS_OK);
+    put_ok(world, "acme/hr", "/a", 1, 60);
+    assert_int_equal(put(world, "acme/default", "/b", 1, 50, &err), TARS_EQUOTA);
+    assert_non_null(strstr(err.text, "100 bytes"));
+    put_ok(world, "acme/default", "/b", 1, 40);
+    assert_int_equal(put(world, "acme/hr", "/c", 1, 0, &err), TARS_EQUOTA);
+    assert_non_null(strstr(err.text, "2 documents"));
+    assert_int_equal(tars_accounts_room(world->store, "acme/hr", 1, 0, NULL), TARS_EQUOTA);
+    assert_int_equal(tars_accounts_room(world->store, "acme/hr", 0, 0, NULL), TARS_OK);
+    assert_int_equal(tars_accounts_room(world->store, "acme/hr", 0, 1, NULL), TARS_EQUOTA);
+    assert_int_equal(tars_accounts_room(world->store, "acme/x", 0, 0, NULL), TARS_ENOTFOUND);
+    assert_int_equal(tars_accounts_room(world->store, NULL, 9, 9, NULL), TARS_OK);
+    /* A limit that was lowered: what is there may be replaced by what is no larger. */
+    acme.max_bytes = 10;
+    assert_int_equal(tars_accounts_tenant_set(world->store, &acme, NULL), TARS_OK);
+    put_ok(world, "acme/hr", "/a", 2, 60);
+    assert_int_equal(put(world, "acme/hr", "/a", 1, 61, &err), TARS_EQUOTA);
+    acme = (struct tars_tenant){.name = "acme", .disabled = true};
+    assert_int_equal(tars_accounts_tenant_set(world->store, &acme, NULL), TARS_OK);
+    assert_int_equal(put(world, "acme/hr", "/a", 1, 1, &err), TARS_EDENIED);
+    assert_int_equal(size_of(world, "acme/hr")->passages, 2);
+}
+
+struct runs {
+    struct tars_store_run items[8];
+    char keys[8][32];
+    size_t count;
+};
+
+static bool take_run(void *ctx, const struct tars_store_run *run)
+{
+    struct runs *runs = ctx;
+
+    runs->items[runs->count] = *run;
+    (void)snprintf(runs->keys[runs->count++], 32, "%s", run->collection);
+    return runs->count < 8;
+}
+
+static void runs_and_jobs_by_collection(void **state)
+{
+    struct world *world = *state;
+    struct tars_store_job jobs[] = {{.kind = "ingest", .path = "/a", .collection = "hr"},
+                                    {.kind = "ingest", .path = "/b"},
+                                    {.kind = "ingest", .path = "/c", .collection = "hr"}};
+    struct tars_store_job_count *counts;
+    struct tars_store_jobs list;
+    struct runs runs = {.count = 0};
+    size_t n;
+
+    (void)add_collection(world, "default", "hr");
+    put_ok(world, "hr", "/a", 3, 1);
+    put_ok(world, "", "/b", 2, 1);
+    put_ok(world, "hr", "/empty", 0, 1);
+    put_ok(world, "hr", "/a", 1, 1);
+    assert_int_equal(tars_store_runs(world->store, 0, take_run, &runs, NULL), TARS_OK);
+    assert_int_equal(runs.count, 2);
+    assert_string_equal(runs.keys[0], TARS_COLLECTION);
+    assert_int_equal(runs.items[0].first, 4);
+    assert_int_equal(runs.items[0].last, 5);
+    assert_string_equal(runs.keys[1], "hr");
+    assert_int_equal(runs.items[1].first, 6);
+    runs.count = 0;
+    assert_int_equal(tars_store_runs(world->store, 5, take_run, &runs, NULL), TARS_OK);
+    assert_int_equal(runs.count, 1);
+
+    assert_int_equal(tars_store_jobs_add(world->store, jobs, 3, NULL), TARS_OK);
+    assert_int_equal(tars_store_job_cancel(world->store, jobs[0].id, 1, NULL), TARS_OK);
+    assert_int_equal(tars_store_jobs_of(world->store, "hr", 0, 0, 9, &world->arena, &list, NULL),
+                     TARS_OK);
+    assert_int_equal(list.count, 2);
+    assert_int_equal(list.items[0].id, jobs[2].id);
+    assert_int_equal(
+        tars_store_jobs_of(world->store, "hr", TARS_JOB_QUEUED, 0, 9, &world->arena, &list, NULL),
+        TARS_OK);
+    assert_int_equal(list.count, 1);
+    assert_int_equal(tars_store_job_counts(world->store, &world->arena, &counts, &n, NULL),
+                     TARS_OK);
+    assert_int_equal(n, 2);
+    assert_string_equal(counts[0].collection, "hr");
+    assert_int_equal(counts[0].queued, 1);
+    assert_int_equal(tars_store_scrub(world->store, NULL), TARS_OK);
+    assert_int_equal(size_of(world, "hr")->documents, 2);
+}
+
 /* ------------------------------------------------------------------- ledger */
 
 struct seen {
@@ -628,6 +721,41 @@ static void the_audit_log_is_listed(void **state)
     assert_int_equal(n, 1);
 }
 
+/* ---------------------------------------------------------------- no memory */
+
+static void use_all(void *ctx)
+{
+    struct world *world = ctx;
+    struct tars_account account = {.tenant = "acme", .name = "ann", .kind = TARS_ACCOUNT_USER};
+    struct tars_collection collection = {.tenant = "acme", .name = "hr"};
+    struct tars_tenant tenant = {.name = "acme"};
+    struct tars_audit_entry entry = {.tenant = "acme", .action = "x"};
+    struct tars_audit_filter filter = {.tenant = "acme"};
+    struct tars_audit_entry *entries = NULL;
+    struct tars_collection_size *sizes = NULL;
+    struct tars_access access = {0};
+    struct tars_arena arena;
+    size_t n = 0;
+
+    tars_arena_init(&arena, (size_t)1 << 20);
+    (void)!tars_accounts_tenant_add(world->store, &tenant, NULL);
+    (void)!tars_accounts_add(world->store, &account, NULL);
+    (void)!tars_accounts_collection_add(world->store, &collection, NULL);
+    (void)!tars_accounts_audit(world->store, &entry, NULL);
+    (void)!tars_accounts_load(world->store, &arena, &access, NULL);
+    (void)!tars_accounts_sizes(world->store, &arena, &sizes, &n, NULL);
+    (void)!tars_accounts_audit_list(world->store, &filter, &arena, &entries, &n, NULL);
+    (void)!tars_accounts_collection_remove(world->store, collection.id, NULL);
+    (void)!tars_accounts_tenant_remove(world->store, "acme", NULL);
+    tars_arena_release(&arena);
+    assert_int_equal(tars_store_check(world->store, NULL), TARS_OK);
+}
+
+static void no_memory_is_survived(void **state)
+{
+    assert_true(faults_each(use_all, *state) > 0);
+}
+
 #define ROW(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -640,6 +768,9 @@ int main(void)
         ROW(accounts_come_change_and_go),
         ROW(collections_and_grants),
         ROW(sizes_follow_the_documents),
+        ROW(a_tenant_holds_what_it_may),
+        ROW(runs_and_jobs_by_collection),
+        ROW(no_memory_is_survived),
         ROW(revoked_tokens_stay_revoked),
         ROW(a_token_is_used_once_whoever_tries),
         ROW(usage_is_counted_by_day),

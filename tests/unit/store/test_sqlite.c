@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "store/accounts.h"
 #include "store/lock.h"
 #include "store/migrate.h"
 #include "store/store_sqlite.h"
@@ -112,6 +113,16 @@ static void contradictions_are_found(void **state)
         "token_count, char_start, char_end, section, text) "
         "VALUES (77, 0, 0, 0, 0, 0, 0, 0, 0, '', '')",
         "INSERT INTO changes (op, document_id, first, last) VALUES (1, 'd', 3, 3), (1, 'd', 3, 3)",
+        "INSERT INTO files (collection, path) VALUES ('nowhere', '/a')",
+        "INSERT INTO collection_sizes (key, documents) VALUES ('x', 3)",
+        "INSERT INTO tenants (name) VALUES ('bare')",
+        "INSERT INTO tenants (id, name) VALUES (9, 'b'); INSERT INTO collections (id, tenant, "
+        "name, "
+        "key) VALUES (9, 9, 'default', 'b/default'); INSERT INTO accounts (id, tenant, name, kind, "
+        "role) VALUES (9, 1, 'a', 1, 1); INSERT INTO grants VALUES (9, 9, 0)",
+        "INSERT INTO conversations (tenant, conversation_id, client, title, created_us, "
+        "updated_us, "
+        "message_count) VALUES (1, 'c', 'a', '', 0, 0, 2)",
     };
 
     (void)state;
@@ -176,6 +187,76 @@ static void migrations_run_in_order_and_stop_at_a_failure(void **state)
     assert_true(tars_migrate_latest(tars_migrations_sqlite) >= 1);
 }
 
+/* ------------------------------------------------------------------ upgrade */
+
+/* A file as the first version wrote it: documents in two collections, a queued job in a third. */
+static void make_first_version(const char *dir)
+{
+    static const char rows[] =
+        "INSERT INTO files VALUES (1, 'tars_documents', '/a', 'aa', 10, 1, 2),"
+        " (2, 'My Papers', '/b', 'bb', 20, 1, 3), (3, 'default', '/c', 'cc', 30, 1, 4);"
+        "INSERT INTO documents VALUES"
+        " (1, 'doc_1', 1, '', 1, 'a', '', '', 0, 0, '', 0, 0, 0, 0, 0, 0, '', 1, 2),"
+        " (2, 'doc_2', 2, '', 1, 'b', '', '', 0, 0, '', 0, 0, 0, 0, 0, 0, '', 3, 1),"
+        " (3, 'doc_3', 3, '', 1, 'c', '', '', 0, 0, '', 0, 0, 0, 0, 0, 0, '', 0, 0);"
+        "INSERT INTO passages VALUES (1, 1, 0, 1, 1, 0, 0, 1, 0, 4, '', 'text'),"
+        " (2, 1, 1, 1, 1, 0, 0, 1, 0, 4, '', 'text'), (3, 2, 0, 1, 1, 0, 0, 1, 0, 4, '', 'text');"
+        "INSERT INTO changes VALUES (1, 1, 'doc_1', 1, 2), (2, 1, 'doc_2', 3, 3);"
+        "INSERT INTO jobs (kind, collection, path) VALUES ('ingest', 'waiting', '/w');"
+        "PRAGMA application_id=1413567059; PRAGMA user_version=1";
+    char path[FILES_PATH_MAX + 16];
+    sqlite3 *db = NULL;
+
+    (void)snprintf(path, sizeof(path), "%s/tars.db", dir);
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(tars_migrations_sqlite[0].version, 1);
+    assert_int_equal(sqlite3_exec(db, tars_migrations_sqlite[0].sql, NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, rows, NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+}
+
+static void a_file_of_the_first_version_is_taken_over(void **state)
+{
+    static const struct {
+        const char *key, *name;
+        int64_t documents, passages, bytes;
+    } rows[] = {
+        {"My Papers", "My Papers", 1, 1, 20},
+        {"default", "default_1", 1, 0, 30},
+        {TARS_COLLECTION, "default", 1, 2, 10},
+    };
+    struct tars_collection_size *sizes = NULL;
+    struct tars_store *store = NULL;
+    struct tars_access access = {0};
+    struct tars_arena arena;
+    size_t count = 0;
+
+    tars_arena_init(&arena, (size_t)1 << 20);
+    make_first_version(*state);
+    assert_int_equal(open_dir(*state, &store, NULL), TARS_OK);
+    assert_int_equal(tars_store_check(store, NULL), TARS_OK);
+    assert_int_equal(tars_accounts_load(store, &arena, &access, NULL), TARS_OK);
+    assert_int_equal(access.collection_count, 4); /* the fourth has a waiting job alone */
+    assert_int_equal(tars_accounts_sizes(store, &arena, &sizes, &count, NULL), TARS_OK);
+    assert_int_equal(count, 3);
+    for (size_t i = 0; i < count; i++) {
+        bool named = false;
+
+        assert_string_equal(sizes[i].key, rows[i].key);
+        assert_int_equal(sizes[i].documents, rows[i].documents);
+        assert_int_equal(sizes[i].passages, rows[i].passages);
+        assert_int_equal(sizes[i].bytes, rows[i].bytes);
+        for (size_t k = 0; k < access.collection_count; k++) {
+            named = named || (strcmp(access.collections[k].key, rows[i].key) == 0 &&
+                              strcmp(access.collections[k].name, rows[i].name) == 0 &&
+                              strcmp(access.collections[k].tenant, TARS_TENANT) == 0);
+        }
+        assert_true(named);
+    }
+    tars_store_close(store);
+    tars_arena_release(&arena);
+}
+
 /* Everything that allocates, once. */
 static void use_all(void *ctx)
 {
@@ -223,6 +304,7 @@ int main(void)
         ROW(foreign_files_are_refused),
         ROW(contradictions_are_found),
         ROW(bad_configs_are_refused),
+        ROW(a_file_of_the_first_version_is_taken_over),
         ROW(no_memory_is_survived),
         cmocka_unit_test(migrations_run_in_order_and_stop_at_a_failure),
     };
