@@ -322,7 +322,6 @@ static void accounts_come_change_and_go(void **state)
                                  .external = "https://issuer ann",
                                  .kind = TARS_ACCOUNT_USER};
     struct tars_account bad = {.tenant = "nobody", .name = "x", .kind = TARS_ACCOUNT_USER};
-    struct tars_api_key key = {.label = "ci", .prefix = "tars_sk_ab", .hash = "00", .role = 1};
     struct tars_access access;
 
     add_tenant(world, "acme");
@@ -334,15 +333,6 @@ static void accounts_come_change_and_go(void **state)
     assert_int_equal(tars_accounts_add(world->store, &bad, NULL), TARS_ENOTFOUND);
     bad.name = "";
     assert_int_equal(tars_accounts_add(world->store, &bad, NULL), TARS_EINVAL);
-
-    key.account_id = ann.id;
-    assert_int_equal(tars_accounts_key_add(world->store, &key, NULL), TARS_OK);
-    assert_int_equal(tars_accounts_key_add(world->store, &key, NULL), TARS_EEXIST);
-    key.account_id = 999;
-    key.hash = "01";
-    assert_int_equal(tars_accounts_key_add(world->store, &key, NULL), TARS_ENOTFOUND);
-    assert_int_equal(tars_accounts_touch(world->store, ann.id, key.id, 77, NULL), TARS_OK);
-    assert_int_equal(tars_accounts_touch(world->store, ann.id, 0, 70, NULL), TARS_OK);
     ann.role = TARS_ROLE_ADMIN;
     ann.disabled = true;
     assert_int_equal(tars_accounts_set(world->store, &ann, NULL), TARS_OK);
@@ -354,8 +344,30 @@ static void accounts_come_change_and_go(void **state)
     assert_int_equal(access.accounts[0].kind, TARS_ACCOUNT_CLIENT);
     assert_int_equal(access.accounts[0].role, TARS_ROLE_ADMIN);
     assert_true(access.accounts[0].disabled);
-    assert_int_equal(access.accounts[0].used_us, 77);
     assert_string_equal(access.accounts[1].tenant, "acme");
+    assert_int_equal(tars_accounts_remove(world->store, ann.id, NULL), TARS_OK);
+    assert_int_equal(tars_accounts_remove(world->store, ann.id, NULL), TARS_ENOTFOUND);
+    /* An id is never used again, so that what names one names nobody else. */
+    assert_true(add_account(world, "default", "ben") > other.id);
+}
+
+static void keys_come_and_go_with_their_account(void **state)
+{
+    struct world *world = *state;
+    struct tars_api_key key = {.label = "ci", .prefix = "tars_sk_ab", .hash = "00", .role = 1};
+    struct tars_access access;
+    int64_t ann = add_account(world, "default", "ann");
+
+    key.account_id = ann;
+    assert_int_equal(tars_accounts_key_add(world->store, &key, NULL), TARS_OK);
+    assert_int_equal(tars_accounts_key_add(world->store, &key, NULL), TARS_EEXIST);
+    assert_int_equal(tars_accounts_touch(world->store, ann, key.id, 77, NULL), TARS_OK);
+    assert_int_equal(tars_accounts_touch(world->store, ann, 0, 70, NULL), TARS_OK);
+    key.account_id = 999;
+    key.hash = "01";
+    assert_int_equal(tars_accounts_key_add(world->store, &key, NULL), TARS_ENOTFOUND);
+    access = load(world);
+    assert_int_equal(access.accounts[0].used_us, 77);
     assert_int_equal(access.key_count, 1);
     assert_string_equal(access.keys[0].prefix, "tars_sk_ab");
     assert_int_equal(access.keys[0].used_us, 77);
@@ -364,13 +376,9 @@ static void accounts_come_change_and_go(void **state)
     assert_int_equal(tars_accounts_key_revoke(world->store, 999, NULL), TARS_ENOTFOUND);
     access = load(world);
     assert_true(access.keys[0].revoked);
-    assert_int_equal(tars_accounts_remove(world->store, ann.id, NULL), TARS_OK);
-    assert_int_equal(tars_accounts_remove(world->store, ann.id, NULL), TARS_ENOTFOUND);
+    assert_int_equal(tars_accounts_remove(world->store, ann, NULL), TARS_OK);
     access = load(world);
-    assert_int_equal(access.account_count, 1);
-    assert_int_equal(access.key_count, 0);
-    /* An id is never used again, so that what names one names nobody else. */
-    assert_true(add_account(world, "default", "ben") > other.id);
+    assert_int_equal(access.account_count + access.key_count, 0);
 }
 
 /* -------------------------------------------------------------- collections */
@@ -766,6 +774,7 @@ int main(void)
         ROW(tenants_come_change_and_go),
         ROW(a_tenant_goes_with_all_that_is_its),
         ROW(accounts_come_change_and_go),
+        ROW(keys_come_and_go_with_their_account),
         ROW(collections_and_grants),
         ROW(sizes_follow_the_documents),
         ROW(a_tenant_holds_what_it_may),
