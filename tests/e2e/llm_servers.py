@@ -6,13 +6,15 @@
 PROGRAM is tests/e2e/llm_ask.c, built: by default e2e_llm_ask beside $TARS. A small server over
 sockets plays the faults: an answer cut anywhere, death in mid-stream, garbage, slowness, refusals;
 then $TARS itself is asked through it. With --full an OpenAI-compatible server (llama_cpp.server, pip)
-and Ollama (Go) are installed once, below ~/.cache/tars, started with a small model and asked; --real
-names an interpreter that has the former already. Ends in "N passed, N failed".
+and Ollama (Go) are installed once, below ~/.cache/tars, started with a small model and asked, and
+chat_streams.py looks at when each piece of an answer arrives, kills them in mid-answer and starts them
+again; --real names an interpreter that has the former already. Ends in "N passed, N failed".
 """
 import argparse
 import json
 import os
 import pathlib
+import re
 import shutil
 import socket
 import subprocess
@@ -329,6 +331,24 @@ def wait_for(url, seconds, process):
     return False
 
 
+def streams(kind, *arguments):
+    """tests/e2e/chat_streams.py: the same model server, asked through a chat socket."""
+    global PASSED, FAILED
+    python = subprocess.run([ROOT / "tests/support/venv"], check=True, stdout=subprocess.PIPE,
+                            text=True).stdout.strip()
+    done = subprocess.run([python, "-B", str(ROOT / "tests/e2e/chat_streams.py"), kind, *arguments],
+                          env=dict(os.environ, TARS=TARS), stdout=subprocess.PIPE, text=True,
+                          timeout=1200)
+    lines = done.stdout.splitlines()
+    for line in lines[:-1]:
+        print(line, flush=True)
+    counts = re.fullmatch(r"(\d+) passed, (\d+) failed", lines[-1] if lines else "")
+    if counts:
+        PASSED, FAILED = PASSED + int(counts[1]), FAILED + int(counts[2])
+    else:
+        check(f"{kind}: chat streams run to their end", False, done.stdout[-400:])
+
+
 def real_openai(program, python, model, libs):
     port = free_port()
     env = dict(os.environ)
@@ -385,6 +405,7 @@ def real_ollama(program, model):
         finally:
             server.terminate()
             server.wait(20)
+    streams("ollama", "--model", model, "--ollama", binary)
 
 
 def main():
@@ -404,8 +425,11 @@ def main():
         skip("real servers", f"{args.model} is missing")
     else:
         python = args.real or (install_openai() if args.full else "")
+        if python or args.full:
+            streams("llama", "--model", args.model)
         if python:
             real_openai(args.program, python, args.model, args.libs)
+            streams("openai", "--model", args.model, "--python", python, "--libs", args.libs)
         else:
             skip("real OpenAI-compatible server", "neither --full nor --real PYTHON")
         if args.full:
