@@ -1,6 +1,7 @@
 /* auth: who gets a token, what it is good for, and when it stops being so. */
 #include "world.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 
 #include "auth/jwt.h"
@@ -496,14 +497,14 @@ static void test_throttle(void **state)
     assert_int_equal(try_from(world, "ann", "correct horse battery", "192.0.2.2"), TARS_OK);
     /* Any name from one address, one name from any address. */
     for (int i = 0; i < 90; i++) {
-        char name[16];
+        char name[32];
 
         (void)snprintf(name, sizeof(name), "guess%d", i);
         assert_int_equal(try_from(world, name, "wrong", "192.0.2.1"), TARS_EDENIED);
     }
     assert_int_equal(try_from(world, "bob", "wrong", "192.0.2.1"), TARS_EAGAIN);
     for (int i = 0; i < 90; i++) {
-        char address[16];
+        char address[32];
 
         (void)snprintf(address, sizeof(address), "198.51.100.%d", i);
         assert_int_equal(try_from(world, "ann", "wrong", address), TARS_EDENIED);
@@ -547,6 +548,78 @@ static void test_audit(void **state)
     assert_string_equal(entries[3].object, "ann");
     assert_string_equal(entries[4].action, actions[3]);
     assert_int_equal(entries[4].time_us, WORLD_START);
+}
+
+/* --------------------------------------------------------------------- threads */
+
+struct many {
+    struct tars_auth *auth;
+    const char *access, *refresh;
+    atomic_int refreshed;
+    atomic_bool stop;
+};
+
+static void *check_on_and_on(void *ctx)
+{
+    struct many *many = ctx;
+
+    while (!atomic_load(&many->stop)) {
+        struct tars_principal who;
+        struct tars_arena arena;
+        const char *why;
+
+        tars_arena_init(&arena, (size_t)1 << 20);
+        assert_int_equal(
+            tars_auth_check(many->auth, tars_span_of(many->access), false, &arena, &who, &why),
+            TARS_OK);
+        assert_string_equal(who.client_id, "ann");
+        tars_arena_release(&arena);
+    }
+    return NULL;
+}
+
+static void *refresh_once(void *ctx)
+{
+    struct many *many = ctx;
+    struct tars_token_pair pair;
+    struct tars_arena arena;
+    const char *why;
+
+    tars_arena_init(&arena, (size_t)1 << 20);
+    if (tars_auth_refresh(many->auth, tars_span_of(many->refresh), "", "", &arena, &pair, &why,
+                          NULL) == TARS_OK)
+        atomic_fetch_add(&many->refreshed, 1);
+    tars_arena_release(&arena);
+    return NULL;
+}
+
+/* Rights are read anew while others ask, and of many who refresh with one token one does. */
+static void test_threads(void **state)
+{
+    struct world *world = *state;
+    struct tars_token_pair pair;
+    struct many many = {.refreshed = 0};
+    pthread_t askers[2];
+    pthread_t refreshers[4];
+
+    add_account(world, "default", "ann", "correct horse battery", TARS_ROLE_READER);
+    world_sign_in_mode(world, TARS_AUTH_SECRET);
+    assert_int_equal(world_token(world, NULL, "ann", "correct horse battery", &pair), TARS_OK);
+    many.auth = world->auth;
+    many.access = pair.access;
+    many.refresh = pair.refresh;
+    for (size_t i = 0; i < 2; i++)
+        assert_int_equal(pthread_create(&askers[i], NULL, check_on_and_on, &many), 0);
+    for (size_t i = 0; i < 4; i++)
+        assert_int_equal(pthread_create(&refreshers[i], NULL, refresh_once, &many), 0);
+    for (int i = 0; i < 50; i++)
+        assert_int_equal(tars_auth_reload(world->auth, NULL), TARS_OK);
+    for (size_t i = 0; i < 4; i++)
+        assert_int_equal(pthread_join(refreshers[i], NULL), 0);
+    atomic_store(&many.stop, true);
+    for (size_t i = 0; i < 2; i++)
+        assert_int_equal(pthread_join(askers[i], NULL), 0);
+    assert_int_equal(atomic_load(&many.refreshed), 1);
 }
 
 /* ---------------------------------------------------------------------- limits */
@@ -631,6 +704,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_expiry, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_throttle, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_audit, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_threads, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_limits, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_memory, set_up, tear_down),
     };

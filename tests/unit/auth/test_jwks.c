@@ -93,6 +93,7 @@ static const char *sign(const json_t *key, const char *header)
         tars_arena_printf(&arena, "%s.%s.%s", json_string_value(json_object_get(jws, "protected")),
                           payload.ptr, json_string_value(json_object_get(jws, "signature")));
     json_decref(jws);
+    json_decref(protected);
     tars_buf_release(&payload);
     return token;
 }
