@@ -243,6 +243,16 @@ static bool is_permitted(struct tars_exchange *ex)
     return false;
 }
 
+bool tars_access_foresees(struct tars_exchange *ex)
+{
+    tars_status status = identify(ex, false);
+
+    if (status != TARS_OK)
+        return status == TARS_EAGAIN;
+    return !ex->refused && ex->caller.credential != TARS_CREDENTIAL_NONE &&
+           ex->caller.role >= role_for(ex->route->need);
+}
+
 enum tars_access_state tars_access_decide(struct tars_exchange *ex, bool may_block)
 {
     tars_status status = identify(ex, may_block);

@@ -40,6 +40,10 @@ void tars_access_read(struct tars_exchange *ex, const struct tars_http_request *
 /* ex->route is the one that was found, or NULL. */
 enum tars_access_state tars_access_decide(struct tars_exchange *ex, bool may_block);
 
+/* Without counting or answering: may this caller do what ex->route needs, as far as memory tells?
+ */
+bool tars_access_foresees(struct tars_exchange *ex);
+
 /* For what is asked in this process: by the owner. */
 TARS_MUST_USE tars_status tars_access_own(struct tars_exchange *ex);
 

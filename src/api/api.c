@@ -10,6 +10,7 @@
 #include "api/openapi.h"
 #include "api/origin.h"
 #include "api/proxies.h"
+#include "api/reader.h"
 #include "base/crypto/digest.h"
 
 #define UPLOAD_DEFAULT     ((size_t)50 << 20)
@@ -319,6 +320,21 @@ void tars_api_handle(void *ctx, const struct tars_http_request *request,
         return;
     tars_routes_match(ex);
     admit(ex);
+}
+
+size_t tars_api_body_limit(void *ctx, const struct tars_http_request *request)
+{
+    const struct tars_api *api = ctx;
+    struct tars_exchange *ex = tars_arena_calloc(request->arena, 1, sizeof(*ex));
+
+    if (!ex)
+        return 0;
+    fill_exchange(ex, api, request);
+    tars_routes_match(ex);
+    if (ex->match != TARS_ROUTE_FOUND || strcmp(ex->route->body, "multipart") != 0 ||
+        !tars_access_foresees(ex))
+        return TARS_READER_BODY_MAX;
+    return SIZE_MAX;
 }
 
 /* ------------------------------------------------------------------------------------- in process

@@ -88,6 +88,10 @@ void tars_api_free(struct tars_api *api);
 void tars_api_handle(void *ctx, const struct tars_http_request *request,
                      struct tars_http_reply *reply);
 
+/* A tars_http_body_limit_fn; ctx is the api. Files are taken from who may send them; all else is
+ * JSON, and small. */
+size_t tars_api_body_limit(void *ctx, const struct tars_http_request *request);
+
 /* A request made in this process, by the owner of the data folder. */
 struct tars_api_request {
     enum tars_http_method method;

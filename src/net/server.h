@@ -25,6 +25,10 @@ struct tars_server;
 typedef void tars_http_handler_fn(void *ctx, const struct tars_http_request *request,
                                   struct tars_http_reply *reply);
 
+/* How large the body of this request may be; asked on a loop thread when the head is there, so that
+ * nobody sends what is going to be refused. The request has no body yet. */
+typedef size_t tars_http_body_limit_fn(void *ctx, const struct tars_http_request *request);
+
 /* Copied by _open(). A field at zero takes its default. */
 struct tars_server_config {
     const char *bind;        /* address, IPv4 or IPv6; NULL: 127.0.0.1 */
@@ -34,8 +38,9 @@ struct tars_server_config {
     const char *tls_key;     /* PEM file; required with tls_cert */
     const char *server_name; /* value of the server header; NULL: no such header; kept by caller */
 
-    tars_http_handler_fn *handler; /* required */
-    void *ctx;                     /* its argument */
+    tars_http_handler_fn *handler;       /* required */
+    void *ctx;                           /* its argument */
+    tars_http_body_limit_fn *body_limit; /* at most max_body_bytes counts; NULL: that for all */
 
     size_t max_connections;   /* 0: 1024; then the idlest gives way, or 503 (plain), or closed */
     size_t max_head_bytes;    /* request line and headers; 0: 16 KiB; at most 64 KiB */

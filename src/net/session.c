@@ -41,6 +41,7 @@ struct tars_session {
     struct tars_chunked chunked;
     struct tars_http_reply *reply; /* one reference */
     int64_t body_began_ms;
+    size_t body_max;                      /* bytes of the body under way */
     struct tars_session *earlier, *later; /* in env->waiting, while is_waiting */
     int64_t waits_since_ms;
     bool is_waiting;
@@ -375,15 +376,20 @@ static void begin_body(struct tars_session *session)
         send_continue(session);
 }
 
+static size_t body_limit(const struct tars_session *session, const struct tars_http_reply *reply)
+{
+    const struct tars_server_config *config = session->env->config;
+    size_t limit = config->max_body_bytes;
+    size_t wanted = config->body_limit ? config->body_limit(config->ctx, &reply->request) : limit;
+
+    return wanted < limit ? wanted : limit;
+}
+
 static void begin_exchange(struct tars_session *session)
 {
     const struct tars_http1 *parser = session->parser;
     struct tars_http_reply *reply;
 
-    if (!parser->is_chunked && parser->content_length > session->env->config->max_body_bytes) {
-        reject(session, 413, "the body is too large");
-        return;
-    }
     reply = tars_reply_new(session->env->group->loop, session->env->shared);
     if (!reply || describe(session, reply)) {
         if (reply)
@@ -397,6 +403,12 @@ static void begin_exchange(struct tars_session *session)
     reply->minor = parser->minor;
     reply->must_close = !parser->keep_alive;
     session->reply = reply;
+    if (parser->is_chunked || parser->content_length > 0)
+        session->body_max = body_limit(session, reply);
+    if (!parser->is_chunked && parser->content_length > session->body_max) {
+        reject(session, 413, "the body is too large");
+        return;
+    }
     end_waiting(session);
     session->in_pos += parser->head_len;
     begin_body(session);
@@ -409,7 +421,7 @@ static bool add_body(struct tars_session *session, struct tars_span data, size_t
     struct tars_http_reply *reply = session->reply;
     tars_status status;
 
-    if (data.len > session->env->config->max_body_bytes - reply->body_len) {
+    if (data.len > session->body_max - reply->body_len) {
         reject(session, 413, "the body is too large");
         return false;
     }
@@ -442,7 +454,7 @@ static void body_chunked(struct tars_session *session, struct tars_span *in)
 
 static void body_counted(struct tars_session *session, struct tars_span *in)
 {
-    size_t whole = (size_t)session->parser->content_length; /* <= max_body_bytes */
+    size_t whole = (size_t)session->parser->content_length; /* <= body_max */
     size_t left = whole - session->reply->body_len;
     size_t take = in->len < left ? in->len : left;
 

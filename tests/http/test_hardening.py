@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import unittest
@@ -51,12 +52,31 @@ class Headers(ServerTest):
     def test_sizes(self):
         deep = "[" * 40 + "]" * 40
         cases = [(b'{"query":"x","filters":' + deep.encode() + b"}", 422), (b'{"query":"' + b"x" * 10001 + b'"}', 422),
-                 (b'{"query":"' + b"x" * (5 << 20) + b'"}', 422), (b"{" * 100000, 422)]
+                 (b'{"query":"' + b"x" * (3 << 20) + b'"}', 422), (b"{" * 100000, 422)]
         for raw, status in cases:
             reply = self.ask("POST", "/rag/search", raw=raw, headers={"Content-Type": "application/json"})
             self.assertEqual(reply.status, status, raw[:40])
         self.assertEqual(self.ask("GET", "/health", headers={"X-Long": "x" * 20000}).status, 431)
         self.assertIn(self.ask("GET", "/health?" + "x" * 20000).status, (414, 431))
+
+    def test_nobody_sends_what_is_refused_anyway(self):
+        token = self.sign_in()
+        big, small = b"x" * (5 << 20), b"x" * (1 << 20)
+        self.assertEqual(self.upload([("big.txt", big)], token=token).status, 201)
+        self.assertEqual(self.upload([("small.txt", small)], token="").status, 403)
+
+        def begin(path, headers):
+            """The answer to a head that promises more than is allowed; not a byte of the body is sent."""
+            with socket.create_connection(("127.0.0.1", self.port), timeout=20) as link:
+                link.sendall(f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {5 << 20}\r\n{headers}\r\n".encode())
+                return int(link.recv(4096).split()[1])
+
+        form = "Content-Type: multipart/form-data; boundary=b\r\n"
+        for path, headers in (("/rag/search", ""), ("/auth/token", ""), ("/nope", ""), ("/rag/upload", form),
+                              ("/rag/upload", form + "Authorization: Bearer bad\r\n"),
+                              ("/rag/index", f"Authorization: Bearer {token}\r\n")):
+            self.assertEqual(begin(path, headers), 413, path)
+        self.assertEqual(begin("/rag/upload", form + f"Authorization: Bearer {token}\r\nExpect: 100-continue\r\n"), 100)
 
     def test_forwarded_headers_of_strangers_mean_nothing(self):
         reply = self.ask("POST", "/auth/token", {"client_id": "x"}, headers={"X-Forwarded-For": "203.0.113.9",
