@@ -77,16 +77,11 @@ $("sign-out").addEventListener("click", async () => {
   }
 });
 
-/* Back from a sign-in with the organisation: the tokens are asked for, for no address ever holds them. */
+/* The provider sends the browser back with a ticket in a cookie, which no script can read. */
 async function takeTicket() {
   if (location.hash !== "#signed-in") return;
   history.replaceState(null, "", location.pathname);
-  const reply = await fetch("auth/oidc/token", { method: "POST" });
-  if (!reply.ok) return;
-  const given = await reply.json();
-  tars.setTokens(given.access_token, given.refresh_token);
-  const told = await tars.validate().catch(() => ({}));
-  if (told.clientId) tars.storage.setItem("tars_client_id", told.clientId);
+  await tars.redeem().catch((error) => error.status === 401 || Promise.reject(error));
 }
 
 async function tokenWorks() {

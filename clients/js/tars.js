@@ -318,6 +318,19 @@ export class TarsClient {
     }
   }
 
+  /**
+   * Take the tokens that a sign-in with the organisation's provider has left for this browser: after
+   * /auth/oidc/login the page comes back with `#signed-in` at the end of its address.
+   * @returns {Promise<string>} the access token
+   */
+  async redeem() {
+    const tokens = await this._json("POST", "/auth/oidc/token", { anonymous: true });
+    this.setTokens(tokens.accessToken, tokens.refreshToken);
+    const { clientId } = await this.validate();
+    if (clientId) this.storage.setItem(KEY_CLIENT, clientId);
+    return tokens.accessToken;
+  }
+
   /** Revoke the tokens and forget them. @returns {Promise<void>} */
   async signOut() {
     const tokens = [this.storage.getItem(KEY_REFRESH), this.token].filter(Boolean);
@@ -343,7 +356,7 @@ export class TarsClient {
     return this._json("GET", "/auth/me");
   }
 
-  /** What the server's sign-in is like. @returns {Promise<{status: string, mode?: string}>} */
+  /** What the server's sign-in is like. @returns {Promise<{status: string, mode: string, oidc?: boolean}>} */
   authHealth() {
     return this._json("GET", "/auth/health", { anonymous: true });
   }
@@ -628,7 +641,13 @@ export class TarsSocket {
   }
 
   _open(resolve = () => {}, reject = () => {}) {
-    const socket = new this._WebSocket(this.url, ["bearer", this._token]);
+    let socket;
+    try {
+      socket = new this._WebSocket(this.url, ["bearer", this._token]);
+    } catch (error) {
+      reject(new TarsError(error.message)); // a token that no header can hold
+      return;
+    }
     this._socket = socket;
     socket.onmessage = (event) => this._receive(socket, event.data, resolve);
     socket.onclose = (event) => this._closed(socket, event, reject);

@@ -26,8 +26,8 @@ def main():
     Server.setUpClass()
     try:
         run("ingest", SAMPLES, data=Server.data)
-        done = subprocess.run([NODE, "--test", "--test-reporter=tap", os.path.join(ROOT, "clients", "js", "test", "tars.test.mjs")],
-                              env={**os.environ, "TARS_URL": Server.url, "TARS_SAMPLES": SAMPLES}, timeout=300,
+        done = subprocess.run([NODE, "--test", "--test-reporter=tap", "--test-force-exit", os.path.join(ROOT, "clients", "js", "test", "tars.test.mjs")],
+                              env={**os.environ, "TARS_URL": Server.url, "TARS_SAMPLES": SAMPLES}, timeout=120,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     finally:
         Server.tearDownClass()

@@ -152,6 +152,33 @@ class Against(ServerTest):
         with self.assertRaises(tars_client.NotFound):
             client.get_conversation(identity)
 
+    # --------------------------------------------------------------------- chat
+
+    def test_chat(self):
+        client = self.signed_in()
+        with client.chat() as chat:
+            self.assertEqual(chat.receive(timeout=10)["client_id"], "py-tests")
+            messages = list(chat.ask(QUESTION, conversation_id="conv_p", rag_top_k=2))
+            self.assertEqual((messages[0]["type"], messages[-1]["type"]), ("rag_sources", "rag_complete"))
+            self.assertIn("28", "".join(m.get("token", "") for m in messages))
+            with self.assertRaises(tars_client.StreamFailed) as caught:
+                list(chat.ask("Hello", use_rag=False))
+            self.assertEqual(caught.exception.detail, "GENERATION_ERROR")
+        with Client(self.url, token="damaged") as other, self.assertRaises(tars_client.PermissionDenied):
+            with other.chat():
+                pass
+
+    def test_chat_async(self):
+        async def talk():
+            async with AsyncClient(self.url) as client:
+                await client.authenticate("py-tests")
+                async with client.chat() as chat:
+                    self.assertEqual((await chat.receive())["type"], "connection_ack")
+                    types = [message["type"] async for message in chat.ask(QUESTION)]
+                    self.assertEqual((types[0], types[-1]), ("rag_sources", "rag_complete"))
+
+        asyncio.run(talk())
+
     # ----------------------------------------------------------------- failures
 
     def test_failures(self):

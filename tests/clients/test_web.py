@@ -197,6 +197,18 @@ class Secret(Web):
         self.page.reload()
         expect(self.page.locator("#sign-in-form")).to_be_visible()
 
+    def test_comes_back_from_a_provider(self):
+        tokens = {"access_token": self.sign_in("ada", client_secret=PASSWORD), "refresh_token": "r",
+                  "token_type": "bearer", "expires_in": 86400}
+        self.page.route("**/auth/oidc/token", lambda route: route.fulfill(json=tokens))
+        self.page.route("**/auth/health", lambda route: route.fulfill(json={"status": "healthy", "mode": "oidc", "oidc": True}))
+        self.page.goto(self.url + "/ui")
+        expect(self.page.locator("#oidc")).to_have_attribute("href", "auth/oidc/login")
+        self.page.goto(self.url + "/")
+        self.page.goto(self.url + "/ui#signed-in")
+        expect(self.page.locator("#who")).to_have_text("ada")
+        self.assertEqual(self.page.url, self.url + "/ui")
+
     def test_a_token_that_ends_leads_back(self):
         self.page.goto(self.url + "/ui")
         self.give("ada", PASSWORD)

@@ -153,6 +153,22 @@ test("a follow-up stands in the same conversation", async () => {
   assert.deepEqual(messages.map((m) => m.role), ["user", "assistant", "user", "assistant"]);
 });
 
+test("socket: a question with sources, over the real server", { timeout: 20000 }, async () => {
+  const tars = await signedIn();
+  const socket = tars.socket();
+  const seen = [];
+  const done = new Promise((resolve) => socket.on("rag_complete", resolve));
+  socket.on("*", (message) => seen.push(message.type));
+  await socket.connect(tars.token);
+  socket.sendMessage(question, { useRag: true, conversationId: "conv_s", ragTopK: 2 });
+  assert.equal((await done).conversationId, "conv_s");
+  assert.deepEqual(seen.slice(0, 3), ["connection", "connection_ack", "rag_sources"]);
+  assert.ok(seen.includes("rag_token"));
+  socket.disconnect();
+  await assert.rejects(tars.socket().connect("not a token"), TarsError);
+  await assert.rejects(tars.socket().connect("x.y.z"), TarsError);
+});
+
 test("failures are TarsErrors with what the server said", async () => {
   const tars = await signedIn();
   await assert.rejects(tars.ragQuery(" "), (error) => {
