@@ -4,6 +4,7 @@ import os
 import unittest
 
 from contract import NUMBER, TEXT, UUID, Contract, decimals
+from fake_ollama import MODEL, FakeOllama
 
 QUESTION = {"query": "Who is the lighthouse keeper of Oldport?", "relevance_threshold": 0.0}
 
@@ -399,6 +400,42 @@ class Expansion(Contract):
         """7.7 expansion without a language model costs the feature, not the question"""
         body = self.assert_json(self.http.post("/rag/query", json=QUESTION))
         self.assertGreaterEqual(len(body["sources"]), 1)
+
+
+class ExpansionWithModel(Contract):
+    """A writer that answers an expansion with three pieces of one line."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.ollama = FakeOllama()
+        cls.settings = {**Expansion.settings, "LLM_BACKEND": "ollama", "OLLAMA_HOST": cls.ollama.url,
+                        "OLLAMA_MODEL": MODEL}
+        super().setUpClass()
+
+    @classmethod
+    def tearDownClass(cls):
+        super().tearDownClass()
+        cls.ollama.close()
+
+    def asked(self):
+        return [body for path, body in self.ollama.server.seen if path == "/api/generate"]
+
+    def test_one_call(self):
+        """7.7 expansion: one call of the language model, temperature 0.7, 200 tokens; kept for the next time"""
+        before = len(self.asked())
+        self.assert_json(self.http.post("/rag/query", json=QUESTION))
+        calls = self.asked()[before:]
+        self.assertEqual(len(calls), 2, "the expansion and the answer")
+        self.assertIn(QUESTION["query"], calls[0]["prompt"])
+        self.assertEqual((calls[0]["options"]["temperature"], calls[0]["options"]["num_predict"]), (0.7, 200))
+        self.assert_json(self.http.post("/rag/query", json=QUESTION))
+        self.assertEqual(len(self.asked()) - before, 3, "the second time the expansion is kept")
+
+    def test_counted(self):
+        """7.7 expansion is counted in the metrics"""
+        self.http.post("/rag/query", json={**QUESTION, "query": "Where does the ferry to the island leave?"})
+        self.assertRegex(self.http.get("/metrics/prometheus").text,
+                         r"tars_rag_query_expansion_usage_total [1-9]")
 
 
 if __name__ == "__main__":
