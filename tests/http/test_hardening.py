@@ -105,6 +105,28 @@ class NamesWithSecrets(ServerTest):
         self.assertEqual(self.ask("POST", "/rag/search", {"query": "x"}, headers={"Host": "other.example"}).status, 403)
 
 
+class Network(ServerTest):
+    """Elsewhere than on loopback everybody signs in, without a setting."""
+    settings = {"TARS_BIND": "0.0.0.0"}
+
+    def test_sign_in_is_asked_for(self):
+        self.assertTrue(self.url.startswith("http://0.0.0.0:"))
+        self.assertEqual(self.ask("GET", "/auth/health").json()["mode"], "secret")
+        for method, path, body in (("POST", "/rag/search", {"query": "x"}), ("GET", "/rag/stats", None),
+                                   ("POST", "/rag/query", {"query": "x"}), ("GET", "/rag/documents", None)):
+            self.assertEqual(self.ask(method, path, body).status, 403)
+        self.assertEqual(self.ask("POST", "/auth/token", {"client_id": "anybody"}).status, 401)
+        self.assertEqual(self.ask("GET", "/health").status, 200)
+
+    def test_commands_find_it(self):
+        with open(f"{self.data}/server.json", encoding="utf-8") as file:
+            self.assertEqual(json.load(file)["url"], f"http://127.0.0.1:{self.port}")
+        secret = run("user", "add", "mira", "--role", "admin", "--make-secret", data=self.data).stdout.strip()
+        token = self.sign_in("mira", password=secret)
+        self.assertEqual(self.ask("GET", "/admin/users", token=token).json()["total"], 1)
+        self.assertEqual(os.stat(os.path.join(self.data, "jwt.key")).st_mode & 0o777, 0o600)
+
+
 class Https(ServerTest):
     settings = {"ENABLE_HTTPS": "true", "TARS_TRUSTED_PROXIES": "127.0.0.0/8,::1", "TARS_HOSTS": "tars.example"}
     name = {"Host": "tars.example"}

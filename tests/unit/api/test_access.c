@@ -14,6 +14,7 @@
 #include "api/api_internal.h"
 #include "auth/rate_limit.h"
 #include "store/store_sqlite.h"
+#include "support/faults.h"
 #include "support/files.h"
 
 #define ROWS(a)  (sizeof(a) / sizeof((a)[0]))
@@ -273,12 +274,63 @@ static void limits_hold(void **state)
     tars_rate_limit_free(limiter);
 }
 
+/* ------------------------------------------------------------------------------------------ memory
+ */
+
+static const char *fault_header;
+static struct tars_api fault_api;
+
+/* It goes on, or is refused with a whole answer; never anything between. */
+static void decide_once(void *ctx)
+{
+    const struct tars_route route = {.path = "/x", .need = TARS_ROUTE_WRITER};
+    const struct tars_http_header header = {tars_span_of("authorization"),
+                                            tars_span_of(fault_header)};
+    const struct tars_http_request request = {.headers = &header, .header_count = 1};
+    struct answer answer = {0};
+    struct tars_exchange ex = {.api = &fault_api,
+                               .route = &route,
+                               .address = "192.0.2.1",
+                               .ops = &ops,
+                               .ops_ctx = &answer};
+    struct tars_arena arena;
+
+    (void)ctx;
+    tars_arena_init(&arena, (size_t)1 << 20);
+    tars_exchange_init(&ex, &arena);
+    tars_access_read(&ex, &request);
+    if (tars_access_decide(&ex, true) == TARS_ACCESS_GO) {
+        assert_int_equal(answer.status, 0);
+        assert_int_equal(ex.caller.role, TARS_ROLE_WRITER);
+        tars_buf_release(&ex.out);
+    } else {
+        assert_true(answer.status >= 400);
+    }
+    tars_arena_release(&arena);
+}
+
+static void each_allocation_may_fail(void **state)
+{
+    (void)state;
+    open_mode(TARS_AUTH_SECRET);
+    fault_api.config.auth = bench.auth;
+    assert_int_equal(tars_tally_new(&fault_api.tally), TARS_OK);
+    fault_header = bearer(bench.tokens[TARS_ROLE_WRITER]);
+    assert_true(faults_each(decide_once, NULL) > 0);
+    fault_header = bearer(bench.tokens[TARS_ROLE_READER]);
+    assert_true(faults_each(decide_once, NULL) > 0);
+    fault_header = "Bearer bad";
+    assert_true(faults_each(decide_once, NULL) > 0);
+    tars_tally_free(fault_api.tally);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(needs_hold),
         cmocka_unit_test(credentials_are_found),
         cmocka_unit_test(limits_hold),
+        cmocka_unit_test(each_allocation_may_fail),
     };
 
     return _cmocka_run_group_tests("api/access", tests, ROWS(tests), set_up, tear_down);
