@@ -286,4 +286,4 @@ begin().catch(() => {
   $("status").className = "bad";
   $("status").textContent = "The server does not answer.";
 });
-setInterval(showStatus, 5000);
+setInterval(() => document.hidden || showStatus(), 5000);
