@@ -1,5 +1,5 @@
 /* cmd_serve - the server: open everything, listen, say where, wait for a signal, stop cleanly. */
-#include <stdatomic.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -125,15 +125,27 @@ static void announce(struct tars_cli *cli, const char *url, const char *data, in
 
 /* The server is opened after the parts that ask for its numbers. */
 struct running {
-    _Atomic(struct tars_server *) server; /* NULL before and after it runs */
+    pthread_mutex_t lock;       /* guards server, and that it is there while it is asked */
+    struct tars_server *server; /* NULL before and after it runs */
 };
 
 static double count_connections(void *ctx)
 {
     struct running *running = ctx;
-    struct tars_server *server = atomic_load(&running->server);
+    double count = 0;
 
-    return server ? (double)tars_server_stats(server).connections : 0;
+    pthread_mutex_lock(&running->lock);
+    if (running->server)
+        count = (double)tars_server_stats(running->server).connections;
+    pthread_mutex_unlock(&running->lock);
+    return count;
+}
+
+static void set_running(struct running *running, struct tars_server *server)
+{
+    pthread_mutex_lock(&running->lock);
+    running->server = server;
+    pthread_mutex_unlock(&running->lock);
 }
 
 static tars_status serve(struct tars_cli *cli, struct tars_wiring *wiring, struct running *running,
@@ -148,7 +160,7 @@ static tars_status serve(struct tars_cli *cli, struct tars_wiring *wiring, struc
 
     if (status != TARS_OK)
         return status;
-    atomic_store(&running->server, server);
+    set_running(running, server);
     note.url = url_of(cli, server, reachable(bind));
     url = url_of(cli, server, bind);
     status = note.url && url ? tars_note_write(data, &note, err) : TARS_ENOMEM;
@@ -163,14 +175,14 @@ static tars_status serve(struct tars_cli *cli, struct tars_wiring *wiring, struc
         tars_log_warning(cli->log, "app", "some requests did not end in %d s and were dropped",
                          GRACE_MS / 1000);
     }
-    atomic_store(&running->server, NULL); /* after the stop no request asks */
+    set_running(running, NULL);
     tars_server_close(server);
     return status;
 }
 
 int tars_cmd_serve(struct tars_cli *cli)
 {
-    struct running running = {NULL};
+    struct running running = {PTHREAD_MUTEX_INITIALIZER, NULL};
     const struct tars_wiring_config config = {.settings = cli->settings,
                                               .log = cli->log,
                                               .serves = true,
