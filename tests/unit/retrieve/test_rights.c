@@ -104,7 +104,7 @@ static void put_file(const char *key, const char *path, const char *type, size_t
         .collection = key, .path = path, .sha256 = "00", .size = 1, .indexed_us = 1};
     struct tars_store_batch batch = {.file = &file, .puts = puts, .put_count = n, .finish = true};
     struct tars_store_changes changes;
-    char ids[PER_FILE][16];
+    char ids[PER_FILE][24];
     struct tars_err err = {.text = ""};
 
     for (size_t i = 0; i < n; i++) {
