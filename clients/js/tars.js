@@ -651,7 +651,8 @@ export class TarsSocket {
     this._socket = socket;
     socket.onmessage = (event) => this._receive(socket, event.data, resolve);
     socket.onclose = (event) => this._closed(socket, event, reject);
-    socket.onerror = () => {}; // a close follows
+    /* A close follows, but not in every Node. */
+    socket.onerror = () => this._closed(socket, { code: 1006, reason: "" }, reject);
   }
 
   _receive(socket, text, resolve) {
