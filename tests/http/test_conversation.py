@@ -58,10 +58,15 @@ class Conversations(ServerTest):
 
     def test_ids_are_the_clients_own(self):
         for name, path in (("a b", "a%20b"), ("é中", "%C3%A9%E4%B8%AD"), ("x" * 255, "x" * 255),
-                           ("中" * 255, "%E4%B8%AD" * 255), ("a/b", "a%2Fb"), ("message", "message")):
+                           ("中" * 255, "%E4%B8%AD" * 255), ("a/b", "a%2Fb")):
             with self.subTest(name=name[:9]):
                 self.assertEqual(self.post(name, message(1)).status, 200)
                 self.assertEqual(self.get(path).json()["id"], name)
+
+    def test_literal_paths_win_over_the_id(self):
+        self.assertEqual(self.post("list", message(1)).status, 200)
+        self.assertIn("conversations", self.get("list").json())
+        self.assertEqual(self.get("message").status, 405)
 
     def test_the_newest_hundred_are_kept(self):
         for n in range(103):
