@@ -185,6 +185,26 @@ void tars_conn_finish(struct tars_conn *conn)
         tars_conn_close(conn);
 }
 
+/* ------------------------------------------------------------------ who it is */
+
+uint16_t tars_conn_peer(const struct tars_conn *conn, char *text, size_t size)
+{
+    struct sockaddr_storage address = {.ss_family = AF_UNSPEC};
+    int len = sizeof(address);
+
+    text[0] = '\0';
+    if (uv_tcp_getpeername(&conn->tcp, (struct sockaddr *)&address, &len))
+        return 0;
+    if (address.ss_family == AF_INET6) {
+        const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)&address;
+
+        uv_ip6_name(in6, text, size);
+        return ntohs(in6->sin6_port);
+    }
+    uv_ip4_name((const struct sockaddr_in *)&address, text, size);
+    return ntohs(((const struct sockaddr_in *)&address)->sin_port);
+}
+
 /* ------------------------------------------------------------------ reading */
 
 static void open_up(struct tars_conn *conn)

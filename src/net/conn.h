@@ -75,6 +75,9 @@ TARS_MUST_USE tars_status tars_conn_accept(struct tars_conn *conn, struct tars_c
 /* Send (bytes, len); takes bytes, which came from malloc. Failure closes the connection. */
 void tars_conn_write(struct tars_conn *conn, char *bytes, size_t len);
 /* Read no more for now, or again. */
+/* The other end's address as text, "" when it is not known; returns its port. */
+uint16_t tars_conn_peer(const struct tars_conn *conn, char *text, size_t size);
+
 void tars_conn_pause(struct tars_conn *conn);
 void tars_conn_resume(struct tars_conn *conn);
 /* Say goodbye when all is sent; the other end's goodbye then closes the connection. */

@@ -204,11 +204,10 @@ static void finish_exchange(struct tars_session *session, bool must_close)
         return;
     }
     session->phase = HEAD;
+    session->has_head_bytes = false;
     begin_waiting(session);
     tars_http1_init(session->parser, session->env->config->max_head_bytes);
-    session->conn.deadline_ms =
-        in_ms(session->in_pos < session->in_len ? session->env->config->head_timeout_ms
-                                                : session->env->config->idle_timeout_ms);
+    session->conn.deadline_ms = in_ms(session->env->config->idle_timeout_ms);
 }
 
 /* The 101 is sent: from here on the bytes are another protocol's. */
@@ -557,6 +556,12 @@ static bool step_body(struct tars_session *session)
     return true;
 }
 
+/* Who does not read the answers gets no more of them: the next request is not begun. */
+static bool is_choked(const struct tars_session *session)
+{
+    return session->phase == HEAD && session->conn.unsent > session->env->config->reply_queue_bytes;
+}
+
 /* Not if the reply was sent within the handler: then in_pos was not brought up to date yet. */
 static bool step(struct tars_session *session)
 {
@@ -564,7 +569,7 @@ static bool step(struct tars_session *session)
         return false;
     switch (session->phase) {
     case HEAD:
-        return step_head(session);
+        return !is_choked(session) && step_head(session);
     case BODY:
         return step_body(session);
     default:
@@ -575,6 +580,8 @@ static bool step(struct tars_session *session)
 /* Go as far as the bytes in `in` allow. */
 static void advance(struct tars_session *session)
 {
+    bool must_wait;
+
     if (session->is_advancing)
         return;
     session->is_advancing = true;
@@ -586,11 +593,12 @@ static void advance(struct tars_session *session)
     if (session->conn.is_closing || session->phase == LINGER || session->phase == UPGRADED)
         return;
     compact(session);
-    if (session->phase == HEAD && session->in_len && !session->has_head_bytes) {
+    must_wait = session->phase == BUSY || is_choked(session);
+    if (session->phase == HEAD && session->in_len && !must_wait && !session->has_head_bytes) {
         session->has_head_bytes = true;
         session->conn.deadline_ms = in_ms(session->env->config->head_timeout_ms);
     }
-    if (session->phase == BUSY && session->in_len >= PIPELINE_MAX) {
+    if (must_wait && session->in_len >= PIPELINE_MAX) {
         tars_conn_pause(&session->conn);
     } else {
         tars_conn_resume(&session->conn);
@@ -617,31 +625,11 @@ static void on_bytes(struct tars_conn *conn, char *ptr, size_t len)
 
 /* ------------------------------------------------------------------- events */
 
-static void find_peer(struct tars_session *session)
-{
-    struct sockaddr_storage address = {.ss_family = AF_UNSPEC};
-    int len = sizeof(address);
-
-    if (uv_tcp_getpeername(&session->conn.tcp, (struct sockaddr *)&address, &len))
-        return;
-    if (address.ss_family == AF_INET6) {
-        const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)&address;
-
-        uv_ip6_name(in6, session->peer, sizeof(session->peer));
-        session->peer_port = ntohs(in6->sin6_port);
-    } else {
-        const struct sockaddr_in *in4 = (const struct sockaddr_in *)&address;
-
-        uv_ip4_name(in4, session->peer, sizeof(session->peer));
-        session->peer_port = ntohs(in4->sin_port);
-    }
-}
-
 static void on_open(struct tars_conn *conn)
 {
     struct tars_session *session = session_of(conn);
 
-    find_peer(session);
+    session->peer_port = tars_conn_peer(conn, session->peer, sizeof(session->peer));
     conn->deadline_ms = in_ms(session->env->config->head_timeout_ms);
     if (session->is_over)
         reject(session, 503, "too many connections; try again later");
@@ -667,14 +655,17 @@ static void on_sent(struct tars_conn *conn)
 {
     struct tars_session *session = session_of(conn);
 
-    if (session->phase == BUSY && session->reply)
+    if (session->phase == BUSY && session->reply) {
         note_unsent(session);
+    } else if (session->phase == HEAD && session->in_len) {
+        advance(session);
+    }
 }
 
 static void on_timeout(struct tars_conn *conn)
 {
     struct tars_session *session = session_of(conn);
-    bool is_idle = session->phase == HEAD && session->in_len == 0;
+    bool is_idle = session->phase == HEAD && (session->in_len == 0 || is_choked(session));
 
     if (session->phase == LINGER || is_idle) {
         tars_conn_close(conn);
