@@ -43,11 +43,13 @@ const char *tars_admin_parameter(struct tars_exchange *ex, size_t i)
 
 const char *tars_admin_tenant(struct tars_exchange *ex)
 {
+    static const char nobody[] = "/"; /* no tenant can have this name */
     struct tars_span text;
+    tars_status status = tars_url_query_get(ex->call.arena, ex->query, "tenant", &text);
 
-    return tars_url_query_get(ex->call.arena, ex->query, "tenant", &text) == TARS_OK && text.len > 0
-               ? text.ptr
-               : NULL;
+    if (status == TARS_ENOTFOUND)
+        return NULL;
+    return status == TARS_OK ? text.ptr : nobody;
 }
 
 void tars_admin_reply_status(struct tars_exchange *ex, tars_status status,

@@ -14,7 +14,8 @@ enum tars_role tars_admin_role(struct tars_reader *reader, const char *name);
 
 /* Parameter i of the path, decoded; NULL: it cannot be, and the 404 is given. */
 const char *tars_admin_parameter(struct tars_exchange *ex, size_t i);
-/* ?tenant=, NULL when it is absent: the caller's own. */
+/* ?tenant=, NULL when it is absent: the caller's own. One that cannot be read is no tenant's name,
+ * so that a mistake never means the caller's own. */
 const char *tars_admin_tenant(struct tars_exchange *ex);
 
 /* What a function of the directory said: 400, 403, 404, 409, 503. */

@@ -125,6 +125,8 @@ class Rights(AdminTest):
         self.assertEqual({u["name"] for u in self.do("GET", "/admin/users", token=boss)["users"]}, {"boss", "worker"})
         self.assertEqual({u["name"] for u in self.do("GET", "/admin/users?tenant=acme")["users"]}, {"boss", "worker"})
         self.do("GET", "/admin/users?tenant=default", status=404, token=boss)
+        for odd in ("", "%FF", "../acme", "none"):
+            self.do("DELETE", f"/admin/users/boss?tenant={odd}", status=404)
         self.do("PATCH", "/admin/users/root?tenant=default", {"role": "reader"}, 404, token=boss)
         self.do("DELETE", "/admin/users/root", status=404, token=boss)
         for method, path, body in (("GET", "/admin/tenants", None), ("POST", "/admin/tenants", {"name": "x"}),
