@@ -191,6 +191,8 @@ static void remove_tenant(struct tars_exchange *ex, const char *name)
     tars_status status =
         config->service->tenant_empty(config->service_ctx, name, &ex->call, &tally, &err);
 
+    if (status == TARS_EINVAL)
+        status = TARS_EBUSY; /* the default one stays: 409 */
     tars_access_note(ex, "tenant-emptied", name, tally_detail(ex, &tally), status == TARS_OK);
     if (status == TARS_OK)
         status = tars_directory_tenant_remove(config->auth, &actor, name, &err);

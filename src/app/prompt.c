@@ -89,10 +89,11 @@ static tars_status ask(const char *words, struct line *line)
     quiet.c_lflag &= ~(tcflag_t)(ECHO | ICANON | ISIG);
     quiet.c_cc[VMIN] = 1;
     quiet.c_cc[VTIME] = 0;
-    (void)fprintf(stderr, "%s: ", words);
+    /* First quiet, then the question: what is typed after it counts, all of it. */
     (void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet);
+    (void)fprintf(stderr, "%s: ", words);
     status = read_line(line, true);
-    (void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &before);
+    (void)tcsetattr(STDIN_FILENO, TCSADRAIN, &before);
     (void)fputc('\n', stderr);
     return status;
 }

@@ -143,7 +143,7 @@ class Rights(AdminTest):
         self.do("GET", "/auth/me", token=boss)
         self.do("DELETE", "/admin/tenants/acme")
         self.do("GET", "/auth/me", status=401, token=boss)
-        self.do("DELETE", "/admin/tenants/default", status=400)
+        self.do("DELETE", "/admin/tenants/default", status=409)
         self.do("DELETE", "/admin/tenants/none", status=404)
 
     def test_a_tenant_s_usage_export_and_end(self):
