@@ -186,16 +186,19 @@ static tars_status join(struct tars_arena *arena, const char *const *questions, 
                         const char **search)
 {
     struct tars_buf text;
+    tars_status status;
 
     tars_buf_init(&text, SEARCH_BYTES);
     while (count-- > 0)
         tars_buf_appendf(&text, "%s%s", text.len ? " " : "", questions[count]);
-    if (text.status == TARS_OK)
+    status = text.status;
+    if (status == TARS_OK) {
         *search = tars_arena_strndup(arena, text.ptr, text.len);
+        status = *search ? TARS_OK : TARS_ENOMEM;
+    }
     tars_buf_release(&text);
     /* Questions that are too long together are looked for one by one. */
-    return text.status == TARS_ENOMEM || (text.status == TARS_OK && !*search) ? TARS_ENOMEM
-                                                                              : TARS_OK;
+    return status == TARS_ETOOBIG ? TARS_OK : status;
 }
 
 /* Go back from question until one does not lean. */

@@ -52,6 +52,11 @@ class Conversations(ServerTest):
         self.assertEqual(one["messages"][1],
                          message(2, role="assistant", sources=None, metadata=None))
 
+    def test_questions_that_are_long_together(self):
+        for _ in range(2):
+            reply = self.ask("POST", "/rag/query", {"query": "0" * 10000, "conversation_id": "long"}, headers=self.ada)
+            self.assertEqual(reply.status, 200, reply.body[:200])
+
     def test_title_is_cut(self):
         self.post("title", dict(message(1), content="é" * 51))
         self.assertEqual(self.get("title").json()["title"], "é" * 50 + "...")
