@@ -13,6 +13,8 @@
  * with 1013; a message has at most TARS_CHAT_MESSAGE_MAX bytes; what waits to be sent is bounded by
  * the socket (net/websocket.h): an answer waits for its reader on its own thread, and ends with the
  *           socket when the reader takes nothing. An idle session costs less than a kilobyte here.
+ *           Messages of more than 16 KiB are parsed on the answer pool, as requests within the rate
+ *           limit: a megabyte of JSON would hold up everybody else on the loop thread.
  * Threads   tars_chat_open() and the socket's handler on the socket's loop thread; answers on the
  *           answer pool; one ticker thread, which begins with the first socket.
  */

@@ -15,7 +15,7 @@
 #include "rag/history.h"
 
 #define JOB_BYTES       ((size_t)16 << 20) /* of one answer's memory */
-#define PARSE_BYTES     ((size_t)8 << 20)  /* of one message's */
+#define INLINE_MAX      ((size_t)16 << 10) /* larger messages are not parsed on a loop thread */
 #define TEMPERATURE_MAX 2
 #define TOKENS_MAX      131072
 
@@ -42,7 +42,8 @@ struct tars_chat_job {
     struct tars_chat_job *prev, *next; /* under session->lock */
     struct tars_chat_session *session; /* a reference */
     struct tars_arena arena;
-    struct said said; /* in arena */
+    struct tars_span raw; /* a large message as it came, in arena; empty: said is set already */
+    struct said said;     /* in arena; under session->lock while raw is not understood */
     struct tars_call call;
     struct tars_principal caller;
     struct tars_buf out;
@@ -325,6 +326,8 @@ static tars_status answer_rag(struct tars_chat_job *job, struct tars_err *err)
 
 /* ------------------------------------------------------------------------- run */
 
+static bool understand_late(struct tars_chat_job *job);
+
 /* Who asks now, and within their limit? */
 static tars_status admit(struct tars_chat_job *job, struct tars_err *err)
 {
@@ -373,12 +376,15 @@ static void run(void *ctx)
     struct tars_chat_session *session = job->session;
     struct tars_err err = {{0}};
     tars_status status = TARS_ECANCELED;
+    bool is_chat = true;
 
     job->started_ms = tars_clock_mono_ms();
     job->call.deadline_ms = job->started_ms + session->chat->api->config.query_timeout_ms;
     if (!atomic_load(&job->call.cancelled))
         status = admit(job, &err);
-    if (status == TARS_OK)
+    if (status == TARS_OK && job->raw.len)
+        is_chat = understand_late(job);
+    if (status == TARS_OK && is_chat)
         status = job->said.use_rag ? answer_rag(job, &err) : answer_plain(job, &err);
     link_out(job);
     tell(job, status, &err);
@@ -445,60 +451,68 @@ static void submit(struct tars_chat_job *job)
     }
 }
 
-/* The job's texts are in its own arena, so it is read again from there. */
-static void chat(struct tars_chat_session *session, struct tars_span message)
-{
-    struct tars_chat_job *job = new_job(session);
-    struct tars_reader reader;
-    bool good;
-
-    if (!job) {
-        tars_ws_close(session->ws, 1011, "out of memory");
-        return;
-    }
-    tars_reader_init(&reader, &job->arena, message, tars_span(NULL, 0));
-    read_said(&reader, &job->said);
-    good = !tars_reader_is_bad(&reader);
-    if (!good)
-        refuse_message(session, &reader);
-    tars_reader_release(&reader);
-    if (good) {
-        submit(job);
-    } else {
-        free_job(job);
-    }
-}
-
 static void cancel(struct tars_chat_session *session, struct tars_reader *reader)
 {
     const char *conversation_id = tars_reader_text(reader, "conversation_id", TARS_READER_OPTIONAL);
 
-    if (tars_reader_is_bad(reader)) {
-        refuse_message(session, reader);
-    } else {
+    if (!tars_reader_is_bad(reader))
         tars_chat_cancel(session, conversation_id);
-    }
 }
 
-void tars_chat_take(struct tars_chat_session *session, const char *ptr, size_t len)
+/* Do what a message says; true when it is a chat, whose texts are in arena then. */
+static bool understand(struct tars_chat_session *session, struct tars_arena *arena,
+                       struct tars_span message, struct said *said)
 {
     struct tars_reader reader;
-    struct tars_arena arena;
     const char *type;
+    bool is_chat;
 
-    tars_arena_init(&arena, PARSE_BYTES);
-    tars_reader_init(&reader, &arena, tars_span(ptr, len), tars_span(NULL, 0));
+    tars_reader_init(&reader, arena, message, tars_span(NULL, 0));
     type = tars_reader_is_bad(&reader) ? NULL
                                        : json_string_value(json_object_get(reader.root, "type"));
+    is_chat = type && strcmp(type, "chat") == 0;
+    if (is_chat) {
+        read_said(&reader, said);
+    } else if (type && strcmp(type, "cancel") == 0) {
+        cancel(session, &reader);
+    }
     if (!reader.is_json) {
         tars_chat_send_error(session, NULL, CODE_JSON, "Invalid JSON format");
     } else if (tars_reader_is_bad(&reader)) {
         refuse_message(session, &reader);
-    } else if (type && strcmp(type, "chat") == 0) {
-        chat(session, tars_span(ptr, len));
-    } else if (type && strcmp(type, "cancel") == 0) {
-        cancel(session, &reader);
     }
+    is_chat = is_chat && !tars_reader_is_bad(&reader);
     tars_reader_release(&reader);
-    tars_arena_release(&arena);
+    return is_chat;
+}
+
+static bool understand_late(struct tars_chat_job *job)
+{
+    struct said said = {.content = ""};
+    bool is_chat = understand(job->session, &job->arena, job->raw, &said);
+
+    pthread_mutex_lock(&job->session->lock);
+    job->said = said;
+    pthread_mutex_unlock(&job->session->lock);
+    return is_chat;
+}
+
+void tars_chat_take(struct tars_chat_session *session, const char *ptr, size_t len)
+{
+    struct tars_chat_job *job = new_job(session);
+    const char *copy = NULL;
+
+    if (job && len > INLINE_MAX) {
+        copy = tars_arena_strndup(&job->arena, ptr, len);
+        job->raw = tars_span(copy, copy ? len : 0);
+    }
+    if (!job || (len > INLINE_MAX && !copy)) {
+        tars_ws_close(session->ws, 1011, "out of memory");
+        if (job)
+            free_job(job);
+    } else if (copy || understand(session, &job->arena, tars_span(ptr, len), &job->said)) {
+        submit(job);
+    } else {
+        free_job(job);
+    }
 }

@@ -284,6 +284,25 @@ class Messages(ChatTest):
         ws.send('{"type":"cancel"}')
         self.assertEqual(self.hear_until(ws, "error")[-1]["conversation_id"], "go")
 
+    def test_large_messages(self):
+        """They are understood as small ones are, though elsewhere."""
+        ws = self.open(max_size=None)
+        long = "word " * 20_000
+        self.say(ws, content=long, conversation_id="long")
+        self.assertEqual(self.hear_until(ws, "complete")[-1]["conversation_id"], "long")
+        self.assertEqual(self.model.asked[-1]["prompt"], long)
+        ws.send('{"type":"chat","content":"' + long)
+        self.assertEqual(self.hear(ws)["code"], "INVALID_JSON")
+        self.say(ws, content=7, more=long)
+        self.assertEqual(self.hear(ws)["code"], "INVALID_MESSAGE")
+        ws.send(json.dumps({"type": "something", "more": long}))
+        self.model.pause = 0.2
+        self.model.pieces = ["word "] * 100
+        self.say(ws, content="Say more", conversation_id="more")
+        self.assertEqual(self.hear(ws)["type"], "token")
+        ws.send(json.dumps({"type": "cancel", "conversation_id": "more", "more": long}))
+        self.assertEqual(self.hear_until(ws, "error", "complete")[-1]["code"], "CANCELLED")
+
     def test_a_socket_that_closes_frees_the_model(self):
         self.model.pieces, self.model.pause = ["x"] * 100, 0.1
         ws = self.open()
@@ -500,6 +519,13 @@ class RateLimited(ChatTest):
         self.assertGreaterEqual(len(errors), 1)
         self.assertEqual(errors[-1]["code"], "GENERATION_ERROR")
         self.assertIn("Rate limit exceeded, try again in", errors[-1]["error"])
+
+    def test_large_messages_count(self):
+        """Whatever they say: they cost what a request costs."""
+        ws = self.open(token=self.sign_in("desk-2"), max_size=None)
+        for _ in range(6):
+            ws.send('{"type":"something","more":[' + ",".join("0" * 20_000) + "]}")
+        self.assertIn("Rate limit exceeded", self.hear(ws)["error"])
 
 
 if __name__ == "__main__":
