@@ -48,7 +48,7 @@ struct tars_wiring {
     struct tars_auth *auth;
     struct tars_rate_limit *rate_limit; /* NULL: none */
     struct tars_quota *quota;
-    struct tars_proxies *proxies;       /* that are believed */
+    struct tars_proxies *proxies; /* that are believed */
     struct tars_api *api;
 };
 

@@ -89,8 +89,9 @@ struct tars_llm;
 struct tars_llm_ops {
     const char *name;  /* "llama", "ollama", "openai", "extract"; static */
     bool needs_quotes; /* reads request->quotes */
-    /* EUNAVAILABLE: away or refused; EUNSUPPORTED: free text from one that only quotes; ETIMEOUT, ECANCELED: see above; EFORMAT: it talks nonsense;
-     * ETOOBIG: the prompt does not fit the model's context. */
+    /* EUNAVAILABLE: away or refused; EUNSUPPORTED: free text from one that only quotes; ETIMEOUT,
+     * ECANCELED: see above; EFORMAT: it talks nonsense; ETOOBIG: the prompt does not fit the
+     * model's context. */
     tars_status (*generate)(struct tars_llm *llm, const struct tars_llm_request *request,
                             struct tars_call *call, const struct tars_llm_sink *sink,
                             struct tars_llm_result *result, struct tars_err *err);
