@@ -238,6 +238,8 @@ static bool read_body(struct tars_exchange *ex, const char **id, struct tars_mes
     tars_reader_init(&reader, ex->call.arena, ex->body, ex->content_type);
     *id = read_id(&reader);
     read_message(&reader, message);
+    if (!tars_reader_is_bad(&reader) && tars_message_bytes(message) > TARS_CONVERSATION_MESSAGE_MAX)
+        tars_reader_refuse(&reader, "message", "message is too large (max 131072 bytes)");
     good = !tars_reader_is_bad(&reader);
     if (!good)
         tars_exchange_invalid(ex, tars_reader_detail(&reader));

@@ -1,13 +1,33 @@
 /* conversations - see conversations.h for the contract. The way to the back end. */
 #include "store/conversations.h"
 
+#include <string.h>
+
 #include "store/conversations_internal.h"
+
+static size_t bytes_of(const char *text)
+{
+    return text ? strlen(text) : 0;
+}
+
+size_t tars_message_bytes(const struct tars_message *message)
+{
+    return bytes_of(message->id) + bytes_of(message->role) + bytes_of(message->content) +
+           bytes_of(message->timestamp) + bytes_of(message->sources_json) +
+           bytes_of(message->metadata_json);
+}
 
 tars_status tars_conversation_append(struct tars_store *store, const char *tenant,
                                      const char *client, const char *id,
                                      const struct tars_message *messages, size_t n, bool durable,
                                      int64_t now_us, struct tars_err *err)
 {
+    for (size_t i = 0; i < n; i++) {
+        if (tars_message_bytes(&messages[i]) > TARS_CONVERSATION_MESSAGE_MAX) {
+            return tars_fail(TARS_ETOOBIG, err, "a message has more than %zu bytes",
+                             TARS_CONVERSATION_MESSAGE_MAX);
+        }
+    }
     return store->ops->conversations->append(store, tenant, client, id, messages, n, durable,
                                              now_us, err);
 }

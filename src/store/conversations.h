@@ -17,6 +17,7 @@
 #define TARS_CONVERSATION_TITLE_CHARS 50
 #define TARS_CONVERSATION_ID_CHARS    255
 #define TARS_CONVERSATION_ID_MAX      (4 * TARS_CONVERSATION_ID_CHARS) /* bytes */
+#define TARS_CONVERSATION_MESSAGE_MAX ((size_t)128 << 10) /* bytes of all texts of a message */
 
 struct tars_message {
     const char *id;   /* the client's text; "" on the way in: the store makes one */
@@ -44,11 +45,15 @@ struct tars_conversation_stats {
     int64_t oldest_us, newest_us; /* by creation; 0: none */
 };
 
+/* What of TARS_CONVERSATION_MESSAGE_MAX a message takes. */
+size_t tars_message_bytes(const struct tars_message *message);
+
 /* A back end's; reached through struct tars_store_ops.conversations. */
 struct tars_conversations_ops;
 
 /* Add n messages, all or none; makes the conversation when there is none. now_us: its times.
- * TARS_EDENIED: it is another client's. TARS_EINVAL: an id that is empty or too long. */
+ * TARS_EDENIED: it is another client's. TARS_EINVAL: an id that is empty or too long. TARS_ETOOBIG:
+ * a message is, so that a whole conversation fits into the memory of one request. */
 TARS_MUST_USE tars_status tars_conversation_append(struct tars_store *store, const char *tenant,
                                                    const char *client, const char *id,
                                                    const struct tars_message *messages, size_t n,
@@ -66,7 +71,8 @@ TARS_MUST_USE tars_status tars_conversation_recent(struct tars_store *store, con
                                                    struct tars_arena *arena,
                                                    struct tars_message **messages, size_t *count,
                                                    struct tars_err *err);
-/* Newest updated first, with their messages. */
+/* Newest updated first, with their messages; as many as fit into arena, if it is not one alone that
+ * does not. */
 TARS_MUST_USE tars_status tars_conversation_list(struct tars_store *store, const char *tenant,
                                                  const char *client, size_t limit,
                                                  struct tars_arena *arena,

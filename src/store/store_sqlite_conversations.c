@@ -327,6 +327,12 @@ static tars_status read_heads(struct tars_sqlite_query *query, struct tars_arena
     return tars_sqlite_end(query, err);
 }
 
+/* Did the arena come to its end, and not the machine's memory? */
+static bool is_full(const struct tars_arena *arena)
+{
+    return arena->used > arena->max / 4;
+}
+
 static tars_status list_in(struct tars_sqlite_conn *conn, struct tars_sqlite_query *query,
                            struct tars_arena *arena, struct tars_conversation **out, size_t *count,
                            struct tars_err *err)
@@ -344,6 +350,10 @@ static tars_status list_in(struct tars_sqlite_conn *conn, struct tars_sqlite_que
     for (size_t i = 0; !status && i < n; i++) {
         status = fill(conn, &heads[i], arena, err);
         list[i] = heads[i].conversation;
+        if (status == TARS_ENOMEM && i > 0 && is_full(arena)) {
+            status = TARS_OK;
+            n = i;
+        }
     }
     if (status)
         return status;

@@ -52,6 +52,22 @@ class Conversations(ServerTest):
         self.assertEqual(one["messages"][1],
                          message(2, role="assistant", sources=None, metadata=None))
 
+    def test_large_messages(self):
+        """What was taken can be had again: a message is bounded, and a list gives what fits."""
+        self.assertEqual(self.post("vast", message(1, content="x" * 200_000)).status, 422)
+        self.assertEqual(self.post("vast", message(1, content="x", sources=[{"a": "x" * 200_000}])).status, 422)
+        cy = self.sign_in("cy")
+        for n in range(4):
+            for m in range(50):
+                self.assertEqual(self.post(f"vast_{n}", message(m, content="x" * 130_000), cy).status, 200)
+        listed = self.get("list", cy).json()
+        self.assertEqual(listed["total"], len(listed["conversations"]))
+        self.assertIn(listed["total"], (1, 2))
+        self.assertEqual(listed["conversations"][0]["id"], "vast_3")
+        self.assertEqual(len(self.get("vast_0", cy).json()["messages"]), 50)
+        reply = self.ask("POST", "/rag/query", {"query": "And this one?", "conversation_id": "vast_0"}, headers=cy)
+        self.assertEqual(reply.status, 200, reply.body[:200])
+
     def test_questions_that_are_long_together(self):
         for _ in range(2):
             reply = self.ask("POST", "/rag/query", {"query": "0" * 10000, "conversation_id": "long"}, headers=self.ada)
