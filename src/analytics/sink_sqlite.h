@@ -12,8 +12,8 @@
 
 #include "analytics/sink.h"
 
-/* Open or make the file at path. EFORMAT: it is a database, but none of ours, or damaged;
- * EMISMATCH: a newer program made it. */
+/* Open or make the file at path. EFORMAT: it is a database, but none of ours;
+ * EUNAVAILABLE: it is damaged; EMISMATCH: a newer program made it. */
 TARS_MUST_USE tars_status tars_sink_sqlite_open(const char *path, struct tars_analytics_sink **sink,
                                                 struct tars_err *err);
 

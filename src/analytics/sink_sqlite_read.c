@@ -41,23 +41,24 @@ static tars_status init_bounds(struct bounds *bounds, const struct tars_analytic
 }
 
 /* Lock the reader and bind ?1 to ?3. */
-static struct sink_query begin(struct sink_sqlite *sqlite, enum sink_sql sql,
-                               const struct tars_analytics_range *range,
-                               const struct bounds *bounds)
+static struct tars_sqlite_query begin(struct sink_sqlite *sqlite, enum sink_sql sql,
+                                      const struct tars_analytics_range *range,
+                                      const struct bounds *bounds)
 {
-    struct sink_query query;
+    struct tars_sqlite_query query;
 
     pthread_mutex_lock(&sqlite->read_lock);
-    query = sink_ask(&sqlite->reader, sql);
-    sink_bind_text(&query, range->tenant);
-    sink_bind_text(&query, bounds->from);
-    sink_bind_text(&query, bounds->to);
+    query = tars_sqlite_ask(&sqlite->reader, sql);
+    tars_sqlite_bind_text_or_null(&query, range->tenant);
+    tars_sqlite_bind_text_or_null(&query, bounds->from);
+    tars_sqlite_bind_text_or_null(&query, bounds->to);
     return query;
 }
 
-static tars_status end(struct sink_sqlite *sqlite, struct sink_query *query, struct tars_err *err)
+static tars_status end(struct sink_sqlite *sqlite, struct tars_sqlite_query *query,
+                       struct tars_err *err)
 {
-    tars_status status = sink_end(query, err);
+    tars_status status = tars_sqlite_end(query, err);
 
     pthread_mutex_unlock(&sqlite->read_lock);
     return status;
@@ -68,23 +69,23 @@ tars_status sink_stats(struct tars_analytics_sink *sink, const struct tars_analy
 {
     struct tars_query_stats made = {0};
     struct bounds bounds;
-    struct sink_query query;
+    struct tars_sqlite_query query;
     tars_status status = init_bounds(&bounds, range, err);
 
     if (status != TARS_OK)
         return status;
     query = begin(sink_of(sink), SINK_SQL_STATS, range, &bounds);
-    if (sink_step(&query)) {
-        made.total = sink_int(&query);
-        made.successful = sink_int(&query);
-        made.avg_retrieval_time_ms = sink_real(&query);
-        made.avg_generation_time_ms = sink_real(&query);
-        made.avg_total_time_ms = sink_real(&query);
-        made.avg_sources_count = sink_real(&query);
-        made.avg_relevance_score = sink_real(&query);
-        made.reranking = sink_int(&query);
-        made.hybrid_search = sink_int(&query);
-        made.query_expansion = sink_int(&query);
+    if (tars_sqlite_step(&query)) {
+        made.total = tars_sqlite_int(&query);
+        made.successful = tars_sqlite_int(&query);
+        made.avg_retrieval_time_ms = tars_sqlite_real(&query);
+        made.avg_generation_time_ms = tars_sqlite_real(&query);
+        made.avg_total_time_ms = tars_sqlite_real(&query);
+        made.avg_sources_count = tars_sqlite_real(&query);
+        made.avg_relevance_score = tars_sqlite_real(&query);
+        made.reranking = tars_sqlite_int(&query);
+        made.hybrid_search = tars_sqlite_int(&query);
+        made.query_expansion = tars_sqlite_int(&query);
     }
     status = end(sink_of(sink), &query, err);
     tars_buf_release(&bounds.keys);
@@ -99,7 +100,7 @@ tars_status sink_popular(struct tars_analytics_sink *sink, const struct tars_ana
 {
     struct tars_popular_document *made = tars_arena_calloc(arena, top_n + 1, sizeof(*made));
     struct bounds bounds;
-    struct sink_query query;
+    struct tars_sqlite_query query;
     size_t n = 0;
     tars_status status;
 
@@ -109,14 +110,14 @@ tars_status sink_popular(struct tars_analytics_sink *sink, const struct tars_ana
     if (status != TARS_OK)
         return status;
     query = begin(sink_of(sink), SINK_SQL_POPULAR, range, &bounds);
-    sink_bind_text(&query, bounds.keys.ptr);
-    sink_bind_int(&query, (int64_t)top_n);
-    while (n < top_n && sink_step(&query)) {
-        made[n].document_id = sink_text(&query, arena);
-        made[n].file_name = sink_text(&query, arena);
-        made[n].access_count = sink_int(&query);
+    tars_sqlite_bind_text_or_null(&query, bounds.keys.ptr);
+    tars_sqlite_bind_int(&query, (int64_t)top_n);
+    while (n < top_n && tars_sqlite_step(&query)) {
+        made[n].document_id = tars_sqlite_text_or_null(&query, arena);
+        made[n].file_name = tars_sqlite_text_or_null(&query, arena);
+        made[n].access_count = tars_sqlite_int(&query);
         made[n].last_accessed_us = sink_time(&query);
-        made[n].avg_relevance_score = sink_real(&query);
+        made[n].avg_relevance_score = tars_sqlite_real(&query);
         n++;
     }
     status = end(sink_of(sink), &query, err);
@@ -135,13 +136,13 @@ static tars_status read_lengths(struct sink_sqlite *sqlite,
                                 const struct bounds *bounds, struct tars_query_patterns *out,
                                 struct tars_err *err)
 {
-    struct sink_query query = begin(sqlite, SINK_SQL_LENGTHS, range, bounds);
+    struct tars_sqlite_query query = begin(sqlite, SINK_SQL_LENGTHS, range, bounds);
 
-    if (sink_step(&query)) {
-        out->total = sink_int(&query);
-        out->avg_length = sink_real(&query);
-        out->min_length = sink_int(&query);
-        out->max_length = sink_int(&query);
+    if (tars_sqlite_step(&query)) {
+        out->total = tars_sqlite_int(&query);
+        out->avg_length = tars_sqlite_real(&query);
+        out->min_length = tars_sqlite_int(&query);
+        out->max_length = tars_sqlite_int(&query);
     }
     return end(sqlite, &query, err);
 }
@@ -150,13 +151,13 @@ static tars_status read_hours(struct sink_sqlite *sqlite, const struct tars_anal
                               const struct bounds *bounds, struct tars_query_patterns *out,
                               struct tars_err *err)
 {
-    struct sink_query query = begin(sqlite, SINK_SQL_HOURS, range, bounds);
+    struct tars_sqlite_query query = begin(sqlite, SINK_SQL_HOURS, range, bounds);
 
-    while (sink_step(&query)) {
-        int64_t hour = sink_int(&query);
+    while (tars_sqlite_step(&query)) {
+        int64_t hour = tars_sqlite_int(&query);
 
         if (hour >= 0 && hour < 24)
-            out->by_hour[hour] += sink_int(&query);
+            out->by_hour[hour] += tars_sqlite_int(&query);
     }
     return end(sqlite, &query, err);
 }
@@ -165,14 +166,14 @@ static tars_status read_words(struct sink_sqlite *sqlite, const struct tars_anal
                               const struct bounds *bounds, struct tars_arena *arena,
                               struct tars_query_patterns *out, struct tars_err *err)
 {
-    struct sink_query query = begin(sqlite, SINK_SQL_WORDS, range, bounds);
+    struct tars_sqlite_query query = begin(sqlite, SINK_SQL_WORDS, range, bounds);
 
-    sink_bind_int(&query, TARS_ANALYTICS_WORDS_MAX);
-    while (out->top_word_count < TARS_ANALYTICS_WORDS_MAX && sink_step(&query)) {
+    tars_sqlite_bind_int(&query, TARS_ANALYTICS_WORDS_MAX);
+    while (out->top_word_count < TARS_ANALYTICS_WORDS_MAX && tars_sqlite_step(&query)) {
         struct tars_word_count *word = &out->top_words[out->top_word_count++];
 
-        word->word = sink_text(&query, arena);
-        word->count = sink_int(&query);
+        word->word = tars_sqlite_text_or_null(&query, arena);
+        word->count = tars_sqlite_int(&query);
     }
     return end(sqlite, &query, err);
 }
@@ -210,17 +211,17 @@ tars_status sink_totals(struct tars_analytics_sink *sink, const struct tars_anal
 {
     struct tars_analytics_totals made = {0};
     struct bounds bounds;
-    struct sink_query query;
+    struct tars_sqlite_query query;
     tars_status status = init_bounds(&bounds, range, err);
 
     if (status != TARS_OK)
         return status;
     query = begin(sink_of(sink), SINK_SQL_TOTALS, range, &bounds);
-    sink_bind_text(&query, bounds.keys.ptr);
-    if (sink_step(&query)) {
-        made.queries = sink_int(&query);
-        made.errors = sink_int(&query);
-        made.documents = sink_int(&query);
+    tars_sqlite_bind_text_or_null(&query, bounds.keys.ptr);
+    if (tars_sqlite_step(&query)) {
+        made.queries = tars_sqlite_int(&query);
+        made.errors = tars_sqlite_int(&query);
+        made.documents = tars_sqlite_int(&query);
     }
     status = end(sink_of(sink), &query, err);
     tars_buf_release(&bounds.keys);
@@ -229,21 +230,21 @@ tars_status sink_totals(struct tars_analytics_sink *sink, const struct tars_anal
     return status;
 }
 
-static void read_sample(struct sink_query *query, struct tars_system_row *row)
+static void read_sample(struct tars_sqlite_query *query, struct tars_system_row *row)
 {
-    row->time_us = sink_int(query) * US_PER_S;
-    row->cpu_usage_percent = sink_real(query);
-    row->memory_usage_percent = sink_real(query);
-    row->gpu_usage_percent = sink_real(query);
-    row->gpu_memory_usage_percent = sink_real(query);
-    row->cache_hit_rate = sink_real(query);
-    row->avg_query_time_ms = sink_real(query);
-    row->avg_retrieval_time_ms = sink_real(query);
-    row->avg_generation_time_ms = sink_real(query);
-    row->queries_per_minute = sink_real(query);
-    row->active_connections = sink_int_or(query, -1);
-    row->total_documents = sink_int_or(query, -1);
-    row->total_chunks = sink_int_or(query, -1);
+    row->time_us = tars_sqlite_int(query) * US_PER_S;
+    row->cpu_usage_percent = tars_sqlite_real(query);
+    row->memory_usage_percent = tars_sqlite_real(query);
+    row->gpu_usage_percent = tars_sqlite_real(query);
+    row->gpu_memory_usage_percent = tars_sqlite_real(query);
+    row->cache_hit_rate = tars_sqlite_real(query);
+    row->avg_query_time_ms = tars_sqlite_real(query);
+    row->avg_retrieval_time_ms = tars_sqlite_real(query);
+    row->avg_generation_time_ms = tars_sqlite_real(query);
+    row->queries_per_minute = tars_sqlite_real(query);
+    row->active_connections = tars_sqlite_int_or(query, -1);
+    row->total_documents = tars_sqlite_int_or(query, -1);
+    row->total_chunks = tars_sqlite_int_or(query, -1);
 }
 
 tars_status sink_history(struct tars_analytics_sink *sink, const struct tars_analytics_range *range,
@@ -251,65 +252,58 @@ tars_status sink_history(struct tars_analytics_sink *sink, const struct tars_ana
                          size_t *count, struct tars_err *err)
 {
     struct sink_sqlite *sqlite = sink_of(sink);
-    struct tars_system_row *made = NULL;
+    struct tars_sqlite_rows rows;
+    struct tars_system_row *row;
     struct bounds bounds;
-    struct sink_query query;
-    size_t cap = 0;
-    size_t n = 0;
     tars_status status = init_bounds(&bounds, range, err);
 
     if (status != TARS_OK)
         return status;
     pthread_mutex_lock(&sqlite->read_lock);
-    query = sink_ask(&sqlite->reader, SINK_SQL_HISTORY);
-    sink_bind_text(&query, bounds.from);
-    sink_bind_text(&query, bounds.to);
-    sink_bind_int(&query, interval_s > 0 ? interval_s : 1);
-    sink_bind_int(&query, TARS_ANALYTICS_HISTORY_MAX);
-    while (!query.no_memory && sink_step(&query)) {
-        if (tars_arena_grow(arena, (void **)&made, &cap, n + 1, sizeof(*made)) != TARS_OK) {
-            query.no_memory = true;
-        } else {
-            read_sample(&query, &made[n++]);
-        }
-    }
-    status = end(sqlite, &query, err);
+    rows = tars_sqlite_ask_rows(&sqlite->reader, SINK_SQL_HISTORY, arena);
+    tars_sqlite_bind_text_or_null(&rows.query, bounds.from);
+    tars_sqlite_bind_text_or_null(&rows.query, bounds.to);
+    tars_sqlite_bind_int(&rows.query, interval_s > 0 ? interval_s : 1);
+    tars_sqlite_bind_int(&rows.query, TARS_ANALYTICS_HISTORY_MAX);
+    while ((row = tars_sqlite_next_row(&rows, sizeof(*row))) != NULL)
+        read_sample(&rows.query, row);
+    status = end(sqlite, &rows.query, err);
     tars_buf_release(&bounds.keys);
     if (status == TARS_OK) {
-        *out = made;
-        *count = n;
+        *out = rows.items;
+        *count = rows.count;
     }
     return status;
 }
 
-static void read_query(struct sink_query *query, struct tars_arena *arena,
+static void read_query(struct tars_sqlite_query *query, struct tars_arena *arena,
                        struct tars_logged_query *out)
 {
     struct tars_query_row *row = &out->row;
     bool success;
 
-    out->id = sink_int(query);
+    out->id = tars_sqlite_int(query);
     row->time_us = sink_time(query);
-    row->client_id = sink_text(query, arena);
-    row->query_text = sink_text(query, arena);
-    out->query_length = sink_int(query);
-    row->retrieval_time_ms = sink_real(query);
-    row->generation_time_ms = sink_real(query);
-    row->total_time_ms = sink_real(query);
-    out->sources_count = sink_int(query);
-    out->avg_relevance_score = sink_real(query);
-    out->max_relevance_score = sink_real(query);
-    row->model_used = sink_text(query, arena);
-    row->tokens_generated = (int)sink_int(query);
-    row->used_reranking = sink_int(query) != 0;
-    row->used_hybrid_search = sink_int(query) != 0;
-    row->used_query_expansion = sink_int(query) != 0;
-    row->expansion_count = (int)sink_int(query);
-    success = sink_int(query) != 0;
-    row->error_message = sink_text(query, arena);
-    row->tenant = sink_text(query, arena);
-    out->query_id = sink_text(query, arena);
-    row->request_id = sink_text(query, arena);
+    row->client_id = tars_sqlite_text_or_null(query, arena);
+    row->query_text = tars_sqlite_text_or_null(query, arena);
+    out->query_length = tars_sqlite_int(query);
+    row->retrieval_time_ms = tars_sqlite_real(query);
+    row->generation_time_ms = tars_sqlite_real(query);
+    row->total_time_ms = tars_sqlite_real(query);
+    out->sources_count = tars_sqlite_int(query);
+    out->avg_relevance_score = tars_sqlite_real(query);
+    out->max_relevance_score = tars_sqlite_real(query);
+    row->model_used = tars_sqlite_text_or_null(query, arena);
+    row->tokens_generated = (int)tars_sqlite_int(query);
+    row->used_reranking = tars_sqlite_int(query) != 0;
+    row->used_hybrid_search = tars_sqlite_int(query) != 0;
+    row->used_query_expansion = tars_sqlite_int(query) != 0;
+    row->expansion_count = (int)tars_sqlite_int(query);
+    success = tars_sqlite_int(query) != 0;
+    row->error_message = tars_sqlite_text_or_null(query, arena);
+    row->tenant = tars_sqlite_text_or_null(query, arena);
+    out->query_id = tars_sqlite_text_or_null(query, arena);
+    row->request_id = tars_sqlite_text_or_null(query, arena);
     if (isnan(out->avg_relevance_score))
         out->avg_relevance_score = 0;
     if (isnan(out->max_relevance_score))
@@ -324,7 +318,7 @@ tars_status sink_page(struct tars_analytics_sink *sink, const struct tars_analyt
 {
     struct tars_logged_query *made = tars_arena_calloc(arena, max + 1, sizeof(*made));
     struct bounds bounds;
-    struct sink_query query;
+    struct tars_sqlite_query query;
     size_t n = 0;
     tars_status status;
 
@@ -334,9 +328,9 @@ tars_status sink_page(struct tars_analytics_sink *sink, const struct tars_analyt
     if (status != TARS_OK)
         return status;
     query = begin(sink_of(sink), SINK_SQL_PAGE, range, &bounds);
-    sink_bind_int(&query, after_id);
-    sink_bind_int(&query, (int64_t)max);
-    while (n < max && sink_step(&query))
+    tars_sqlite_bind_int(&query, after_id);
+    tars_sqlite_bind_int(&query, (int64_t)max);
+    while (n < max && tars_sqlite_step(&query))
         read_query(&query, arena, &made[n++]);
     status = end(sink_of(sink), &query, err);
     tars_buf_release(&bounds.keys);

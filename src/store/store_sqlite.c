@@ -11,15 +11,13 @@
  *     checkpointer  its own connection, so that copying the log into the file never holds the write
  *                   lock. sqlite's own automatic checkpoint, which runs inside a commit, is off.
  *
- * Files: store_sqlite (open, connections, transactions), _query (statements), _put, _read, _jobs,
- * _upkeep (new vectors, checkpoint, backup, check), _accounts (who may do what), _ledger (revoked
- * tokens, usage, audit), _conversations, _sql.def with _accounts.def and _conversations.def (every
- * statement).
+ * Files: store_sqlite (open, connections, transactions), _put, _read, _jobs, _upkeep (new vectors,
+ * checkpoint, backup, check), _accounts (who may do what), _ledger (revoked tokens, usage, audit),
+ * _conversations, _sql.def with _accounts.def and _conversations.def (every statement). Below them
+ * sqlite_conn and sqlite_query, which other files of the program use too.
  */
 #include "store/store_sqlite.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -29,20 +27,39 @@
 #include "store/migrate.h"
 #include "store/store_sqlite_internal.h"
 
-#define APPLICATION_ID 0x54415253 /* "TARS" */
-#define BUSY_MS        10000
-#define SQL_TEXT_BYTES 128
-
 /* -------------------------------------------------------------- connections */
 
-static tars_status set_up(struct tars_sqlite_conn *conn, bool read_only, struct tars_err *err)
+static const char *const texts[] = {
+#define SQL(name, text) text,
+#include "store/store_sqlite_sql.def"
+#undef SQL
+};
+
+const struct tars_sqlite_kind tars_sqlite_store_kind = {
+    .name = "store",
+    .damaged = TARS_EFORMAT,
+    .for_damaged =
+        ": the file is damaged; restore a backup or ingest again into an empty data folder",
+    .for_foreign = "choose another data folder",
+    .application_id = 0x54415253, /* "TARS" */
+    .new_file = "PRAGMA page_size=8192",
+    .journal = "PRAGMA journal_mode=WAL; PRAGMA journal_size_limit=67108864;"
+               "PRAGMA synchronous=FULL",
+    .migrations = tars_migrations_sqlite,
+    .texts = texts,
+    .text_count = TARS_SQL_COUNT,
+};
+
+tars_status tars_sqlite_connect(const struct tars_sqlite *sqlite, bool read_only,
+                                struct tars_sqlite_conn *conn, struct tars_err *err)
 {
     static const char common[] = "PRAGMA foreign_keys=ON; PRAGMA temp_store=MEMORY;"
                                  "PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON;";
+    tars_status status =
+        tars_sqlite_open(conn, &tars_sqlite_store_kind, sqlite->path, sqlite->vfs, err);
 
-    (void)sqlite3_extended_result_codes(conn->db, 1);
-    (void)sqlite3_busy_timeout(conn->db, BUSY_MS);
-    (void)sqlite3_db_config(conn->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+    if (status)
+        return status;
     (void)sqlite3_wal_autocheckpoint(conn->db, 0);
     if (tars_sqlite_exec(conn, common, err))
         return TARS_EIO;
@@ -50,27 +67,6 @@ static tars_status set_up(struct tars_sqlite_conn *conn, bool read_only, struct 
                             read_only ? "PRAGMA query_only=ON; PRAGMA cache_size=-4000;"
                                       : "PRAGMA cache_size=-16000;",
                             err);
-}
-
-tars_status tars_sqlite_connect(const struct tars_sqlite *sqlite, bool read_only,
-                                struct tars_sqlite_conn *conn, struct tars_err *err)
-{
-    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
-    int rc = sqlite3_open_v2(sqlite->path, &conn->db, flags, sqlite->vfs);
-
-    if (rc != SQLITE_OK)
-        return tars_sqlite_fail(conn, rc, err);
-    return set_up(conn, read_only, err);
-}
-
-void tars_sqlite_disconnect(struct tars_sqlite_conn *conn)
-{
-    for (size_t i = 0; i < TARS_SQL_COUNT; i++) {
-        (void)sqlite3_finalize(conn->statements[i]);
-        conn->statements[i] = NULL;
-    }
-    (void)sqlite3_close(conn->db);
-    conn->db = NULL;
 }
 
 tars_status tars_sqlite_read_begin(struct tars_sqlite *sqlite, struct tars_sqlite_conn **conn,
@@ -91,7 +87,7 @@ tars_status tars_sqlite_read_begin(struct tars_sqlite *sqlite, struct tars_sqlit
     if (!status)
         status = tars_sqlite_exec(taken, "BEGIN", err);
     if (status) {
-        tars_sqlite_disconnect(taken);
+        tars_sqlite_close(taken);
         tars_sqlite_read_end(sqlite, taken);
         return status;
     }
@@ -102,7 +98,7 @@ tars_status tars_sqlite_read_begin(struct tars_sqlite *sqlite, struct tars_sqlit
 void tars_sqlite_read_end(struct tars_sqlite *sqlite, struct tars_sqlite_conn *conn)
 {
     if (conn->db && tars_sqlite_exec(conn, "COMMIT", NULL))
-        tars_sqlite_disconnect(conn);
+        tars_sqlite_close(conn);
     pthread_mutex_lock(&sqlite->read_lock);
     conn->next_idle = sqlite->idle;
     sqlite->idle = conn;
@@ -144,11 +140,7 @@ tars_status tars_sqlite_begin(struct tars_sqlite *sqlite, bool durable,
 
 tars_status tars_sqlite_commit(struct tars_sqlite *sqlite, tars_status status, struct tars_err *err)
 {
-    if (!status)
-        status = tars_sqlite_exec(&sqlite->writer, "COMMIT", err);
-    /* A failure may have rolled back already; a second time is refused and harmless. */
-    if (status && !sqlite3_get_autocommit(sqlite->writer.db))
-        (void)sqlite3_exec(sqlite->writer.db, "ROLLBACK", NULL, NULL, NULL);
+    status = tars_sqlite_conclude(&sqlite->writer, status, err);
     pthread_mutex_unlock(&sqlite->write_lock);
     return status;
 }
@@ -165,94 +157,17 @@ static int note_wal_pages(void *ctx, sqlite3 *db, const char *name, int pages)
     return SQLITE_OK;
 }
 
-static tars_status pragma_int(struct tars_sqlite_conn *conn, const char *sql, int *value,
-                              struct tars_err *err)
-{
-    sqlite3_stmt *stmt = NULL;
-    int rc = sqlite3_prepare_v2(conn->db, sql, -1, &stmt, NULL);
-
-    if (rc == SQLITE_OK)
-        rc = sqlite3_step(stmt);
-    if (rc == SQLITE_ROW)
-        *value = sqlite3_column_int(stmt, 0);
-    (void)sqlite3_finalize(stmt);
-    return rc == SQLITE_ROW ? TARS_OK : tars_sqlite_fail(conn, rc, err);
-}
-
-/* A new file gets our mark; an old one must have it. */
-static tars_status identify(struct tars_sqlite *sqlite, struct tars_err *err)
-{
-    char sql[SQL_TEXT_BYTES];
-    int id = 0;
-    int pages = 0;
-    tars_status status = pragma_int(&sqlite->writer, "PRAGMA application_id", &id, err);
-
-    if (!status)
-        status = pragma_int(&sqlite->writer, "PRAGMA page_count", &pages, err);
-    if (status || id == APPLICATION_ID)
-        return status;
-    if (pages > 0) {
-        return tars_fail(TARS_EFORMAT, err,
-                         "%s is a database, but not one of T.A.R.S.: choose another data folder",
-                         sqlite->path);
-    }
-    (void)snprintf(sql, sizeof(sql), "PRAGMA page_size=8192; PRAGMA application_id=%d",
-                   APPLICATION_ID);
-    return tars_sqlite_exec(&sqlite->writer, sql, err);
-}
-
-static tars_status run_migration(void *ctx, const struct tars_migration *migration,
-                                 struct tars_err *err)
-{
-    struct tars_sqlite *sqlite = ctx;
-    struct tars_sqlite_conn *conn;
-    char sql[SQL_TEXT_BYTES];
-    tars_status status = tars_sqlite_begin(sqlite, true, &conn, err);
-
-    if (status)
-        return status;
-    status = tars_sqlite_exec(conn, migration->sql, err);
-    (void)snprintf(sql, sizeof(sql), "PRAGMA user_version=%d", migration->version);
-    if (!status)
-        status = tars_sqlite_exec(conn, sql, err);
-    return tars_sqlite_commit(sqlite, status, err);
-}
-
-/* Before SQLite makes it readable for all; its log takes the rights of the file. */
-static tars_status make_private(const struct tars_sqlite *sqlite, struct tars_err *err)
-{
-    int fd = open(sqlite->path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-
-    if (fd < 0) {
-        return tars_fail(errno == EACCES || errno == EROFS ? TARS_EDENIED : TARS_EIO, err,
-                         "cannot open %s: %s", sqlite->path, strerror(errno));
-    }
-    close(fd);
-    return TARS_OK;
-}
-
 static tars_status open_writer(struct tars_sqlite *sqlite, struct tars_err *err)
 {
-    int version = 0;
     tars_status status = tars_sqlite_connect(sqlite, false, &sqlite->writer, err);
 
-    if (!status)
-        status = identify(sqlite, err);
-    if (!status) {
-        status = tars_sqlite_exec(&sqlite->writer,
-                                  "PRAGMA journal_mode=WAL; PRAGMA journal_size_limit=67108864;"
-                                  "PRAGMA synchronous=FULL",
-                                  err);
-    }
     if (status)
         return status;
-    sqlite->is_full = true;
     (void)sqlite3_wal_hook(sqlite->writer.db, note_wal_pages, sqlite);
-    status = pragma_int(&sqlite->writer, "PRAGMA user_version", &version, err);
-    if (!status)
-        status = tars_migrate(tars_migrations_sqlite, version, run_migration, sqlite, err);
+    status = tars_sqlite_make_current(&sqlite->writer, err);
     if (!status)
         status = tars_sqlite_connect(sqlite, false, &sqlite->checkpointer, err);
+    sqlite->is_full = true; /* as the kind's journal has it */
     return status;
 }
 
@@ -281,9 +196,9 @@ static void close_sqlite(struct tars_store *store)
     struct tars_sqlite *sqlite = tars_sqlite_of(store);
 
     for (size_t i = 0; sqlite->readers && i < sqlite->reader_count; i++)
-        tars_sqlite_disconnect(&sqlite->readers[i]);
-    tars_sqlite_disconnect(&sqlite->checkpointer);
-    tars_sqlite_disconnect(&sqlite->writer);
+        tars_sqlite_close(&sqlite->readers[i]);
+    tars_sqlite_close(&sqlite->checkpointer);
+    tars_sqlite_close(&sqlite->writer);
     if (sqlite->lock_fd >= 0)
         close(sqlite->lock_fd);
     pthread_mutex_destroy(&sqlite->write_lock);
@@ -322,7 +237,7 @@ tars_status tars_store_sqlite_open(const struct tars_store_sqlite_config *config
     if (!status && !config->beside)
         status = tars_store_lock(config->dir, &sqlite->lock_fd, err);
     if (!status)
-        status = make_private(sqlite, err);
+        status = tars_sqlite_make_private(sqlite->path, err);
     if (!status)
         status = open_writer(sqlite, err);
     if (status) {

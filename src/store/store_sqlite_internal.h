@@ -3,7 +3,6 @@
 #define TARS_STORE_STORE_SQLITE_INTERNAL_H
 
 #include <pthread.h>
-#include <sqlite3.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -11,10 +10,8 @@
 
 #include "store/accounts_internal.h"
 #include "store/conversations_internal.h"
+#include "store/sqlite_query.h"
 #include "store/store.h"
-
-/* sqlite3's SQLITE_STATIC without its cast: the bytes outlive the statement. */
-#define TARS_SQLITE_LENT ((sqlite3_destructor_type)0)
 
 enum tars_sql {
 #define SQL(name, text) TARS_SQL_##name,
@@ -23,12 +20,7 @@ enum tars_sql {
     TARS_SQL_COUNT
 };
 
-/* A connection; of one thread at a time. */
-struct tars_sqlite_conn {
-    sqlite3 *db;
-    sqlite3_stmt *statements[TARS_SQL_COUNT]; /* prepared when first used, or NULL */
-    struct tars_sqlite_conn *next_idle;       /* readers only */
-};
+extern const struct tars_sqlite_kind tars_sqlite_store_kind;
 
 struct tars_sqlite {
     struct tars_store store; /* first: a store is cast back to this */
@@ -56,45 +48,6 @@ static inline struct tars_sqlite *tars_sqlite_of(struct tars_store *store)
     return (struct tars_sqlite *)store;
 }
 
-/* A statement under way: bind in order, step, read columns in order, end. Sticky: after a failure
- * the rest does nothing, and _end() tells. */
-struct tars_sqlite_query {
-    struct tars_sqlite_conn *conn;
-    sqlite3_stmt *stmt;
-    int bound;  /* parameters so far */
-    int column; /* next one to be read */
-    int rc;
-    bool no_memory; /* of an arena */
-};
-
-struct tars_sqlite_query tars_sqlite_ask(struct tars_sqlite_conn *conn, enum tars_sql sql);
-void tars_sqlite_bind_int(struct tars_sqlite_query *query, int64_t value);
-void tars_sqlite_bind_real(struct tars_sqlite_query *query, double value);
-void tars_sqlite_bind_text(struct tars_sqlite_query *query, const char *text); /* NULL: "" */
-void tars_sqlite_bind_text_n(struct tars_sqlite_query *query, const char *text, size_t len);
-void tars_sqlite_bind_text_or_null(struct tars_sqlite_query *query, const char *text);
-void tars_sqlite_bind_blob(struct tars_sqlite_query *query, const void *ptr, size_t len);
-/* True when there is a row. */
-bool tars_sqlite_step(struct tars_sqlite_query *query);
-int64_t tars_sqlite_int(struct tars_sqlite_query *query);
-double tars_sqlite_real(struct tars_sqlite_query *query);
-/* Into the arena, never NULL. */
-const char *tars_sqlite_text(struct tars_sqlite_query *query, struct tars_arena *arena,
-                             size_t *len);
-void tars_sqlite_text_into(struct tars_sqlite_query *query, char *out, size_t size);
-/* Into the arena; NULL when empty. */
-const void *tars_sqlite_blob(struct tars_sqlite_query *query, struct tars_arena *arena,
-                             size_t *len);
-/* Ready the statement for its next use; the first failure since _ask(). */
-TARS_MUST_USE tars_status tars_sqlite_end(struct tars_sqlite_query *query, struct tars_err *err);
-/* Step a statement that gives no rows, and end it. */
-TARS_MUST_USE tars_status tars_sqlite_run(struct tars_sqlite_query *query, struct tars_err *err);
-/* Run fixed text that is not worth keeping prepared. */
-TARS_MUST_USE tars_status tars_sqlite_exec(struct tars_sqlite_conn *conn, const char *sql,
-                                           struct tars_err *err);
-/* Status and words for the last failure of the connection. */
-tars_status tars_sqlite_fail(struct tars_sqlite_conn *conn, int rc, struct tars_err *err);
-
 /* The write connection in a transaction; durable: on disk once _commit() is TARS_OK. */
 TARS_MUST_USE tars_status tars_sqlite_begin(struct tars_sqlite *sqlite, bool durable,
                                             struct tars_sqlite_conn **conn, struct tars_err *err);
@@ -108,15 +61,10 @@ TARS_MUST_USE tars_status tars_sqlite_read_begin(struct tars_sqlite *sqlite,
                                                  struct tars_err *err);
 void tars_sqlite_read_end(struct tars_sqlite *sqlite, struct tars_sqlite_conn *conn);
 
-/* A connection to the same file, for backups and checks. */
+/* A connection to the same file, for backups and checks; closed by tars_sqlite_close() even when
+ * this fails. */
 TARS_MUST_USE tars_status tars_sqlite_connect(const struct tars_sqlite *sqlite, bool read_only,
                                               struct tars_sqlite_conn *conn, struct tars_err *err);
-void tars_sqlite_disconnect(struct tars_sqlite_conn *conn);
-
-/* Run a statement that changes at least one row; TARS_ENOTFOUND with "there is no <what>" if none.
- */
-TARS_MUST_USE tars_status tars_sqlite_change(struct tars_sqlite_query *query, const char *what,
-                                             struct tars_err *err);
 
 /* What the tenant of a collection may hold, and holds. */
 struct tars_sqlite_limits {

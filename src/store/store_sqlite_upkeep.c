@@ -197,7 +197,7 @@ static tars_status rewrite(struct tars_sqlite *sqlite, struct tars_err *err)
         if (rc != SQLITE_OK)
             status = tars_sqlite_fail(&conn, rc, err);
     }
-    tars_sqlite_disconnect(&conn);
+    tars_sqlite_close(&conn);
     return status;
 }
 
@@ -251,7 +251,7 @@ tars_status tars_sqlite_backup(struct tars_store *store, const char *path, struc
 {
     struct tars_sqlite *sqlite = tars_sqlite_of(store);
     struct tars_sqlite_conn *from;
-    struct tars_sqlite_conn to = {0};
+    struct tars_sqlite_conn to = {.kind = &tars_sqlite_store_kind};
     tars_status status;
     int rc;
 
@@ -263,7 +263,7 @@ tars_status tars_sqlite_backup(struct tars_store *store, const char *path, struc
     rc = sqlite3_open_v2(path, &to.db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, sqlite->vfs);
     status = rc == SQLITE_OK ? copy_all(from, &to, err) : tars_sqlite_fail(&to, rc, err);
     tars_sqlite_read_end(sqlite, from);
-    tars_sqlite_disconnect(&to);
+    tars_sqlite_close(&to);
     if (!status)
         status = sync_folder(path, err);
     if (status)

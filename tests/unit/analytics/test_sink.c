@@ -12,6 +12,7 @@
 
 #include "analytics/sink.h"
 #include "analytics/sink_sqlite.h"
+#include "store/store_sqlite.h"
 #include "support/faults.h"
 #include "support/files.h"
 
@@ -495,17 +496,34 @@ static void every_allocation_may_fail(void **state)
     assert_true(faults_each(use_once, *state) > 5);
 }
 
-static void a_foreign_file_is_refused(void **state)
+static void a_damaged_file_is_refused(void **state)
 {
     struct world *world = *state;
     struct tars_analytics_sink *sink = NULL;
     char path[FILES_PATH_MAX];
     struct tars_err err = {.text = ""};
 
-    files_write(world->dir, "foreign.db", "this is no database, but long enough for a header....",
+    files_write(world->dir, "damaged.db", "this is no database, but long enough for a header....",
                 53, path);
-    assert_int_not_equal(tars_sink_sqlite_open(path, &sink, &err), TARS_OK);
-    assert_true(err.text[0] != '\0');
+    assert_int_equal(tars_sink_sqlite_open(path, &sink, &err), TARS_EUNAVAILABLE);
+    assert_non_null(strstr(err.text, "analytics "));
+    assert_non_null(strstr(err.text, "damaged"));
+}
+
+static void a_foreign_file_is_refused(void **state)
+{
+    const struct world *world = *state;
+    const struct tars_store_sqlite_config config = {.dir = world->dir, .readers = 1};
+    struct tars_analytics_sink *sink = NULL;
+    struct tars_store *store;
+    char path[FILES_PATH_MAX + 32];
+    struct tars_err err = {.text = ""};
+
+    assert_int_equal(tars_store_sqlite_open(&config, &store, NULL), TARS_OK);
+    tars_store_close(store);
+    (void)snprintf(path, sizeof(path), "%s/tars.db", world->dir);
+    assert_int_equal(tars_sink_sqlite_open(path, &sink, &err), TARS_EFORMAT);
+    assert_non_null(strstr(err.text, "not one of T.A.R.S."));
 }
 
 int main(void)
@@ -527,6 +545,7 @@ int main(void)
         TEST(all_rows_or_none),
         TEST(hostile_texts_are_data),
         TEST(every_allocation_may_fail),
+        TEST(a_damaged_file_is_refused),
         TEST(a_foreign_file_is_refused),
     };
 

@@ -1,86 +1,17 @@
-/* store_sqlite_query - statements, sticky: bind, step, read, and look for a failure once. */
+/* sqlite_query - see sqlite_query.h for the contract. */
+#include "store/sqlite_query.h"
+
+#include <math.h>
+#include <stdio.h>
 #include <string.h>
 
-#include "store/store_sqlite_internal.h"
-
-static const char *const texts[] = {
-#define SQL(name, text) text,
-#include "store/store_sqlite_sql.def"
-#undef SQL
-};
-
-static tars_status status_of(int rc)
-{
-    if (rc == SQLITE_CONSTRAINT_UNIQUE || rc == SQLITE_CONSTRAINT_PRIMARYKEY)
-        return TARS_EEXIST;
-    switch (rc & 0xff) {
-    case SQLITE_OK:
-    case SQLITE_ROW:
-    case SQLITE_DONE:
-        return TARS_OK;
-    case SQLITE_NOMEM:
-        return TARS_ENOMEM;
-    case SQLITE_TOOBIG:
-        return TARS_ETOOBIG;
-    case SQLITE_BUSY:
-    case SQLITE_LOCKED:
-        return TARS_EBUSY;
-    case SQLITE_CORRUPT:
-    case SQLITE_NOTADB:
-    case SQLITE_FORMAT:
-        return TARS_EFORMAT;
-    case SQLITE_PERM:
-    case SQLITE_READONLY:
-    case SQLITE_AUTH:
-        return TARS_EDENIED;
-    case SQLITE_INTERRUPT:
-        return TARS_ECANCELED;
-    case SQLITE_CONSTRAINT:
-        return TARS_EINVAL;
-    default:
-        return TARS_EIO;
-    }
-}
-
-static const char *remedy_of(int rc)
-{
-    switch (rc & 0xff) {
-    case SQLITE_FULL:
-        return ": the disk is full; free some space";
-    case SQLITE_CORRUPT:
-    case SQLITE_NOTADB:
-        return ": the file is damaged; restore a backup or ingest again into an empty data folder";
-    case SQLITE_READONLY:
-    case SQLITE_PERM:
-    case SQLITE_CANTOPEN:
-        return ": check the rights of the data folder";
-    default:
-        return "";
-    }
-}
-
-tars_status tars_sqlite_fail(struct tars_sqlite_conn *conn, int rc, struct tars_err *err)
-{
-    const char *path = conn->db ? sqlite3_db_filename(conn->db, "main") : NULL;
-    const char *words = conn->db ? sqlite3_errmsg(conn->db) : sqlite3_errstr(rc);
-
-    return tars_fail(status_of(rc), err, "store %s: %s%s", path ? path : "", words, remedy_of(rc));
-}
-
-tars_status tars_sqlite_exec(struct tars_sqlite_conn *conn, const char *sql, struct tars_err *err)
-{
-    int rc = sqlite3_exec(conn->db, sql, NULL, NULL, NULL);
-
-    return rc == SQLITE_OK ? TARS_OK : tars_sqlite_fail(conn, rc, err);
-}
-
-struct tars_sqlite_query tars_sqlite_ask(struct tars_sqlite_conn *conn, enum tars_sql sql)
+struct tars_sqlite_query tars_sqlite_ask(struct tars_sqlite_conn *conn, size_t sql)
 {
     struct tars_sqlite_query query = {.conn = conn};
 
     if (!conn->statements[sql]) {
-        query.rc = sqlite3_prepare_v3(conn->db, texts[sql], -1, SQLITE_PREPARE_PERSISTENT,
-                                      &conn->statements[sql], NULL);
+        query.rc = sqlite3_prepare_v3(conn->db, conn->kind->texts[sql], -1,
+                                      SQLITE_PREPARE_PERSISTENT, &conn->statements[sql], NULL);
     }
     query.stmt = conn->statements[sql];
     return query;
@@ -96,6 +27,12 @@ void tars_sqlite_bind_real(struct tars_sqlite_query *query, double value)
 {
     if (!query->rc)
         query->rc = sqlite3_bind_double(query->stmt, ++query->bound, value);
+}
+
+void tars_sqlite_bind_null(struct tars_sqlite_query *query)
+{
+    if (!query->rc)
+        query->rc = sqlite3_bind_null(query->stmt, ++query->bound);
 }
 
 void tars_sqlite_bind_text_n(struct tars_sqlite_query *query, const char *text, size_t len)
@@ -115,8 +52,8 @@ void tars_sqlite_bind_text_or_null(struct tars_sqlite_query *query, const char *
 {
     if (text) {
         tars_sqlite_bind_text(query, text);
-    } else if (!query->rc) {
-        query->rc = sqlite3_bind_null(query->stmt, ++query->bound);
+    } else {
+        tars_sqlite_bind_null(query);
     }
 }
 
@@ -142,9 +79,21 @@ int64_t tars_sqlite_int(struct tars_sqlite_query *query)
     return sqlite3_column_int64(query->stmt, query->column++);
 }
 
+int64_t tars_sqlite_int_or(struct tars_sqlite_query *query, int64_t otherwise)
+{
+    bool is_null = sqlite3_column_type(query->stmt, query->column) == SQLITE_NULL;
+    int64_t value = tars_sqlite_int(query);
+
+    return is_null ? otherwise : value;
+}
+
 double tars_sqlite_real(struct tars_sqlite_query *query)
 {
-    return sqlite3_column_double(query->stmt, query->column++);
+    int column = query->column++;
+
+    return sqlite3_column_type(query->stmt, column) == SQLITE_NULL
+               ? NAN
+               : sqlite3_column_double(query->stmt, column);
 }
 
 const char *tars_sqlite_text(struct tars_sqlite_query *query, struct tars_arena *arena, size_t *len)
@@ -156,6 +105,8 @@ const char *tars_sqlite_text(struct tars_sqlite_query *query, struct tars_arena 
 
     if (len)
         *len = text ? bytes : 0;
+    if (!text && sqlite3_errcode(query->conn->db) == SQLITE_NOMEM)
+        query->no_memory = true;
     if (!text || bytes == 0)
         return "";
     copy = tars_arena_strndup(arena, text, bytes);
@@ -163,6 +114,14 @@ const char *tars_sqlite_text(struct tars_sqlite_query *query, struct tars_arena 
         return copy;
     query->no_memory = true;
     return "";
+}
+
+const char *tars_sqlite_text_or_null(struct tars_sqlite_query *query, struct tars_arena *arena)
+{
+    if (sqlite3_column_type(query->stmt, query->column) != SQLITE_NULL)
+        return tars_sqlite_text(query, arena, NULL);
+    query->column++;
+    return NULL;
 }
 
 void tars_sqlite_text_into(struct tars_sqlite_query *query, char *out, size_t size)
@@ -193,12 +152,14 @@ const void *tars_sqlite_blob(struct tars_sqlite_query *query, struct tars_arena 
 
 tars_status tars_sqlite_end(struct tars_sqlite_query *query, struct tars_err *err)
 {
-    tars_status status = status_of(query->rc);
+    bool went_well = query->rc == SQLITE_OK || query->rc == SQLITE_ROW || query->rc == SQLITE_DONE;
+    tars_status status = TARS_OK;
 
-    if (status) {
+    if (!went_well) {
         status = tars_sqlite_fail(query->conn, query->rc, err);
     } else if (query->no_memory) {
-        status = tars_fail(TARS_ENOMEM, err, "no memory for what the store has to tell");
+        status =
+            tars_fail(TARS_ENOMEM, err, "no memory for rows of the %s", query->conn->kind->name);
     }
     if (query->stmt) {
         (void)sqlite3_reset(query->stmt);
@@ -222,4 +183,25 @@ tars_status tars_sqlite_change(struct tars_sqlite_query *query, const char *what
     if (!status && sqlite3_changes(query->conn->db) == 0)
         status = tars_fail(TARS_ENOTFOUND, err, "there is no %s", what);
     return status;
+}
+
+struct tars_sqlite_rows tars_sqlite_ask_rows(struct tars_sqlite_conn *conn, size_t sql,
+                                             struct tars_arena *arena)
+{
+    return (struct tars_sqlite_rows){.query = tars_sqlite_ask(conn, sql), .arena = arena};
+}
+
+void *tars_sqlite_next_row(struct tars_sqlite_rows *rows, size_t size)
+{
+    char *row;
+
+    if (!tars_sqlite_step(&rows->query))
+        return NULL;
+    if (tars_arena_grow(rows->arena, &rows->items, &rows->cap, rows->count + 1, size)) {
+        rows->query.no_memory = true;
+        return NULL;
+    }
+    row = (char *)rows->items + rows->count++ * size;
+    memset(row, 0, size);
+    return row;
 }
