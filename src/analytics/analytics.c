@@ -177,7 +177,7 @@ static void count_rows(struct tars_analytics *analytics, size_t n)
 static void settle(struct tars_analytics *analytics, tars_status status, size_t n, uint64_t end,
                    const struct tars_err *err)
 {
-    bool is_lost = status == TARS_EINVAL || status == TARS_EFORMAT;
+    bool is_lost = status == TARS_EINVAL || status == TARS_EFORMAT || status == TARS_ETOOBIG;
 
     if (status == TARS_OK || is_lost)
         tars_journal_forget(analytics->journal, end);

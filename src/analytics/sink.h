@@ -33,7 +33,7 @@ struct tars_analytics_sink_ops {
     const char *name;
     void (*close)(struct tars_analytics_sink *sink);
     /* All rows and the mark, or nothing. Every text but those that may be NULL is set, and time_us
-     * too. EINVAL and EFORMAT: these rows will never be taken. */
+     * too. EINVAL, EFORMAT and ETOOBIG: these rows will never be taken. */
     tars_status (*write)(struct tars_analytics_sink *sink, const struct tars_row *rows, size_t n,
                          const struct tars_analytics_mark *mark, struct tars_err *err);
     /* The position that was written last for this journal; 0 when none was. */
