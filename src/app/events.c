@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "base/sys/file.h"
+#include "store/store.h"
 
 struct item {
     struct item *next;
@@ -22,6 +23,7 @@ struct tars_listener {
     struct tars_events *events;
     struct tars_listener *next;
     char *path;
+    char *collection;
     struct item *first; /* owned queue, oldest first */
     struct item **last; /* where the next one is hung */
     size_t waiting;
@@ -109,6 +111,17 @@ static struct item *item_new(const struct tars_ingest_event *event)
     return item;
 }
 
+static const char *collection_of(const char *collection)
+{
+    return collection && collection[0] ? collection : TARS_COLLECTION;
+}
+
+static bool hears(const struct tars_listener *listener, const struct tars_ingest_event *event)
+{
+    return strcmp(listener->collection, collection_of(event->collection)) == 0 &&
+           tars_path_is_below(event->path, listener->path);
+}
+
 void tars_events_post(void *ctx, const struct tars_ingest_event *event)
 {
     struct tars_events *events = ctx;
@@ -117,7 +130,7 @@ void tars_events_post(void *ctx, const struct tars_ingest_event *event)
     for (struct tars_listener *l = events->listeners; l; l = l->next) {
         struct item *item = NULL;
 
-        if (!tars_path_is_below(event->path, l->path))
+        if (!hears(l, event))
             continue;
         l->ended += event->job_id != 0;
         if (l->waiting < TARS_EVENTS_MAX)
@@ -132,7 +145,7 @@ void tars_events_post(void *ctx, const struct tars_ingest_event *event)
     pthread_mutex_unlock(&events->lock);
 }
 
-tars_status tars_events_listen(struct tars_events *events, const char *path,
+tars_status tars_events_listen(struct tars_events *events, const char *collection, const char *path,
                                struct tars_listener **listener)
 {
     struct tars_listener *made = calloc(1, sizeof(*made));
@@ -140,7 +153,10 @@ tars_status tars_events_listen(struct tars_events *events, const char *path,
     if (!made)
         return TARS_ENOMEM;
     made->path = strdup(path);
-    if (!made->path) {
+    made->collection = strdup(collection_of(collection));
+    if (!made->path || !made->collection) {
+        free(made->path);
+        free(made->collection);
         free(made);
         return TARS_ENOMEM;
     }
@@ -173,6 +189,7 @@ void tars_listener_free(struct tars_listener *listener)
         listener->first = next;
     }
     free(listener->path);
+    free(listener->collection);
     free(listener);
 }
 

@@ -1,4 +1,5 @@
-/* events - hands each event of ingestion to those who wait for files below some path.
+/* events - hands each event of ingestion to those who wait for files of a collection below some
+ * path. What other collections take in from there is nothing to them: it may be another tenant's.
  *
  * Threads   Safe to share. tars_events_post() never waits for a listener.
  * Bounds    TARS_EVENTS_MAX events wait for a listener; past that only their number is kept.
@@ -25,9 +26,11 @@ void tars_events_free(struct tars_events *events);
 /* A tars_ingest_event_fn; ctx is the events object. */
 void tars_events_post(void *ctx, const struct tars_ingest_event *event);
 
-/* Listen for files at or below path, which is copied. */
-TARS_MUST_USE tars_status tars_events_listen(struct tars_events *events, const char *path,
-                                             struct tars_listener **listener);
+/* Listen for files of collection (its key; NULL: TARS_COLLECTION) at or below path; both are
+ * copied.
+ */
+TARS_MUST_USE tars_status tars_events_listen(struct tars_events *events, const char *collection,
+                                             const char *path, struct tars_listener **listener);
 void tars_listener_free(struct tars_listener *listener);
 
 /* The next event, its texts in arena; waits up to timeout_ms. TARS_ETIMEOUT, TARS_ENOMEM. */

@@ -367,8 +367,9 @@ struct tree {
     size_t submitted;
 };
 
-/* Cancel what waits or runs below path. */
-static void cancel_below(const struct tars_service *service, const char *path)
+/* Cancel what waits or runs for a collection below path. */
+static void cancel_below(const struct tars_service *service, const char *collection,
+                         const char *path)
 {
     static const int states[] = {TARS_JOB_QUEUED, TARS_JOB_RUNNING};
     struct tars_arena arena;
@@ -378,8 +379,8 @@ static void cancel_below(const struct tars_service *service, const char *path)
         struct tars_store_jobs jobs = {0};
         int64_t before = 0;
 
-        while (tars_store_jobs(service->store, states[s], before, CANCEL_PAGE, &arena, &jobs,
-                               NULL) == TARS_OK &&
+        while (tars_store_jobs_of(service->store, collection, states[s], before, CANCEL_PAGE,
+                                  &arena, &jobs, NULL) == TARS_OK &&
                jobs.count > 0) {
             for (size_t i = 0; i < jobs.count; i++) {
                 before = jobs.items[i].id;
@@ -446,14 +447,14 @@ static tars_status ingest(void *ctx, const struct tars_tree *wanted, struct tars
 
     if (status != TARS_OK)
         return status;
-    status = tars_events_listen(service->events, wanted->path, &tree.listener);
+    status = tars_events_listen(service->events, wanted->collection, wanted->path, &tree.listener);
     if (status != TARS_OK)
         return tars_fail(status, err, "no memory to follow %s", wanted->path);
     tars_arena_init(&arena, (size_t)1 << 20);
     status = tars_ingest_submit_tree(service->ingest, &request, &tree.submitted, err);
     if (status == TARS_OK && (!each(each_ctx, NULL, tree.submitted) || !follow(&tree, &arena) ||
                               !tell_skipped(&tree, &arena))) {
-        cancel_below(service, wanted->path);
+        cancel_below(service, wanted->collection, wanted->path);
         status = tars_fail(TARS_ECANCELED, err, "stopped; what was finished stays");
     }
     tars_listener_free(tree.listener);

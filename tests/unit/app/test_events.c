@@ -39,8 +39,8 @@ static void listener_hears_its_folder(void **state)
     (void)state;
     tars_arena_init(&arena, 65536);
     assert_int_equal(tars_events_new(&events), TARS_OK);
-    assert_int_equal(tars_events_listen(events, "/a", &one), TARS_OK);
-    assert_int_equal(tars_events_listen(events, "/", &other), TARS_OK);
+    assert_int_equal(tars_events_listen(events, NULL, "/a", &one), TARS_OK);
+    assert_int_equal(tars_events_listen(events, NULL, "/", &other), TARS_OK);
     tars_events_post(events, &inside);
     tars_events_post(events, &outside);
     assert_int_equal(tars_listener_next(one, 0, &arena, &taken), TARS_OK);
@@ -58,6 +58,37 @@ static void listener_hears_its_folder(void **state)
     tars_arena_release(&arena);
 }
 
+static void listener_hears_its_collection(void **state)
+{
+    struct tars_ingest_event mine = event_of("/a/x", 1);
+    struct tars_ingest_event others = event_of("/a/x", 2);
+    struct tars_events *events;
+    struct tars_listener *one;
+    struct tars_listener *plain;
+    struct tars_arena arena;
+    struct tars_taken taken;
+
+    (void)state;
+    mine.collection = "acme/hr";
+    others.collection = "acme/h";
+    tars_arena_init(&arena, 65536);
+    assert_int_equal(tars_events_new(&events), TARS_OK);
+    assert_int_equal(tars_events_listen(events, "acme/hr", "/a", &one), TARS_OK);
+    assert_int_equal(tars_events_listen(events, NULL, "/a", &plain), TARS_OK);
+    tars_events_post(events, &others);
+    tars_events_post(events, &mine);
+    others.collection = TARS_COLLECTION;
+    tars_events_post(events, &others);
+    assert_int_equal(tars_listener_next(one, 0, &arena, &taken), TARS_OK);
+    assert_int_equal(taken.job_id, 1);
+    assert_int_equal(tars_listener_ended(one), 1);
+    assert_int_equal(tars_listener_ended(plain), 1);
+    tars_listener_free(one);
+    tars_listener_free(plain);
+    tars_events_free(events);
+    tars_arena_release(&arena);
+}
+
 static void outcomes_translate(void **state)
 {
     static const enum tars_ingest_outcome from[] = {TARS_INGEST_INDEXED, TARS_INGEST_UNCHANGED,
@@ -71,7 +102,7 @@ static void outcomes_translate(void **state)
     (void)state;
     tars_arena_init(&arena, 65536);
     assert_int_equal(tars_events_new(&events), TARS_OK);
-    assert_int_equal(tars_events_listen(events, "/", &listener), TARS_OK);
+    assert_int_equal(tars_events_listen(events, NULL, "/", &listener), TARS_OK);
     for (size_t i = 0; i < ROWS(from); i++) {
         struct tars_ingest_event event = event_of("/x", 1);
 
@@ -107,7 +138,7 @@ static void threads_lose_nothing(void **state)
     (void)state;
     tars_arena_init(&arena, 65536);
     assert_int_equal(tars_events_new(&events), TARS_OK);
-    assert_int_equal(tars_events_listen(events, "/a", &listener), TARS_OK);
+    assert_int_equal(tars_events_listen(events, NULL, "/a", &listener), TARS_OK);
     assert_int_equal(pthread_create(&thread, NULL, post_many, events), 0);
     while (heard < POSTS) {
         assert_int_equal(tars_listener_next(listener, 5000, &arena, &taken), TARS_OK);
@@ -131,7 +162,7 @@ static void go_through(void *ctx)
     (void)ctx;
     tars_arena_init(&arena, 65536);
     if (tars_events_new(&events) == TARS_OK &&
-        tars_events_listen(events, "/a", &listener) == TARS_OK) {
+        tars_events_listen(events, NULL, "/a", &listener) == TARS_OK) {
         tars_events_post(events, &event);
         (void)!tars_listener_next(listener, 0, &arena, &taken);
     }
@@ -150,6 +181,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(listener_hears_its_folder),
+        cmocka_unit_test(listener_hears_its_collection),
         cmocka_unit_test(outcomes_translate),
         cmocka_unit_test(threads_lose_nothing),
         cmocka_unit_test(each_allocation_may_fail),

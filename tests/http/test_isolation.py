@@ -1,0 +1,244 @@
+"""Between people, collections and tenants: what must not pass from one to the other, and what must end with them.
+In mode secret, on the real program."""
+import json
+import os
+import threading
+import time
+import unittest
+
+from server import SAMPLES
+from test_rights_matrix import SECRET, Rights
+
+
+class Isolation(Rights):
+    def change(self, method, path, body=None, status=200, token=None):
+        reply = self.asked(method, path, body, token) if token else self.ask(method, path, body, headers=self.owner)
+        self.assertEqual(reply.status, status, f"{method} {path}: {reply.body}")
+        return reply.json()
+
+    def pair(self, name, tenant="default", secret=SECRET):
+        reply = self.ask("POST", "/auth/token", {"client_id": name, "client_secret": secret, "tenant": tenant})
+        self.assertEqual(reply.status, 200, reply.body)
+        return reply.json()["access_token"], reply.json()["refresh_token"]
+
+    def tenant(self, name, **more):
+        self.change("POST", "/admin/tenants", {"name": name, **more}, 201)
+        self.add(f"{name}-boss", "admin", name)
+        return self.sign_in(f"{name}-boss", name)
+
+
+class Tokens(Isolation):
+    """A stolen token ends with the secret, and when its account was disabled."""
+
+    def next_second(self):
+        """Tokens say the second in which they were issued."""
+        time.sleep(1.1 - time.time() % 1)
+
+    def assert_ended(self, access, refresh):
+        self.assertEqual(self.asked("GET", "/auth/me", token=access).status, 401)
+        self.assertEqual(self.ask("POST", "/auth/refresh", {"refresh_token": refresh}).status, 401)
+
+    def test_a_new_secret_ends_tokens(self):
+        """tokens: who changes their secret is rid of who has their tokens"""
+        self.add("robbed", "reader")
+        stolen = self.pair("robbed")
+        self.next_second()
+        self.change("POST", "/auth/secret", {"old_secret": SECRET, "secret": "another long secret"},
+                    token=self.pair("robbed")[0])
+        self.assert_ended(*stolen)
+        access, refresh = self.pair("robbed", secret="another long secret")
+        self.assertEqual(self.asked("GET", "/auth/me", token=access).status, 200)
+        self.assertEqual(self.ask("POST", "/auth/refresh", {"refresh_token": refresh}).status, 200)
+
+    def test_an_admin_s_new_secret_ends_tokens(self):
+        """tokens: so is who was given a new secret"""
+        self.add("reset", "reader")
+        stolen = self.pair("reset")
+        self.next_second()
+        self.change("PATCH", "/admin/users/reset", {"secret": "another long secret"})
+        self.assert_ended(*stolen)
+        self.assertTrue(self.pair("reset", secret="another long secret"))
+
+    def test_disabled_is_the_end_of_tokens(self):
+        """tokens: those of a disabled account are none when it is enabled again"""
+        self.add("paused", "reader")
+        stolen = self.pair("paused")
+        self.next_second()
+        self.change("PATCH", "/admin/users/paused", {"disabled": True})
+        self.assert_ended(*stolen)
+        self.change("PATCH", "/admin/users/paused", {"disabled": False})
+        self.assert_ended(*stolen)
+        self.assertTrue(self.pair("paused"))
+
+    def test_a_role_is_no_end(self):
+        """tokens: those of who gets another role go on"""
+        self.add("raised", "reader")
+        access, refresh = self.pair("raised")
+        self.next_second()
+        self.change("PATCH", "/admin/users/raised", {"role": "writer"})
+        self.assertEqual(self.asked("GET", "/auth/me", token=access).json()["role"], "writer")
+        self.assertEqual(self.ask("POST", "/auth/refresh", {"refresh_token": refresh}).status, 200)
+
+    def test_revoked_is_what_was_signed(self):
+        """tokens: another signature of the same claims is revoked with them"""
+        self.add("revoker", "reader")
+        token = self.sign_in("revoker")
+        self.change("POST", "/auth/revoke", {"token": "eyJhbGciOiJFUzI1NiJ9.e30.c2lnbmF0dXJl"}, token=token)
+        reply = self.asked("GET", "/auth/me", token="eyJhbGciOiJFUzI1NiJ9.e30.b3RoZXI")
+        self.assertEqual((reply.status, reply.json()["detail"]), (401, "Token has been revoked"))
+
+
+class People(Isolation):
+    def test_a_name_used_again(self):
+        """people: who gets the name of somebody who left does not get their conversations"""
+        self.add("sam", "reader")
+        token = self.sign_in("sam")
+        message = {"id": "m1", "role": "user", "content": "the wage of sam is qwv17", "timestamp": "2026-01-01T00:00:00"}
+        self.change("POST", "/conversation/message", {"conversation_id": "sams", "message": message}, token=token)
+        self.change("DELETE", "/admin/users/sam")
+        self.add("sam", "reader")
+        time.sleep(1.1)
+        token = self.sign_in("sam")
+        self.assertEqual(self.asked("GET", "/conversation/list", token=token).json()["conversations"], [])
+        self.assertEqual(self.asked("GET", "/conversation/sams", token=token).status, 404)
+
+    def test_ids_of_another_tenant_s_conversations(self):
+        """people: an id that another tenant uses is free here"""
+        one, two = self.tenant("ids-one"), self.tenant("ids-two")
+        message = {"id": "m1", "role": "user", "content": "x", "timestamp": "2026-01-01T00:00:00"}
+        self.change("POST", "/conversation/message", {"conversation_id": "same", "message": message}, token=one)
+        for method in ("GET", "DELETE"):
+            self.assertEqual(self.asked(method, "/conversation/same", token=two).status, 404)
+        self.change("POST", "/conversation/message", {"conversation_id": "same", "message": message}, token=two)
+
+
+class Folders(Isolation):
+    """Files of the server, and what is told of them."""
+
+    def folder(self, name, count, text):
+        path = os.path.join(self.data, "root", name)
+        os.makedirs(path, exist_ok=True)
+        for i in range(count):
+            with open(os.path.join(path, f"{name}-{i}.txt"), "w", encoding="utf-8") as file:
+                file.write(f"{text} number {i}\n" * 40)
+        return path
+
+    def lines(self, token, path, collection=None):
+        body = {"path": path, "force_reindex": True}
+        if collection:
+            body["collection"] = collection
+        return self.asked("POST", "/rag/ingest", body, token).lines()
+
+    def test_other_tenants_have_folders_of_their_own(self):
+        """folders: a tenant reads those folders alone that it was given"""
+        boss = self.tenant("landless")
+        for path in (os.path.join(SAMPLES, "README.md"), SAMPLES, "/etc/hostname"):
+            self.assertEqual(self.asked("POST", "/rag/index", {"file_path": path}, boss).status, 403, path)
+        reply = self.asked("POST", "/rag/index/batch", {"file_paths": [os.path.join(SAMPLES, "x.txt")]}, boss).json()
+        self.assertEqual(reply["failed"], 1)
+        self.assertIn("lies outside", reply["results"][0]["message"])
+        self.assertEqual(self.asked("POST", "/rag/ingest", {"path": SAMPLES}, boss).status, 403)
+
+    def test_a_tenant_s_folders(self):
+        """folders: those it was given, and only below TARS_ROOTS"""
+        mine = self.folder("given", 1, "a page of what was given")
+        other = self.folder("kept", 1, "a page of what was kept")
+        boss = self.tenant("landed", settings={"roots": [mine, "/etc"]})
+        reply = self.asked("POST", "/rag/index", {"file_path": os.path.join(mine, "given-0.txt")}, boss)
+        self.assertEqual((reply.status, reply.json()["status"]), (201, "success"), reply.body)
+        for path in (os.path.join(other, "kept-0.txt"), os.path.join(mine, "..", "kept", "kept-0.txt"), "/etc/hostname"):
+            self.assertEqual(self.asked("POST", "/rag/index", {"file_path": path}, boss).status, 403, path)
+        self.change("PATCH", "/admin/tenants/landed", {"settings": {"roots": [other]}})
+        path = os.path.join(mine, "given-0.txt")
+        self.assertEqual(self.asked("POST", "/rag/index", {"file_path": path}, boss).status, 403)
+        for wrong in ("x", [1], ["relative"], {"a": "b"}):
+            self.change("PATCH", "/admin/tenants/landed", {"settings": {"roots": wrong}}, 400)
+
+    def test_the_progress_of_others(self):
+        """folders: who has a folder taken in hears of their own files, and stops only these"""
+        path = self.folder("shared", 25, "a page that two collections hold")
+        self.change("POST", "/admin/collections", {"name": "sealed", "restricted": True}, 201)
+        self.add("keeper", "writer")
+        self.add("passer", "writer")
+        self.change("PUT", "/admin/collections/sealed/grants/keeper", {"writes": True})
+        keeper, passer = self.sign_in("keeper"), self.sign_in("passer")
+        heard = {}
+
+        def take(who, token, collection):
+            heard[who] = self.lines(token, path, collection)
+
+        threads = [threading.Thread(target=take, args=("keeper", keeper, "sealed")),
+                   threading.Thread(target=take, args=("passer", passer, None))]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        for who, collection, token in (("keeper", "sealed", keeper), ("passer", "default", passer)):
+            told = [line for line in heard[who] if "document_id" in line]
+            documents = self.asked("GET", "/rag/documents?limit=1000", token=token).json()["documents"]
+            own = {d["document_id"] for d in documents if d["collection"] == collection and "/shared/" in d["file_path"]}
+            self.assertEqual(len(told), 25, who)
+            self.assertEqual({line["document_id"] for line in told}, own, who)
+            self.assertEqual(heard[who][-1]["summary"]["indexed"], 25)
+
+
+class Numbers(Isolation):
+    """Counts of what a caller may not see are not told to it."""
+
+    def test_counts_of_the_whole_server(self):
+        """numbers: samples, totals and the watched folder are told to who may see all"""
+        boss = self.tenant("counter")
+        self.add("plain", "reader")
+        self.add("root", "admin")
+        root = self.sign_in("root")
+        for token in (boss, self.sign_in("plain")):
+            reply = self.asked("GET", "/metrics/historical?start_time=2020-01-01T00:00:00&end_time=2100-01-01T00:00:00",
+                               token=token).json()
+            for sample in reply["metrics"]:
+                self.assertIsNone(sample["documents_indexed"])
+                self.assertIsNone(sample["chunks_stored"])
+        before = self.asked("GET", "/metrics/system", token=boss).json()["queries_processed"]
+        for _ in range(3):
+            self.change("POST", "/rag/query", {"query": "how many questions"}, token=root)
+        self.assertEqual(self.asked("GET", "/metrics/system", token=boss).json()["queries_processed"], before)
+        self.change("POST", "/rag/query", {"query": "how many questions"}, token=boss)
+        self.assertEqual(self.asked("GET", "/metrics/system", token=boss).json()["queries_processed"], before + 1)
+        self.assertGreaterEqual(self.asked("GET", "/metrics/system", token=root).json()["queries_processed"], before + 4)
+
+
+class Watched(Isolation):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+
+    settings = dict(Rights.settings, NAS_WATCH_ENABLED="true", NAS_MOUNT_POINT=SAMPLES, NAS_SCAN_INTERVAL="60")
+
+    def test_the_watched_folder(self):
+        """numbers: the watched folder is the default tenant's"""
+        boss = self.tenant("blind")
+        self.add("chief", "admin")
+        chief = self.sign_in("chief")
+        until = time.time() + 60
+        while time.time() < until and not self.asked("GET", "/ops/summary", token=chief).json()["nas_document_count"]:
+            time.sleep(0.2)
+        self.assertGreater(self.asked("GET", "/ops/summary", token=chief).json()["nas_document_count"], 0)
+        self.assertGreater(self.asked("GET", "/rag/stats", token=chief).json()["nas"]["files_detected"], 0)
+        self.assertEqual(self.asked("GET", "/ops/summary", token=boss).json()["nas_document_count"], 0)
+        nas = self.asked("GET", "/rag/stats", token=boss).json()["nas"]
+        self.assertEqual({v for k, v in nas.items() if k not in ("enabled", "watch_path")} - {0, None}, set(), nas)
+        self.assertIsNone(nas["watch_path"])
+
+
+class Ends(Isolation):
+    def test_nothing_stays_of_a_tenant(self):
+        """ends: what a tenant has exported goes with it"""
+        boss = self.tenant("passing")
+        self.change("POST", "/rag/query", {"query": "the passing secret zzkq"}, token=boss)
+        self.change("POST", "/analytics/export", {"output_path": "deep/er/passing.csv"}, token=boss)
+        self.assertTrue(os.path.exists(os.path.join(self.data, "exports", "passing", "deep", "er", "passing.csv")))
+        self.change("DELETE", "/admin/tenants/passing")
+        self.assertFalse(os.path.exists(os.path.join(self.data, "exports", "passing")))
+
+
+if __name__ == "__main__":
+    unittest.main()
