@@ -18,12 +18,16 @@
 #define FAILURES_NAME      100
 #define FAILURES_ADDRESS   100
 #define FAILURES_WINDOW_MS 900000
+/* From where somebody has signed in of late, failures elsewhere are nothing to them: else anybody
+ * could lock them out. */
+#define KNOWN_WINDOW_MS 604800000
+#define KNOWN_MAX       ((int64_t)1 << 30)
 
 /* --------------------------------------------------------------- life cycle */
 
-static tars_status make_limit(int64_t limit, struct tars_rate_limit **limiter)
+static tars_status make_limit(int64_t limit, int64_t window_ms, struct tars_rate_limit **limiter)
 {
-    struct tars_rate_limit_config config = {.limit = limit, .window_ms = FAILURES_WINDOW_MS};
+    struct tars_rate_limit_config config = {.limit = limit, .window_ms = window_ms};
     tars_status status = tars_random_bytes(config.seed, sizeof(config.seed));
 
     return status == TARS_OK ? tars_rate_limit_new(&config, limiter) : status;
@@ -90,11 +94,13 @@ static tars_status make_parts(struct tars_auth *auth)
     if (status == TARS_OK)
         status = tars_revoked_new(0, &auth->revoked);
     if (status == TARS_OK)
-        status = make_limit(FAILURES_PAIR, &auth->by_pair);
+        status = make_limit(FAILURES_PAIR, FAILURES_WINDOW_MS, &auth->by_pair);
     if (status == TARS_OK)
-        status = make_limit(FAILURES_NAME, &auth->by_name);
+        status = make_limit(FAILURES_NAME, FAILURES_WINDOW_MS, &auth->by_name);
     if (status == TARS_OK)
-        status = make_limit(FAILURES_ADDRESS, &auth->by_address);
+        status = make_limit(FAILURES_ADDRESS, FAILURES_WINDOW_MS, &auth->by_address);
+    if (status == TARS_OK)
+        status = make_limit(KNOWN_MAX, KNOWN_WINDOW_MS, &auth->known);
     return status;
 }
 
@@ -137,6 +143,7 @@ void tars_auth_free(struct tars_auth *auth)
     tars_rate_limit_free(auth->by_pair);
     tars_rate_limit_free(auth->by_name);
     tars_rate_limit_free(auth->by_address);
+    tars_rate_limit_free(auth->known);
     tars_revoked_free(auth->revoked);
     tars_password_free(auth->password);
     free(auth->admins);
@@ -272,6 +279,16 @@ enum tars_role tars_auth_role_of(const struct tars_auth *auth, const char *tenan
     return role;
 }
 
+/* A token of somebody who had the name before is not this account's, nor is one that was issued
+ * before its secret was changed, or it was disabled. */
+static bool is_before(const struct tars_account *account, const struct tars_jwt *jwt)
+{
+    int64_t issued_s = jwt->issued_us / SECONDS;
+
+    return (jwt->issued_us && issued_s < account->created_us / SECONDS) ||
+           issued_s < account->tokens_from_us / SECONDS;
+}
+
 tars_status tars_auth_subject(const struct tars_auth *auth, const struct tars_snapshot *snapshot,
                               const struct tars_jwt *jwt, struct tars_auth_subject *out)
 {
@@ -285,10 +302,8 @@ tars_status tars_auth_subject(const struct tars_auth *auth, const struct tars_sn
     subject.account = tars_snapshot_account(snapshot, tenant, jwt->sub);
     if (!subject.account && auth->config.mode != TARS_AUTH_OPEN)
         return TARS_EDENIED;
-    /* A token of somebody who had the name before is not this account's. */
-    if (subject.account && (subject.account->account->disabled ||
-                            (jwt->issued_us && jwt->issued_us / SECONDS <
-                                                   subject.account->account->created_us / SECONDS)))
+    if (subject.account &&
+        (subject.account->account->disabled || is_before(subject.account->account, jwt)))
         return TARS_EDENIED;
     subject.role = tars_auth_role_of(auth, tenant, jwt->sub,
                                      subject.account ? subject.account->account : NULL);
@@ -350,12 +365,29 @@ tars_status tars_auth_owner(struct tars_auth *auth, struct tars_arena *arena,
 
 /* --------------------------------------------------------------------- checks */
 
+/* header.payload of a token, the whole of any other text. There may be many good signatures of the
+ * same claims (ECDSA), or many ways to write one down: none is another token. */
+static struct tars_span signed_part(struct tars_span token)
+{
+    size_t dots = 0;
+    size_t last = 0;
+
+    for (size_t i = 0; i < token.len; i++) {
+        if (token.ptr[i] == '.') {
+            dots++;
+            last = i;
+        }
+    }
+    return dots == 2 ? tars_span(token.ptr, last) : token;
+}
+
 tars_status tars_auth_token_id(const struct tars_jwt *jwt, struct tars_span token, char *id)
 {
+    struct tars_span text = signed_part(token);
     size_t len = jwt && jwt->jti ? strlen(jwt->jti) : 0;
 
     if (len == 0 || len >= TARS_REVOKED_ID_BYTES)
-        return tars_sha256_hex(token.ptr, token.len, id);
+        return tars_sha256_hex(text.ptr, text.len, id);
     memcpy(id, jwt->jti, len + 1);
     return TARS_OK;
 }

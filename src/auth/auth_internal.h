@@ -27,6 +27,7 @@ struct tars_auth {
     struct tars_rate_limit *by_pair;    /* failed sign-ins of a name from an address */
     struct tars_rate_limit *by_name;    /* of a name from anywhere */
     struct tars_rate_limit *by_address; /* of an address with any name */
+    struct tars_rate_limit *known;      /* good ones of a name from an address; it limits nothing */
 
     /* One change of accounts at a time, so that each sees what the last one did. */
     pthread_mutex_t change_lock;
@@ -56,8 +57,8 @@ TARS_MUST_USE tars_status tars_auth_subject(const struct tars_auth *auth,
                                             const struct tars_jwt *jwt,
                                             struct tars_auth_subject *out);
 
-/* The id by which a token of ours is revoked: its jti, or a digest of the whole. id has
- * TARS_REVOKED_ID_BYTES. */
+/* The id by which a token is revoked: its jti if it is ours, else a digest of what was signed. id
+ * has TARS_REVOKED_ID_BYTES. */
 #define TARS_REVOKED_ID_BYTES 65
 TARS_MUST_USE tars_status tars_auth_token_id(const struct tars_jwt *jwt, struct tars_span token,
                                              char *id);

@@ -178,10 +178,25 @@ tars_status tars_directory_tenants(struct tars_auth *auth, const struct tars_act
     return TARS_OK;
 }
 
+/* Folders: absolute paths, or none. */
+static bool are_roots(const json_t *roots)
+{
+    if (roots && !json_is_array(roots))
+        return false;
+    for (size_t i = 0; i < json_array_size(roots); i++) {
+        const char *path = json_string_value(json_array_get(roots, i));
+
+        if (!path || path[0] != '/')
+            return false;
+    }
+    return true;
+}
+
 static tars_status check_settings(const char *text, struct tars_err *err)
 {
     json_t *root;
     bool is_object;
+    bool good;
 
     if (!*text)
         return TARS_OK;
@@ -189,8 +204,12 @@ static tars_status check_settings(const char *text, struct tars_err *err)
         return tars_fail(TARS_EINVAL, err, "settings are over %zu bytes", SETTINGS_MAX);
     root = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
     is_object = json_is_object(root);
+    good = are_roots(json_object_get(root, "roots"));
     json_decref(root);
-    return is_object ? TARS_OK : tars_fail(TARS_EINVAL, err, "settings are no JSON object");
+    if (!is_object)
+        return tars_fail(TARS_EINVAL, err, "settings are no JSON object");
+    return good ? TARS_OK
+                : tars_fail(TARS_EINVAL, err, "settings: roots are absolute paths of folders");
 }
 
 static tars_status check_tenant(const struct tars_tenant *tenant, struct tars_err *err)
@@ -247,12 +266,12 @@ tars_status tars_directory_tenant_add(struct tars_auth *auth, const struct tars_
     return tars_directory_leave(&visit, status, "tenant-added", made.name, err);
 }
 
-/* Quotas and being let in at all are not for those who are meant by them. */
+/* Quotas, folders of the server and being let in at all are not for those who are meant by them. */
 static tars_status may_change(const struct tars_visit *visit,
                               const struct tars_tenant_change *change, struct tars_err *err)
 {
-    bool is_limit =
-        change->max_documents || change->max_bytes || change->max_questions_day || change->disabled;
+    bool is_limit = change->max_documents || change->max_bytes || change->max_questions_day ||
+                    change->disabled || change->settings_json;
 
     if (is_limit && !visit->actor->principal->is_system)
         return tars_fail(TARS_EDENIED, err, "Only an administrator of all tenants may do this");

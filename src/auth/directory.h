@@ -51,7 +51,7 @@ struct tars_actor {
 /* What to change; what is NULL stays. Limits and disabled: system only. */
 struct tars_tenant_change {
     const char *title;
-    const char *settings_json;                                    /* an object; "" for none */
+    const char *settings_json; /* an object, with "roots": see api/roots.h; "" */
     const int64_t *max_documents, *max_bytes, *max_questions_day; /* 0: no limit */
     const bool *disabled;
 };

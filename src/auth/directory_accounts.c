@@ -247,6 +247,8 @@ static tars_status set_account(struct tars_visit *visit, const char *name,
     changed.role = change->role ? change->role : changed.role;
     changed.disabled = change->disabled ? *change->disabled : changed.disabled;
     changed.secret_hash = hash ? hash : changed.secret_hash;
+    if (hash || changed.disabled)
+        changed.tokens_from_us = tars_auth_now_us(visit->auth);
     if (changed.role < TARS_ROLE_ADMIN || changed.disabled)
         status = check_last_admin(visit, found->account, err);
     if (status != TARS_OK)
@@ -351,6 +353,7 @@ tars_status tars_directory_own_secret(struct tars_auth *auth, const struct tars_
     if (found) {
         changed = *found->account;
         changed.secret_hash = hash;
+        changed.tokens_from_us = tars_auth_now_us(auth);
         status = tars_accounts_set(auth->config.store, &changed, err);
     }
     tars_json_bool(&visit.detail, "new_secret", true);

@@ -71,6 +71,7 @@ struct throttle {
     char pair[KEY_TEXT_BYTES], name[TARS_RATE_KEY_BYTES], address[TARS_RATE_KEY_BYTES];
     struct tars_span pair_key, name_key, address_key;
     int64_t now_ms;
+    bool names; /* by_name was charged */
 };
 
 static struct tars_span printed(const char *text, size_t size)
@@ -97,21 +98,33 @@ static void throttle_init(struct throttle *throttle, const struct tars_auth *aut
 static void throttle_refund(struct tars_auth *auth, const struct throttle *throttle)
 {
     tars_rate_limit_refund(auth->by_pair, throttle->pair_key, throttle->now_ms);
-    tars_rate_limit_refund(auth->by_name, throttle->name_key, throttle->now_ms);
+    if (throttle->names)
+        tars_rate_limit_refund(auth->by_name, throttle->name_key, throttle->now_ms);
     tars_rate_limit_refund(auth->by_address, throttle->address_key, throttle->now_ms);
 }
 
-static bool throttle_charge(struct tars_auth *auth, const struct throttle *throttle)
+/* Has this name signed in from this address of late? */
+static bool is_known(struct tars_auth *auth, const struct throttle *throttle)
+{
+    struct tars_rate rate = tars_rate_limit_peek(auth->known, throttle->pair_key, throttle->now_ms);
+
+    return rate.remaining < rate.limit;
+}
+
+static bool throttle_charge(struct tars_auth *auth, struct throttle *throttle)
 {
     if (!tars_rate_limit_take(auth->by_pair, throttle->pair_key, throttle->now_ms).allowed)
         return false;
-    if (!tars_rate_limit_take(auth->by_name, throttle->name_key, throttle->now_ms).allowed) {
+    throttle->names =
+        tars_rate_limit_take(auth->by_name, throttle->name_key, throttle->now_ms).allowed;
+    if (!throttle->names && !is_known(auth, throttle)) {
         tars_rate_limit_refund(auth->by_pair, throttle->pair_key, throttle->now_ms);
         return false;
     }
     if (!tars_rate_limit_take(auth->by_address, throttle->address_key, throttle->now_ms).allowed) {
         tars_rate_limit_refund(auth->by_pair, throttle->pair_key, throttle->now_ms);
-        tars_rate_limit_refund(auth->by_name, throttle->name_key, throttle->now_ms);
+        if (throttle->names)
+            tars_rate_limit_refund(auth->by_name, throttle->name_key, throttle->now_ms);
         return false;
     }
     return true;
@@ -205,6 +218,8 @@ static tars_status sign_in_checked(struct tars_auth *auth, const struct tars_sig
     status = check_secret(auth, known, request->secret);
     if (status != TARS_EDENIED)
         throttle_refund(auth, &throttle);
+    if (status == TARS_OK)
+        (void)tars_rate_limit_take(auth->known, throttle.pair_key, throttle.now_ms);
     if (status == TARS_EAGAIN)
         return tars_fail(status, err, "Too many sign-ins at a time; try again");
     if (status == TARS_EDENIED) {
@@ -273,7 +288,8 @@ tars_status tars_auth_issue(struct tars_auth *auth, const char *tenant, const ch
                             struct tars_arena *arena, struct tars_token_pair *out,
                             struct tars_err *err)
 {
-    const struct tars_jwt jwt = {.sub = client_id, .tenant = tenant};
+    const struct tars_jwt jwt = {
+        .sub = client_id, .tenant = tenant, .issued_us = tars_auth_now_us(auth)};
     const struct wanted wanted = {
         .client_id = client_id, .tenant = tenant ? tenant : TARS_TENANT, .has_device = true};
 
@@ -361,6 +377,21 @@ tars_status tars_auth_refresh(struct tars_auth *auth, struct tars_span token, co
 
 /* --------------------------------------------------------------------- revoke */
 
+/* Until when a text must be kept that is no token of ours: a provider's token as long as it lives,
+ * and however many other texts there are. */
+static int64_t kept_until(struct tars_auth *auth, struct tars_span token, struct tars_arena *arena,
+                          int64_t now_us)
+{
+    struct tars_oidc_identity identity;
+
+    if (auth->config.oidc &&
+        tars_oidc_verify(auth->config.oidc, token, true, arena, &identity) == TARS_OK)
+        return identity.expires_us;
+    return tars_revoked_count(auth->revoked) < FOREIGN_MAX
+               ? now_us + auth->config.access_seconds * SECONDS
+               : 0;
+}
+
 /* Until when an id must be kept; 0: it need not be. */
 static tars_status find_id(struct tars_auth *auth, struct tars_span token, struct tars_arena *arena,
                            char *id, int64_t *expires_us)
@@ -377,9 +408,7 @@ static tars_status find_id(struct tars_auth *auth, struct tars_span token, struc
         *expires_us = 0;
         return tars_auth_token_id(&jwt, token, id);
     case TARS_EDENIED:
-        *expires_us = tars_revoked_count(auth->revoked) < FOREIGN_MAX
-                          ? now_us + auth->config.access_seconds * SECONDS
-                          : 0;
+        *expires_us = kept_until(auth, token, arena, now_us);
         return tars_auth_token_id(NULL, token, id);
     default:
         return status;

@@ -66,6 +66,7 @@ struct tars_account {
     const char *secret_hash; /* encoded argon2id; "": cannot sign in with a secret */
     const char *external;    /* "<issuer> <subject>" of an OIDC account, unique; "" else */
     int64_t created_us, used_us;
+    int64_t tokens_from_us; /* tokens issued before are void; 0: none is */
     enum tars_account_kind kind;
     enum tars_role role;
     bool disabled;
@@ -172,11 +173,12 @@ TARS_MUST_USE tars_status tars_accounts_tenant_remove(struct tars_store *store, 
 /* Accounts. _add sets account->id. EEXIST: the name is taken in its tenant. */
 TARS_MUST_USE tars_status tars_accounts_add(struct tars_store *store, struct tars_account *account,
                                             struct tars_err *err);
-/* role, secret_hash, external and disabled of account->id. */
+/* role, secret_hash, external, disabled and tokens_from_us, which never goes back, of account->id.
+ */
 TARS_MUST_USE tars_status tars_accounts_set(struct tars_store *store,
                                             const struct tars_account *account,
                                             struct tars_err *err);
-/* With its keys and grants; its conversations stay. */
+/* With its keys, its grants and its conversations: who is given the name next is somebody else. */
 TARS_MUST_USE tars_status tars_accounts_remove(struct tars_store *store, int64_t id,
                                                struct tars_err *err);
 /* It was used. Not durable. */

@@ -120,6 +120,7 @@ static tars_status load_accounts(struct tars_sqlite_conn *conn, struct tars_aren
         row->kind = (enum tars_account_kind)tars_sqlite_int(query);
         row->role = (enum tars_role)tars_sqlite_int(query);
         row->disabled = tars_sqlite_int(query) != 0;
+        row->tokens_from_us = tars_sqlite_int(query);
     }
     out->accounts = rows.items;
     out->account_count = rows.count;
@@ -444,6 +445,7 @@ static tars_status set(struct tars_store *store, const struct tars_account *acco
     tars_sqlite_bind_text(&query, account->secret_hash);
     tars_sqlite_bind_text(&query, account->external);
     tars_sqlite_bind_int(&query, account->disabled);
+    tars_sqlite_bind_int(&query, account->tokens_from_us);
     return end_change(tars_sqlite_of(store), &query, "such account",
                       "an account of that name at the provider", err);
 }
@@ -462,7 +464,19 @@ static tars_status change_id(struct tars_store *store, enum tars_sql sql, int64_
 
 static tars_status remove_account(struct tars_store *store, int64_t id, struct tars_err *err)
 {
-    return change_id(store, TARS_SQL_ACCOUNT_DELETE, id, "such account", err);
+    struct tars_sqlite_conn *conn;
+    struct tars_sqlite_query query;
+    tars_status status = tars_sqlite_begin(tars_sqlite_of(store), true, &conn, err);
+
+    if (status)
+        return status;
+    status = run_id(conn, TARS_SQL_ACCOUNT_CONVERSATIONS_DELETE, id, err);
+    if (!status) {
+        query = tars_sqlite_ask(conn, TARS_SQL_ACCOUNT_DELETE);
+        tars_sqlite_bind_int(&query, id);
+        status = tars_sqlite_change(&query, "such account", err);
+    }
+    return tars_sqlite_commit(tars_sqlite_of(store), status, err);
 }
 
 static tars_status touch_one(struct tars_sqlite_conn *conn, enum tars_sql sql, int64_t id,

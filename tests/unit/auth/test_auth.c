@@ -510,6 +510,12 @@ static void test_throttle(void **state)
         assert_int_equal(try_from(world, "ann", "wrong", address), TARS_EDENIED);
     }
     assert_int_equal(try_from(world, "ann", "correct horse battery", "192.0.2.3"), TARS_EAGAIN);
+    /* Where ann has signed in before, strangers do not lock her out; who guesses there is stopped.
+     */
+    assert_int_equal(try_from(world, "ann", "correct horse battery", "192.0.2.2"), TARS_OK);
+    for (int i = 0; i < 10; i++)
+        assert_int_equal(try_from(world, "ann", "wrong", "192.0.2.2"), TARS_EDENIED);
+    assert_int_equal(try_from(world, "ann", "correct horse battery", "192.0.2.2"), TARS_EAGAIN);
     world_pass(15 * 60 + 15);
     assert_int_equal(try_from(world, "ann", "correct horse battery", "192.0.2.1"), TARS_OK);
 }

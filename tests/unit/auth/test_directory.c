@@ -487,11 +487,18 @@ static void test_tenants(void **state)
         {NULL, "", "", 0, TARS_EINVAL},
         {"b", "", "[]", 0, TARS_EINVAL},
         {"b", "", "{\"a\":1,\"a\":2}", 0, TARS_EINVAL},
+        {"b", "", "{\"roots\":\"/srv\"}", 0, TARS_EINVAL},
+        {"b", "", "{\"roots\":[\"/srv\",\"srv\"]}", 0, TARS_EINVAL},
+        {"b", "", "{\"roots\":[1]}", 0, TARS_EINVAL},
+        {"c", "", "{\"roots\":[\"/srv\",\"/mnt/x\"]}", 0, TARS_OK},
         {"b", "", "", -1, TARS_EINVAL},
         {"b", "line\nbreak", "", 0, TARS_EINVAL},
     };
     const bool yes = true;
     const struct tars_tenant_change disable = {.disabled = &yes};
+    const struct tars_tenant_change rename = {.title = "Acme Ltd"};
+    const struct tars_tenant_change roots = {.settings_json = "{\"roots\":[\"/\"]}"};
+    struct tars_actor boss;
     struct tars_tenant *list;
     size_t count;
 
@@ -508,9 +515,13 @@ static void test_tenants(void **state)
     }
     assert_int_equal(
         tars_directory_tenants(world.auth, &as_owner, &world.arena, &list, &count, NULL), TARS_OK);
-    assert_int_equal(count, 2);
+    assert_int_equal(count, 3);
     assert_string_equal(list[0].name, "acme");
     assert_int_equal(list[0].max_documents, 5);
+    boss = person("acme", "boss", TARS_ROLE_ADMIN);
+    assert_int_equal(tars_directory_tenant_set(world.auth, &boss, "acme", &rename, NULL), TARS_OK);
+    assert_int_equal(tars_directory_tenant_set(world.auth, &boss, "acme", &roots, NULL),
+                     TARS_EDENIED);
     assert_int_equal(tars_directory_tenant_set(world.auth, &as_owner, "default", &disable, NULL),
                      TARS_EBUSY);
     assert_int_equal(tars_directory_tenant_set(world.auth, &as_owner, "acme", &disable, NULL),

@@ -345,6 +345,14 @@ static void accounts_come_change_and_go(void **state)
     assert_int_equal(access.accounts[0].role, TARS_ROLE_ADMIN);
     assert_true(access.accounts[0].disabled);
     assert_string_equal(access.accounts[1].tenant, "acme");
+    /* tokens_from_us never goes back. */
+    ann.tokens_from_us = 7;
+    assert_int_equal(tars_accounts_set(world->store, &ann, NULL), TARS_OK);
+    ann.tokens_from_us = 5;
+    assert_int_equal(tars_accounts_set(world->store, &ann, NULL), TARS_OK);
+    access = load(world);
+    assert_int_equal(access.accounts[0].tokens_from_us, 7);
+    assert_int_equal(access.accounts[1].tokens_from_us, 0);
     assert_int_equal(tars_accounts_remove(world->store, ann.id, NULL), TARS_OK);
     assert_int_equal(tars_accounts_remove(world->store, ann.id, NULL), TARS_ENOTFOUND);
     /* An id is never used again, so that what names one names nobody else. */

@@ -292,6 +292,35 @@ static void use_all(void *ctx)
     assert_int_equal(tars_store_check(world->store, NULL), TARS_OK);
 }
 
+/* Who is given the name next is somebody else. */
+static void what_was_said_goes_with_its_account(void **state)
+{
+    static const struct {
+        const char *tenant, *client;
+        size_t left;
+    } rows[] = {{"default", "ann", 0}, {"default", "ben", 1}, {"acme", "ann", 1}};
+    struct world *world = *state;
+    struct tars_account ann = {
+        .tenant = "default", .name = "ann", .kind = TARS_ACCOUNT_USER, .role = TARS_ROLE_READER};
+
+    assert_int_equal(tars_accounts_add(world->store, &ann, NULL), TARS_OK);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        assert_int_equal(say(world, rows[i].tenant, rows[i].client, "c1", "x", 1),
+                         i == 1 ? TARS_EDENIED : TARS_OK);
+    }
+    assert_int_equal(say(world, "default", "ben", "c2", "x", 1), TARS_OK);
+    assert_int_equal(tars_accounts_remove(world->store, ann.id, NULL), TARS_OK);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct tars_conversation *list = NULL;
+        size_t count = 0;
+
+        assert_int_equal(tars_conversation_list(world->store, rows[i].tenant, rows[i].client, 10,
+                                                &world->arena, &list, &count, NULL),
+                         TARS_OK);
+        assert_int_equal(count, rows[i].left);
+    }
+}
+
 static void no_memory_is_survived(void **state)
 {
     assert_true(faults_each(use_all, *state) > 0);
@@ -307,6 +336,7 @@ int main(void)
         ROW(only_the_newest_messages_are_kept),
         ROW(whose_it_is_decides),
         ROW(lists_and_counts),
+        ROW(what_was_said_goes_with_its_account),
         ROW(no_memory_is_survived),
     };
 
