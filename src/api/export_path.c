@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,8 +14,9 @@
 #include "base/crypto/digest.h"
 #include "base/sys/file.h"
 
-#define NAME_BYTES_MAX 200 /* of one name; the temporary one is longer */
-#define WAY_DOWN       (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+#define NAME_BYTES_MAX   200 /* of one name; the temporary one is longer */
+#define OPEN_MAX_AT_ONCE 16
+#define WAY_DOWN         (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
 
 static bool ends_with(const char *text, const char *end)
 {
@@ -184,4 +186,25 @@ tars_status tars_export_end(struct tars_export *file, tars_status status, struct
     close(file->folder);
     file->fd = file->folder = -1;
     return status;
+}
+
+/* -------------------------------------------------------------------- forget */
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *where)
+{
+    (void)st;
+    (void)type;
+    (void)where;
+    return remove(path) == 0 || errno == ENOENT ? 0 : errno;
+}
+
+tars_status tars_export_forget(const char *folder, struct tars_err *err)
+{
+    int code = nftw(folder, remove_one, OPEN_MAX_AT_ONCE, FTW_DEPTH | FTW_PHYS);
+
+    if (code < 0)
+        code = errno;
+    return code == 0 || code == ENOENT
+               ? TARS_OK
+               : tars_fail(TARS_EIO, err, "cannot remove %s: %s", folder, strerror(code));
 }

@@ -40,4 +40,8 @@ TARS_MUST_USE tars_status tars_export_write(struct tars_export *file, const char
 TARS_MUST_USE tars_status tars_export_end(struct tars_export *file, tars_status status,
                                           struct tars_err *err);
 
+/* Remove a folder with all that was exported into it; links are removed, not followed. One that is
+ * not there is fine. */
+TARS_MUST_USE tars_status tars_export_forget(const char *folder, struct tars_err *err);
+
 #endif

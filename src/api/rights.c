@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "api/api_internal.h"
+
 const struct tars_visible *tars_api_visible(const struct tars_exchange *ex)
 {
     static const struct tars_visible nothing;
@@ -48,6 +50,21 @@ bool tars_api_narrow(struct tars_exchange *ex, const char *name, const char **ke
 {
     *key = NULL;
     return !name || !name[0] || tars_api_collection(ex, name, false, key);
+}
+
+bool tars_api_sees_server(const struct tars_exchange *ex)
+{
+    return ex->is_owner || ex->caller.is_system ||
+           tars_auth_mode(ex->api->config.auth) == TARS_AUTH_OPEN;
+}
+
+void tars_api_watched(const struct tars_exchange *ex, struct tars_nas_view *view)
+{
+    const struct tars_api_config *config = &ex->api->config;
+
+    config->service->nas(config->service_ctx, view);
+    if (!tars_visible_has(tars_api_visible(ex), TARS_COLLECTION))
+        *view = (struct tars_nas_view){.enabled = view->enabled};
 }
 
 const char *tars_api_collection_name(const struct tars_exchange *ex, const char *key)

@@ -19,6 +19,12 @@ bool tars_api_collection(struct tars_exchange *ex, const char *name, bool writes
 /* Likewise for questions: without a name, *key is NULL, for all that may be read. */
 bool tars_api_narrow(struct tars_exchange *ex, const char *name, const char **key);
 
+/* May the caller be told of the whole server: sums over all tenants, names of tenants? */
+bool tars_api_sees_server(const struct tars_exchange *ex);
+struct tars_nas_view;
+/* The watched folder. Who may not read what is taken in from there learns that it is watched. */
+void tars_api_watched(const struct tars_exchange *ex, struct tars_nas_view *view);
+
 /* What the caller calls the collection with this key: its name in their tenant; for who sees all
  * tenants, "tenant/name". */
 const char *tars_api_collection_name(const struct tars_exchange *ex, const char *key);

@@ -4,8 +4,8 @@
  *     settings.roots      of a tenant: of these folders, those that are its own. Other tenants than
  *                         TARS_TENANT have none but these: what lies beside is somebody else's.
  *
- * Links are resolved first, and a file is opened without following any (ingest/files.c), so that none
- * can be put there in between. The owner may name any path.
+ * Links are resolved first, and a file is opened without following any (ingest/files.c), so that
+ * none can be put there in between. The owner may name any path.
  */
 #ifndef TARS_API_ROOTS_H
 #define TARS_API_ROOTS_H

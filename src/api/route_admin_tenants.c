@@ -4,6 +4,8 @@
 
 #include "api/admin_internal.h"
 #include "api/api_internal.h"
+#include "analytics/analytics.h"
+#include "api/export_path.h"
 #include "auth/quota.h"
 #include "base/sys/file.h"
 
@@ -121,6 +123,9 @@ static void add_tenant(struct tars_exchange *ex)
     };
     status = tars_directory_tenant_add(ex->api->config.auth, &actor, &tenant, &err);
     reload_limits(ex, status);
+    /* What an answer left that ended after the last tenant of that name was removed. */
+    if (status == TARS_OK)
+        status = tars_analytics_clear(ex->api->config.analytics, tenant.name, &err);
     if (status != TARS_OK) {
         tars_admin_reply_status(ex, status, &err);
         return;
@@ -182,18 +187,40 @@ static void write_tally(struct tars_json *json, const struct tars_tenant_tally *
     tars_json_int(json, "jobs", tally->jobs);
 }
 
+/* From now on nobody of it is let in, so that nothing comes while the rest is taken away. */
+static tars_status shut(struct tars_exchange *ex, const char *name, struct tars_err *err)
+{
+    static const bool yes = true;
+    const struct tars_tenant_change change = {.disabled = &yes};
+    const struct tars_actor actor = tars_access_actor(ex);
+
+    return tars_directory_tenant_set(ex->api->config.auth, &actor, name, &change, err);
+}
+
+/* What its admins have exported; what we have exported of it stays. */
+static tars_status forget_exports(struct tars_exchange *ex, const char *name, struct tars_err *err)
+{
+    const char *folder =
+        tars_arena_printf(ex->call.arena, "%s/%s", ex->api->config.export_dir, name);
+
+    return folder ? tars_export_forget(folder, err) : TARS_ENOMEM;
+}
+
 static void remove_tenant(struct tars_exchange *ex, const char *name)
 {
     const struct tars_api_config *config = &ex->api->config;
     const struct tars_actor actor = tars_access_actor(ex);
     struct tars_tenant_tally tally = {0};
     struct tars_err err = {{0}};
-    tars_status status =
-        config->service->tenant_empty(config->service_ctx, name, &ex->call, &tally, &err);
+    tars_status status = strcmp(name, TARS_TENANT) == 0 ? TARS_OK : shut(ex, name, &err);
 
+    if (status == TARS_OK)
+        status = config->service->tenant_empty(config->service_ctx, name, &ex->call, &tally, &err);
     if (status == TARS_EINVAL)
         status = TARS_EBUSY; /* the default one stays: 409 */
     tars_access_note(ex, "tenant-emptied", name, tally_detail(ex, &tally), status == TARS_OK);
+    if (status == TARS_OK)
+        status = forget_exports(ex, name, &err);
     if (status == TARS_OK)
         status = tars_directory_tenant_remove(config->auth, &actor, name, &err);
     if (status == TARS_OK)

@@ -1,6 +1,4 @@
 /* route_ingest - documents in and out: paths of the server, uploads, forgetting, jobs. */
-#include <errno.h>
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -9,9 +7,9 @@
 #include "api/api_internal.h"
 #include "api/reader.h"
 #include "api/rights.h"
+#include "api/roots.h"
 #include "base/codec/multipart.h"
 #include "base/codec/url.h"
-#include "base/sys/file.h"
 
 #define BATCH_MAX   1000
 #define UPLOADS_MAX 64
@@ -32,45 +30,6 @@ static bool is_good(struct tars_exchange *ex, struct tars_reader *reader)
 
 /* ------------------------------------------------------------------------------------------- paths
  */
-
-/* The real path of what may not be there yet: links are followed as far as there is something. */
-static char *real_path(struct tars_arena *arena, const char *path)
-{
-    char resolved[PATH_MAX];
-    char *folder = tars_arena_strdup(arena, path);
-    char *slash = folder ? strrchr(folder, '/') : NULL;
-
-    if (realpath(path, resolved))
-        return tars_arena_strdup(arena, resolved);
-    if (errno != ENOENT || !slash || slash[1] == '\0' || strcmp(slash + 1, "..") == 0 ||
-        strcmp(slash + 1, ".") == 0)
-        return NULL;
-    *slash = '\0';
-    if (!realpath(slash == folder ? "/" : folder, resolved))
-        return NULL;
-    return tars_arena_printf(arena, "%s/%s", resolved[1] ? resolved : "", slash + 1);
-}
-
-/* Where a caller may have the server read: below one of the roots, links resolved. NULL: nowhere,
- * and nothing about what is there is told. */
-static const char *permitted(struct tars_exchange *ex, const char *path)
-{
-    const char *roots = ex->api->config.roots ? ex->api->config.roots : "";
-    const char *real = path[0] == '/' ? real_path(ex->call.arena, path) : NULL;
-
-    if (ex->is_owner)
-        return real ? real : path;
-    while (real && *roots) {
-        size_t len = strcspn(roots, ":");
-        const char *root = tars_arena_strndup(ex->call.arena, roots, len);
-        const char *real_root = root && len > 0 ? real_path(ex->call.arena, root) : NULL;
-
-        if (real_root && tars_path_is_below(real, real_root))
-            return real;
-        roots += len + (roots[len] == ':');
-    }
-    return NULL;
-}
 
 /* Submit one path and wait for its end. A fault of the service becomes a failed result. */
 static void take_path(struct tars_exchange *ex, const struct tars_take *take,
@@ -118,7 +77,7 @@ void tars_route_rag_index(struct tars_exchange *ex)
     tars_reader_release(&reader);
     if (!good || !tars_api_collection(ex, collection, true, &take.collection))
         return;
-    take.path = permitted(ex, path);
+    take.path = tars_roots_permitted(ex, path);
     if (!take.path) {
         tars_exchange_fail(ex, 403, OUTSIDE);
         return;
@@ -164,7 +123,7 @@ static bool read_batch(struct tars_exchange *ex, struct batch *batch)
 static void take_batch(struct tars_exchange *ex, struct batch *batch)
 {
     for (size_t i = 0; i < batch->count; i++) {
-        const struct tars_take take = {.path = permitted(ex, batch->paths[i]),
+        const struct tars_take take = {.path = tars_roots_permitted(ex, batch->paths[i]),
                                        .collection = batch->collection,
                                        .force = batch->force};
 
@@ -728,7 +687,7 @@ void tars_route_ingest(struct tars_exchange *ex)
 
     if (!read_tree(ex, &request))
         return;
-    request.tree.path = permitted(ex, request.path);
+    request.tree.path = tars_roots_permitted(ex, request.path);
     if (!request.tree.path) {
         tars_exchange_fail(ex, 403, OUTSIDE);
         return;

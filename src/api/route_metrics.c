@@ -346,7 +346,10 @@ void tars_route_prometheus(struct tars_exchange *ex)
     tars_metrics_set(config->metrics, TARS_METRIC_LOG_DROPPED,
                      (double)tars_log_dropped(config->log));
     tars_buf_clear(&ex->out);
-    tars_metrics_write(config->metrics, &ex->out);
+    /* Whose tenants there are is nothing for a stranger who scrapes. */
+    tars_metrics_write_without(
+        config->metrics,
+        tars_api_sees_server(ex) ? TARS_METRIC_COUNT : TARS_METRIC_TENANT_QUESTIONS, &ex->out);
     if (ex->out.status != TARS_OK) {
         tars_exchange_broken(ex, "the exposition did not fit");
         return;

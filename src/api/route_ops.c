@@ -100,7 +100,7 @@ void tars_route_ops_summary(struct tars_exchange *ex)
         tars_api_reply_status(ex, status, &err);
         return;
     }
-    config->service->nas(config->service_ctx, &nas);
+    tars_api_watched(ex, &nas);
     tars_exchange_json(ex);
     tars_exchange_time(ex, "timestamp");
     tars_json_text(&ex->json, "version", TARS_SERVICE_VERSION);

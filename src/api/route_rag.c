@@ -502,11 +502,10 @@ static void write_stats(struct tars_exchange *ex, const struct tars_collection_s
 /* The watched folder; its path is for those who may put documents in. */
 static void write_nas(struct tars_exchange *ex)
 {
-    const struct tars_api_config *config = &ex->api->config;
     struct tars_json *json = &ex->json;
     struct tars_nas_view nas;
 
-    config->service->nas(config->service_ctx, &nas);
+    tars_api_watched(ex, &nas);
     tars_json_object(json, "nas");
     tars_json_bool(json, "enabled", nas.enabled);
     tars_json_text(json, "watch_path",

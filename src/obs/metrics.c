@@ -398,7 +398,8 @@ static void write_series(struct tars_buf *out, const struct tars_series *series)
     write_value(out, series->about->kind == GAUGE ? series->gauge : (double)count_of(series));
 }
 
-void tars_metrics_write(struct tars_metrics *metrics, struct tars_buf *out)
+void tars_metrics_write_without(struct tars_metrics *metrics, enum tars_metric metric,
+                                struct tars_buf *out)
 {
     static const char *const kinds[] = {"counter", "gauge", "histogram"};
 
@@ -409,9 +410,14 @@ void tars_metrics_write(struct tars_metrics *metrics, struct tars_buf *out)
 
         tars_buf_appendf(out, "# HELP %s %s\n# TYPE %s %s\n", about->name, about->help, about->name,
                          kinds[about->kind]);
-        for (; series; series = series->next)
+        for (; series && i != metric; series = series->next)
             write_series(out, series);
     }
+}
+
+void tars_metrics_write(struct tars_metrics *metrics, struct tars_buf *out)
+{
+    tars_metrics_write_without(metrics, TARS_METRIC_COUNT, out);
 }
 
 /* ------------------------------------------------------------------------------------- life cycle

@@ -65,5 +65,8 @@ double tars_metrics_sum(struct tars_metrics *metrics, enum tars_metric metric);
 
 /* Append the exposition of all families; the buffer's sticky status tells a failure. */
 void tars_metrics_write(struct tars_metrics *metrics, struct tars_buf *out);
+/* The same without the series of one family. */
+void tars_metrics_write_without(struct tars_metrics *metrics, enum tars_metric metric,
+                                struct tars_buf *out);
 
 #endif

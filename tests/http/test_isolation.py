@@ -1,7 +1,9 @@
 """Between people, collections and tenants: what must not pass from one to the other, and what must end with them.
 In mode secret, on the real program."""
+import http.client
 import json
 import os
+import sqlite3
 import threading
 import time
 import unittest
@@ -173,6 +175,16 @@ class Folders(Isolation):
             thread.start()
         for thread in threads:
             thread.join()
+        # Who goes away while it is taken in stops what is their own.
+        thread = threading.Thread(target=take, args=("keeper", keeper, "sealed"))
+        thread.start()
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        connection.request("POST", "/rag/ingest", json.dumps({"path": path, "force_reindex": True}),
+                           {"Authorization": f"Bearer {passer}", "Content-Type": "application/json"})
+        connection.getresponse().readline()
+        connection.close()
+        thread.join()
+        heard["passer"] = self.lines(passer, path)
         for who, collection, token in (("keeper", "sealed", keeper), ("passer", "default", passer)):
             told = [line for line in heard[who] if "document_id" in line]
             documents = self.asked("GET", "/rag/documents?limit=1000", token=token).json()["documents"]
@@ -185,32 +197,23 @@ class Folders(Isolation):
 class Numbers(Isolation):
     """Counts of what a caller may not see are not told to it."""
 
-    def test_counts_of_the_whole_server(self):
-        """numbers: samples, totals and the watched folder are told to who may see all"""
-        boss = self.tenant("counter")
-        self.add("plain", "reader")
-        self.add("root", "admin")
-        root = self.sign_in("root")
-        for token in (boss, self.sign_in("plain")):
-            reply = self.asked("GET", "/metrics/historical?start_time=2020-01-01T00:00:00&end_time=2100-01-01T00:00:00",
-                               token=token).json()
-            for sample in reply["metrics"]:
-                self.assertIsNone(sample["documents_indexed"])
-                self.assertIsNone(sample["chunks_stored"])
-        before = self.asked("GET", "/metrics/system", token=boss).json()["queries_processed"]
-        for _ in range(3):
-            self.change("POST", "/rag/query", {"query": "how many questions"}, token=root)
-        self.assertEqual(self.asked("GET", "/metrics/system", token=boss).json()["queries_processed"], before)
+    def test_names_of_tenants(self):
+        """numbers: which tenants there are is told to who manages them"""
+        boss = self.tenant("counted")
         self.change("POST", "/rag/query", {"query": "how many questions"}, token=boss)
-        self.assertEqual(self.asked("GET", "/metrics/system", token=boss).json()["queries_processed"], before + 1)
-        self.assertGreaterEqual(self.asked("GET", "/metrics/system", token=root).json()["queries_processed"], before + 4)
+        self.add("root", "admin")
+        for token in (None, boss):
+            text = self.asked("GET", "/metrics/prometheus", token=token).body.decode()
+            self.assertNotIn("counted", text)
+            self.assertIn("# TYPE tars_tenant_questions_total counter", text)
+            self.assertIn("tars_rag_queries_total", text)
+        for token in (self.sign_in("root"), None):
+            more = {} if token else self.owner
+            text = self.ask("GET", "/metrics/prometheus", token=token or "", headers=more).body.decode()
+            self.assertIn('tars_tenant_questions_total{tenant="counted"} 1', text)
 
 
 class Watched(Isolation):
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-
     settings = dict(Rights.settings, NAS_WATCH_ENABLED="true", NAS_MOUNT_POINT=SAMPLES, NAS_SCAN_INTERVAL="60")
 
     def test_the_watched_folder(self):
@@ -238,6 +241,37 @@ class Ends(Isolation):
         self.assertTrue(os.path.exists(os.path.join(self.data, "exports", "passing", "deep", "er", "passing.csv")))
         self.change("DELETE", "/admin/tenants/passing")
         self.assertFalse(os.path.exists(os.path.join(self.data, "exports", "passing")))
+
+    def test_a_tenant_s_name_used_again(self):
+        """ends: a row that came after its tenant was removed is not told to the next one of that name"""
+        with sqlite3.connect(os.path.join(self.data, "analytics.db"), timeout=30) as db:
+            db.execute("INSERT INTO query_logs (query_text, query_hash, client_id, retrieval_time_ms, generation_time_ms,"
+                       " total_time_ms, sources_count, model_used, tenant) "
+                       "VALUES ('leftover', '', 'x', 0, 0, 0, 0, '', 'again')")
+        boss = self.tenant("again")
+        self.assertEqual(self.asked("GET", "/analytics/query-stats", token=boss).json()["total_queries"], 0)
+        self.assertEqual(self.asked("GET", "/analytics/query-patterns", token=boss).json()["top_words"], {})
+
+    def test_nobody_comes_in_while_a_tenant_is_removed(self):
+        """ends: who is of a tenant is shut out before what it has is taken away"""
+        boss = self.tenant("closing")
+        for i in range(12):
+            self.upload([(f"{i}-{k}.txt", b"a page of many words " * 200) for k in range(10)],
+                        path="/rag/upload?wait=false", token=boss)
+        statuses = []
+
+        def come():
+            while not statuses or statuses[-1] != "over":
+                reply = self.upload([("late.txt", b"too late")], path="/rag/upload?wait=false", token=boss)
+                statuses.append(reply.status)
+                if reply.status == 401:
+                    statuses.append("over")
+
+        thread = threading.Thread(target=come)
+        thread.start()
+        self.change("DELETE", "/admin/tenants/closing")
+        thread.join()
+        self.assertEqual(set(statuses) - {202, 401, "over"}, set(), "in, or shut out: nothing between")
 
 
 if __name__ == "__main__":

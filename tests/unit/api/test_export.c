@@ -121,6 +121,20 @@ static void links_lead_nowhere(void **state)
     assert_content(victim, "mine");
 }
 
+static void a_folder_goes_with_all_that_is_in_it(void **state)
+{
+    struct world *world = *state;
+    const char *gone = in(world, world->root, "gone");
+
+    assert_int_equal(tars_export_forget(gone, NULL), TARS_OK); /* there is none */
+    assert_int_equal(export_text(world, "stays.csv", "a"), TARS_OK);
+    assert_int_equal(export_text(world, "gone/deep/er.csv", "b"), TARS_OK);
+    assert_int_equal(symlink(world->root, in(world, gone, "link")), 0);
+    assert_int_equal(tars_export_forget(gone, NULL), TARS_OK);
+    assert_int_equal(access(gone, F_OK), -1);
+    assert_content(in(world, world->root, "stays.csv"), "a");
+}
+
 static void a_failure_leaves_the_old_file(void **state)
 {
     struct world *world = *state;
@@ -189,6 +203,7 @@ int main(void)
         TEST(paths_inside_are_taken),
         TEST(paths_outside_are_refused),
         TEST(links_lead_nowhere),
+        TEST(a_folder_goes_with_all_that_is_in_it),
         TEST(a_failure_leaves_the_old_file),
         TEST(rows_are_written_as_the_contract_has_them),
     };
