@@ -145,6 +145,43 @@ tars_status tars_sqlite_commit(struct tars_sqlite *sqlite, tars_status status, s
     return status;
 }
 
+tars_status tars_sqlite_write_ask(struct tars_store *store, bool durable, enum tars_sql sql,
+                                  struct tars_sqlite_query *query, struct tars_err *err)
+{
+    struct tars_sqlite_conn *conn;
+    tars_status status = tars_sqlite_begin(tars_sqlite_of(store), durable, &conn, err);
+
+    if (!status)
+        *query = tars_sqlite_ask(conn, sql);
+    return status;
+}
+
+tars_status tars_sqlite_write_run(struct tars_store *store, struct tars_sqlite_query *query,
+                                  struct tars_err *err)
+{
+    return tars_sqlite_commit(tars_sqlite_of(store), tars_sqlite_run(query, err), err);
+}
+
+tars_status tars_sqlite_read_ask(struct tars_store *store, enum tars_sql sql,
+                                 struct tars_sqlite_query *query, struct tars_err *err)
+{
+    struct tars_sqlite_conn *conn;
+    tars_status status = tars_sqlite_read_begin(tars_sqlite_of(store), &conn, err);
+
+    if (!status)
+        *query = tars_sqlite_ask(conn, sql);
+    return status;
+}
+
+tars_status tars_sqlite_read_done(struct tars_store *store, struct tars_sqlite_query *query,
+                                  struct tars_err *err)
+{
+    tars_status status = tars_sqlite_end(query, err);
+
+    tars_sqlite_read_end(tars_sqlite_of(store), query->conn);
+    return status;
+}
+
 /* ------------------------------------------------------------------ opening */
 
 static int note_wal_pages(void *ctx, sqlite3 *db, const char *name, int pages)

@@ -223,33 +223,26 @@ static tars_status read_messages(struct tars_sqlite_conn *conn, int64_t row, siz
                                  struct tars_arena *arena, struct tars_message **messages,
                                  size_t *count, struct tars_err *err)
 {
-    struct tars_sqlite_query query = tars_sqlite_ask(conn, TARS_SQL_MESSAGE_LIST);
-    void *items = NULL;
-    size_t cap = 0;
-    size_t found = 0;
+    struct tars_sqlite_rows rows = tars_sqlite_ask_rows(conn, TARS_SQL_MESSAGE_LIST, arena);
+    struct tars_sqlite_query *query = &rows.query;
+    struct tars_message *out;
     tars_status status;
 
-    tars_sqlite_bind_int(&query, row);
-    tars_sqlite_bind_int(&query, (int64_t)n);
-    while (tars_sqlite_step(&query)) {
-        struct tars_message *out;
-
-        query.no_memory = tars_arena_grow(arena, &items, &cap, found + 1, sizeof(*out)) != TARS_OK;
-        if (query.no_memory)
-            break;
-        out = &((struct tars_message *)items)[found++];
-        out->id = tars_sqlite_text(&query, arena, NULL);
-        out->role = tars_sqlite_text(&query, arena, NULL);
-        out->content = tars_sqlite_text(&query, arena, NULL);
-        out->timestamp = tars_sqlite_text(&query, arena, NULL);
-        out->sources_json = tars_sqlite_text(&query, arena, NULL);
-        out->metadata_json = tars_sqlite_text(&query, arena, NULL);
+    tars_sqlite_bind_int(query, row);
+    tars_sqlite_bind_int(query, (int64_t)n);
+    while ((out = tars_sqlite_next_row(&rows, sizeof(*out))) != NULL) {
+        out->id = tars_sqlite_text(query, arena, NULL);
+        out->role = tars_sqlite_text(query, arena, NULL);
+        out->content = tars_sqlite_text(query, arena, NULL);
+        out->timestamp = tars_sqlite_text(query, arena, NULL);
+        out->sources_json = tars_sqlite_text(query, arena, NULL);
+        out->metadata_json = tars_sqlite_text(query, arena, NULL);
     }
-    status = tars_sqlite_end(&query, err);
+    status = tars_sqlite_end(query, err);
     if (status)
         return status;
-    *messages = items;
-    *count = found;
+    *messages = rows.items;
+    *count = rows.count;
     return TARS_OK;
 }
 
@@ -308,42 +301,31 @@ static tars_status recent(struct tars_store *store, const char *tenant, const ch
     return TARS_OK;
 }
 
-static tars_status read_heads(struct tars_sqlite_query *query, struct tars_arena *arena,
-                              struct head **heads, size_t *count, struct tars_err *err)
-{
-    void *items = NULL;
-    size_t cap = 0;
-    size_t n = 0;
-
-    while (tars_sqlite_step(query)) {
-        query->no_memory = tars_arena_grow(arena, &items, &cap, n + 1, sizeof(**heads)) != TARS_OK;
-        if (query->no_memory)
-            break;
-        ((struct head *)items)[n] = (struct head){0};
-        read_head(query, arena, &((struct head *)items)[n++]);
-    }
-    *heads = items;
-    *count = n;
-    return tars_sqlite_end(query, err);
-}
-
 /* Did the arena come to its end, and not the machine's memory? */
 static bool is_full(const struct tars_arena *arena)
 {
     return arena->used > arena->max / 4;
 }
 
-static tars_status list_in(struct tars_sqlite_conn *conn, struct tars_sqlite_query *query,
-                           struct tars_arena *arena, struct tars_conversation **out, size_t *count,
-                           struct tars_err *err)
+/* All conversations whose heads are the rows. */
+static tars_status fill_rows(struct tars_sqlite_rows *rows, struct tars_conversation **out,
+                             size_t *count, struct tars_err *err)
 {
+    struct tars_sqlite_conn *conn = rows->query.conn;
+    struct tars_arena *arena = rows->arena;
     struct tars_conversation *list;
-    struct head *heads = NULL;
-    size_t n = 0;
-    tars_status status = read_heads(query, arena, &heads, &n, err);
+    struct head *heads;
+    struct head *head;
+    size_t n;
+    tars_status status;
 
+    while ((head = tars_sqlite_next_row(rows, sizeof(*head))) != NULL)
+        read_head(&rows->query, arena, head);
+    status = tars_sqlite_end(&rows->query, err);
     if (status)
         return status;
+    heads = rows->items;
+    n = rows->count;
     list = tars_arena_calloc(arena, n + 1, sizeof(*list));
     if (!list)
         return tars_fail(TARS_ENOMEM, err, "no memory for a list of conversations");
@@ -368,18 +350,18 @@ static tars_status list(struct tars_store *store, const char *tenant, const char
 {
     struct tars_sqlite *sqlite = tars_sqlite_of(store);
     struct tars_sqlite_conn *conn;
-    struct tars_sqlite_query query;
+    struct tars_sqlite_rows rows;
     tars_status status = tars_sqlite_read_begin(sqlite, &conn, err);
 
     if (status)
         return status;
-    query = tars_sqlite_ask(conn, client ? TARS_SQL_CONVERSATION_LIST_CLIENT
-                                         : TARS_SQL_CONVERSATION_LIST);
-    tars_sqlite_bind_text(&query, tenant);
-    tars_sqlite_bind_int(&query, (int64_t)limit);
+    rows = tars_sqlite_ask_rows(
+        conn, client ? TARS_SQL_CONVERSATION_LIST_CLIENT : TARS_SQL_CONVERSATION_LIST, arena);
+    tars_sqlite_bind_text(&rows.query, tenant);
+    tars_sqlite_bind_int(&rows.query, (int64_t)limit);
     if (client)
-        tars_sqlite_bind_text(&query, client);
-    status = list_in(conn, &query, arena, out, count, err);
+        tars_sqlite_bind_text(&rows.query, client);
+    status = fill_rows(&rows, out, count, err);
     tars_sqlite_read_end(sqlite, conn);
     return status;
 }
@@ -427,16 +409,14 @@ static tars_status each_conversation(struct tars_store *store, const char *tenan
 static tars_status stats(struct tars_store *store, const char *tenant,
                          struct tars_conversation_stats *out, struct tars_err *err)
 {
-    struct tars_sqlite *sqlite = tars_sqlite_of(store);
     struct tars_conversation_stats found = {0};
-    struct tars_sqlite_conn *conn;
     struct tars_sqlite_query query;
-    tars_status status = tars_sqlite_read_begin(sqlite, &conn, err);
+    tars_status status = tars_sqlite_read_ask(
+        store, tenant ? TARS_SQL_CONVERSATION_STATS_TENANT : TARS_SQL_CONVERSATION_STATS_ALL,
+        &query, err);
 
     if (status)
         return status;
-    query = tars_sqlite_ask(conn, tenant ? TARS_SQL_CONVERSATION_STATS_TENANT
-                                         : TARS_SQL_CONVERSATION_STATS_ALL);
     if (tenant)
         tars_sqlite_bind_text(&query, tenant);
     if (tars_sqlite_step(&query)) {
@@ -445,8 +425,7 @@ static tars_status stats(struct tars_store *store, const char *tenant,
         found.oldest_us = tars_sqlite_int(&query);
         found.newest_us = tars_sqlite_int(&query);
     }
-    status = tars_sqlite_end(&query, err);
-    tars_sqlite_read_end(sqlite, conn);
+    status = tars_sqlite_read_done(store, &query, err);
     if (!status)
         *out = found;
     return status;

@@ -61,6 +61,21 @@ TARS_MUST_USE tars_status tars_sqlite_read_begin(struct tars_sqlite *sqlite,
                                                  struct tars_err *err);
 void tars_sqlite_read_end(struct tars_sqlite *sqlite, struct tars_sqlite_conn *conn);
 
+/* One statement in a transaction of its own: bind, then _write_run(). */
+TARS_MUST_USE tars_status tars_sqlite_write_ask(struct tars_store *store, bool durable,
+                                                enum tars_sql sql, struct tars_sqlite_query *query,
+                                                struct tars_err *err);
+TARS_MUST_USE tars_status tars_sqlite_write_run(struct tars_store *store,
+                                                struct tars_sqlite_query *query,
+                                                struct tars_err *err);
+/* The same for reading: bind, step, read, then _read_done(). */
+TARS_MUST_USE tars_status tars_sqlite_read_ask(struct tars_store *store, enum tars_sql sql,
+                                               struct tars_sqlite_query *query,
+                                               struct tars_err *err);
+TARS_MUST_USE tars_status tars_sqlite_read_done(struct tars_store *store,
+                                                struct tars_sqlite_query *query,
+                                                struct tars_err *err);
+
 /* A connection to the same file, for backups and checks; closed by tars_sqlite_close() even when
  * this fails. */
 TARS_MUST_USE tars_status tars_sqlite_connect(const struct tars_sqlite *sqlite, bool read_only,

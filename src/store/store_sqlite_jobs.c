@@ -118,14 +118,11 @@ tars_status tars_sqlite_job_claim(struct tars_store *store, int64_t now_us,
 tars_status tars_sqlite_job_update(struct tars_store *store, const struct tars_store_job *job,
                                    struct tars_err *err)
 {
-    struct tars_sqlite *sqlite = tars_sqlite_of(store);
-    struct tars_sqlite_conn *conn;
     struct tars_sqlite_query query;
-    tars_status status = tars_sqlite_begin(sqlite, false, &conn, err);
+    tars_status status = tars_sqlite_write_ask(store, false, TARS_SQL_JOB_UPDATE, &query, err);
 
     if (status)
         return status;
-    query = tars_sqlite_ask(conn, TARS_SQL_JOB_UPDATE);
     tars_sqlite_bind_int(&query, job->id);
     tars_sqlite_bind_int(&query, job->state);
     tars_sqlite_bind_text(&query, job->stage);
@@ -137,7 +134,7 @@ tars_status tars_sqlite_job_update(struct tars_store *store, const struct tars_s
     tars_sqlite_bind_int(&query, job->not_before_us);
     tars_sqlite_bind_int(&query, job->updated_us);
     tars_sqlite_bind_int(&query, job->finished_us);
-    return tars_sqlite_commit(sqlite, tars_sqlite_run(&query, err), err);
+    return tars_sqlite_write_run(store, &query, err);
 }
 
 tars_status tars_sqlite_job(struct tars_store *store, int64_t id, struct tars_arena *arena,
@@ -159,23 +156,17 @@ tars_status tars_sqlite_job(struct tars_store *store, int64_t id, struct tars_ar
     return status;
 }
 
-static tars_status read_jobs(struct tars_sqlite_query *query, struct tars_arena *arena,
+static tars_status read_jobs(struct tars_store *store, struct tars_sqlite_rows *rows,
                              struct tars_store_jobs *out, struct tars_err *err)
 {
-    void *items = NULL;
-    size_t cap = 0;
-    size_t n = 0;
+    struct tars_store_job *job;
     tars_status status;
 
-    while (tars_sqlite_step(query)) {
-        query->no_memory =
-            tars_arena_grow(arena, &items, &cap, n + 1, sizeof(*out->items)) != TARS_OK;
-        if (!query->no_memory)
-            read_job(query, arena, &((struct tars_store_job *)items)[n++]);
-    }
-    status = tars_sqlite_end(query, err);
+    while ((job = tars_sqlite_next_row(rows, sizeof(*job))) != NULL)
+        read_job(&rows->query, rows->arena, job);
+    status = tars_sqlite_read_done(store, &rows->query, err);
     if (!status)
-        *out = (struct tars_store_jobs){items, n};
+        *out = (struct tars_store_jobs){rows->items, rows->count};
     return status;
 }
 
@@ -183,76 +174,55 @@ tars_status tars_sqlite_jobs(struct tars_store *store, int state, int64_t before
                              struct tars_arena *arena, struct tars_store_jobs *out,
                              struct tars_err *err)
 {
-    struct tars_sqlite *sqlite = tars_sqlite_of(store);
-    struct tars_sqlite_conn *conn;
-    struct tars_sqlite_query query;
-    tars_status status = tars_sqlite_read_begin(sqlite, &conn, err);
+    struct tars_sqlite_rows rows = {.arena = arena};
+    tars_status status = tars_sqlite_read_ask(
+        store, state ? TARS_SQL_JOB_LIST_STATE : TARS_SQL_JOB_LIST, &rows.query, err);
 
     if (status)
         return status;
-    query = tars_sqlite_ask(conn, state ? TARS_SQL_JOB_LIST_STATE : TARS_SQL_JOB_LIST);
-    tars_sqlite_bind_int(&query, state);
-    tars_sqlite_bind_int(&query, before_id);
-    tars_sqlite_bind_int(&query, (int64_t)limit);
-    status = read_jobs(&query, arena, out, err);
-    tars_sqlite_read_end(sqlite, conn);
-    return status;
+    tars_sqlite_bind_int(&rows.query, state);
+    tars_sqlite_bind_int(&rows.query, before_id);
+    tars_sqlite_bind_int(&rows.query, (int64_t)limit);
+    return read_jobs(store, &rows, out, err);
 }
 
 tars_status tars_sqlite_jobs_of(struct tars_store *store, const char *collection, int state,
                                 int64_t before_id, size_t limit, struct tars_arena *arena,
                                 struct tars_store_jobs *out, struct tars_err *err)
 {
-    struct tars_sqlite *sqlite = tars_sqlite_of(store);
-    struct tars_sqlite_conn *conn;
-    struct tars_sqlite_query query;
-    tars_status status = tars_sqlite_read_begin(sqlite, &conn, err);
+    struct tars_sqlite_rows rows = {.arena = arena};
+    tars_status status = tars_sqlite_read_ask(store, TARS_SQL_JOB_LIST_OF, &rows.query, err);
 
     if (status)
         return status;
-    query = tars_sqlite_ask(conn, TARS_SQL_JOB_LIST_OF);
-    tars_sqlite_bind_text(&query, collection);
-    tars_sqlite_bind_int(&query, state);
-    tars_sqlite_bind_int(&query, before_id);
-    tars_sqlite_bind_int(&query, (int64_t)limit);
-    status = read_jobs(&query, arena, out, err);
-    tars_sqlite_read_end(sqlite, conn);
-    return status;
+    tars_sqlite_bind_text(&rows.query, collection);
+    tars_sqlite_bind_int(&rows.query, state);
+    tars_sqlite_bind_int(&rows.query, before_id);
+    tars_sqlite_bind_int(&rows.query, (int64_t)limit);
+    return read_jobs(store, &rows, out, err);
 }
 
 tars_status tars_sqlite_job_counts(struct tars_store *store, struct tars_arena *arena,
                                    struct tars_store_job_count **counts, size_t *count,
                                    struct tars_err *err)
 {
-    struct tars_sqlite *sqlite = tars_sqlite_of(store);
-    struct tars_sqlite_conn *conn;
-    struct tars_sqlite_query query;
-    void *items = NULL;
-    size_t cap = 0;
-    size_t n = 0;
-    tars_status status = tars_sqlite_read_begin(sqlite, &conn, err);
+    struct tars_sqlite_rows rows = {.arena = arena};
+    struct tars_store_job_count *row;
+    tars_status status = tars_sqlite_read_ask(store, TARS_SQL_JOB_COUNTS, &rows.query, err);
 
     if (status)
         return status;
-    query = tars_sqlite_ask(conn, TARS_SQL_JOB_COUNTS);
-    while (tars_sqlite_step(&query)) {
-        struct tars_store_job_count *out;
-
-        query.no_memory = tars_arena_grow(arena, &items, &cap, n + 1, sizeof(*out)) != TARS_OK;
-        if (query.no_memory)
-            break;
-        out = &((struct tars_store_job_count *)items)[n++];
-        out->collection = tars_sqlite_text(&query, arena, NULL);
-        out->queued = tars_sqlite_int(&query);
-        out->running = tars_sqlite_int(&query);
-        out->failed = tars_sqlite_int(&query);
+    while ((row = tars_sqlite_next_row(&rows, sizeof(*row))) != NULL) {
+        row->collection = tars_sqlite_text(&rows.query, arena, NULL);
+        row->queued = tars_sqlite_int(&rows.query);
+        row->running = tars_sqlite_int(&rows.query);
+        row->failed = tars_sqlite_int(&rows.query);
     }
-    status = tars_sqlite_end(&query, err);
-    tars_sqlite_read_end(sqlite, conn);
+    status = tars_sqlite_read_done(store, &rows.query, err);
     if (status)
         return status;
-    *counts = items;
-    *count = n;
+    *counts = rows.items;
+    *count = rows.count;
     return TARS_OK;
 }
 
@@ -320,14 +290,11 @@ tars_status tars_sqlite_jobs_resume(struct tars_store *store, size_t *resumed, s
 
 tars_status tars_sqlite_jobs_prune(struct tars_store *store, size_t keep, struct tars_err *err)
 {
-    struct tars_sqlite *sqlite = tars_sqlite_of(store);
-    struct tars_sqlite_conn *conn;
     struct tars_sqlite_query query;
-    tars_status status = tars_sqlite_begin(sqlite, false, &conn, err);
+    tars_status status = tars_sqlite_write_ask(store, false, TARS_SQL_JOB_PRUNE, &query, err);
 
     if (status)
         return status;
-    query = tars_sqlite_ask(conn, TARS_SQL_JOB_PRUNE);
     tars_sqlite_bind_int(&query, (int64_t)keep);
-    return tars_sqlite_commit(sqlite, tars_sqlite_run(&query, err), err);
+    return tars_sqlite_write_run(store, &query, err);
 }

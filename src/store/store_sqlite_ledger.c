@@ -54,38 +54,31 @@ tars_status tars_sqlite_revoke_once(struct tars_store *store, const char *id, in
 tars_status tars_sqlite_revoked(struct tars_store *store, tars_revoked_fn *each, void *ctx,
                                 struct tars_err *err)
 {
-    struct tars_sqlite *sqlite = tars_sqlite_of(store);
     char id[REVOKED_ID_BYTES];
-    struct tars_sqlite_conn *conn;
     struct tars_sqlite_query query;
     bool go_on = true;
-    tars_status status = tars_sqlite_read_begin(sqlite, &conn, err);
+    tars_status status = tars_sqlite_read_ask(store, TARS_SQL_REVOKED_LIST, &query, err);
 
     if (status)
         return status;
-    query = tars_sqlite_ask(conn, TARS_SQL_REVOKED_LIST);
     while (go_on && tars_sqlite_step(&query)) {
         tars_sqlite_text_into(&query, id, sizeof(id));
         go_on = each(ctx, id, tars_sqlite_int(&query));
     }
-    status = tars_sqlite_end(&query, err);
-    tars_sqlite_read_end(sqlite, conn);
+    status = tars_sqlite_read_done(store, &query, err);
     return status;
 }
 
 static tars_status prune(struct tars_store *store, enum tars_sql sql, int64_t us,
                          struct tars_err *err)
 {
-    struct tars_sqlite *sqlite = tars_sqlite_of(store);
-    struct tars_sqlite_conn *conn;
     struct tars_sqlite_query query;
-    tars_status status = tars_sqlite_begin(sqlite, true, &conn, err);
+    tars_status status = tars_sqlite_write_ask(store, true, sql, &query, err);
 
     if (status)
         return status;
-    query = tars_sqlite_ask(conn, sql);
     tars_sqlite_bind_int(&query, us);
-    return tars_sqlite_commit(sqlite, tars_sqlite_run(&query, err), err);
+    return tars_sqlite_write_run(store, &query, err);
 }
 
 tars_status tars_sqlite_revoked_prune(struct tars_store *store, int64_t now_us,
@@ -116,21 +109,17 @@ tars_status tars_sqlite_count_usage(struct tars_store *store, const char *tenant
 tars_status tars_sqlite_usage(struct tars_store *store, const char *tenant, int64_t day,
                               int64_t *questions, struct tars_err *err)
 {
-    struct tars_sqlite *sqlite = tars_sqlite_of(store);
-    struct tars_sqlite_conn *conn;
     struct tars_sqlite_query query;
     int64_t found = 0;
-    tars_status status = tars_sqlite_read_begin(sqlite, &conn, err);
+    tars_status status = tars_sqlite_read_ask(store, TARS_SQL_USAGE_GET, &query, err);
 
     if (status)
         return status;
-    query = tars_sqlite_ask(conn, TARS_SQL_USAGE_GET);
     tars_sqlite_bind_text(&query, tenant);
     tars_sqlite_bind_int(&query, day);
     if (tars_sqlite_step(&query))
         found = tars_sqlite_int(&query);
-    status = tars_sqlite_end(&query, err);
-    tars_sqlite_read_end(sqlite, conn);
+    status = tars_sqlite_read_done(store, &query, err);
     if (!status)
         *questions = found;
     return status;
@@ -141,14 +130,11 @@ tars_status tars_sqlite_usage(struct tars_store *store, const char *tenant, int6
 tars_status tars_sqlite_audit(struct tars_store *store, const struct tars_audit_entry *entry,
                               struct tars_err *err)
 {
-    struct tars_sqlite *sqlite = tars_sqlite_of(store);
-    struct tars_sqlite_conn *conn;
     struct tars_sqlite_query query;
-    tars_status status = tars_sqlite_begin(sqlite, true, &conn, err);
+    tars_status status = tars_sqlite_write_ask(store, true, TARS_SQL_AUDIT_ADD, &query, err);
 
     if (status)
         return status;
-    query = tars_sqlite_ask(conn, TARS_SQL_AUDIT_ADD);
     tars_sqlite_bind_int(&query, entry->time_us);
     tars_sqlite_bind_text(&query, entry->tenant);
     tars_sqlite_bind_text(&query, entry->actor);
@@ -158,7 +144,7 @@ tars_status tars_sqlite_audit(struct tars_store *store, const struct tars_audit_
     tars_sqlite_bind_text(&query, entry->request_id);
     tars_sqlite_bind_text(&query, entry->detail);
     tars_sqlite_bind_int(&query, entry->success);
-    return tars_sqlite_commit(sqlite, tars_sqlite_run(&query, err), err);
+    return tars_sqlite_write_run(store, &query, err);
 }
 
 static void read_entry(struct tars_sqlite_query *query, struct tars_arena *arena,
@@ -190,33 +176,25 @@ tars_status tars_sqlite_audit_list(struct tars_store *store, const struct tars_a
                                    struct tars_arena *arena, struct tars_audit_entry **entries,
                                    size_t *count, struct tars_err *err)
 {
-    struct tars_sqlite *sqlite = tars_sqlite_of(store);
-    struct tars_sqlite_conn *conn;
-    struct tars_sqlite_query query;
-    void *items = NULL;
-    size_t cap = 0;
-    size_t n = 0;
-    tars_status status = tars_sqlite_read_begin(sqlite, &conn, err);
+    struct tars_sqlite_rows rows = {.arena = arena};
+    struct tars_sqlite_query *query = &rows.query;
+    struct tars_audit_entry *entry;
+    tars_status status = tars_sqlite_read_ask(store, audit_sql(filter), query, err);
 
     if (status)
         return status;
-    query = tars_sqlite_ask(conn, audit_sql(filter));
-    tars_sqlite_bind_text_or_null(&query, filter->tenant);
-    tars_sqlite_bind_text_or_null(&query, filter->actor);
-    tars_sqlite_bind_text_or_null(&query, filter->action);
-    tars_sqlite_bind_int(&query, filter->before_id ? filter->before_id : INT64_MAX);
-    tars_sqlite_bind_int(&query, filter->limit ? (int64_t)filter->limit : AUDIT_LIMIT_DEFAULT);
-    while (tars_sqlite_step(&query)) {
-        query.no_memory = tars_arena_grow(arena, &items, &cap, n + 1, sizeof(**entries)) != TARS_OK;
-        if (!query.no_memory)
-            read_entry(&query, arena, &((struct tars_audit_entry *)items)[n++]);
-    }
-    status = tars_sqlite_end(&query, err);
-    tars_sqlite_read_end(sqlite, conn);
+    tars_sqlite_bind_text_or_null(query, filter->tenant);
+    tars_sqlite_bind_text_or_null(query, filter->actor);
+    tars_sqlite_bind_text_or_null(query, filter->action);
+    tars_sqlite_bind_int(query, filter->before_id ? filter->before_id : INT64_MAX);
+    tars_sqlite_bind_int(query, filter->limit ? (int64_t)filter->limit : AUDIT_LIMIT_DEFAULT);
+    while ((entry = tars_sqlite_next_row(&rows, sizeof(*entry))) != NULL)
+        read_entry(query, arena, entry);
+    status = tars_sqlite_read_done(store, query, err);
     if (status)
         return status;
-    *entries = items;
-    *count = n;
+    *entries = rows.items;
+    *count = rows.count;
     return TARS_OK;
 }
 

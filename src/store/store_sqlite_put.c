@@ -103,30 +103,25 @@ static tars_status remove_document(struct work *work, const struct place *place)
 /* Remove the documents of the file; those of the round of keep stay, unless it is NULL. */
 static tars_status remove_documents(struct work *work, const int64_t *keep)
 {
-    struct tars_sqlite_query query = tars_sqlite_ask(work->conn, TARS_SQL_DOCUMENTS_OF_FILE);
-    struct place *places = NULL;
-    void *array = NULL;
-    size_t cap = 0;
-    size_t count = 0;
+    struct tars_sqlite_rows rows =
+        tars_sqlite_ask_rows(work->conn, TARS_SQL_DOCUMENTS_OF_FILE, work->arena);
+    struct tars_sqlite_query *query = &rows.query;
+    struct place *place;
     tars_status status;
 
-    tars_sqlite_bind_int(&query, work->file_id);
+    tars_sqlite_bind_int(query, work->file_id);
     if (keep)
-        tars_sqlite_bind_int(&query, *keep);
-    while (!query.no_memory && tars_sqlite_step(&query)) {
-        query.no_memory = tars_arena_grow(work->arena, &array, &cap, count + 1, sizeof(*places));
-        if (query.no_memory)
-            break;
-        places = array;
-        places[count].id = tars_sqlite_int(&query);
-        tars_sqlite_text_into(&query, places[count].document_id, TARS_DOCUMENT_ID_BYTES);
-        places[count].first = (uint64_t)tars_sqlite_int(&query);
-        places[count].count = tars_sqlite_int(&query);
-        count++;
+        tars_sqlite_bind_int(query, *keep);
+    while ((place = tars_sqlite_next_row(&rows, sizeof(*place))) != NULL) {
+        place->id = tars_sqlite_int(query);
+        tars_sqlite_text_into(query, place->document_id, TARS_DOCUMENT_ID_BYTES);
+        place->first = (uint64_t)tars_sqlite_int(query);
+        place->count = tars_sqlite_int(query);
     }
-    status = tars_sqlite_end(&query, work->err);
-    for (size_t i = 0; !status && i < count; i++)
-        status = remove_document(work, &places[i]);
+    status = tars_sqlite_end(query, work->err);
+    place = rows.items;
+    for (size_t i = 0; !status && i < rows.count; i++)
+        status = remove_document(work, &place[i]);
     return status;
 }
 

@@ -249,21 +249,17 @@ tars_status tars_sqlite_passage_range(struct tars_store *store, uint64_t first, 
                                       size_t max, unsigned load, struct tars_arena *arena,
                                       struct tars_store_passages *out, struct tars_err *err)
 {
-    struct tars_sqlite *sqlite = tars_sqlite_of(store);
     struct tars_sqlite_gather gather = {.load = load, .arena = arena};
-    struct tars_sqlite_conn *conn;
     struct tars_sqlite_query query;
-    tars_status status = tars_sqlite_read_begin(sqlite, &conn, err);
+    tars_status status = tars_sqlite_read_ask(store, TARS_SQL_PASSAGE_RANGE, &query, err);
 
     if (status)
         return status;
-    query = tars_sqlite_ask(conn, TARS_SQL_PASSAGE_RANGE);
     tars_sqlite_bind_int(&query, (int64_t)first);
     tars_sqlite_bind_int(&query, last > INT64_MAX ? INT64_MAX : (int64_t)last);
     tars_sqlite_bind_int(&query, (int64_t)max);
     tars_sqlite_collect(&gather, &query);
-    status = tars_sqlite_end(&query, err);
-    tars_sqlite_read_end(sqlite, conn);
+    status = tars_sqlite_read_done(store, &query, err);
     if (!status)
         *out = gather.found;
     return status;
@@ -274,17 +270,14 @@ tars_status tars_sqlite_passage_range(struct tars_store *store, uint64_t first, 
 tars_status tars_sqlite_runs(struct tars_store *store, uint64_t after, tars_store_run_fn *each,
                              void *ctx, struct tars_err *err)
 {
-    struct tars_sqlite *sqlite = tars_sqlite_of(store);
     char key[KEY_BYTES];
     struct tars_store_run run = {.collection = key};
-    struct tars_sqlite_conn *conn;
     struct tars_sqlite_query query;
     bool go_on = true;
-    tars_status status = tars_sqlite_read_begin(sqlite, &conn, err);
+    tars_status status = tars_sqlite_read_ask(store, TARS_SQL_RUNS, &query, err);
 
     if (status)
         return status;
-    query = tars_sqlite_ask(conn, TARS_SQL_RUNS);
     tars_sqlite_bind_int(&query, (int64_t)after);
     while (go_on && tars_sqlite_step(&query)) {
         run.first = (uint64_t)tars_sqlite_int(&query);
@@ -292,8 +285,7 @@ tars_status tars_sqlite_runs(struct tars_store *store, uint64_t after, tars_stor
         tars_sqlite_text_into(&query, key, sizeof(key));
         go_on = each(ctx, &run);
     }
-    status = tars_sqlite_end(&query, err);
-    tars_sqlite_read_end(sqlite, conn);
+    status = tars_sqlite_read_done(store, &query, err);
     return status;
 }
 
@@ -316,22 +308,18 @@ tars_status tars_sqlite_file(struct tars_store *store, const char *collection, c
                              struct tars_arena *arena, struct tars_store_file *out,
                              struct tars_err *err)
 {
-    struct tars_sqlite *sqlite = tars_sqlite_of(store);
-    struct tars_sqlite_conn *conn;
     struct tars_sqlite_query query;
     bool found;
-    tars_status status = tars_sqlite_read_begin(sqlite, &conn, err);
+    tars_status status = tars_sqlite_read_ask(store, TARS_SQL_FILE_GET, &query, err);
 
     if (status)
         return status;
-    query = tars_sqlite_ask(conn, TARS_SQL_FILE_GET);
     tars_sqlite_bind_text(&query, collection && collection[0] ? collection : TARS_COLLECTION);
     tars_sqlite_bind_text(&query, path);
     found = tars_sqlite_step(&query);
     if (found)
         read_file(&query, arena, out);
-    status = tars_sqlite_end(&query, err);
-    tars_sqlite_read_end(sqlite, conn);
+    status = tars_sqlite_read_done(store, &query, err);
     if (!status && !found)
         status = tars_fail(TARS_ENOTFOUND, err, "there is no file %s", path);
     return status;
@@ -341,33 +329,24 @@ tars_status tars_sqlite_files(struct tars_store *store, const char *collection, 
                               struct tars_arena *arena, struct tars_store_file **out, size_t *count,
                               struct tars_err *err)
 {
-    struct tars_sqlite *sqlite = tars_sqlite_of(store);
-    struct tars_sqlite_conn *conn;
-    struct tars_sqlite_query query;
-    void *files = NULL;
-    size_t cap = 0;
-    size_t n = 0;
+    struct tars_sqlite_rows rows = {.arena = arena};
+    struct tars_store_file *file;
     bool no_memory = false;
     const char *folder = folder_name(arena, under, &no_memory);
-    tars_status status = tars_sqlite_read_begin(sqlite, &conn, err);
+    tars_status status = tars_sqlite_read_ask(store, TARS_SQL_FILE_LIST, &rows.query, err);
 
     if (status)
         return status;
-    query = tars_sqlite_ask(conn, TARS_SQL_FILE_LIST);
-    query.no_memory = no_memory;
-    tars_sqlite_bind_text_or_null(&query, collection);
-    tars_sqlite_bind_text_or_null(&query, folder);
-    while (tars_sqlite_step(&query)) {
-        query.no_memory = tars_arena_grow(arena, &files, &cap, n + 1, sizeof(**out)) != TARS_OK;
-        if (!query.no_memory)
-            read_file(&query, arena, &((struct tars_store_file *)files)[n++]);
-    }
-    status = tars_sqlite_end(&query, err);
-    tars_sqlite_read_end(sqlite, conn);
+    rows.query.no_memory = no_memory;
+    tars_sqlite_bind_text_or_null(&rows.query, collection);
+    tars_sqlite_bind_text_or_null(&rows.query, folder);
+    while ((file = tars_sqlite_next_row(&rows, sizeof(*file))) != NULL)
+        read_file(&rows.query, arena, file);
+    status = tars_sqlite_read_done(store, &rows.query, err);
     if (status)
         return status;
-    *out = files;
-    *count = n;
+    *out = rows.items;
+    *count = rows.count;
     return TARS_OK;
 }
 
@@ -377,36 +356,25 @@ tars_status tars_sqlite_changes(struct tars_store *store, uint64_t after, size_t
                                 struct tars_arena *arena, struct tars_store_changes *out,
                                 struct tars_err *err)
 {
-    struct tars_sqlite *sqlite = tars_sqlite_of(store);
-    struct tars_sqlite_conn *conn;
-    struct tars_sqlite_query query;
-    void *items = NULL;
-    size_t cap = 0;
-    size_t n = 0;
-    tars_status status = tars_sqlite_read_begin(sqlite, &conn, err);
+    struct tars_sqlite_rows rows = {.arena = arena};
+    struct tars_sqlite_query *query = &rows.query;
+    struct tars_store_change *change;
+    tars_status status = tars_sqlite_read_ask(store, TARS_SQL_CHANGE_LIST, query, err);
 
     if (status)
         return status;
-    query = tars_sqlite_ask(conn, TARS_SQL_CHANGE_LIST);
-    tars_sqlite_bind_int(&query, (int64_t)after);
-    tars_sqlite_bind_int(&query, (int64_t)max);
-    while (tars_sqlite_step(&query)) {
-        struct tars_store_change *change;
-
-        query.no_memory = tars_arena_grow(arena, &items, &cap, n + 1, sizeof(*change)) != TARS_OK;
-        if (query.no_memory)
-            break;
-        change = &((struct tars_store_change *)items)[n++];
-        change->seq = (uint64_t)tars_sqlite_int(&query);
-        change->op = (enum tars_change_op)tars_sqlite_int(&query);
-        tars_sqlite_text_into(&query, change->document_id, sizeof(change->document_id));
-        change->first = (uint64_t)tars_sqlite_int(&query);
-        change->last = (uint64_t)tars_sqlite_int(&query);
+    tars_sqlite_bind_int(query, (int64_t)after);
+    tars_sqlite_bind_int(query, (int64_t)max);
+    while ((change = tars_sqlite_next_row(&rows, sizeof(*change))) != NULL) {
+        change->seq = (uint64_t)tars_sqlite_int(query);
+        change->op = (enum tars_change_op)tars_sqlite_int(query);
+        tars_sqlite_text_into(query, change->document_id, sizeof(change->document_id));
+        change->first = (uint64_t)tars_sqlite_int(query);
+        change->last = (uint64_t)tars_sqlite_int(query);
     }
-    status = tars_sqlite_end(&query, err);
-    tars_sqlite_read_end(sqlite, conn);
+    status = tars_sqlite_read_done(store, query, err);
     if (!status)
-        *out = (struct tars_store_changes){items, n};
+        *out = (struct tars_store_changes){rows.items, rows.count};
     return status;
 }
 
@@ -415,15 +383,12 @@ tars_status tars_sqlite_changes(struct tars_store *store, uint64_t after, size_t
 tars_status tars_sqlite_stats(struct tars_store *store, struct tars_store_stats *out,
                               struct tars_err *err)
 {
-    struct tars_sqlite *sqlite = tars_sqlite_of(store);
     struct tars_store_stats stats = {0};
-    struct tars_sqlite_conn *conn;
     struct tars_sqlite_query query;
-    tars_status status = tars_sqlite_read_begin(sqlite, &conn, err);
+    tars_status status = tars_sqlite_read_ask(store, TARS_SQL_STATS, &query, err);
 
     if (status)
         return status;
-    query = tars_sqlite_ask(conn, TARS_SQL_STATS);
     if (tars_sqlite_step(&query)) {
         stats.files = tars_sqlite_int(&query);
         stats.documents = tars_sqlite_int(&query);
@@ -436,8 +401,7 @@ tars_status tars_sqlite_stats(struct tars_store *store, struct tars_store_stats 
         stats.jobs_running = tars_sqlite_int(&query);
         stats.jobs_failed = tars_sqlite_int(&query);
     }
-    status = tars_sqlite_end(&query, err);
-    tars_sqlite_read_end(sqlite, conn);
+    status = tars_sqlite_read_done(store, &query, err);
     if (!status)
         *out = stats;
     return status;
@@ -446,20 +410,16 @@ tars_status tars_sqlite_stats(struct tars_store *store, struct tars_store_stats 
 tars_status tars_sqlite_meta_get(struct tars_store *store, const char *key,
                                  struct tars_arena *arena, const char **value, struct tars_err *err)
 {
-    struct tars_sqlite *sqlite = tars_sqlite_of(store);
-    struct tars_sqlite_conn *conn;
     struct tars_sqlite_query query;
     const char *found = NULL;
-    tars_status status = tars_sqlite_read_begin(sqlite, &conn, err);
+    tars_status status = tars_sqlite_read_ask(store, TARS_SQL_META_GET, &query, err);
 
     if (status)
         return status;
-    query = tars_sqlite_ask(conn, TARS_SQL_META_GET);
     tars_sqlite_bind_text(&query, key);
     if (tars_sqlite_step(&query))
         found = tars_sqlite_text(&query, arena, NULL);
-    status = tars_sqlite_end(&query, err);
-    tars_sqlite_read_end(sqlite, conn);
+    status = tars_sqlite_read_done(store, &query, err);
     if (!status && !found)
         status = tars_fail(TARS_ENOTFOUND, err, "the store has no setting %s", key);
     if (!status)
