@@ -243,14 +243,15 @@ static bool is_permitted(struct tars_exchange *ex)
     return false;
 }
 
-bool tars_access_foresees(struct tars_exchange *ex)
+enum tars_access_outlook tars_access_foresee(struct tars_exchange *ex)
 {
     tars_status status = identify(ex, false);
 
-    if (status != TARS_OK)
-        return status == TARS_EAGAIN;
-    return !ex->refused && ex->caller.credential != TARS_CREDENTIAL_NONE &&
-           ex->caller.role >= role_for(ex->route->need);
+    if (status == TARS_EAGAIN)
+        return TARS_ACCESS_ABLE;
+    if (status != TARS_OK || ex->refused || ex->caller.credential == TARS_CREDENTIAL_NONE)
+        return TARS_ACCESS_STRANGER;
+    return ex->caller.role >= role_for(ex->route->need) ? TARS_ACCESS_ABLE : TARS_ACCESS_KNOWN;
 }
 
 enum tars_access_state tars_access_decide(struct tars_exchange *ex, bool may_block)

@@ -40,9 +40,14 @@ void tars_access_read(struct tars_exchange *ex, const struct tars_http_request *
 /* ex->route is the one that was found, or NULL. */
 enum tars_access_state tars_access_decide(struct tars_exchange *ex, bool may_block);
 
-/* Without counting or answering: may this caller do what ex->route needs, as far as memory tells?
- */
-bool tars_access_foresees(struct tars_exchange *ex);
+enum tars_access_outlook {
+    TARS_ACCESS_STRANGER, /* no credential, or a bad one */
+    TARS_ACCESS_KNOWN,    /* a good one, or one that only waiting can tell about */
+    TARS_ACCESS_ABLE,     /* and it may do what the route needs, as far as memory tells */
+};
+
+/* Without counting or answering: who asks, and may they do what ex->route needs? */
+enum tars_access_outlook tars_access_foresee(struct tars_exchange *ex);
 
 /* For what is asked in this process: by the owner. */
 TARS_MUST_USE tars_status tars_access_own(struct tars_exchange *ex);

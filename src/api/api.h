@@ -88,8 +88,11 @@ void tars_api_free(struct tars_api *api);
 void tars_api_handle(void *ctx, const struct tars_http_request *request,
                      struct tars_http_reply *reply);
 
+#define TARS_API_STRANGER_BODY_MAX ((size_t)128 << 10) /* a question, however it is escaped */
+
 /* A tars_http_body_limit_fn; ctx is the api. Files are taken from who may send them; all else is
- * JSON, and small. */
+ * JSON, and small: who has shown no credential must not be able to fill the room that all bodies
+ * share. */
 size_t tars_api_body_limit(void *ctx, const struct tars_http_request *request);
 
 /* A request made in this process, by the owner of the data folder. */

@@ -405,7 +405,7 @@ static void begin_exchange(struct tars_session *session)
     if (parser->is_chunked || parser->content_length > 0)
         session->body_max = body_limit(session, reply);
     if (!parser->is_chunked && parser->content_length > session->body_max) {
-        reject(session, 413, "the body is too large");
+        reject(session, 413, "the body is too large for this path and caller");
         return;
     }
     end_waiting(session);
@@ -421,7 +421,7 @@ static bool add_body(struct tars_session *session, struct tars_span data, size_t
     tars_status status;
 
     if (data.len > session->body_max - reply->body_len) {
-        reject(session, 413, "the body is too large");
+        reject(session, 413, "the body is too large for this path and caller");
         return false;
     }
     status = tars_reply_add_body(reply, data.ptr, data.len, expected);
