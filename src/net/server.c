@@ -33,7 +33,7 @@ struct shard {
     bool is_starved;             /* a connection waits in the listener for memory */
     struct tars_session_env env;
     struct tars_loop_job stop, drop; /* jobs of _stop() */
-    struct tars_session_list waiting;
+    struct tars_session_list waiting, bodies;
     struct tars_conn_group group;
 };
 
@@ -336,6 +336,7 @@ static tars_status open_shard(struct tars_server *server, struct shard *shard,
                                            .shared = &server->shared,
                                            .group = &shard->group,
                                            .waiting = &shard->waiting,
+                                           .bodies = &shard->bodies,
                                            .tls = server->tls};
     if (tars_loop_init(&shard->loop, tick, shard, TICK_MS))
         return tars_fail(TARS_ENOMEM, err, "an event loop could not be made");

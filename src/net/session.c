@@ -9,7 +9,7 @@
  *   1. reply is set in BODY and BUSY, and only there.
  *   2. in_pos <= in_len <= in_cap; bytes before in_pos are used up.
  *   3. A session is in env->waiting from its birth, and from each end of an exchange on, until it
- *      leaves HEAD or is closed: those who came first are first.
+ *      leaves HEAD or is closed, and in env->bodies in BODY: those who came first are first.
  *   4. advance() is the only one that goes from one request to the next, in a loop, so that a
  *      thousand pipelined requests need no deeper stack than one.
  */
@@ -28,6 +28,7 @@
 #define LINGER_MS      2000  /* for the other end to say goodbye */
 #define LINGER_STOP_MS 200   /* the same when the server stops */
 #define YOUNG_MS       1000  /* a connection is not closed to make room before this */
+#define SLOW_MS        3000  /* nor this, when its body is on its way */
 #define OVER_MAX       64    /* connections that are still told why they are turned away */
 #define SLOWEST_PER_MS 1     /* bytes of body; slower than this for long is no client */
 
@@ -42,9 +43,9 @@ struct tars_session {
     struct tars_http_reply *reply; /* one reference */
     int64_t body_began_ms;
     size_t body_max;                      /* bytes of the body under way */
-    struct tars_session *earlier, *later; /* in env->waiting, while is_waiting */
+    struct tars_session_list *list;       /* env->waiting or env->bodies; NULL: in neither */
+    struct tars_session *earlier, *later; /* in list */
     int64_t waits_since_ms;
-    bool is_waiting;
     bool is_over;        /* came when there were too many */
     bool is_uncounted;   /* not in shared->connections any more */
     bool is_advancing;   /* advance() is on the stack */
@@ -70,48 +71,43 @@ static int64_t in_ms(int64_t ms)
 
 /* --------------------------------------------------------------- who waits */
 
-static void begin_waiting(struct tars_session *session)
+static void begin_waiting(struct tars_session *session, struct tars_session_list *list)
 {
-    struct tars_session_list *waiting = session->env->waiting;
-
-    session->is_waiting = true;
+    session->list = list;
     session->waits_since_ms = tars_clock_mono_ms();
-    session->earlier = waiting->last;
+    session->earlier = list->last;
     session->later = NULL;
-    if (waiting->last) {
-        waiting->last->later = session;
-    } else {
-        waiting->first = session;
-    }
-    waiting->last = session;
+    *(list->last ? &list->last->later : &list->first) = session;
+    list->last = session;
 }
 
 static void end_waiting(struct tars_session *session)
 {
-    struct tars_session_list *waiting = session->env->waiting;
+    struct tars_session_list *list = session->list;
 
-    if (!session->is_waiting)
+    if (!list)
         return;
-    session->is_waiting = false;
-    if (session->earlier) {
-        session->earlier->later = session->later;
-    } else {
-        waiting->first = session->later;
-    }
-    if (session->later) {
-        session->later->earlier = session->earlier;
-    } else {
-        waiting->last = session->earlier;
-    }
+    session->list = NULL;
+    *(session->earlier ? &session->earlier->later : &list->first) = session->later;
+    *(session->later ? &session->later->earlier : &list->last) = session->earlier;
 }
 
-/* Close the connection that has been idle, or at its head, the longest; false if all are young. It
- * counts no more at once, though it is there until the loop has closed it. */
+static struct tars_session *oldest_of(const struct tars_session_list *list, int64_t age_ms)
+{
+    struct tars_session *oldest = list->first;
+
+    return oldest && tars_clock_mono_ms() - oldest->waits_since_ms >= age_ms ? oldest : NULL;
+}
+
+/* Close the connection that has been idle, or at its head, the longest, or else at its body; false
+ * if all are young. It counts no more at once, though it is there until the loop has closed it. */
 static bool make_room(const struct tars_session_env *env)
 {
-    struct tars_session *oldest = env->waiting->first;
+    struct tars_session *oldest = oldest_of(env->waiting, YOUNG_MS);
 
-    if (!oldest || tars_clock_mono_ms() - oldest->waits_since_ms < YOUNG_MS)
+    if (!oldest)
+        oldest = oldest_of(env->bodies, SLOW_MS);
+    if (!oldest)
         return false;
     end_waiting(oldest);
     oldest->is_uncounted = true;
@@ -205,7 +201,7 @@ static void finish_exchange(struct tars_session *session, bool must_close)
     }
     session->phase = HEAD;
     session->has_head_bytes = false;
-    begin_waiting(session);
+    begin_waiting(session, session->env->waiting);
     tars_http1_init(session->parser, session->env->config->max_head_bytes);
     session->conn.deadline_ms = in_ms(session->env->config->idle_timeout_ms);
 }
@@ -302,6 +298,7 @@ static void dispatch(struct tars_session *session)
     struct tars_http_reply *reply = session->reply;
     struct tars_net_shared *shared = session->env->shared;
 
+    end_waiting(session);
     session->phase = BUSY;
     session->conn.deadline_ms = 0;
     reply->request.body = tars_span(reply->body, reply->body_len);
@@ -368,6 +365,7 @@ static void begin_body(struct tars_session *session)
         return;
     }
     session->phase = BODY;
+    begin_waiting(session, session->env->bodies);
     session->body_began_ms = tars_clock_mono_ms();
     session->conn.deadline_ms = in_ms(session->env->config->body_timeout_ms);
     tars_chunked_init(&session->chunked);
@@ -742,7 +740,7 @@ static struct tars_session *make_session(const struct tars_session_env *env, boo
     session->env = env;
     session->phase = HEAD;
     session->is_over = is_over;
-    begin_waiting(session);
+    begin_waiting(session, session->env->waiting);
     return session;
 }
 

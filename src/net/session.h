@@ -6,8 +6,8 @@
  *
  * Threads   All on the loop's thread.
  * Room      When there are as many connections as there may be, the one that has been idle, or at
- *           its head, the longest gives way to a new one; one with a request in hand, or upgraded,
- *           never does.
+ *           its head, the longest gives way to a new one, or else the one whose body has been on
+ *           its way the longest; one with a request in hand, or upgraded, never does.
  * Bounds    in: one head, plus at most PIPELINE_MAX bytes of requests that came too early, plus
  *           what one read brings; past it the connection is not read until the reply is sent.
  */
@@ -20,7 +20,7 @@
 
 struct tars_session;
 
-/* Sessions without a request in hand, by how long; those of one loop. */
+/* Sessions that wait for their client, by how long; those of one loop. */
 struct tars_session_list {
     struct tars_session *first, *last;
 };
@@ -30,7 +30,8 @@ struct tars_session_env {
     const struct tars_server_config *config; /* with every default filled in */
     struct tars_net_shared *shared;
     struct tars_conn_group *group;
-    struct tars_session_list *waiting;
+    struct tars_session_list *waiting; /* without a request in hand */
+    struct tars_session_list *bodies;  /* whose body is on its way */
     struct tars_tls_context *tls; /* NULL: plain */
 };
 

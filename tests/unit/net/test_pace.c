@@ -19,8 +19,9 @@
 
 #define PATIENCE_MS  5000
 #define H            "Host: t\r\n"
-#define UNREAD       400    /* requests */
-#define UNREAD_BYTES 100000 /* of an answer */
+#define SLOW_US      3500000 /* as long as a body may take when the server is full, and more */
+#define UNREAD       400     /* requests */
+#define UNREAD_BYTES 100000  /* of an answer */
 
 static void handle(void *ctx, const struct tars_http_request *request,
                    struct tars_http_reply *reply)
@@ -164,12 +165,47 @@ static void test_unread_answers(void **state)
     tars_server_close(server);
 }
 
+/* Bodies that do not come keep no place from others; one that has just begun does. */
+static void test_slow_bodies_give_way(void **state)
+{
+    static const char begun[] = "POST / HTTP/1.1\r\n" H "Content-Length: 9\r\n\r\nabc";
+    struct tars_server_config config = {.threads = 1, .max_connections = 3};
+    struct tars_server *server = open_with(&config);
+    int slow[2];
+    int young;
+    int fd;
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        slow[i] = dial(server);
+        say(slow[i], begun);
+    }
+    usleep(SLOW_US);
+    young = dial(server);
+    say(young, begun);
+    usleep(100000);
+    for (int i = 0; i < 2; i++) {
+        fd = dial(server);
+        say(fd, "POST / HTTP/1.1\r\n" H "Content-Length: 3\r\n\r\nabc");
+        hear(fd, "200 OK");
+        close(fd);
+    }
+    assert_in_range(tars_server_stats(server).evicted, 1, 2);
+    say(young, "defghi");
+    hear(young, "200 OK");
+    close(young);
+    for (int i = 0; i < 2; i++)
+        close(slow[i]);
+    tars_server_close(server);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_slowloris_later),
         cmocka_unit_test(test_late_request),
         cmocka_unit_test(test_unread_answers),
+        cmocka_unit_test(test_slow_bodies_give_way),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
