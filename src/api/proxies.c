@@ -152,7 +152,7 @@ static bool trusts(const struct tars_proxies *proxies, const struct address *add
     return false;
 }
 
-bool tars_proxies_trusts(const struct tars_proxies *proxies, const char *text)
+static bool trusts_text(const struct tars_proxies *proxies, const char *text)
 {
     struct address address;
 
@@ -251,7 +251,7 @@ bool tars_proxies_is_https(const struct tars_proxies *proxies,
 
     if (request->is_tls)
         return true;
-    if (!tars_proxies_trusts(proxies, request->peer))
+    if (!trusts_text(proxies, request->peer))
         return false;
     /* What the nearest proxy wrote is the last entry of the last line. */
     for (size_t i = request->header_count; i > 0; i--) {

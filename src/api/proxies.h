@@ -33,8 +33,6 @@ TARS_MUST_USE tars_status tars_proxies_new(const char *list, struct tars_proxies
 /* NULL is allowed, here and below: nobody is trusted. */
 void tars_proxies_free(struct tars_proxies *proxies);
 
-bool tars_proxies_trusts(const struct tars_proxies *proxies, const char *address);
-
 /* The address of who asks into out, TARS_HTTP_PEER_BYTES. */
 void tars_proxies_client(const struct tars_proxies *proxies,
                          const struct tars_http_request *request, char *out);

@@ -1,4 +1,4 @@
-/* admin - what the commands about people and rights share: `tars user add mira` is a verb of a
+/* admin - what the commands about people and rights share: `tars user add office` is a verb of a
  * command, and each verb asks one route of /admin, over a running server with the owner's token or
  * in this process (app/session.h).
  */

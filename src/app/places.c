@@ -31,11 +31,6 @@ static const char *xdg(struct tars_arena *arena, const char *variable, const cha
     return NULL;
 }
 
-const char *tars_places_cache(struct tars_arena *arena)
-{
-    return xdg(arena, "XDG_CACHE_HOME", ".cache");
-}
-
 tars_status tars_places_data(const struct tars_settings *settings, struct tars_arena *arena,
                              const char **dir, struct tars_err *err)
 {
@@ -89,7 +84,7 @@ tars_status tars_places_model(const struct tars_settings *settings, const char *
     const char *wanted = tars_settings_text(settings, TARS_SET_EMBED_MODEL);
     const char *slash = strrchr(wanted, '/');
     const char *name = slash ? slash + 1 : wanted;
-    const char *cache = tars_places_cache(arena);
+    const char *cache = xdg(arena, "XDG_CACHE_HOME", ".cache");
     const char *folders = tars_arena_printf(arena, "%s:%s/models:/usr/share/tars/models:%s/models",
                                             tars_settings_text(settings, TARS_SET_TARS_MODELS),
                                             data, cache ? cache : "/nonexistent");

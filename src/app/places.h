@@ -24,9 +24,6 @@ TARS_MUST_USE tars_status tars_places_model(const struct tars_settings *settings
                                             struct tars_arena *arena, const char **dir,
                                             struct tars_err *err);
 
-/* ${XDG_CACHE_HOME:-~/.cache}/tars; NULL when no home is known. */
-const char *tars_places_cache(struct tars_arena *arena);
-
 /* path made absolute, links resolved; as given but absolute when it is not there. NULL without
  * memory. */
 const char *tars_places_absolute(struct tars_arena *arena, const char *path);

@@ -10,8 +10,8 @@
 
 #define TARS_PROMPT_BYTES_MAX 1024
 
-/* what: "Secret for mira". At a terminal it is asked for twice. EINVAL: empty, too long, or the two
- * differ; ECANCELED: Ctrl-C, or the input ended. */
+/* what: "Secret for office". At a terminal it is asked for twice. EINVAL: empty, too long, or the
+ * two differ; ECANCELED: Ctrl-C, or the input ended. */
 TARS_MUST_USE tars_status tars_prompt_secret(const char *what, struct tars_arena *arena,
                                              const char **secret, struct tars_err *err);
 

@@ -590,11 +590,6 @@ struct tars_api *tars_wiring_api(struct tars_wiring *wiring)
     return wiring->api;
 }
 
-struct tars_metrics *tars_wiring_metrics(struct tars_wiring *wiring)
-{
-    return wiring->metrics;
-}
-
 const char *tars_wiring_data(const struct tars_wiring *wiring)
 {
     return wiring->data;

@@ -40,13 +40,11 @@ void tars_wiring_close(struct tars_wiring *wiring);
 void tars_wiring_tend(struct tars_wiring *wiring);
 
 struct tars_api *tars_wiring_api(struct tars_wiring *wiring);
-struct tars_metrics *tars_wiring_metrics(struct tars_wiring *wiring);
 /* The data folder, and the token that server.json gives to its owner; lent. */
 const char *tars_wiring_data(const struct tars_wiring *wiring);
 const char *tars_wiring_token(const struct tars_wiring *wiring);
-/* The address to listen on, and whether only this machine reaches it. Lent by the settings. */
+/* The address to listen on. Lent by the settings. */
 const char *tars_wiring_bind(const struct tars_settings *settings);
-bool tars_wiring_is_loopback(const struct tars_settings *settings);
 /* What is away, for people: "" or a line each. Lent. */
 const char *tars_wiring_warnings(const struct tars_wiring *wiring);
 

@@ -34,7 +34,8 @@ const char *tars_wiring_bind(const struct tars_settings *settings)
     return strcmp(bind, "localhost") == 0 ? "127.0.0.1" : bind;
 }
 
-bool tars_wiring_is_loopback(const struct tars_settings *settings)
+/* Does only this machine reach the address to listen on? */
+static bool is_loopback(const struct tars_settings *settings)
 {
     const char *address = tars_wiring_bind(settings);
     struct in_addr four;
@@ -58,7 +59,7 @@ static enum tars_auth_mode mode_of(const struct tars_settings *settings)
         return TARS_AUTH_SECRET;
     if (strcmp(text, "oidc") == 0)
         return TARS_AUTH_OIDC;
-    return tars_wiring_is_loopback(settings) ? TARS_AUTH_OPEN : TARS_AUTH_SECRET;
+    return is_loopback(settings) ? TARS_AUTH_OPEN : TARS_AUTH_SECRET;
 }
 
 static tars_status check_mode(struct tars_wiring *w, enum tars_auth_mode mode, struct tars_err *err)
@@ -67,7 +68,7 @@ static tars_status check_mode(struct tars_wiring *w, enum tars_auth_mode mode, s
     bool is_proxied = tars_settings_text(s, TARS_SET_TARS_TRUSTED_PROXIES)[0] != '\0';
     bool has_tls = tars_settings_text(s, TARS_SET_TLS_CERT_PATH)[0] != '\0';
 
-    if (tars_wiring_is_loopback(s)) {
+    if (is_loopback(s)) {
         if (mode == TARS_AUTH_OPEN && is_proxied)
             tars_wiring_warn(w, ACCESS_WORDS_PROXIED);
         return TARS_OK;
@@ -111,12 +112,12 @@ static tars_status open_auth(struct tars_wiring *w, enum tars_auth_mode mode, st
         .access_seconds = tars_settings_int(s, TARS_SET_JWT_EXPIRATION_HOURS) * HOUR_S,
         .refresh_seconds = tars_settings_int(s, TARS_SET_JWT_REFRESH_EXPIRATION_DAYS) * 24 * HOUR_S,
         .admins = admins,
-        .open_admin = admins[strspn(admins, ", ")] == '\0' && tars_wiring_is_loopback(s) &&
+        .open_admin = admins[strspn(admins, ", ")] == '\0' && is_loopback(s) &&
                       !tars_settings_text(s, TARS_SET_TARS_TRUSTED_PROXIES)[0],
         .log = w->log,
     };
-    tars_status status = tars_secrets_signing(s, w->data, tars_wiring_is_loopback(s), &w->arena,
-                                              &config.secret, err);
+    tars_status status =
+        tars_secrets_signing(s, w->data, is_loopback(s), &w->arena, &config.secret, err);
 
     if (status == TARS_OK && mode == TARS_AUTH_OIDC)
         status = tars_wiring_open_oidc(w, config.secret, err);

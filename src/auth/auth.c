@@ -262,8 +262,9 @@ static bool is_listed(const struct tars_auth *auth, const char *name)
     return false;
 }
 
-enum tars_role tars_auth_role_of(const struct tars_auth *auth, const char *tenant, const char *name,
-                                 const struct tars_account *account)
+/* What an account (NULL: none, in mode open) may at most do. NONE: nothing at all. */
+static enum tars_role role_of(const struct tars_auth *auth, const char *tenant, const char *name,
+                              const struct tars_account *account)
 {
     bool is_open = auth->config.mode == TARS_AUTH_OPEN;
     bool is_home = strcmp(tenant, TARS_TENANT) == 0;
@@ -305,8 +306,8 @@ tars_status tars_auth_subject(const struct tars_auth *auth, const struct tars_sn
     if (subject.account &&
         (subject.account->account->disabled || is_before(subject.account->account, jwt)))
         return TARS_EDENIED;
-    subject.role = tars_auth_role_of(auth, tenant, jwt->sub,
-                                     subject.account ? subject.account->account : NULL);
+    subject.role =
+        role_of(auth, tenant, jwt->sub, subject.account ? subject.account->account : NULL);
     *out = subject;
     return TARS_OK;
 }

@@ -41,10 +41,6 @@ int64_t tars_auth_now_us(const struct tars_auth *auth);
 /* The rights of this moment; the caller drops it. */
 struct tars_snapshot *tars_auth_hold(struct tars_auth *auth);
 
-/* What an account (NULL: none, in mode open) may at most do. NONE: nothing at all. */
-enum tars_role tars_auth_role_of(const struct tars_auth *auth, const char *tenant, const char *name,
-                                 const struct tars_account *account);
-
 /* Whom a token speaks for, at this moment. EDENIED: nobody any more. account is NULL where mode
  * open needs none. */
 struct tars_auth_subject {

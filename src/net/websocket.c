@@ -621,17 +621,6 @@ bool tars_ws_is_open(const struct tars_ws *ws)
     return atomic_load(&ws->is_open);
 }
 
-size_t tars_ws_queued(const struct tars_ws *ws)
-{
-    struct tars_ws *locked = (struct tars_ws *)ws; /* a lock is not part of the value */
-    size_t bytes;
-
-    uv_mutex_lock(&locked->lock);
-    bytes = ws->queue.bytes + ws->queue.flying_bytes;
-    uv_mutex_unlock(&locked->lock);
-    return bytes;
-}
-
 /* ------------------------------------------------------------------- births */
 
 bool tars_ws_is_upgrade(const struct tars_http_request *request, int *status)

@@ -82,8 +82,6 @@ TARS_MUST_USE tars_status tars_ws_offer(struct tars_ws *ws, enum tars_ws_kind ki
 /* Close after what is queued; reason is at most 123 bytes, cut at a character. Twice is fine. */
 void tars_ws_close(struct tars_ws *ws, int code, const char *reason);
 bool tars_ws_is_open(const struct tars_ws *ws);
-/* Bytes that wait to be sent, heads and what is under way included. */
-size_t tars_ws_queued(const struct tars_ws *ws);
 void tars_ws_ref(struct tars_ws *ws);
 void tars_ws_unref(struct tars_ws *ws); /* NULL is allowed */
 

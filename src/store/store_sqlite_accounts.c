@@ -50,44 +50,14 @@ static tars_status run_text(struct tars_sqlite_conn *conn, enum tars_sql sql, co
 
 /* ----------------------------------------------------------------- reading */
 
-/* An array that grows row by row. */
-struct rows {
-    struct tars_sqlite_query query;
-    struct tars_arena *arena;
-    void *items;
-    size_t count, cap;
-};
-
-/* Room for the row that the query is at, zeroed; NULL at the end, or without memory. */
-static void *next_row(struct rows *rows, size_t size)
-{
-    char *row;
-
-    if (!tars_sqlite_step(&rows->query))
-        return NULL;
-    if (tars_arena_grow(rows->arena, &rows->items, &rows->cap, rows->count + 1, size)) {
-        rows->query.no_memory = true;
-        return NULL;
-    }
-    row = (char *)rows->items + rows->count++ * size;
-    memset(row, 0, size);
-    return row;
-}
-
-static struct rows ask_rows(struct tars_sqlite_conn *conn, enum tars_sql sql,
-                            struct tars_arena *arena)
-{
-    return (struct rows){.query = tars_sqlite_ask(conn, sql), .arena = arena};
-}
-
 static tars_status load_tenants(struct tars_sqlite_conn *conn, struct tars_arena *arena,
                                 struct tars_access *out, struct tars_err *err)
 {
-    struct rows rows = ask_rows(conn, TARS_SQL_TENANT_LIST, arena);
+    struct tars_sqlite_rows rows = tars_sqlite_ask_rows(conn, TARS_SQL_TENANT_LIST, arena);
     struct tars_sqlite_query *query = &rows.query;
     struct tars_tenant *row;
 
-    while ((row = next_row(&rows, sizeof(*row))) != NULL) {
+    while ((row = tars_sqlite_next_row(&rows, sizeof(*row))) != NULL) {
         row->name = tars_sqlite_text(query, arena, NULL);
         row->title = tars_sqlite_text(query, arena, NULL);
         row->settings_json = tars_sqlite_text(query, arena, NULL);
@@ -105,11 +75,11 @@ static tars_status load_tenants(struct tars_sqlite_conn *conn, struct tars_arena
 static tars_status load_accounts(struct tars_sqlite_conn *conn, struct tars_arena *arena,
                                  struct tars_access *out, struct tars_err *err)
 {
-    struct rows rows = ask_rows(conn, TARS_SQL_ACCOUNT_LIST, arena);
+    struct tars_sqlite_rows rows = tars_sqlite_ask_rows(conn, TARS_SQL_ACCOUNT_LIST, arena);
     struct tars_sqlite_query *query = &rows.query;
     struct tars_account *row;
 
-    while ((row = next_row(&rows, sizeof(*row))) != NULL) {
+    while ((row = tars_sqlite_next_row(&rows, sizeof(*row))) != NULL) {
         row->id = tars_sqlite_int(query);
         row->tenant = tars_sqlite_text(query, arena, NULL);
         row->name = tars_sqlite_text(query, arena, NULL);
@@ -130,11 +100,11 @@ static tars_status load_accounts(struct tars_sqlite_conn *conn, struct tars_aren
 static tars_status load_keys(struct tars_sqlite_conn *conn, struct tars_arena *arena,
                              struct tars_access *out, struct tars_err *err)
 {
-    struct rows rows = ask_rows(conn, TARS_SQL_KEY_LIST, arena);
+    struct tars_sqlite_rows rows = tars_sqlite_ask_rows(conn, TARS_SQL_KEY_LIST, arena);
     struct tars_sqlite_query *query = &rows.query;
     struct tars_api_key *row;
 
-    while ((row = next_row(&rows, sizeof(*row))) != NULL) {
+    while ((row = tars_sqlite_next_row(&rows, sizeof(*row))) != NULL) {
         row->id = tars_sqlite_int(query);
         row->account_id = tars_sqlite_int(query);
         row->label = tars_sqlite_text(query, arena, NULL);
@@ -154,11 +124,11 @@ static tars_status load_keys(struct tars_sqlite_conn *conn, struct tars_arena *a
 static tars_status load_collections(struct tars_sqlite_conn *conn, struct tars_arena *arena,
                                     struct tars_access *out, struct tars_err *err)
 {
-    struct rows rows = ask_rows(conn, TARS_SQL_COLLECTION_LIST, arena);
+    struct tars_sqlite_rows rows = tars_sqlite_ask_rows(conn, TARS_SQL_COLLECTION_LIST, arena);
     struct tars_sqlite_query *query = &rows.query;
     struct tars_collection *row;
 
-    while ((row = next_row(&rows, sizeof(*row))) != NULL) {
+    while ((row = tars_sqlite_next_row(&rows, sizeof(*row))) != NULL) {
         row->id = tars_sqlite_int(query);
         row->tenant = tars_sqlite_text(query, arena, NULL);
         row->name = tars_sqlite_text(query, arena, NULL);
@@ -175,11 +145,11 @@ static tars_status load_collections(struct tars_sqlite_conn *conn, struct tars_a
 static tars_status load_grants(struct tars_sqlite_conn *conn, struct tars_arena *arena,
                                struct tars_access *out, struct tars_err *err)
 {
-    struct rows rows = ask_rows(conn, TARS_SQL_GRANT_LIST, arena);
+    struct tars_sqlite_rows rows = tars_sqlite_ask_rows(conn, TARS_SQL_GRANT_LIST, arena);
     struct tars_sqlite_query *query = &rows.query;
     struct tars_grant *row;
 
-    while ((row = next_row(&rows, sizeof(*row))) != NULL) {
+    while ((row = tars_sqlite_next_row(&rows, sizeof(*row))) != NULL) {
         row->account_id = tars_sqlite_int(query);
         row->collection_id = tars_sqlite_int(query);
         row->writes = tars_sqlite_int(query) != 0;
@@ -217,16 +187,13 @@ static tars_status load(struct tars_store *store, struct tars_arena *arena, stru
 static tars_status sizes(struct tars_store *store, struct tars_arena *arena,
                          struct tars_collection_size **out, size_t *count, struct tars_err *err)
 {
-    struct tars_sqlite *sqlite = tars_sqlite_of(store);
+    struct tars_sqlite_rows rows = {.arena = arena};
     struct tars_collection_size *row;
-    struct tars_sqlite_conn *conn;
-    struct rows rows;
-    tars_status status = tars_sqlite_read_begin(sqlite, &conn, err);
+    tars_status status = tars_sqlite_read_ask(store, TARS_SQL_COLLECTION_SIZES, &rows.query, err);
 
     if (status)
         return status;
-    rows = ask_rows(conn, TARS_SQL_COLLECTION_SIZES, arena);
-    while ((row = next_row(&rows, sizeof(*row))) != NULL) {
+    while ((row = tars_sqlite_next_row(&rows, sizeof(*row))) != NULL) {
         row->key = tars_sqlite_text(&rows.query, arena, NULL);
         row->files = tars_sqlite_int(&rows.query);
         row->documents = tars_sqlite_int(&rows.query);
@@ -234,8 +201,7 @@ static tars_status sizes(struct tars_store *store, struct tars_arena *arena,
         row->bytes = tars_sqlite_int(&rows.query);
         row->last_indexed_us = tars_sqlite_int(&rows.query);
     }
-    status = tars_sqlite_end(&rows.query, err);
-    tars_sqlite_read_end(sqlite, conn);
+    status = tars_sqlite_read_done(store, &rows.query, err);
     if (status)
         return status;
     *out = rows.items;

@@ -256,35 +256,35 @@ class Commands(unittest.TestCase):
         return json.loads(self.tars(command, "list", "--json", *more))[name]
 
     def test_users_and_keys(self):
-        secret = self.tars("user", "add", "mira", "--role", "admin", "--make-secret").strip()
+        secret = self.tars("user", "add", "office", "--role", "admin", "--make-secret").strip()
         self.assertGreaterEqual(len(secret), 16)
-        self.assertEqual(self.tars("user", "add", "tom", given="a secret for tom\n"), "added tom\n")
+        self.assertEqual(self.tars("user", "add", "desk-2", given="a secret for desk-2\n"), "added desk-2\n")
         self.tars("user", "add", "short", given="short\n", code=2)
         self.tars("user", "add", "none", given="", code=3)
         self.tars("user", "add", "bot", "--client", "--no-secret")
-        self.tars("user", "role", "tom", "writer")
+        self.tars("user", "role", "desk-2", "writer")
         self.tars("user", "disable", "bot")
         users = {u["name"]: u for u in self.rows("user", "users")}
         self.assertEqual({n: (u["role"], u["kind"], u["disabled"], u["has_secret"]) for n, u in users.items()},
-                         {"mira": ("admin", "user", False, True), "tom": ("writer", "user", False, True),
+                         {"office": ("admin", "user", False, True), "desk-2": ("writer", "user", False, True),
                           "bot": ("reader", "client", True, False)})
         self.tars("user", "enable", "bot")
-        self.tars("user", "secret", "tom", given="another secret for tom\n")
+        self.tars("user", "secret", "desk-2", given="another secret for desk-2\n")
         key = self.tars("token", "create", "bot", "--label", "ci", "--days", "2").strip()
         self.assertTrue(key.startswith("tars_sk_"))
         listed = self.rows("token", "keys")
         self.assertEqual([(k["account"], k["label"]) for k in listed], [("bot", "ci")])
         self.tars("token", "revoke", str(listed[0]["id"]))
         self.tars("token", "revoke", "99", code=1)
-        self.assertEqual(self.tars("token", "issue", "mira").count("."), 2)
-        self.tars("user", "remove", "tom")
-        self.tars("user", "remove", "tom", code=1)
-        for wrong in (("user", "frob"), ("user", "add"), ("user", "role", "x"), ("user", "role", "mira", "king"),
-                      ("token", "create", "mira", "--days", "0"), ("token", "issue")):
+        self.assertEqual(self.tars("token", "issue", "office").count("."), 2)
+        self.tars("user", "remove", "desk-2")
+        self.tars("user", "remove", "desk-2", code=1)
+        for wrong in (("user", "frob"), ("user", "add"), ("user", "role", "x"), ("user", "role", "office", "king"),
+                      ("token", "create", "office", "--days", "0"), ("token", "issue")):
             self.tars(*wrong, code=2)
         with open(os.path.join(self.data, "tars.db"), "rb") as file:
             kept = file.read()
-        for told in (secret, key, "a secret for tom"):
+        for told in (secret, key, "a secret for desk-2"):
             self.assertNotIn(told.encode(), kept)
 
     def test_a_secret_is_typed_unseen(self):
@@ -306,10 +306,10 @@ class Commands(unittest.TestCase):
 
     def test_collections_tenants_audit(self):
         self.tars("collection", "add", "hr", "--restricted", "--description", "Staff")
-        self.tars("user", "add", "tom", "--no-secret")
-        self.tars("collection", "grant", "hr", "tom", "--write")
+        self.tars("user", "add", "desk-2", "--no-secret")
+        self.tars("collection", "grant", "hr", "desk-2", "--write")
         self.assertIn("reads and writes", self.tars("collection", "grants", "hr"))
-        self.tars("collection", "revoke", "hr", "tom")
+        self.tars("collection", "revoke", "hr", "desk-2")
         self.tars("collection", "open", "hr")
         self.assertEqual({c["name"]: c["restricted"] for c in self.rows("collection", "collections")}, {"default": False, "hr": False})
         self.tars("collection", "restrict", "hr")

@@ -135,8 +135,8 @@ class Network(ServerTest):
     def test_commands_find_it(self):
         with open(f"{self.data}/server.json", encoding="utf-8") as file:
             self.assertEqual(json.load(file)["url"], f"http://127.0.0.1:{self.port}")
-        secret = run("user", "add", "mira", "--role", "admin", "--make-secret", data=self.data).stdout.strip()
-        token = self.sign_in("mira", password=secret)
+        secret = run("user", "add", "office", "--role", "admin", "--make-secret", data=self.data).stdout.strip()
+        token = self.sign_in("office", password=secret)
         self.assertEqual(self.ask("GET", "/admin/users", token=token).json()["total"], 1)
         self.assertEqual(os.stat(os.path.join(self.data, "jwt.key")).st_mode & 0o777, 0o600)
 
@@ -266,12 +266,12 @@ class Secrets(unittest.TestCase):
             server = json.load(file)
         client = type("Client", (ServerTest,), {"port": int(server["url"].rsplit(":", 1)[1])})
         owner = {"X-Tars-Owner": server["token"]}
-        secret, wrong, second = "the-secret-of-mira-4714", "a-wrong-guess-4715", "another-secret-4716"
-        client.ask("POST", "/admin/users", {"name": "mira", "role": "admin", "secret": secret}, headers=owner)
-        pair = client.ask("POST", "/auth/token", {"client_id": "mira", "password": secret}).json()
+        secret, wrong, second = "the-secret-of-office-4714", "a-wrong-guess-4715", "another-secret-4716"
+        client.ask("POST", "/admin/users", {"name": "office", "role": "admin", "secret": secret}, headers=owner)
+        pair = client.ask("POST", "/auth/token", {"client_id": "office", "password": secret}).json()
         token, refresh = pair["access_token"], pair["refresh_token"]
-        client.ask("POST", "/auth/token", {"client_id": "mira", "client_secret": wrong})
-        client.ask("POST", "/auth/token", raw=b'{"client_id":"mira","password":"' + wrong.encode() + b'"',
+        client.ask("POST", "/auth/token", {"client_id": "office", "client_secret": wrong})
+        client.ask("POST", "/auth/token", raw=b'{"client_id":"office","password":"' + wrong.encode() + b'"',
                    headers={"Content-Type": "application/json"})
         client.ask("GET", f"/rag/documents?token={token}")
         client.ask("GET", f"/nope?token={token}")
