@@ -1,11 +1,5 @@
-/* The contract of accounts.h, for every back end: a new one adds a row to backends of open_store.
- */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+/* The contract of accounts.h, for every back end: see world.h. */
+#include "world.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -13,60 +7,7 @@
 
 #include "store/accounts.h"
 #include "store/conversations.h"
-#include "store/store_sqlite.h"
 #include "support/faults.h"
-#include "support/files.h"
-
-struct world {
-    char dir[FILES_PATH_MAX];
-    struct tars_store *store;
-    struct tars_arena arena;
-};
-
-/* ---------------------------------------------------------------- back ends */
-
-static struct tars_store *open_sqlite(const char *dir)
-{
-    struct tars_store_sqlite_config config = {.dir = dir};
-    struct tars_store *store = NULL;
-    struct tars_err err = {.text = ""};
-
-    if (tars_store_sqlite_open(&config, &store, &err))
-        fail_msg("%s", err.text);
-    return store;
-}
-
-static struct tars_store *(*const open_store)(const char *dir) = open_sqlite;
-
-static int set_up(void **state)
-{
-    static struct world world;
-
-    memset(&world, 0, sizeof(world));
-    files_make_dir(world.dir);
-    tars_arena_init(&world.arena, (size_t)64 << 20);
-    world.store = open_store(world.dir);
-    *state = &world;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct world *world = *state;
-
-    if (world->store)
-        assert_int_equal(tars_store_check(world->store, NULL), TARS_OK);
-    tars_store_close(world->store);
-    tars_arena_release(&world->arena);
-    files_remove_dir(world->dir);
-    return 0;
-}
-
-static void reopen(struct world *world)
-{
-    tars_store_close(world->store);
-    world->store = open_store(world->dir);
-}
 
 /* ------------------------------------------------------------------ helpers */
 

@@ -1,69 +1,13 @@
-/* The contract of store.h, for every back end: a new one adds a row to backends[]. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+/* The contract of store.h, for every back end: see world.h. */
+#include "world.h"
 
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "store/store.h"
-#include "store/store_sqlite.h"
-#include "support/files.h"
 
 #define DIM 4
-
-struct world {
-    char dir[FILES_PATH_MAX];
-    struct tars_store *store;
-    struct tars_arena arena;
-};
-
-/* ---------------------------------------------------------------- back ends */
-
-static struct tars_store *open_sqlite(const char *dir)
-{
-    struct tars_store_sqlite_config config = {.dir = dir};
-    struct tars_store *store = NULL;
-    struct tars_err err = {.text = ""};
-
-    if (tars_store_sqlite_open(&config, &store, &err))
-        fail_msg("%s", err.text);
-    return store;
-}
-
-static struct tars_store *(*const open_store)(const char *dir) = open_sqlite;
-
-static int set_up(void **state)
-{
-    static struct world world;
-
-    memset(&world, 0, sizeof(world));
-    files_make_dir(world.dir);
-    tars_arena_init(&world.arena, (size_t)64 << 20);
-    world.store = open_store(world.dir);
-    *state = &world;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct world *world = *state;
-
-    tars_store_close(world->store);
-    tars_arena_release(&world->arena);
-    files_remove_dir(world->dir);
-    return 0;
-}
-
-static void reopen(struct world *world)
-{
-    tars_store_close(world->store);
-    world->store = open_store(world->dir);
-}
 
 /* ------------------------------------------------------------------ helpers */
 

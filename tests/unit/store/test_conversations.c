@@ -1,61 +1,20 @@
 /* The contract of conversations.h, for every back end. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "world.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #include "store/accounts.h"
 #include "store/conversations.h"
-#include "store/store_sqlite.h"
 #include "support/faults.h"
-#include "support/files.h"
 
-struct world {
-    char dir[FILES_PATH_MAX];
-    struct tars_store *store;
-    struct tars_arena arena;
-};
-
-/* ---------------------------------------------------------------- back ends */
-
-static struct tars_store *open_sqlite(const char *dir)
+static int set_up_acme(void **state)
 {
-    struct tars_store_sqlite_config config = {.dir = dir};
-    struct tars_store *store = NULL;
-
-    assert_int_equal(tars_store_sqlite_open(&config, &store, NULL), TARS_OK);
-    return store;
-}
-
-static struct tars_store *(*const open_store)(const char *dir) = open_sqlite;
-
-static int set_up(void **state)
-{
-    static struct world world;
     struct tars_tenant acme = {.name = "acme"};
 
-    memset(&world, 0, sizeof(world));
-    files_make_dir(world.dir);
-    tars_arena_init(&world.arena, (size_t)64 << 20);
-    world.store = open_store(world.dir);
-    assert_int_equal(tars_accounts_tenant_add(world.store, &acme, NULL), TARS_OK);
-    *state = &world;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct world *world = *state;
-
-    assert_int_equal(tars_store_check(world->store, NULL), TARS_OK);
-    tars_store_close(world->store);
-    tars_arena_release(&world->arena);
-    files_remove_dir(world->dir);
+    (void)set_up(state);
+    assert_int_equal(tars_accounts_tenant_add(((struct world *)*state)->store, &acme, NULL),
+                     TARS_OK);
     return 0;
 }
 
@@ -326,7 +285,7 @@ static void no_memory_is_survived(void **state)
     assert_true(faults_each(use_all, *state) > 0);
 }
 
-#define ROW(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+#define ROW(test) cmocka_unit_test_setup_teardown(test, set_up_acme, tear_down)
 
 int main(void)
 {
