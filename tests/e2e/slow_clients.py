@@ -12,16 +12,18 @@ import json
 import os
 import re
 import resource
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 import unittest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-TARS = os.path.abspath(os.environ.get("TARS", os.path.join(ROOT, "build", "release", "tars")))
+sys.path.insert(0, os.path.join(ROOT, "tests", "http"))
+os.environ["TARS_BIN"] = os.path.abspath(os.environ.get("TARS", os.path.join(ROOT, "build", "release", "tars")))
+
+from server import SAMPLES, ServerTest, run  # noqa: E402
+
 FULL = "--full" in sys.argv
 CONNECTIONS, RATE = 2000, 1000
 SECONDS, ROUNDS, REQUESTS = (60, 6, 400) if FULL else (14, 3, 250)
@@ -29,31 +31,17 @@ FLOOR_MS = 2.0
 QUESTION = json.dumps({"query": "How long does an employee keep the handbook?"})
 
 
-class SlowClients(unittest.TestCase):
+class SlowClients(ServerTest):
+    settings = {"LOG_LEVEL": "ERROR"}
+
     @classmethod
     def setUpClass(cls):
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         if limit != resource.RLIM_INFINITY and limit < 2 * CONNECTIONS + 500:
             raise AssertionError(f"this test needs {2 * CONNECTIONS + 500} descriptors, the limit is {limit}")
         resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
-        cls.data = tempfile.mkdtemp(prefix="tars-slow-")
-        kept = {k: os.environ[k] for k in ("PATH", "HOME", "XDG_CACHE_HOME", "LANG") if k in os.environ}
-        cls.environment = dict(kept, TARS_DATA=cls.data, LLM_BACKEND="extract", LOG_LEVEL="ERROR",
-                               RATE_LIMIT_PER_MINUTE="0")
-        subprocess.run([TARS, "ingest", os.path.join(ROOT, "samples")], env=cls.environment, check=True,
-                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        cls.process = subprocess.Popen([TARS, "serve", "--port", "0", "--json"], cwd=cls.data, env=cls.environment,
-                                       stdout=subprocess.PIPE, text=True)
-        cls.port = int(json.loads(cls.process.stdout.readline())["url"].rsplit(":", 1)[1])
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.process.send_signal(signal.SIGTERM)
-        code = cls.process.wait(timeout=60)
-        cls.process.stdout.close()
-        shutil.rmtree(cls.data)
-        if code:
-            raise AssertionError(f"the server ended with {code}")
+        super().setUpClass()
+        run("ingest", SAMPLES, data=cls.data)
 
     def request(self, path, body):
         began = time.perf_counter()

@@ -8,16 +8,16 @@ token. Without --full the few with the most text in them, at sqlmap's first leve
 import json
 import os
 import re
-import shutil
-import signal
 import subprocess
 import sys
-import tempfile
 import unittest
-import urllib.request
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-TARS = os.path.abspath(os.environ.get("TARS", os.path.join(ROOT, "build", "release", "tars")))
+sys.path.insert(0, os.path.join(ROOT, "tests", "http"))
+os.environ["TARS_BIN"] = os.path.abspath(os.environ.get("TARS", os.path.join(ROOT, "build", "release", "tars")))
+
+from server import SAMPLES, ServerTest, run  # noqa: E402
+
 FULL = "--full" in sys.argv
 LEVEL, RISK, EACH_SECONDS = ("2", "2", 900) if FULL else ("1", "1", 120)
 # method, path, JSON body; a star is where sqlmap puts its texts.
@@ -50,38 +50,17 @@ REST = [
 ]
 
 
-class Sqlmap(unittest.TestCase):
+class Sqlmap(ServerTest):
+    settings = {"LOG_LEVEL": "CRITICAL"}
+
     @classmethod
     def setUpClass(cls):
-        cls.folder = tempfile.mkdtemp(prefix="tars-sqlmap-")
-        kept = {k: os.environ[k] for k in ("PATH", "HOME", "XDG_CACHE_HOME", "LANG") if k in os.environ}
-        env = dict(kept, TARS_DATA=os.path.join(cls.folder, "data"), LLM_BACKEND="extract", LOG_LEVEL="CRITICAL",
-                   RATE_LIMIT_PER_MINUTE="0")
-        subprocess.run([TARS, "ingest", os.path.join(ROOT, "samples")], env=env, check=True,
-                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        cls.process = subprocess.Popen([TARS, "serve", "--port", "0", "--json"], cwd=cls.folder, env=env,
-                                       stdout=subprocess.PIPE, text=True)
-        cls.url = json.loads(cls.process.stdout.readline())["url"]
-        cls.token = cls.post("/auth/token", {"client_id": "desk-1"})["access_token"]
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.process.send_signal(signal.SIGTERM)
-        code = cls.process.wait(timeout=60)
-        cls.process.stdout.close()
-        shutil.rmtree(cls.folder)
-        if code:
-            raise AssertionError(f"the server ended with {code}")
-
-    @classmethod
-    def post(cls, path, body):
-        request = urllib.request.Request(cls.url + path, json.dumps(body).encode(),
-                                         {"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=30) as reply:
-            return json.load(reply)
+        super().setUpClass()
+        run("ingest", SAMPLES, data=cls.data)
+        cls.token = cls.sign_in("desk-1")
 
     def scan(self, method, path, body):
-        out = os.path.join(self.folder, "out")
+        out = os.path.join(self.data, "out")
         command = ["sqlmap", "-u", self.url + path, "--method", method, "--batch", "--level", LEVEL, "--risk", RISK,
                    "--dbms", "SQLite" if not FULL else "SQLite,PostgreSQL", "--technique", "BEUT" if FULL else "BEU",
                    "--ignore-code", "*", "--flush-session", "--output-dir", out, "--disable-coloring", "--threads", "2",
@@ -92,7 +71,7 @@ class Sqlmap(unittest.TestCase):
             command += ["--data", json.dumps(body), "-H", "Content-Type: application/json"]
         try:
             done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                                  timeout=EACH_SECONDS, cwd=self.folder)
+                                  timeout=EACH_SECONDS, cwd=self.data)
             text = done.stdout
             self.assertIn("do not appear to be injectable", text, text[-3000:])
         except subprocess.TimeoutExpired as slow:
@@ -111,8 +90,7 @@ class Sqlmap(unittest.TestCase):
         self.assertGreater(tested, 0)
 
     def test_still_well_afterwards(self):
-        with urllib.request.urlopen(self.url + "/health", timeout=30) as reply:
-            self.assertEqual(reply.status, 200)
+        self.assertEqual(self.ask("GET", "/health").status, 200)
 
 
 if __name__ == "__main__":

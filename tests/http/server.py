@@ -58,7 +58,7 @@ class ServerTest(unittest.TestCase):
     @classmethod
     def start(cls):
         cls.process = subprocess.Popen([TARS, "serve", "--port", "0", "--json"], cwd=cls.data,
-                                       env=environment(cls.data, LOG_LEVEL="WARNING", **cls.settings),
+                                       env=environment(cls.data, **{"LOG_LEVEL": "WARNING", **cls.settings}),
                                        stdout=subprocess.PIPE, text=True)
         line = cls.process.stdout.readline()
         if not line:
