@@ -12,8 +12,7 @@
 #define ADMIN_NEEDED "Admin privileges required for this operation"
 #define TOO_OFTEN    "Too many requests; try again later"
 
-/* ------------------------------------------------------------------------------------- credentials
- */
+/* -------------------------------------------------------------- credentials */
 
 /* As the reference splits it: "Bearer x"; a scheme without anything behind it counts as nothing. */
 static void read_header(struct tars_exchange *ex, struct tars_span value)
@@ -132,8 +131,7 @@ static tars_status identify(struct tars_exchange *ex, bool may_block)
     return status;
 }
 
-/* -------------------------------------------------------------------------------------------- rate
- */
+/* --------------------------------------------------------------------- rate */
 
 static bool is_exempt(const struct tars_exchange *ex)
 {
@@ -183,8 +181,7 @@ static bool is_within_limit(struct tars_exchange *ex)
     return rate.allowed;
 }
 
-/* -------------------------------------------------------------------------------------------- need
- */
+/* --------------------------------------------------------------------- need */
 
 static enum tars_role role_for(enum tars_route_need need)
 {

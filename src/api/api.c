@@ -18,8 +18,7 @@
 #define CALL_ARENA_MAX     ((size_t)256 << 20)
 #define OWNER_HEADER       "x-tars-owner"
 
-/* ------------------------------------------------------------------------------------ life cycle
- */
+/* --------------------------------------------------------------- life cycle */
 
 tars_status tars_api_new(const struct tars_api_config *config, struct tars_api **api,
                          struct tars_err *err)
@@ -87,8 +86,7 @@ const char *tars_taken_text(enum tars_taken_outcome outcome)
     return "failed";
 }
 
-/* ----------------------------------------------------------------------------------------- shared
- */
+/* ------------------------------------------------------------------- shared */
 
 static int http_status(tars_status status)
 {
@@ -146,8 +144,7 @@ void tars_api_write_time(struct tars_json *json, const char *key, int64_t wall_u
     tars_json_text(json, key, wall_us ? text : NULL);
 }
 
-/* ------------------------------------------------------------------------------------------- HTTP
- */
+/* --------------------------------------------------------------------- HTTP */
 
 static void http_send(void *ctx, int status, const struct tars_http_header *headers, size_t count,
                       const char *ptr, size_t len)
@@ -360,8 +357,7 @@ size_t tars_api_body_limit(void *ctx, const struct tars_http_request *request)
     return TARS_API_STRANGER_BODY_MAX;
 }
 
-/* ------------------------------------------------------------------------------------- in process
- */
+/* --------------------------------------------------------------- in process */
 
 struct local {
     tars_api_bytes_fn *bytes;

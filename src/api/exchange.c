@@ -55,8 +55,7 @@ void tars_exchange_time(struct tars_exchange *ex, const char *key)
     tars_json_text(&ex->json, key, text);
 }
 
-/* --------------------------------------------------------------------------------------- headers
- */
+/* ------------------------------------------------------------------ headers */
 
 struct headers {
     struct tars_http_header list[HEADERS];
@@ -122,8 +121,7 @@ static void fill_headers(const struct tars_exchange *ex, struct headers *headers
     add(headers, "set-cookie", ex->set_cookies[1]);
 }
 
-/* ----------------------------------------------------------------------------------- whole replies
- */
+/* ------------------------------------------------------------ whole replies */
 
 void tars_exchange_json(struct tars_exchange *ex)
 {
@@ -166,8 +164,7 @@ void tars_exchange_send(struct tars_exchange *ex, int status)
     }
 }
 
-/* ---------------------------------------------------------------------------------------- streams
- */
+/* ------------------------------------------------------------------ streams */
 
 tars_status tars_exchange_start(struct tars_exchange *ex, const char *content_type)
 {
@@ -206,8 +203,7 @@ void tars_exchange_end(struct tars_exchange *ex)
     tars_buf_release(&out);
 }
 
-/* ------------------------------------------------------------------------------------- WebSocket
- */
+/* ---------------------------------------------------------------- WebSocket */
 
 tars_status tars_exchange_upgrade(struct tars_exchange *ex, const struct tars_ws_config *config,
                                   const struct tars_ws_handler *handler, void *handler_ctx,
@@ -226,8 +222,7 @@ tars_status tars_exchange_upgrade(struct tars_exchange *ex, const struct tars_ws
     return status;
 }
 
-/* ----------------------------------------------------------------------------------------- errors
- */
+/* ------------------------------------------------------------------- errors */
 
 void tars_exchange_fail(struct tars_exchange *ex, int status, const char *detail)
 {

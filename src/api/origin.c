@@ -10,9 +10,7 @@
 #define HOST_MAX        256
 #define NAME_CHARACTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-:[]_"
 
-/* --------------------------------------------------------------------------------------------
- * names
- */
+/* -------------------------------------------------------------------- names */
 
 /* The name of "name:port" or "[::1]:port". */
 static struct tars_span name_of(struct tars_span host)
@@ -80,9 +78,7 @@ static bool is_own_name(const struct tars_api_config *config, struct tars_span h
            is_listed_name(config->cors_origins, name);
 }
 
-/* --------------------------------------------------------------------------------------------
- * pages
- */
+/* -------------------------------------------------------------------- pages */
 
 /* True when origin is one of the list, which commas join. */
 static bool is_listed(const char *list, struct tars_span origin)
@@ -158,9 +154,7 @@ static bool answers_page(struct tars_exchange *ex, const struct tars_http_reques
     return false;
 }
 
-/* ----------------------------------------------------------------------------------------------
- * TLS
- */
+/* ---------------------------------------------------------------------- TLS */
 
 static bool begins_with(struct tars_span text, const char *start)
 {

@@ -159,9 +159,7 @@ static bool trusts_text(const struct tars_proxies *proxies, const char *text)
     return parse_address(tars_span_of(text), &address) && trusts(proxies, &address);
 }
 
-/* ----------------------------------------------------------------------------------
- * X-Forwarded-For
- */
+/* ---------------------------------------------------------- X-Forwarded-For */
 
 static struct tars_span trimmed(struct tars_span text)
 {

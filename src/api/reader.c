@@ -107,8 +107,7 @@ struct tars_span tars_reader_detail(struct tars_reader *reader)
     return reader->detail.status == TARS_OK ? tars_buf_span(&reader->detail) : tars_span("[]", 2);
 }
 
-/* ------------------------------------------------------------------------------------------ body
- */
+/* --------------------------------------------------------------------- body */
 
 /* The parser recurses once a level: count brackets outside strings first. */
 static bool is_too_deep(struct tars_span body)
@@ -268,8 +267,7 @@ void tars_reader_release(struct tars_reader *reader)
     tars_buf_release(&reader->detail);
 }
 
-/* ---------------------------------------------------------------------------------------- fields
- */
+/* ------------------------------------------------------------------- fields */
 
 /* The field's value; NULL when the default is to be taken, with a problem if it is required. */
 static json_t *find(struct tars_reader *reader, const char *name, enum tars_reader_need need)

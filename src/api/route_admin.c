@@ -5,8 +5,7 @@
 #include "api/admin_internal.h"
 #include "api/api_internal.h"
 
-/* ---------------------------------------------------------------------------------------- accounts
- */
+/* ----------------------------------------------------------------- accounts */
 
 static const char *kind_text(enum tars_account_kind kind)
 {
@@ -171,8 +170,7 @@ void tars_route_admin_user(struct tars_exchange *ex)
     }
 }
 
-/* -------------------------------------------------------------------------------------------- keys
- */
+/* --------------------------------------------------------------------- keys */
 
 static void write_key(struct tars_json *json, const struct tars_key_info *info)
 {

@@ -19,8 +19,7 @@ void tars_route_admin_clear_cache(struct tars_exchange *ex)
     tars_exchange_send(ex, 200);
 }
 
-/* ------------------------------------------------------------------------------------------ delete
- */
+/* ------------------------------------------------------------------- delete */
 
 /* False when the reply is given. */
 static bool is_confirmed(struct tars_exchange *ex)
@@ -84,8 +83,7 @@ void tars_route_admin_delete_all(struct tars_exchange *ex)
     tars_exchange_send(ex, 200);
 }
 
-/* -------------------------------------------------------------------------------------- initialize
- */
+/* --------------------------------------------------------------- initialize */
 
 /* The reference loads its parts here. Ours are there since the start: rights are read again, and
  * each part is asked whether it works; one that costs a feature only does not fail. */

@@ -7,8 +7,7 @@
 #define AUDIT_LIMIT     100
 #define AUDIT_LIMIT_MAX 1000
 
-/* ------------------------------------------------------------------------------------- collections
- */
+/* -------------------------------------------------------------- collections */
 
 static void write_collection(struct tars_json *json, const struct tars_collection *collection)
 {
@@ -136,8 +135,7 @@ void tars_route_admin_collection(struct tars_exchange *ex)
     }
 }
 
-/* ------------------------------------------------------------------------------------------ grants
- */
+/* ------------------------------------------------------------------- grants */
 
 void tars_route_admin_grants(struct tars_exchange *ex)
 {
@@ -202,8 +200,7 @@ void tars_route_admin_grant(struct tars_exchange *ex)
     }
 }
 
-/* ------------------------------------------------------------------------------------------- audit
- */
+/* -------------------------------------------------------------------- audit */
 
 static void write_entry(struct tars_json *json, const struct tars_audit_entry *entry)
 {

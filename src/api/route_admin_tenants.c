@@ -274,9 +274,7 @@ void tars_route_admin_tenant_export(struct tars_exchange *ex)
     tars_exchange_send(ex, 201);
 }
 
-/* --------------------------------------------------------------------------------------------
- * usage
- */
+/* -------------------------------------------------------------------- usage */
 
 static const struct tars_tenant *find_tenant(const struct tars_tenant *tenants, size_t count,
                                              const char *name)

@@ -30,8 +30,7 @@ static void refuse(struct tars_exchange *ex, tars_status status, const char *why
     }
 }
 
-/* ------------------------------------------------------------------------------------------ tokens
- */
+/* ------------------------------------------------------------------- tokens */
 
 /* False when the reply is given. */
 static bool read_sign_in(struct tars_exchange *ex, struct tars_sign_in *request)

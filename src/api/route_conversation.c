@@ -30,8 +30,7 @@ static void fail(struct tars_exchange *ex, tars_status status, const struct tars
     }
 }
 
-/* --------------------------------------------------------------------------------------- written
- */
+/* ------------------------------------------------------------------ written */
 
 static void write_json(struct tars_json *json, const char *key, const char *text)
 {

@@ -28,8 +28,7 @@ static bool is_good(struct tars_exchange *ex, struct tars_reader *reader)
     return good;
 }
 
-/* ------------------------------------------------------------------------------------------- paths
- */
+/* -------------------------------------------------------------------- paths */
 
 /* Submit one path and wait for its end. A fault of the service becomes a failed result. */
 static void take_path(struct tars_exchange *ex, const struct tars_take *take,
@@ -88,8 +87,7 @@ void tars_route_rag_index(struct tars_exchange *ex)
     tars_exchange_send(ex, 201);
 }
 
-/* ------------------------------------------------------------------------------------------- batch
- */
+/* -------------------------------------------------------------------- batch */
 
 struct batch {
     const char *const *paths; /* (count,) */
@@ -178,8 +176,7 @@ void tars_route_rag_batch(struct tars_exchange *ex)
     tars_exchange_send(ex, 201);
 }
 
-/* ---------------------------------------------------------------------------------------- uploads
- */
+/* ------------------------------------------------------------------ uploads */
 
 struct upload {
     struct tars_take takes[UPLOADS_MAX];
@@ -357,8 +354,7 @@ void tars_route_rag_upload(struct tars_exchange *ex)
     }
 }
 
-/* ------------------------------------------------------------------------------------------ forget
- */
+/* ------------------------------------------------------------------- forget */
 
 static void forget_path(struct tars_exchange *ex, const char *collection, const char *path)
 {
@@ -437,8 +433,7 @@ void tars_route_rag_forget(struct tars_exchange *ex)
     }
 }
 
-/* --------------------------------------------------------------------------------- lists, and jobs
- */
+/* ---------------------------------------------------------- lists, and jobs */
 
 static void write_document(struct tars_exchange *ex, const struct tars_document_view *document)
 {
@@ -604,8 +599,7 @@ void tars_route_job(struct tars_exchange *ex)
     tars_exchange_send(ex, 200);
 }
 
-/* ------------------------------------------------------------------------------- a tree, streamed
- */
+/* --------------------------------------------------------- a tree, streamed */
 
 struct progress {
     struct tars_exchange *ex;

@@ -244,8 +244,7 @@ void tars_route_metrics(struct tars_exchange *ex)
     tars_exchange_send(ex, 200);
 }
 
-/* ------------------------------------------------------------------------------------- exposition
- */
+/* --------------------------------------------------------------- exposition */
 
 static double open_descriptors(void)
 {

@@ -136,8 +136,7 @@ static bool read_question(struct tars_exchange *ex, struct question *question)
     return good && recall(ex, question);
 }
 
-/* ------------------------------------------------------------------------------ the answer written
- */
+/* ------------------------------------------------------- the answer written */
 
 static void write_answer(struct tars_exchange *ex, const struct question *question,
                          const struct tars_rag_answer *answer)
@@ -199,8 +198,7 @@ void tars_route_rag_query(struct tars_exchange *ex)
     }
 }
 
-/* ---------------------------------------------------------------------------------------- streamed
- */
+/* ----------------------------------------------------------------- streamed */
 
 struct stream {
     struct tars_exchange *ex;
@@ -294,8 +292,7 @@ void tars_route_rag_stream(struct tars_exchange *ex)
     tars_exchange_end(ex);
 }
 
-/* ------------------------------------------------------------------------------------------ search
- */
+/* ------------------------------------------------------------------- search */
 
 static enum tars_search_mode read_mode(struct tars_reader *reader)
 {
@@ -472,8 +469,7 @@ void tars_route_rag_search(struct tars_exchange *ex)
     tars_exchange_send(ex, 200);
 }
 
-/* -------------------------------------------------------------------------------------- collection
- */
+/* --------------------------------------------------------------- collection */
 
 static void write_stats(struct tars_exchange *ex, const struct tars_collection_stats *stats)
 {

@@ -52,8 +52,7 @@ int tars_admin_run(struct tars_cli *cli, const struct tars_admin_verb *verbs, si
     return tars_cli_exit(cli, status);
 }
 
-/* ------------------------------------------------------------------------------------------ asking
- */
+/* ------------------------------------------------------------------- asking */
 
 static void write_path(struct tars_admin *admin, struct tars_buf *out, const char *path, va_list ap)
 {
@@ -104,8 +103,7 @@ tars_status tars_admin_ask(struct tars_admin *admin, enum tars_http_method metho
     return status;
 }
 
-/* ---------------------------------------------------------------------------------------- printing
- */
+/* ----------------------------------------------------------------- printing */
 
 bool tars_admin_print_json(const struct tars_admin *admin)
 {

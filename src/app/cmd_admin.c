@@ -54,8 +54,7 @@ static int with_session(struct tars_cli *cli, session_fn *fn)
     return tars_cli_exit(cli, status);
 }
 
-/* ------------------------------------------------------------------------------------------ status
- */
+/* ------------------------------------------------------------------- status */
 
 static json_t *parse(const struct tars_buf *reply)
 {
@@ -135,8 +134,7 @@ int tars_cmd_status(struct tars_cli *cli)
     return with_session(cli, show_status);
 }
 
-/* -------------------------------------------------------------------------------------------- jobs
- */
+/* --------------------------------------------------------------------- jobs */
 
 static void print_job(const json_t *job)
 {
@@ -214,8 +212,7 @@ int tars_cmd_jobs(struct tars_cli *cli)
     return with_session(cli, cli->argument_count > 0 ? change_job : list_jobs);
 }
 
-/* ------------------------------------------------------------------------------------------ forget
- */
+/* ------------------------------------------------------------------- forget */
 
 static bool is_document_id(const char *text)
 {
@@ -288,8 +285,7 @@ int tars_cmd_forget(struct tars_cli *cli)
     return with_session(cli, forget_all);
 }
 
-/* ----------------------------------------------------------------------------------------- reindex
- */
+/* ------------------------------------------------------------------ reindex */
 
 static void show_progress(void *ctx, int64_t done, int64_t total)
 {
@@ -331,8 +327,7 @@ int tars_cmd_reindex(struct tars_cli *cli)
     return tars_cli_exit(cli, status);
 }
 
-/* ----------------------------------------------------------------------------------- version, help
- */
+/* ------------------------------------------------------------ version, help */
 
 int tars_cmd_version(struct tars_cli *cli)
 {

@@ -28,8 +28,7 @@ struct answer {
     char error[TARS_ERR_TEXT_MAX];
 };
 
-/* ------------------------------------------------------------------------------------------ output
- */
+/* ------------------------------------------------------------------- output */
 
 static void print_place(const json_t *source)
 {
@@ -126,8 +125,7 @@ static bool take_line(void *ctx, json_t *line)
     return true;
 }
 
-/* -------------------------------------------------------------------------------------------- ways
- */
+/* --------------------------------------------------------------------- ways */
 
 static tars_status ask_text(struct answer *answer, struct tars_session *session, const char *body,
                             struct tars_err *err)

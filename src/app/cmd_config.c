@@ -29,8 +29,7 @@ const struct tars_option tars_options_config[] = {
 };
 const struct tars_option tars_options_doctor[] = {{NULL, 0, NULL, NULL, NULL}};
 
-/* ------------------------------------------------------------------------------------------ config
- */
+/* ------------------------------------------------------------------- config */
 
 static bool is_named(const struct tars_cli *cli, const char *name)
 {
@@ -106,8 +105,7 @@ int tars_cmd_config(struct tars_cli *cli)
     return TARS_EXIT_OK;
 }
 
-/* ------------------------------------------------------------------------------------------ doctor
- */
+/* ------------------------------------------------------------------- doctor */
 
 enum verdict { WELL, POOR, BAD };
 

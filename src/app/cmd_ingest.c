@@ -45,8 +45,7 @@ struct run {
     char error[TARS_ERR_TEXT_MAX];
 };
 
-/* ---------------------------------------------------------------------------------------- progress
- */
+/* ----------------------------------------------------------------- progress */
 
 static void hide_bar(struct run *run)
 {
@@ -103,8 +102,7 @@ static void print_file(struct run *run, const json_t *line)
     }
 }
 
-/* ------------------------------------------------------------------------------------------- lines
- */
+/* -------------------------------------------------------------------- lines */
 
 static void print_json(const json_t *line)
 {
@@ -221,8 +219,7 @@ static void print_summary(struct run *run)
     (void)fflush(stdout);
 }
 
-/* ------------------------------------------------------------------------------------------- watch
- */
+/* -------------------------------------------------------------------- watch */
 
 /* A number that changes when a file below path comes, goes or is written. */
 static uint64_t mix(uint64_t hash, uint64_t value)

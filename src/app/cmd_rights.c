@@ -47,8 +47,7 @@ static tars_status bad_text(struct tars_err *err)
     return tars_fail(TARS_EINVAL, err, "an argument is not valid UTF-8");
 }
 
-/* ------------------------------------------------------------------------------------- collections
- */
+/* -------------------------------------------------------------- collections */
 
 static tars_status collection_add(struct tars_admin *admin, struct tars_err *err)
 {
@@ -139,8 +138,7 @@ int tars_cmd_collection(struct tars_cli *cli)
     return tars_admin_run(cli, verbs, sizeof(verbs) / sizeof(verbs[0]));
 }
 
-/* ----------------------------------------------------------------------------------------- tenants
- */
+/* ------------------------------------------------------------------ tenants */
 
 /* The options that are given, as fields of body. */
 static tars_status add_limits(struct tars_admin *admin, json_t *body, struct tars_err *err)
@@ -274,8 +272,7 @@ int tars_cmd_tenant(struct tars_cli *cli)
     return tars_admin_run(cli, verbs, sizeof(verbs) / sizeof(verbs[0]));
 }
 
-/* ------------------------------------------------------------------------------------------- audit
- */
+/* -------------------------------------------------------------------- audit */
 
 static void print_entry(const json_t *entry)
 {

@@ -68,8 +68,7 @@ static tars_status ask(struct search *search, const char *query, struct tars_err
     return status;
 }
 
-/* ------------------------------------------------------------------------------------------ output
- */
+/* ------------------------------------------------------------------- output */
 
 /* At most chars characters of text on one line, white space folded. */
 static void print_text(const char *text, int chars)
@@ -162,8 +161,7 @@ static tars_status run_one(struct search *search, const char *query_id, const ch
     return TARS_OK;
 }
 
-/* ------------------------------------------------------------------------------------ file of them
- */
+/* ------------------------------------------------------------- file of them */
 
 static const char *first_text(const json_t *object, const char *a, const char *b)
 {
@@ -231,8 +229,7 @@ static tars_status run_file(struct search *search, const char *path, struct tars
     return status;
 }
 
-/* ----------------------------------------------------------------------------------------- options
- */
+/* ------------------------------------------------------------------ options */
 
 static bool read_format(struct search *search)
 {

@@ -37,8 +37,7 @@ static void print_told(const struct tars_admin *admin, const char *name)
     json_decref(root);
 }
 
-/* ------------------------------------------------------------------------------------------- users
- */
+/* -------------------------------------------------------------------- users */
 
 /* Ask for a secret and put it into body, or ask that one be made. */
 static tars_status add_secret(struct tars_admin *admin, const char *name, json_t *body,
@@ -175,8 +174,7 @@ int tars_cmd_user(struct tars_cli *cli)
     return tars_admin_run(cli, verbs, sizeof(verbs) / sizeof(verbs[0]));
 }
 
-/* ------------------------------------------------------------------------------------------ tokens
- */
+/* ------------------------------------------------------------------- tokens */
 
 static tars_status token_issue(struct tars_admin *admin, struct tars_err *err)
 {

@@ -199,8 +199,7 @@ tars_status tars_options_parse(int argc, char **argv, struct tars_cli *cli,
     return status;
 }
 
-/* -------------------------------------------------------------------------------------------- help
- */
+/* --------------------------------------------------------------------- help */
 
 static void print_options(const struct tars_option *options)
 {

@@ -101,8 +101,7 @@ tars_status tars_places_model(const struct tars_settings *settings, const char *
     return TARS_OK;
 }
 
-/* ------------------------------------------------------------------------------------ server.json
- */
+/* -------------------------------------------------------------- server.json */
 
 tars_status tars_note_write(const char *data, const struct tars_server_note *note,
                             struct tars_err *err)

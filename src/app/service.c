@@ -22,8 +22,7 @@
 #define CANCEL_PAGE  1000 /* jobs looked at in one go */
 #define SUBMIT_MAX   1024
 
-/* ------------------------------------------------------------------------------------------ search
- */
+/* ------------------------------------------------------------------- search */
 
 static void fill_hit(struct tars_hit *hit, const struct tars_found *found)
 {
@@ -140,8 +139,7 @@ static uint64_t cache_clear(void *ctx)
     return tars_cache_clear(service->cache, TARS_CACHE_KINDS);
 }
 
-/* ------------------------------------------------------------------------------------------- stats
- */
+/* -------------------------------------------------------------------- stats */
 
 /* Add what the visible collections hold. */
 static tars_status add_sizes(const struct tars_service *service, const struct tars_visible *visible,
@@ -355,8 +353,7 @@ static tars_status wait_job(void *ctx, int64_t job_id, struct tars_call *call,
     return TARS_OK;
 }
 
-/* ---------------------------------------------------------------------------------------- a tree
- */
+/* ------------------------------------------------------------------- a tree */
 
 struct tree {
     const struct tars_service *service;
@@ -462,8 +459,7 @@ static tars_status ingest(void *ctx, const struct tars_tree *wanted, struct tars
     return status;
 }
 
-/* ------------------------------------------------------------------------------------------ forget
- */
+/* ------------------------------------------------------------------- forget */
 
 static tars_status no_document(const char *id, struct tars_err *err)
 {
@@ -510,8 +506,7 @@ static tars_status forget_collection(void *ctx, const char *key, struct tars_cal
     return status == TARS_ENOTFOUND ? TARS_OK : status;
 }
 
-/* -------------------------------------------------------------------------------------------- jobs
- */
+/* --------------------------------------------------------------------- jobs */
 
 static int state_of(const char *text)
 {

@@ -135,8 +135,7 @@ struct loader {
     struct tars_err *err;
 };
 
-/* ---------------------------------------------------------------------------------------- values
- */
+/* ------------------------------------------------------------------- values */
 
 static bool parse_flag(const char *text, bool *value)
 {
@@ -252,8 +251,7 @@ static tars_status keep(struct loader *loader, enum tars_setting id, const struc
     return status;
 }
 
-/* ----------------------------------------------------------------------------------------- names
- */
+/* -------------------------------------------------------------------- names */
 
 static size_t min3(size_t a, size_t b, size_t c)
 {
@@ -367,8 +365,7 @@ static tars_status take(struct loader *loader, const struct given *given)
     return status;
 }
 
-/* --------------------------------------------------------------------------------------- sources
- */
+/* ------------------------------------------------------------------ sources */
 
 static tars_status load_defaults(struct loader *loader)
 {
@@ -525,8 +522,7 @@ void tars_settings_free(struct tars_settings *settings)
     free(settings);
 }
 
-/* --------------------------------------------------------------------------------------- reading
- */
+/* ------------------------------------------------------------------ reading */
 
 const char *tars_settings_text(const struct tars_settings *settings, enum tars_setting id)
 {

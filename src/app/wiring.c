@@ -49,8 +49,7 @@ void tars_wiring_warn(struct tars_wiring *w, const char *words)
     tars_log_warning(w->log, "app", "%s", words);
 }
 
-/* ------------------------------------------------------------------------------------------ health
- */
+/* ------------------------------------------------------------------- health */
 
 static tars_status check_store(void *ctx, struct tars_err *err)
 {
@@ -101,8 +100,7 @@ static tars_status register_parts(struct tars_wiring *w)
     return status;
 }
 
-/* ------------------------------------------------------------------------------------- the parts
- */
+/* ---------------------------------------------------------------- the parts */
 
 static tars_status open_store(const char *data, size_t readers, bool beside,
                               struct tars_store **store, struct tars_err *err)
@@ -448,8 +446,7 @@ static tars_status open_api(struct tars_wiring *w, const struct tars_wiring_conf
     return status == TARS_OK ? tars_api_new(&config, &w->api, err) : status;
 }
 
-/* ------------------------------------------------------------------------------------- life cycle
- */
+/* --------------------------------------------------------------- life cycle */
 
 static tars_status open_rooms(struct tars_wiring *w, struct tars_err *err)
 {
@@ -605,8 +602,7 @@ const char *tars_wiring_warnings(const struct tars_wiring *wiring)
     return wiring->warnings.ptr ? wiring->warnings.ptr : "";
 }
 
-/* ---------------------------------------------------------------------------------------- reindex
- */
+/* ------------------------------------------------------------------ reindex */
 
 tars_status tars_wiring_reindex(const struct tars_settings *settings, bool beside,
                                 atomic_bool *cancelled,

@@ -46,8 +46,7 @@ static bool is_loopback(const struct tars_settings *settings)
     return inet_pton(AF_INET6, address, &six) == 1 && IN6_IS_ADDR_LOOPBACK(&six);
 }
 
-/* -------------------------------------------------------------------------------------------- mode
- */
+/* --------------------------------------------------------------------- mode */
 
 static enum tars_auth_mode mode_of(const struct tars_settings *settings)
 {
@@ -88,8 +87,7 @@ static tars_status check_mode(struct tars_wiring *w, enum tars_auth_mode mode, s
     return TARS_OK;
 }
 
-/* ------------------------------------------------------------------------------------------- parts
- */
+/* -------------------------------------------------------------------- parts */
 
 static tars_status open_proxies(struct tars_wiring *w, struct tars_err *err)
 {

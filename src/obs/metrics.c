@@ -88,8 +88,7 @@ struct tars_metrics {
     struct family families[TARS_METRIC_COUNT];
 };
 
-/* ---------------------------------------------------------------------------------------- series
- */
+/* ------------------------------------------------------------------- series */
 
 static size_t label_count(const struct description *about)
 {
@@ -244,8 +243,7 @@ void tars_metrics_observe(struct tars_metrics *metrics, enum tars_metric metric,
     tars_series_observe(plain(metrics, metric), value);
 }
 
-/* ---------------------------------------------------------------------------------------- totals
- */
+/* ------------------------------------------------------------------- totals */
 
 static uint64_t count_of(const struct tars_series *series)
 {
@@ -300,8 +298,7 @@ double tars_metrics_sum(struct tars_metrics *metrics, enum tars_metric metric)
     return sum;
 }
 
-/* ------------------------------------------------------------------------------------- exposition
- */
+/* --------------------------------------------------------------- exposition */
 
 static void write_value(struct tars_buf *out, double value)
 {
@@ -420,8 +417,7 @@ void tars_metrics_write(struct tars_metrics *metrics, struct tars_buf *out)
     tars_metrics_write_without(metrics, TARS_METRIC_COUNT, out);
 }
 
-/* ------------------------------------------------------------------------------------- life cycle
- */
+/* --------------------------------------------------------------- life cycle */
 
 void tars_metrics_free(struct tars_metrics *metrics)
 {
