@@ -225,6 +225,8 @@ static struct tars_pool *pool_of(const struct tars_api_config *config, enum tars
         return config->answer;
     case TARS_ROUTE_WAIT:
         return config->wait;
+    case TARS_ROUTE_INGEST:
+        return config->ingest;
     case TARS_ROUTE_INLINE:
         break;
     }

@@ -37,6 +37,7 @@ struct tars_api_config {
     struct tars_pool *compute;        /* NULL: everything runs on the caller's thread */
     struct tars_pool *answer;         /* the same */
     struct tars_pool *wait;           /* the same */
+    struct tars_pool *ingest;         /* the same */
     struct tars_metrics *metrics;     /* may be NULL */
     struct tars_analytics *analytics; /* NULL: nothing is kept */
     struct tars_log *log;             /* may be NULL */

@@ -12,7 +12,13 @@
 
 #include "api/exchange.h"
 
-enum tars_route_place { TARS_ROUTE_INLINE, TARS_ROUTE_COMPUTE, TARS_ROUTE_ANSWER, TARS_ROUTE_WAIT };
+enum tars_route_place {
+    TARS_ROUTE_INLINE,
+    TARS_ROUTE_COMPUTE,
+    TARS_ROUTE_ANSWER,
+    TARS_ROUTE_WAIT,
+    TARS_ROUTE_INGEST, /* waits until files are taken in, which may be minutes */
+};
 /* Each includes those below it. Mode is TARS_AUTH. */
 enum tars_route_need {
     TARS_ROUTE_PUBLIC, /* anybody */

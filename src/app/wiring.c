@@ -30,6 +30,7 @@
 #define ARENA_MAX      ((size_t)1 << 20)
 #define WARNINGS_MAX   ((size_t)16 << 10)
 #define WAIT_THREADS   16
+#define INGEST_THREADS 32 /* each waits for files to be taken in, and for nothing else */
 #define ANSWER_THREADS 32 /* each may wait for a language model */
 
 static size_t thread_count(const struct tars_settings *settings)
@@ -392,12 +393,15 @@ static tars_status open_pools(struct tars_wiring *w, struct tars_err *err)
                                              .threads = thread_count(w->settings)};
     const struct tars_pool_config answer = {.name = "tars-answer", .threads = ANSWER_THREADS};
     const struct tars_pool_config wait = {.name = "tars-wait", .threads = WAIT_THREADS};
+    const struct tars_pool_config ingest = {.name = "tars-takes-in", .threads = INGEST_THREADS};
     tars_status status = tars_pool_new(&compute, &w->compute);
 
     if (status == TARS_OK)
         status = tars_pool_new(&answer, &w->answer);
     if (status == TARS_OK)
         status = tars_pool_new(&wait, &w->wait);
+    if (status == TARS_OK)
+        status = tars_pool_new(&ingest, &w->takes_in);
     if (status == TARS_OK)
         status = tars_random_hex(w->token, TARS_OWNER_TOKEN_BYTES);
     return status == TARS_OK ? status : tars_fail(status, err, "no threads for requests");
@@ -419,6 +423,7 @@ static tars_status open_api(struct tars_wiring *w, const struct tars_wiring_conf
         .compute = w->compute,
         .answer = w->answer,
         .wait = w->wait,
+        .ingest = w->takes_in,
         .metrics = w->metrics,
         .log = w->log,
         .health = &w->health,
@@ -557,6 +562,7 @@ void tars_wiring_close(struct tars_wiring *wiring)
         tars_ingest_stop(w->ingest);
     tars_watch_close(w->watch);
     tars_pool_free(w->wait);
+    tars_pool_free(w->takes_in);
     tars_pool_free(w->answer);
     tars_pool_free(w->compute);
     tars_api_free(w->api);

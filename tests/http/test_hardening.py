@@ -1,4 +1,5 @@
 """What keeps a server on a network safe: headers, HTTPS, names, proxies, limits, secrets (contract 8, design 9)."""
+import contextlib
 import json
 import os
 import re
@@ -7,6 +8,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import time
 import unittest
 
 from server import TARS, ServerTest, environment, run
@@ -211,6 +213,24 @@ class RateLimit(ServerTest):
         with open(f"{self.data}/server.json", encoding="utf-8") as file:
             owner = {"X-Tars-Owner": json.load(file)["token"]}
         self.assertEqual({self.ask("GET", "/rag/stats", headers=owner).status for _ in range(12)}, {200})
+
+
+class ManyUploads(ServerTest):
+    def test_they_keep_nobody_from_signing_in(self):
+        token = self.sign_in()
+        with contextlib.ExitStack() as links:
+            for n in range(24):
+                text = b" ".join(b"word%d%d" % (n, i * i) for i in range(30_000))
+                body = (b'--b\r\nContent-Disposition: form-data; name="file"; filename="%d.txt"\r\n\r\n' % n + text
+                        + b"\r\n--b--\r\n")
+                link = links.enter_context(socket.create_connection(("127.0.0.1", self.port), timeout=20))
+                link.sendall(b"POST /rag/upload HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer %s\r\n"
+                             b"Content-Type: multipart/form-data; boundary=b\r\nContent-Length: %d\r\n\r\n"
+                             % (token.encode(), len(body)) + body)
+            begun = time.monotonic()
+            self.sign_in("somebody")
+            self.assertEqual(self.ask("GET", "/metrics/prometheus").status, 200)
+            self.assertLess(time.monotonic() - begun, 5)
 
 
 class Exports(ServerTest):

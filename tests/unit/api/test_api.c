@@ -327,7 +327,7 @@ static int set_up(void **state)
     api.service_ctx = &bench->fake;
     api.health = &bench->health;
     api.metrics = bench->metrics;
-    api.compute = api.wait = bench->pool;
+    api.compute = api.wait = api.ingest = bench->pool;
     assert_int_equal(tars_api_new(&api, &bench->api, NULL), TARS_OK);
     server.ctx = bench->api;
     assert_int_equal(tars_server_open(&server, &bench->server, NULL), TARS_OK);
