@@ -37,7 +37,9 @@ static void write_services(struct tars_exchange *ex)
         tars_json_text(json, "name", part->name);
         tars_json_text(json, "status", status == TARS_OK ? "healthy" : "unhealthy");
         tars_json_bool(json, "optional", part->optional);
-        tars_json_text(json, "detail", status == TARS_OK ? NULL : why.text);
+        /* Names of machines and folders. */
+        tars_json_text(json, "detail",
+                       status == TARS_OK || !tars_api_sees_server(ex) ? NULL : why.text);
         tars_json_end(json);
     }
     tars_json_end(json);

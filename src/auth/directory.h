@@ -37,6 +37,7 @@
 
 #define TARS_SECRET_CHARS_MIN 12   /* of a secret that a person chose, in characters */
 #define TARS_SECRET_BYTES_MAX 1024 /* longer ones are refused before they are hashed */
+#define TARS_KEYS_MAX         100  /* of an account, that are good: more is a program gone wrong */
 #define TARS_LABEL_BYTES_MAX  255  /* of a key's label, a title */
 
 /* Who does it. Borrowed for the call. */

@@ -453,6 +453,27 @@ static tars_status key_owner(const struct tars_visit *visit, const char *name,
     return tars_fail(TARS_EDENIED, err, "Admin privileges required for this operation");
 }
 
+/* Everything that is kept of everybody is in memory, so nobody may fill it. */
+static tars_status check_key_count(const struct tars_visit *visit, const struct tars_account *owner,
+                                   struct tars_err *err)
+{
+    int64_t now_us = tars_auth_now_us(visit->auth);
+    size_t total;
+    const struct tars_snapshot_key *all = tars_snapshot_keys(visit->snapshot, &total);
+    size_t count = 0;
+
+    for (size_t i = 0; i < total; i++) {
+        const struct tars_api_key *key = all[i].key;
+
+        count += key->account_id == owner->id && !key->revoked &&
+                 (key->expires_us == 0 || key->expires_us > now_us);
+    }
+    return count < TARS_KEYS_MAX
+               ? TARS_OK
+               : tars_fail(TARS_EBUSY, err, "\"%.255s\" has %d keys: revoke one first", owner->name,
+                           TARS_KEYS_MAX);
+}
+
 static tars_status add_key(struct tars_visit *visit, const struct tars_key_wanted *wanted,
                            const char *text, int64_t *id, struct tars_err *err)
 {
@@ -468,6 +489,9 @@ static tars_status add_key(struct tars_visit *visit, const struct tars_key_wante
     tars_status status = key_owner(visit, wanted->account, &owner, err);
 
     if (status != TARS_OK || !owner)
+        return status;
+    status = check_key_count(visit, owner->account, err);
+    if (status != TARS_OK)
         return status;
     key.account_id = owner->account->id;
     (void)snprintf(prefix, sizeof(prefix), "%s", text);

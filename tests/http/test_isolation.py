@@ -90,6 +90,17 @@ class Tokens(Isolation):
         self.assertEqual((reply.status, reply.json()["detail"]), (401, "Token has been revoked"))
 
 
+class Keys(Isolation):
+    def test_so_many_keys(self):
+        """keys: nobody fills the memory with keys of their own"""
+        self.add("greedy", "reader")
+        token = self.sign_in("greedy")
+        ids = [self.change("POST", "/auth/keys", {"label": str(i)}, 201, token)["id"] for i in range(100)]
+        self.assertIn("100 keys", self.change("POST", "/auth/keys", {"label": "more"}, 409, token)["detail"])
+        self.change("DELETE", f"/auth/keys/{ids[0]}", token=token)
+        self.change("POST", "/auth/keys", {"label": "more"}, 201, token)
+
+
 class People(Isolation):
     def test_a_name_used_again(self):
         """people: who gets the name of somebody who left does not get their conversations"""
@@ -211,6 +222,25 @@ class Numbers(Isolation):
             more = {} if token else self.owner
             text = self.ask("GET", "/metrics/prometheus", token=token or "", headers=more).body.decode()
             self.assertIn('tars_tenant_questions_total{tenant="counted"} 1', text)
+
+
+class Away(Isolation):
+    settings = dict(Rights.settings, LLM_BACKEND="ollama", OLLAMA_HOST="http://127.0.0.1:9")
+
+    def test_words_of_what_is_away(self):
+        """numbers: which machines this one needs is told to who manages it"""
+        boss = self.tenant("asker")
+        self.add("root", "admin")
+        self.add("plain", "reader")
+
+        def details(token):
+            services = self.asked("GET", "/ops/summary", token=token).json()["services"]
+            return {s["name"]: s["detail"] for s in services if s["status"] != "healthy"}
+
+        self.assertIn("language_model", details(self.sign_in("root")))
+        self.assertTrue(details(self.sign_in("root"))["language_model"])
+        for token in (boss, self.sign_in("plain")):
+            self.assertIsNone(details(token)["language_model"])
 
 
 class Watched(Isolation):
