@@ -218,7 +218,7 @@ static int64_t time_question(const struct tars_index *index, uint64_t i)
     size_t found;
 
     for (size_t t = 0; t < count; t++)
-        terms[t] = (struct tars_index_query_term){words[t].ptr, words[t].len, 1};
+        terms[t] = (struct tars_index_query_term){words[t].ptr, words[t].len, 1, 0};
     start = tars_clock_mono_ns();
     if (tars_index_search_words(index, terms, count, TOP, NULL, hits, &found) != TARS_OK)
         abort();

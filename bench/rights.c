@@ -183,7 +183,7 @@ static void search(struct tars_index *index, const struct tars_index_filter *fil
         for (size_t k = 0; k < 4; k++) {
             int len = snprintf(words[k], sizeof(words[k]), "w%u", draw(&state));
 
-            terms[k] = (struct tars_index_query_term){words[k], (uint32_t)len, 1};
+            terms[k] = (struct tars_index_query_term){words[k], (uint32_t)len, 1, 0};
         }
         start = tars_clock_mono_ns();
         if (tars_index_search_vector(index, vector, TOP, filter, hits, &n))

@@ -47,7 +47,7 @@ static void mend_header(uint8_t *data, size_t size)
 static void use(struct tars_shadow *shadow, const char *path)
 {
     const float query[DIM] = {0.5F, 0.5F, 0.5F, 0.5F};
-    const struct tars_index_query_term terms[2] = {{"alpha", 5, 1}, {"beta", 4, 1}};
+    const struct tars_index_query_term terms[2] = {{"alpha", 5, 1, 0}, {"beta", 4, 1, 0}};
     struct tars_bm25 bm25 = {&shadow->postings, &shadow->passages,
                              tars_passages_look(&shadow->passages), 1.2, 0.75};
     struct tars_hnsw_found *found = NULL;

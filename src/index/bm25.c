@@ -32,17 +32,24 @@ struct scorer {
 
 /* ------------------------------------------------------------------ weights */
 
-static double idf_of(const struct tars_bm25 *bm25, uint32_t number)
+static double df_of(const struct tars_bm25 *bm25, uint32_t number)
 {
-    double n = bm25->view.count;
-    double df = 0;
+    if (number == TARS_POSTINGS_NONE)
+        return 0;
+    return atomic_load_explicit(&tars_postings_term_at(bm25->postings, number)->df,
+                                memory_order_relaxed);
+}
 
-    if (number != TARS_POSTINGS_NONE) {
-        df = atomic_load_explicit(&tars_postings_term_at(bm25->postings, number)->df,
-                                  memory_order_relaxed);
-    }
+static double idf_at(double n, double df)
+{
     df = df < n ? df : n;
     return log(1 + (n - df + 0.5) / (df + 0.5));
+}
+
+static double idf_of(const struct tars_bm25 *bm25, const struct tars_index_query_term *term,
+                     uint32_t number)
+{
+    return term->idf > 0 ? term->idf : idf_at(bm25->view.count, df_of(bm25, number));
 }
 
 static double part(const struct scorer *scorer, const struct list *list, double tf, double length)
@@ -63,6 +70,35 @@ static uint32_t number_of(const struct tars_bm25 *bm25, const struct tars_index_
     return tars_postings_find(bm25->postings, term->ptr, term->len);
 }
 
+/* Passages with the term that filter accepts. */
+static double count(const struct tars_bm25 *bm25, uint32_t number,
+                    const struct tars_index_filter *filter)
+{
+    struct tars_postings_cursor cursor;
+    double df = 0;
+
+    tars_postings_cursor_init(&cursor, bm25->postings, number);
+    while (cursor.ordinal < bm25->view.count) {
+        const struct tars_passage *passage =
+            tars_passages_seen(bm25->passages, &bm25->view, cursor.ordinal);
+
+        df += passage && filter->accepts(filter->ctx, passage->id);
+        tars_postings_seek(&cursor, cursor.ordinal + 1);
+    }
+    return df;
+}
+
+double tars_bm25_idf(const struct tars_bm25 *bm25, const struct tars_index_query_term *term,
+                     const struct tars_index_filter *filter, uint64_t n)
+{
+    uint32_t number = number_of(bm25, term);
+    double df = df_of(bm25, number);
+
+    if (!filter || !filter->accepts || df > TARS_INDEX_IDF_EXACT)
+        return idf_at(bm25->view.count, df);
+    return idf_at((double)n, df > 0 ? count(bm25, number, filter) : 0);
+}
+
 double tars_bm25_ceiling(const struct tars_bm25 *bm25, const struct tars_index_query_term *terms,
                          size_t n_terms)
 {
@@ -70,7 +106,7 @@ double tars_bm25_ceiling(const struct tars_bm25 *bm25, const struct tars_index_q
 
     for (size_t i = 0; i < n_terms && i < TARS_BM25_TERMS_MAX; i++) {
         if (terms[i].weight > 0 && isfinite(terms[i].weight))
-            sum += (double)terms[i].weight * idf_of(bm25, number_of(bm25, &terms[i]));
+            sum += (double)terms[i].weight * idf_of(bm25, &terms[i], number_of(bm25, &terms[i]));
     }
     return sum * (bm25->k1 + 1);
 }
@@ -99,7 +135,7 @@ static tars_status add_list(struct scorer *scorer, const struct tars_index_query
     if (!list)
         return TARS_ENOMEM;
     list->in_query = scorer->count;
-    list->factor = (double)term->weight * idf_of(bm25, number) * (bm25->k1 + 1);
+    list->factor = (double)term->weight * idf_of(bm25, term, number) * (bm25->k1 + 1);
     list->bound =
         part_bound(scorer, list,
                    atomic_load_explicit(&tars_postings_term_at(bm25->postings, number)->bound,

@@ -14,6 +14,9 @@
  * Removed   N, df and the mean length count removed passages until the next save: all of them
  *           alike, so that scores stay comparable, and a saved index scores as one that never had
  *           them.
+ *
+ * Rights    A term may bring an idf of its own, that of the passages that a caller may see: else
+ * the score of one's own passage would tell how often others use a word.
  */
 #ifndef TARS_INDEX_BM25_H
 #define TARS_INDEX_BM25_H
@@ -50,6 +53,9 @@ TARS_MUST_USE tars_status tars_bm25_search_all(const struct tars_bm25 *bm25,
 TARS_MUST_USE tars_status tars_bm25_score(const struct tars_bm25 *bm25,
                                           const struct tars_index_query_term *terms, size_t n_terms,
                                           uint32_t ordinal, float *score);
+/* As tars_index_idf(). */
+double tars_bm25_idf(const struct tars_bm25 *bm25, const struct tars_index_query_term *term,
+                     const struct tars_index_filter *filter, uint64_t n);
 double tars_bm25_ceiling(const struct tars_bm25 *bm25, const struct tars_index_query_term *terms,
                          size_t n_terms);
 

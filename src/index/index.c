@@ -495,6 +495,17 @@ double tars_index_words_ceiling(const struct tars_index *index,
     return ceiling;
 }
 
+double tars_index_idf(const struct tars_index *index, const struct tars_index_query_term *term,
+                      const struct tars_index_filter *filter, uint64_t n)
+{
+    uint32_t turn;
+    struct tars_bm25 bm25 = bm25_of(index, enter(index, &turn));
+    double idf = tars_bm25_idf(&bm25, term, filter, n);
+
+    leave(index, turn);
+    return idf;
+}
+
 /* -------------------------------------------------------------------- stats */
 
 uint64_t tars_index_seq(const struct tars_index *index)

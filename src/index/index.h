@@ -71,6 +71,7 @@ struct tars_index_query_term {
     const char *ptr; /* (len,) bytes */
     uint32_t len;
     float weight; /* of the term, 1 usually; not negative */
+    double idf;   /* of tars_index_idf(); 0: as all passages have it */
 };
 
 /* Which passages may be found. accepts is called from the searching thread, may be called for any
@@ -157,6 +158,12 @@ TARS_MUST_USE tars_status tars_index_vector_score(const struct tars_index *index
 TARS_MUST_USE tars_status tars_index_words_score(const struct tars_index *index,
                                                  const struct tars_index_query_term *terms,
                                                  size_t n_terms, uint64_t id, float *score);
+/* The idf that a term has among the n passages that filter accepts, so that scores say nothing of
+ * the others. Exact for terms that few passages have; one that more than TARS_INDEX_IDF_EXACT have
+ * is common, and has the idf of all passages. */
+#define TARS_INDEX_IDF_EXACT 1024
+double tars_index_idf(const struct tars_index *index, const struct tars_index_query_term *term,
+                      const struct tars_index_filter *filter, uint64_t n);
 /* What no BM25 of these terms can exceed: the sum of weight * idf * (k1 + 1). A term that no
  * passage has counts too, as the rarest possible, so that score / ceiling says how much of the
  * question a passage covers. */

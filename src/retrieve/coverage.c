@@ -33,7 +33,9 @@ static size_t leader_of(const struct tars_terms *terms, size_t i)
 }
 
 tars_status tars_coverage_new(struct tars_arena *arena, const struct tars_index *index,
-                              const struct tars_terms *terms, struct tars_coverage **coverage)
+                              const struct tars_terms *terms,
+                              const struct tars_index_query_term *weighed,
+                              struct tars_coverage **coverage)
 {
     struct tars_coverage *made = tars_arena_calloc(arena, 1, sizeof(*made));
     size_t room = terms->count ? terms->count : 1;
@@ -50,7 +52,8 @@ tars_status tars_coverage_new(struct tars_arena *arena, const struct tars_index 
         struct word *word = &made->words[i];
         struct word *leader;
 
-        word->term = (struct tars_index_query_term){terms->items[i].ptr, terms->items[i].len, 1};
+        word->term = (struct tars_index_query_term){terms->items[i].ptr, terms->items[i].len, 1,
+                                                    weighed ? weighed[i].idf : 0};
         word->leader = leader_of(terms, i);
         word->mass = tars_index_words_ceiling(index, &word->term, 1);
         leader = &made->words[word->leader];

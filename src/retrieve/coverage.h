@@ -24,10 +24,11 @@
 struct tars_coverage;
 
 /* For the distinct terms of one question; all of it lives in arena. index and terms are borrowed
- * for the object's life. TARS_ENOMEM. */
+ * for the object's life. weighed: the same terms with their idf, or NULL. TARS_ENOMEM. */
 TARS_MUST_USE tars_status tars_coverage_new(struct tars_arena *arena,
                                             const struct tars_index *index,
                                             const struct tars_terms *terms,
+                                            const struct tars_index_query_term *weighed,
                                             struct tars_coverage **coverage);
 /* 0 for a passage that is not there, and for a question without words. */
 double tars_coverage_of(const struct tars_coverage *coverage, uint64_t id);

@@ -166,6 +166,7 @@ static tars_status make_terms(struct search *search)
     struct tars_terms terms = {0};
     int langs[LANGS_MAX];
     size_t lang_count = index_languages(&search->stats, langs);
+    const struct tars_index_filter *rights = tars_scope_rights(search->scope);
     tars_status status;
 
     if (!analyzer)
@@ -182,9 +183,14 @@ static tars_status make_terms(struct search *search)
         search->terms[i].ptr = terms.items[i].ptr;
         search->terms[i].len = terms.items[i].len;
         search->terms[i].weight = (float)terms.items[i].count;
+        /* How often others use a word is nothing to the caller. */
+        if (rights) {
+            search->terms[i].idf = tars_index_idf(retriever->config.index, &search->terms[i],
+                                                  rights, tars_scope_passages(search->scope));
+        }
     }
     search->term_count = terms.count;
-    return tars_coverage_new(search->call->arena, retriever->config.index, &terms,
+    return tars_coverage_new(search->call->arena, retriever->config.index, &terms, search->terms,
                              &search->coverage);
 }
 

@@ -31,8 +31,9 @@ struct tars_scopes {
     pthread_mutex_t lock; /* guards what follows, and users, next, listed of each kept */
     struct kept *kept;    /* most recently used first */
     size_t kept_count, kept_bytes;
-    struct tars_arena sizes_arena; /* of full */
-    const char **full;             /* (full_count,) keys of collections with documents, ascending */
+    struct tars_arena sizes_arena;            /* of full */
+    const struct tars_collection_size *sizes; /* (full_count,) */
+    const char **full; /* (full_count,) keys of collections with documents, ascending */
     size_t full_count;
     uint64_t full_seq;
     bool full_known;
@@ -51,6 +52,8 @@ struct tars_scope {
     size_t number_count;
     struct kept *kept; /* NULL: no filters */
     struct tars_index_filter filter;
+    struct tars_index_filter rights;
+    uint64_t passages; /* that rights accepts */
 };
 
 /* --------------------------------------------------------------- life cycle */
@@ -118,6 +121,7 @@ static tars_status know_full(struct tars_scopes *scopes, uint64_t seq, struct ta
         return tars_fail(TARS_ENOMEM, err, "no memory to know what the collections hold");
     for (size_t i = 0; i < count; i++)
         scopes->full[i] = sizes[i].key;
+    scopes->sizes = sizes;
     scopes->full_count = count;
     scopes->full_seq = seq;
     scopes->full_known = true;
@@ -136,6 +140,23 @@ static tars_status covers(struct tars_scopes *scopes, const struct tars_visible 
     for (size_t i = 0; !status && at < scopes->full_count && i < visible->count; i++)
         at += strcmp(visible->keys[i], scopes->full[at]) == 0;
     *all = !status && at == scopes->full_count;
+    (void)pthread_mutex_unlock(&scopes->lock);
+    return status;
+}
+
+/* Passages of the collections in visible. */
+static tars_status count_passages(struct tars_scopes *scopes, const struct tars_visible *visible,
+                                  uint64_t seq, uint64_t *count, struct tars_err *err)
+{
+    tars_status status;
+
+    *count = 0;
+    (void)pthread_mutex_lock(&scopes->lock);
+    status = know_full(scopes, seq, err);
+    for (size_t i = 0; !status && i < scopes->full_count; i++) {
+        if (tars_visible_has(visible, scopes->sizes[i].key))
+            *count += (uint64_t)scopes->sizes[i].passages;
+    }
     (void)pthread_mutex_unlock(&scopes->lock);
     return status;
 }
@@ -305,17 +326,22 @@ static tars_status take_sieve(struct tars_scopes *scopes, struct tars_scope *sco
 
 /* ---------------------------------------------------------------- one scope */
 
+static bool may_see(void *ctx, uint64_t id)
+{
+    const struct tars_scope *scope = ctx;
+    unsigned number = scope->owners ? tars_owners_of(scope->owners, id) : 0;
+
+    return !scope->owners ||
+           (number <= scope->number_count &&
+            (scope->allowed[number / WORD_BITS] >> (number % WORD_BITS) & 1U) != 0);
+}
+
 static bool accepts(void *ctx, uint64_t id)
 {
     const struct tars_scope *scope = ctx;
 
-    if (scope->owners) {
-        unsigned number = tars_owners_of(scope->owners, id);
-
-        if (number > scope->number_count ||
-            !(scope->allowed[number / WORD_BITS] >> (number % WORD_BITS) & 1U))
-            return false;
-    }
+    if (!may_see(ctx, id))
+        return false;
     return !scope->kept || tars_sieve_accepts(scope->kept->sieve, id);
 }
 
@@ -373,6 +399,8 @@ static tars_status fill(struct tars_scopes *scopes, const struct tars_scope_wish
     status = tars_owners_refresh(scopes->owners, wish->seq, &last, &scope->number_count, err);
     if (!status && !scope->visible.all)
         status = allow(scope, scopes->owners, arena, err);
+    if (!status && scope->owners)
+        status = count_passages(scopes, &scope->visible, wish->seq, &scope->passages, err);
     if (!status && wish->filters_json)
         status = take_sieve(scopes, scope, wish->filters_json, last, err);
     return status;
@@ -390,6 +418,7 @@ tars_status tars_scope_new(struct tars_scopes *scopes, const struct tars_scope_w
     made->scopes = scopes;
     made->seq = wish->seq;
     made->filter = (struct tars_index_filter){.accepts = accepts, .ctx = made};
+    made->rights = (struct tars_index_filter){.accepts = may_see, .ctx = made};
     narrow(made, wish);
     made->empty = !made->visible.all && made->visible.count == 0;
     status = fill(scopes, wish, arena, made, err);
@@ -407,6 +436,16 @@ void tars_scope_release(struct tars_scope *scope)
 const struct tars_index_filter *tars_scope_filter(const struct tars_scope *scope)
 {
     return scope->everything ? NULL : &scope->filter;
+}
+
+const struct tars_index_filter *tars_scope_rights(const struct tars_scope *scope)
+{
+    return scope->owners ? &scope->rights : NULL;
+}
+
+uint64_t tars_scope_passages(const struct tars_scope *scope)
+{
+    return scope->passages;
 }
 
 bool tars_scope_is_empty(const struct tars_scope *scope)

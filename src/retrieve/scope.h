@@ -56,6 +56,10 @@ TARS_MUST_USE tars_status tars_scope_new(struct tars_scopes *scopes,
 void tars_scope_release(struct tars_scope *scope);
 /* NULL: everything. Lent until the scope is released. */
 const struct tars_index_filter *tars_scope_filter(const struct tars_scope *scope);
+/* The same for rights alone, without the filters of the request; NULL: all may be seen. */
+const struct tars_index_filter *tars_scope_rights(const struct tars_scope *scope);
+/* Passages that these accept. */
+uint64_t tars_scope_passages(const struct tars_scope *scope);
 /* Nothing can be found. */
 bool tars_scope_is_empty(const struct tars_scope *scope);
 /* May documents of this collection be seen? */

@@ -224,6 +224,51 @@ class Numbers(Isolation):
             self.assertIn('tars_tenant_questions_total{tenant="counted"} 1', text)
 
 
+class Words(Isolation):
+    """Scores say nothing of what others have."""
+
+    def scores(self, token, query):
+        found = self.change("POST", "/rag/search", {"query": query, "mode": "words"}, token=token)["results"]
+        return [(r["document_id"], r["similarity_score"], r["metadata"]["coverage"]) for r in found]
+
+    def test_who_else_uses_a_word(self):
+        """words: scores do not tell whether another tenant, or a restricted collection, has a word"""
+        one, two = self.tenant("words-one"), self.tenant("words-two")
+        self.change("POST", "/admin/collections", {"name": "silent", "restricted": True}, 201)
+        self.add("reader-of-words", "reader")
+        reader = self.sign_in("reader-of-words")
+        for token in (one, two, None):
+            self.put_text("mine.txt", "The quagmire and the zugzwang are here, among others. " * 5, token)
+        queries = ("quagmire", "quagmire thunderous", "zugzwang quagmire thunderous")
+        self.put_text("noise.txt", "Nothing that anybody asks for. " * 5, two)
+        before = [[self.scores(token, q) for q in queries] for token in (one, reader)]
+        ratio = self.ratio(one), self.ratio(reader)
+        for i in range(6):
+            self.put_text(f"other-{i}.txt", "A thunderous quagmire. " * 5, two)
+            self.put_text(f"sealed-{i}.txt", "A thunderous quagmire. " * 5, None, collection="silent")
+        self.assertEqual([[self.scores(token, q) for q in queries] for token in (one, reader)], before)
+        for old, new in zip(ratio, (self.ratio(one), self.ratio(reader))):
+            self.assertAlmostEqual(old, new, 3)
+
+    def ratio(self, token):
+        """What one rare word counts beside another: the size of the index, which all know, cancels out."""
+        def score(word):
+            found = self.change("POST", "/rag/search", {"query": word, "mode": "words"}, token=token)["results"]
+            return found[0]["metadata"]["bm25_score"]
+
+        return score("quagmire") / score("zugzwang")
+
+    def put_text(self, name, text, token, **fields):
+        boundary = "b0undary"
+        parts = [f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n\r\n{text}\r\n']
+        parts += [f'--{boundary}\r\nContent-Disposition: form-data; name="{key}"\r\n\r\n{value}\r\n'
+                  for key, value in fields.items()]
+        headers = {"Content-Type": f"multipart/form-data; boundary={boundary}"}
+        headers.update({"Authorization": f"Bearer {token}"} if token else self.owner)
+        reply = self.ask("POST", "/rag/upload", raw=("".join(parts) + f"--{boundary}--\r\n").encode(), headers=headers)
+        self.assertEqual((reply.status, reply.json()["status"]), (201, "success"), reply.body)
+
+
 class Away(Isolation):
     settings = dict(Rights.settings, LLM_BACKEND="ollama", OLLAMA_HOST="http://127.0.0.1:9")
 

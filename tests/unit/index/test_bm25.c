@@ -79,7 +79,9 @@ static void compare(const struct tars_bm25 *bm25, uint64_t *random, bool zipf,
     for (size_t i = 0; i < n_terms; i++) {
         (void)snprintf(words[i], sizeof(words[i]), "word%u", draw(random, zipf) + (i == 5) * 5000);
         terms[i] = (struct tars_index_query_term){words[i], (uint32_t)strlen(words[i]),
-                                                  i % 4 == 3 ? 0.5F : 1.0F};
+                                                  i % 4 == 3 ? 0.5F : 1.0F, 0};
+        if (filter && k % 2 == 0)
+            terms[i].idf = tars_bm25_idf(bm25, &terms[i], filter, 2000);
     }
     assert_int_equal(tars_bm25_search(bm25, terms, n_terms, k, filter, fast, &n_fast), TARS_OK);
     assert_int_equal(tars_bm25_search_all(bm25, terms, n_terms, k, filter, slow, &n_slow), TARS_OK);
@@ -94,6 +96,45 @@ static void compare(const struct tars_bm25 *bm25, uint64_t *random, bool zipf,
         assert_true(score == fast[i].score);
         assert_true(score <= tars_bm25_ceiling(bm25, terms, n_terms));
     }
+}
+
+/* Of those that are accepted and not removed, whatever the others have; common words apart. */
+static void idf_of_what_is_seen(void **state)
+{
+    const struct tars_index_filter filter = {accept_odd, NULL};
+    const struct tars_index_query_term rare = {"rare", 4, 1, 0};
+    const struct tars_index_query_term common = {"common", 6, 1, 0};
+    const struct tars_index_query_term none = {"none", 4, 1, 0};
+    struct tars_passages passages;
+    struct tars_postings postings;
+    struct tars_bm25 bm25;
+    double n = 3000;
+
+    (void)state;
+    tars_passages_init(&passages);
+    tars_postings_init(&postings);
+    for (uint32_t id = 0; id < 3000; id++) {
+        struct tars_index_passage passage = {.id = id, .length = 4};
+        uint32_t ordinal;
+
+        assert_int_equal(tars_passages_prepare(&passages), TARS_OK);
+        ordinal = tars_passages_take(&passages, &passage);
+        if (id < 100 && (id % 2 == 0 || id < 10))
+            assert_int_equal(tars_postings_add(&postings, "rare", 4, ordinal, 1, 4), TARS_OK);
+        if (id < 2000)
+            assert_int_equal(tars_postings_add(&postings, "common", 6, ordinal, 1, 4), TARS_OK);
+        tars_passages_accept(&passages, ordinal);
+    }
+    (void)tars_passages_remove(&passages, 1, 1);
+    tars_passages_publish(&passages);
+    bm25 = (struct tars_bm25){&postings, &passages, tars_passages_look(&passages), 1.2, 0.75};
+    assert_true(tars_bm25_idf(&bm25, &rare, NULL, 0) == log(1 + (n - 55 + 0.5) / (55 + 0.5)));
+    assert_true(tars_bm25_idf(&bm25, &rare, &filter, 1499) ==
+                log(1 + (1499 - 4 + 0.5) / (4 + 0.5)));
+    assert_true(tars_bm25_idf(&bm25, &common, &filter, 1499) == log(1 + (n - 2000 + 0.5) / 2000.5));
+    assert_true(tars_bm25_idf(&bm25, &none, &filter, 1499) == log(1 + (1499 + 0.5) / 0.5));
+    tars_postings_release(&postings);
+    tars_passages_release(&passages);
 }
 
 static void same_as_exhaustive(void **state)
@@ -124,7 +165,7 @@ static void formula(void **state)
 {
     struct tars_passages passages;
     struct tars_postings postings;
-    const struct tars_index_query_term term = {"a", 1, 1};
+    const struct tars_index_query_term term = {"a", 1, 1, 0};
     const uint32_t lengths[3] = {2, 4, 6};
     const uint32_t tfs[3] = {1, 3, 0};
     struct tars_index_hit hits[3];
@@ -165,6 +206,7 @@ int main(void)
         {"same_as_exhaustive(even)", same_as_exhaustive, NULL, NULL, &even},
         {"same_as_exhaustive(zipf)", same_as_exhaustive, NULL, NULL, &zipf},
         cmocka_unit_test(formula),
+        cmocka_unit_test(idf_of_what_is_seen),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

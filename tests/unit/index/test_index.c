@@ -185,7 +185,7 @@ static void churn_does_not_spoil_recall(void **state)
 
 static size_t count_word(struct tars_index *index, const char *word, struct tars_index_hit *hits)
 {
-    const struct tars_index_query_term term = {word, (uint32_t)strlen(word), 1};
+    const struct tars_index_query_term term = {word, (uint32_t)strlen(word), 1, 0};
     size_t n = 99;
 
     assert_int_equal(tars_index_search_words(index, &term, 1, 10, NULL, hits, &n), TARS_OK);
@@ -310,7 +310,7 @@ static void work(void *ctx)
     const struct tars_index_config config = {
         .dir = ctx, .dim = DIM, .identity = "model", .exact_below = 1};
     struct tars_index *index = NULL;
-    const struct tars_index_query_term term = {"w0-1", 4, 1};
+    const struct tars_index_query_term term = {"w0-1", 4, 1, 0};
     struct tars_index_hit hits[10];
     float query[DIM];
     size_t n;
