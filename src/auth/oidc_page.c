@@ -28,18 +28,10 @@
 static tars_status random_text(char *out)
 {
     unsigned char bytes[RANDOM_BYTES];
-    struct tars_buf text;
     tars_status status = tars_random_bytes(bytes, sizeof(bytes));
 
-    if (status != TARS_OK)
-        return status;
-    tars_buf_init(&text, RANDOM_CHARS);
-    tars_base64_encode(&text, TARS_BASE64_URL, bytes, sizeof(bytes));
-    status = text.status;
-    if (status == TARS_OK)
-        memcpy(out, text.ptr, RANDOM_CHARS + 1);
-    tars_buf_release(&text);
-    return status;
+    return status ? status
+                  : tars_base64_text(TARS_BASE64_URL, bytes, sizeof(bytes), out, RANDOM_CHARS + 1);
 }
 
 static void add_parameter(struct tars_buf *out, const char *name, const char *value)

@@ -1,10 +1,7 @@
 /* seal - see seal.h. */
 #include "auth/seal.h"
 
-#include <string.h>
-
 #include "base/codec/base64.h"
-#include "base/mem/buf.h"
 
 tars_status tars_seal_init(struct tars_seal *seal, struct tars_span secret, const char *purpose)
 {
@@ -16,18 +13,10 @@ static tars_status sign(const struct tars_seal *seal, struct tars_span text, cha
 {
     const struct tars_span key = tars_span((const char *)seal->key, sizeof(seal->key));
     unsigned char mac[TARS_HMAC_BYTES];
-    struct tars_buf encoded;
     tars_status status = tars_hmac_sha256(key, text, mac);
 
-    if (status != TARS_OK)
-        return status;
-    tars_buf_init(&encoded, TARS_SEAL_CHARS);
-    tars_base64_encode(&encoded, TARS_BASE64_URL, mac, sizeof(mac));
-    status = encoded.status;
-    if (status == TARS_OK)
-        memcpy(out, encoded.ptr, TARS_SEAL_CHARS + 1);
-    tars_buf_release(&encoded);
-    return status;
+    return status ? status
+                  : tars_base64_text(TARS_BASE64_URL, mac, sizeof(mac), out, TARS_SEAL_CHARS + 1);
 }
 
 tars_status tars_seal_close(const struct tars_seal *seal, const char *text,

@@ -11,7 +11,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 sys.path.insert(0, os.path.join(ROOT, "tests", "http"))
 
 import playwright  # noqa: E402
-from server import SAMPLES, ServerTest, run  # noqa: E402
+from server import SAMPLES, ServerTest  # noqa: E402
 
 NODE = os.environ.get("NODE", os.path.join(os.path.dirname(playwright.__file__), "driver", "node"))
 PAGES = ["docs/api.md", "clients/js/README.md", "clients/python/README.md"]
@@ -25,11 +25,11 @@ def examples(page):
 
 class Examples(ServerTest):
     settings = {"TARS_AUTH": "open"}
+    with_samples = True
 
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        run("ingest", SAMPLES, data=cls.data)
         cls.folder = tempfile.mkdtemp(prefix="tars-docs-")
         shutil.copy(os.path.join(ROOT, "clients", "js", "tars.js"), cls.folder)
         shutil.copy(os.path.join(SAMPLES, "building", "energy-report-2024.pdf"), os.path.join(cls.folder, "handbook.pdf"))

@@ -14,7 +14,7 @@ PACKAGE = os.path.join(ROOT, "clients", "python")
 sys.path[:0] = [os.path.join(ROOT, "tests", "http"), PACKAGE]
 
 import httpx  # noqa: E402
-from server import SAMPLES, ServerTest, run  # noqa: E402
+from server import SAMPLES, ServerTest  # noqa: E402
 
 import tars_client  # noqa: E402
 from tars_client import AsyncClient, Client, calls  # noqa: E402
@@ -44,11 +44,7 @@ class Types(unittest.TestCase):
 
 class Against(ServerTest):
     settings = {"TARS_AUTH": "open"}
-
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        run("ingest", SAMPLES, data=cls.data)
+    with_samples = True
 
     def signed_in(self, name="py-tests", **more):
         client = Client(self.url, **more)

@@ -11,7 +11,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 sys.path.insert(0, os.path.join(ROOT, "tests", "http"))
 
 from playwright.sync_api import expect, sync_playwright  # noqa: E402
-from server import SAMPLES, ServerTest, run  # noqa: E402
+from server import ServerTest  # noqa: E402
 
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -21,10 +21,11 @@ PASSWORD = "a password for tests"
 
 
 class Web(ServerTest):
+    with_samples = True
+
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        run("ingest", SAMPLES, data=cls.data)
         cls.playwright = sync_playwright().start()
         cls.browser = cls.playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
 

@@ -22,7 +22,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 sys.path.insert(0, os.path.join(ROOT, "tests", "http"))
 os.environ["TARS_BIN"] = os.path.abspath(os.environ.get("TARS", os.path.join(ROOT, "build", "release", "tars")))
 
-from server import SAMPLES, ServerTest, run  # noqa: E402
+from server import ServerTest  # noqa: E402
 
 FULL = "--full" in sys.argv
 CONNECTIONS, RATE = 2000, 1000
@@ -33,6 +33,7 @@ QUESTION = json.dumps({"query": "How long does an employee keep the handbook?"})
 
 class SlowClients(ServerTest):
     settings = {"LOG_LEVEL": "ERROR"}
+    with_samples = True
 
     @classmethod
     def setUpClass(cls):
@@ -41,7 +42,6 @@ class SlowClients(ServerTest):
             raise AssertionError(f"this test needs {2 * CONNECTIONS + 500} descriptors, the limit is {limit}")
         resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
         super().setUpClass()
-        run("ingest", SAMPLES, data=cls.data)
 
     def request(self, path, body):
         began = time.perf_counter()

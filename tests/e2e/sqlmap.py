@@ -16,7 +16,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 sys.path.insert(0, os.path.join(ROOT, "tests", "http"))
 os.environ["TARS_BIN"] = os.path.abspath(os.environ.get("TARS", os.path.join(ROOT, "build", "release", "tars")))
 
-from server import SAMPLES, ServerTest, run  # noqa: E402
+from server import ServerTest  # noqa: E402
 
 FULL = "--full" in sys.argv
 LEVEL, RISK, EACH_SECONDS = ("2", "2", 900) if FULL else ("1", "1", 120)
@@ -52,11 +52,11 @@ REST = [
 
 class Sqlmap(ServerTest):
     settings = {"LOG_LEVEL": "CRITICAL"}
+    with_samples = True
 
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        run("ingest", SAMPLES, data=cls.data)
         cls.token = cls.sign_in("desk-1")
 
     def scan(self, method, path, body):

@@ -48,12 +48,15 @@ class Reply:
 
 class ServerTest(unittest.TestCase):
     settings = {}
+    with_samples = False  # True: what is in samples/ is taken in first
     token = ""
 
     @classmethod
     def setUpClass(cls):
         cls.data = tempfile.mkdtemp(prefix="tars-http-")
         cls.start()
+        if cls.with_samples:
+            run("ingest", SAMPLES, data=cls.data)
 
     @classmethod
     def start(cls):

@@ -66,10 +66,7 @@ class Empty(AnalyticsTest):
 
 
 class Analytics(AnalyticsTest):
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        run("ingest", SAMPLES, data=cls.data)
+    with_samples = True
 
     def setUp(self):
         super().setUp()

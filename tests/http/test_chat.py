@@ -8,7 +8,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from ollama import Ollama
-from server import SAMPLES, ServerTest, run
+from server import ServerTest
 
 TIME = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?$"
 UUID = r"^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$"
@@ -16,12 +16,13 @@ LEAVE = "How many days of annual leave do employees get?"
 
 
 class ChatTest(ServerTest):
+    with_samples = True
+
     @classmethod
     def setUpClass(cls):
         cls.model = Ollama()
         cls.settings = dict(cls.settings, LLM_BACKEND="ollama", OLLAMA_HOST=cls.model.url)
         super().setUpClass()
-        run("ingest", SAMPLES, data=cls.data)
 
     @classmethod
     def tearDownClass(cls):

@@ -1,7 +1,7 @@
 """The wire contract, section 1.4: conversations, seen by clients of a real server."""
 import unittest
 
-from server import SAMPLES, ServerTest, run
+from server import ServerTest
 
 TIME = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?$"
 
@@ -12,10 +12,7 @@ def message(n, role="user", **more):
 
 
 class Conversations(ServerTest):
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        run("ingest", SAMPLES, data=cls.data)
+    with_samples = True
 
     def sign_in(self, client_id):
         reply = self.ask("POST", "/auth/token", {"client_id": client_id})

@@ -4,7 +4,7 @@ import re
 import time
 import unittest
 
-from server import SAMPLES, ServerTest, run
+from server import SAMPLES, ServerTest
 
 TIME = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?$")
 
@@ -53,11 +53,7 @@ class MetricsTest(ServerTest):
 
 class Metrics(MetricsTest):
     settings = {"METRICS_SAMPLE_SECONDS": "1"}
-
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        run("ingest", SAMPLES, data=cls.data)
+    with_samples = True
 
     def test_system(self):
         system = self.get("/metrics/system").json()

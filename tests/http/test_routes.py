@@ -3,7 +3,7 @@ import os
 import re
 import unittest
 
-from server import SAMPLES, ServerTest, run
+from server import SAMPLES, ServerTest
 
 LEAVE = os.path.join(SAMPLES, "handbook", "leave.md")
 TIME = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?$")
@@ -24,11 +24,12 @@ STATS = {"collection_name": str, "total_documents": int, "total_chunks": int, "t
 
 
 class Routes(ServerTest):
+    with_samples = True
+
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
         cls.token = cls.sign_in()
-        run("ingest", SAMPLES, data=cls.data)
 
     def assert_shape(self, value, shape):
         for name, kind in shape.items():

@@ -2,6 +2,7 @@
 #include "base/codec/base64.h"
 
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 static const char alphabets[2][65] = {
@@ -29,6 +30,21 @@ void tars_base64_encode(struct tars_buf *out, enum tars_base64 kind, const void 
         four[3] = (char)(have > 2 ? alphabet[bits & 63] : '=');
         tars_buf_append(out, four, kind == TARS_BASE64 ? 4 : have + 1);
     }
+}
+
+tars_status tars_base64_text(enum tars_base64 kind, const void *ptr, size_t len, char *out,
+                             size_t size)
+{
+    struct tars_buf text;
+    tars_status status;
+
+    tars_buf_init(&text, size - 1);
+    tars_base64_encode(&text, kind, ptr, len);
+    status = text.status;
+    if (status == TARS_OK)
+        (void)snprintf(out, size, "%s", text.ptr ? text.ptr : "");
+    tars_buf_release(&text);
+    return status;
 }
 
 static int value_of(enum tars_base64 kind, char c)

@@ -121,24 +121,29 @@ static void read_all(struct tars_reader *reader)
     (void)tars_reader_texts(reader, "l", TARS_READER_OPTIONAL, &count);
 }
 
+static void check_and_release(struct tars_reader *reader, const struct row *row)
+{
+    struct tars_span detail = tars_reader_detail(reader);
+
+    assert_int_equal(tars_reader_is_bad(reader), strcmp(row->detail, GOOD) != 0);
+    if (!tars_span_is(detail, row->detail))
+        print_message("got      %.*s\nexpected %s\n", (int)detail.len, detail.ptr, row->detail);
+    assert_true(tars_span_is(detail, row->detail));
+    tars_reader_release(reader);
+}
+
 static void row_holds(void **state)
 {
     const struct row *row = *state;
     struct guard guard = guard_copy(row->body, strlen(row->body));
     struct tars_arena arena;
     struct tars_reader reader;
-    struct tars_span detail;
 
     tars_arena_init(&arena, 1 << 20);
     tars_reader_init(&reader, &arena, tars_span(guard.ptr, strlen(row->body)),
                      tars_span_of(row->type));
     read_all(&reader);
-    assert_int_equal(tars_reader_is_bad(&reader), strcmp(row->detail, GOOD) != 0);
-    detail = tars_reader_detail(&reader);
-    if (!tars_span_is(detail, row->detail))
-        print_message("got      %.*s\nexpected %s\n", (int)detail.len, detail.ptr, row->detail);
-    assert_true(tars_span_is(detail, row->detail));
-    tars_reader_release(&reader);
+    check_and_release(&reader, row);
     tars_arena_release(&arena);
     guard_free(&guard);
 }
@@ -216,17 +221,11 @@ static void query_holds(void **state)
     struct guard guard = guard_copy(row->body, strlen(row->body));
     struct tars_arena arena;
     struct tars_reader reader;
-    struct tars_span detail;
 
     tars_arena_init(&arena, 1 << 20);
     tars_reader_init_query(&reader, &arena, tars_span(guard.ptr, strlen(row->body)));
     read_query(&reader);
-    assert_int_equal(tars_reader_is_bad(&reader), strcmp(row->detail, GOOD) != 0);
-    detail = tars_reader_detail(&reader);
-    if (!tars_span_is(detail, row->detail))
-        print_message("got      %.*s\nexpected %s\n", (int)detail.len, detail.ptr, row->detail);
-    assert_true(tars_span_is(detail, row->detail));
-    tars_reader_release(&reader);
+    check_and_release(&reader, row);
     tars_arena_release(&arena);
     guard_free(&guard);
 }
@@ -319,17 +318,11 @@ static void nested_holds(void **state)
     const struct row *row = *state;
     struct tars_arena arena;
     struct tars_reader reader;
-    struct tars_span detail;
 
     tars_arena_init(&arena, 1 << 20);
     tars_reader_init(&reader, &arena, tars_span_of(row->body), tars_span(NULL, 0));
     read_nested(&reader);
-    assert_int_equal(tars_reader_is_bad(&reader), strcmp(row->detail, GOOD) != 0);
-    detail = tars_reader_detail(&reader);
-    if (!tars_span_is(detail, row->detail))
-        print_message("got      %.*s\nexpected %s\n", (int)detail.len, detail.ptr, row->detail);
-    assert_true(tars_span_is(detail, row->detail));
-    tars_reader_release(&reader);
+    check_and_release(&reader, row);
     tars_arena_release(&arena);
 }
 

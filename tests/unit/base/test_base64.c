@@ -74,6 +74,19 @@ static void test_bad(void **state)
     tars_buf_release(&out);
 }
 
+static void test_text(void **state)
+{
+    char out[5];
+
+    (void)state;
+    assert_int_equal(tars_base64_text(TARS_BASE64, "foo", 3, out, sizeof(out)), TARS_OK);
+    assert_string_equal(out, "Zm9v");
+    assert_int_equal(tars_base64_text(TARS_BASE64, "foob", 4, out, sizeof(out)), TARS_ETOOBIG);
+    assert_string_equal(out, "Zm9v");
+    assert_int_equal(tars_base64_text(TARS_BASE64_URL, "", 0, out, sizeof(out)), TARS_OK);
+    assert_string_equal(out, "");
+}
+
 static void there_and_back(void *ctx)
 {
     unsigned char all[256];
@@ -106,7 +119,7 @@ static void test_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_vectors), cmocka_unit_test(test_bad),
-                                       cmocka_unit_test(test_memory)};
+                                       cmocka_unit_test(test_text), cmocka_unit_test(test_memory)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
