@@ -16,7 +16,7 @@
 #define TARS_CONVERSATION_MESSAGES    100
 #define TARS_CONVERSATION_TITLE_CHARS 50
 #define TARS_CONVERSATION_ID_CHARS    255
-#define TARS_CONVERSATION_ID_MAX      (4 * TARS_CONVERSATION_ID_CHARS) /* bytes */
+#define TARS_CONVERSATION_ID_MAX      ((size_t)4 * TARS_CONVERSATION_ID_CHARS) /* bytes */
 #define TARS_CONVERSATION_MESSAGE_MAX ((size_t)128 << 10) /* bytes of all texts of a message */
 
 struct tars_message {

@@ -171,8 +171,8 @@ static tars_status append(struct tars_store *store, const char *tenant, const ch
     struct tars_sqlite_conn *conn;
     tars_status status;
 
-    if (!id || !id[0] || strlen(id) > (size_t)TARS_CONVERSATION_ID_MAX) {
-        return tars_fail(TARS_EINVAL, err, "the id of a conversation has 1 to %d bytes",
+    if (!id || !id[0] || strlen(id) > TARS_CONVERSATION_ID_MAX) {
+        return tars_fail(TARS_EINVAL, err, "the id of a conversation has 1 to %zu bytes",
                          TARS_CONVERSATION_ID_MAX);
     }
     if (!client || n == 0) {
