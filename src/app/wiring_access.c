@@ -14,9 +14,11 @@
 #include "auth/quota.h"
 #include "auth/rate_limit.h"
 #include "base/crypto/digest.h"
+#include "base/sys/clock.h"
 #include "store/accounts.h"
 
 #define HOUR_S INT64_C(3600)
+#define DAY_US INT64_C(86400000000)
 #define ACCESS_WORDS_NO_TLS                                                                 \
     "listening on a network without TLS: tokens and documents can be read on the way; set " \
     "TLS_CERT_PATH and TLS_KEY_PATH, or name the proxy that speaks TLS in TARS_TRUSTED_PROXIES"
@@ -173,12 +175,24 @@ tars_status tars_wiring_open_access(struct tars_wiring *w, bool serves, struct t
     return status;
 }
 
+/* Nothing is kept longer than the settings say; by default the audit log is kept for ever. */
+static void prune_audit(struct tars_wiring *w)
+{
+    int64_t days = tars_settings_int(w->settings, TARS_SET_AUDIT_RETENTION_DAYS);
+    struct tars_err err = {{0}};
+
+    if (days > 0 &&
+        tars_accounts_audit_prune(w->store, tars_clock_wall_us() - days * DAY_US, &err) != TARS_OK)
+        tars_log_warning(w->log, "app", "old audit entries were not removed: %s", err.text);
+}
+
 void tars_wiring_tend(struct tars_wiring *w)
 {
     struct tars_err err = {{0}};
 
     if (tars_auth_tend(w->auth, &err) != TARS_OK)
         tars_log_warning(w->log, "app", "what has expired was not forgotten: %s", err.text);
+    prune_audit(w);
 }
 
 void tars_wiring_close_access(struct tars_wiring *w)
