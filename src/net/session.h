@@ -32,7 +32,7 @@ struct tars_session_env {
     struct tars_conn_group *group;
     struct tars_session_list *waiting; /* without a request in hand */
     struct tars_session_list *bodies;  /* whose body is on its way */
-    struct tars_tls_context *tls; /* NULL: plain */
+    struct tars_tls_context *tls;      /* NULL: plain */
 };
 
 /* Take a connection off listener. Counts it until it is closed. False when there was no memory for
