@@ -9,9 +9,13 @@ in three fragments before it is left. While they are held, a message on a new co
 tenth of the old ones comes back; all are closed then, and a second round may not cost more than the
 first (nothing is lost). The floor is 12 KiB a socket. The default run holds 1,000, --full 10,000.
 
+Then the same number of chats is held on `tars serve` itself: each has its token checked, gets its
+connection_ack and sends one message, and /ws/health counts them.
+
 Last line: "N passed, N failed".
 """
 import argparse
+import json
 import os
 import pathlib
 import resource
@@ -19,12 +23,14 @@ import socket
 import struct
 import subprocess
 import sys
+import tempfile
 import time
+import urllib.request
 
 FLOOR = 12 * 1024
 LOST_MAX = 1024  # bytes a socket that a second round may cost more than the first
-HANDSHAKE = (b"GET / HTTP/1.1\r\nHost: t\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-             b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n")
+HANDSHAKE = ("GET {} HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+             "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n")
 KEY = b"\x01\x02\x03\x04"
 TEXT, CONTINUATION, FINAL = 1, 0, 0x80
 
@@ -49,9 +55,50 @@ class Server:
         fields = open(f"/proc/{self.process.pid}/stat", encoding="ascii").read().rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
+    def open(self):
+        sock = connect(self.port)
+        echo(sock, FIRST_USE, FIRST_ECHO)
+        return sock
+
     def stop(self):
         self.process.stdin.close()
         return self.process.wait(30)
+
+
+class Chats(Server):
+    """`tars serve`, and a token for its chat."""
+
+    def __init__(self, count, folder):
+        settings = {"TARS_DATA": folder, "LLM_BACKEND": "extract", "LOG_LEVEL": "ERROR",
+                    "WS_MAX_CONNECTIONS": str(count + 100), "RATE_LIMIT_PER_MINUTE": "0"}
+        kept = {name: os.environ[name] for name in ("PATH", "HOME", "XDG_CACHE_HOME") if name in os.environ}
+        tars = os.path.abspath(os.environ.get("TARS", "build/release/tars"))
+        self.process = subprocess.Popen([tars, "serve", "--port", "0", "--json"], cwd=folder,
+                                        env={**kept, **settings}, stdout=subprocess.PIPE)
+        self.url = json.loads(self.process.stdout.readline())["url"]
+        self.port = int(self.url.rsplit(":", 1)[1])
+        self.token = self.ask("/auth/token", {"client_id": "idle"})["access_token"]
+
+    def ask(self, path, body=None):
+        request = urllib.request.Request(self.url + path, json.dumps(body).encode() if body else None,
+                                         {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=30) as reply:
+            return json.load(reply)
+
+    def open(self):
+        sock = connect(self.port, f"/ws/chat?token={self.token}")
+        first, length = receive(sock, 2)
+        if length == 126:
+            length = struct.unpack("!H", receive(sock, 2))[0]
+        said = json.loads(receive(sock, length))
+        if first != FINAL | TEXT or said["type"] != "connection_ack":
+            raise RuntimeError(f"{said} came first")
+        sock.sendall(frame(FINAL | TEXT, b'{"type":"pong"}'))
+        return sock
+
+    def stop(self):
+        self.process.terminate()
+        return self.process.wait(60)
 
 
 def frame(first, payload):
@@ -78,9 +125,9 @@ def receive(sock, count):
     return data
 
 
-def connect(port):
+def connect(port, path="/"):
     sock = socket.create_connection(("127.0.0.1", port), timeout=10)
-    sock.sendall(HANDSHAKE)
+    sock.sendall(HANDSHAKE.format(path).encode())
     head = b""
     while not head.endswith(b"\r\n\r\n"):
         head += receive(sock, 1)
@@ -100,9 +147,7 @@ def hold(server, count):
     before = server.resident()
     sockets = []
     for _ in range(count):
-        sock = connect(server.port)
-        echo(sock, FIRST_USE, FIRST_ECHO)
-        sockets.append(sock)
+        sockets.append(server.open())
     time.sleep(1)
     return sockets, (server.resident() - before) / count
 
@@ -111,6 +156,18 @@ def close(sockets):
     for sock in sockets:
         sock.close()
     time.sleep(1)
+
+
+def hold_chats(count, check):
+    with tempfile.TemporaryDirectory(prefix="tars-idle-") as folder:
+        server = Chats(count, folder)
+        close([server.open() for _ in range(10)])
+        sockets, each = hold(server, count)
+        check("chat", each <= FLOOR, f"{count} idle chats of tars serve, {each:,.0f} resident bytes each")
+        open_now = server.ask("/ws/health")["metrics"]["active_connections"]
+        check("chats held", open_now == count, f"the server counts {open_now}")
+        close(sockets)
+        check("chats end", server.stop() == 0, "tars serve stops cleanly")
 
 
 def main():
@@ -153,6 +210,7 @@ def main():
           f"{total:,.0f} resident bytes each after a second round, {second:,.0f} of them new")
     close(sockets)
     check("end", server.stop() == 0, "the server stops cleanly")
+    hold_chats(count, check)
     print(f"{sum(results)} passed, {len(results) - sum(results)} failed")
     return 0 if all(results) else 1
 
