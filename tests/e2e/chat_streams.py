@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Answers as they are written, over WebSocket and NDJSON, by a real language model.
 
-    "$(tests/support/venv)" chat_streams.py openai|ollama|llama [--python PYTHON] [--libs DIR]
+    "$(tests/support/venv)" chat_streams.py [llama|openai|ollama] [--python PYTHON] [--libs DIR]
                             [--ollama BINARY] [--model GGUF]
 
 Starts the model server (openai: llama_cpp.server of PYTHON; ollama: BINARY; llama: none, the model
@@ -236,7 +236,8 @@ def closed(tars, kind):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("kind", choices=("openai", "ollama", "llama"))
+    parser.add_argument("kind", choices=("llama", "openai", "ollama"), nargs="?", default="llama")
+    parser.add_argument("--full", action="store_true", help="changes nothing; llm_servers.py --full asks the others")
     parser.add_argument("--python", default=sys.executable)
     parser.add_argument("--libs", default="")
     parser.add_argument("--ollama", default="ollama")
