@@ -207,9 +207,10 @@ class Analytics(AnalyticsTest):
     def test_failures_are_logged(self):
         broken = b"%PDF-1.4 but not really"
         os.makedirs(f"{self.data}/root", exist_ok=True)
-        with open(f"{self.data}/root/broken.pdf", "wb") as file:
+        broken = os.path.join(self.data, "root", "broken.pdf")
+        with open(broken, "wb") as file:
             file.write(broken)
-        reply = self.post("/rag/index", {"file_path": f"{self.data}/root/broken.pdf"})
+        reply = self.post("/rag/index", {"file_path": broken})
         self.assertEqual(reply.json()["status"], "failed")
         self.assertEqual(self.get("health").json()["total_errors"], 1)
         row = self.rows("SELECT * FROM error_logs")[0]
