@@ -207,10 +207,10 @@ class Analytics(AnalyticsTest):
     def test_failures_are_logged(self):
         broken = b"%PDF-1.4 but not really"
         os.makedirs(f"{self.data}/root", exist_ok=True)
-        broken = os.path.join(self.data, "root", "broken.pdf")
-        with open(broken, "wb") as file:
+        path = os.path.join(self.data, "root", "broken.pdf")
+        with open(path, "wb") as file:
             file.write(broken)
-        reply = self.post("/rag/index", {"file_path": broken})
+        reply = self.post("/rag/index", {"file_path": path})
         self.assertEqual(reply.json()["status"], "failed")
         self.assertEqual(self.get("health").json()["total_errors"], 1)
         row = self.rows("SELECT * FROM error_logs")[0]
