@@ -296,6 +296,9 @@ class Secrets(unittest.TestCase):
         client.ask("GET", f"/rag/documents?token={token}")
         client.ask("GET", f"/nope?token={token}")
         client.ask("POST", "/auth/secret", {"old_secret": secret, "secret": second}, token=token)
+        old = [token, refresh]  # they ended with the secret
+        pair = client.ask("POST", "/auth/token", {"client_id": "office", "password": second}).json()
+        token, refresh = pair["access_token"], pair["refresh_token"]
         key = client.ask("POST", "/auth/keys", {"label": "k"}, token=token).json()["key"]
         client.ask("GET", "/rag/documents", token=key)
         made = client.ask("POST", "/admin/users", {"name": "bot", "make_secret": True}, token=token).json()["secret"]
@@ -305,7 +308,7 @@ class Secrets(unittest.TestCase):
         client.ask("POST", "/auth/revoke", {"token": fresh["access_token"]}, token=token)
         client.ask("POST", "/auth/revoke", {"token": key}, token=token)
         run("user", "secret", "bot", "--make-secret", data=data)
-        return [server["token"], secret, wrong, second, token, refresh, key, made, fresh["access_token"], fresh["refresh_token"]]
+        return old + [server["token"], secret, wrong, second, token, refresh, key, made, fresh["access_token"], fresh["refresh_token"]]
 
 
 if __name__ == "__main__":
