@@ -205,7 +205,7 @@ class Secret(Web):
         self.page.route("**/auth/health", lambda route: route.fulfill(json={"status": "healthy", "mode": "oidc", "oidc": True}))
         self.page.goto(self.url + "/ui")
         expect(self.page.locator("#oidc")).to_have_attribute("href", "auth/oidc/login")
-        self.page.goto(self.url + "/")
+        self.page.goto("about:blank")
         self.page.goto(self.url + "/ui#signed-in")
         expect(self.page.locator("#who")).to_have_text("ada")
         self.assertEqual(self.page.url, self.url + "/ui")
