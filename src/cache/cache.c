@@ -116,6 +116,24 @@ double tars_cache_hit_percent(const struct tars_cache_counts *counts)
     return reads ? 100.0 * (double)counts->hits / (double)reads : 0;
 }
 
+tars_status tars_cache_get_near(struct tars_cache *cache, enum tars_cache_kind kind,
+                                struct tars_span key, struct tars_arena *arena,
+                                struct tars_span *value)
+{
+    if (!cache || (!cache->ops->get_near && !cache->ops->is_fast))
+        return TARS_ENOTFOUND;
+    if (!cache->ops->get_near)
+        return tars_cache_get(cache, kind, key, arena, value);
+    return cache->ops->get_near(cache, kind, key, arena, value);
+}
+
+void tars_cache_state(struct tars_cache *cache, struct tars_cache_state *state)
+{
+    *state = (struct tars_cache_state){0};
+    if (cache && cache->ops->state)
+        cache->ops->state(cache, state);
+}
+
 bool tars_cache_is_fast(const struct tars_cache *cache)
 {
     return cache && cache->ops->is_fast;

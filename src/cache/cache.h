@@ -10,9 +10,12 @@
  *
  * Values    Bytes. Of EMBEDDING and RERANK they are float (n,) in this machine's order; a back end
  *           outside this process writes them there as the wire contract (section 4) has them.
+ * Levels    A cache may have a near level in this process before a far one (cache/cache_levels.h).
+ *           A loop thread asks tars_cache_get_near(), which never waits; others tars_cache_get(),
+ *           which waits for a far level as long as that one's bound allows.
  * Failure   Never the caller's: a cache that is away, full or broken is a miss. NULL is a cache
- * that holds nothing. Threads   Safe to share. is_fast says whether a loop thread may ask: it never
- * waits then.
+ *           that holds nothing.
+ * Threads   Safe to share.
  */
 #ifndef TARS_CACHE_CACHE_H
 #define TARS_CACHE_CACHE_H
@@ -24,6 +27,7 @@
 #include "base/mem/arena.h"
 #include "base/mem/span.h"
 #include "base/status.h"
+#include "base/sys/breaker.h"
 #include "obs/metrics.h"
 
 /* X(ID, number, "name"): names are part of keys outside this process. */
@@ -53,6 +57,24 @@ struct tars_cache_stats {
     struct tars_cache_counts kind[TARS_CACHE_KINDS];
 };
 
+/* A level outside this process. Texts are terminated; "" and 0: unknown. */
+struct tars_cache_state {
+    bool is_configured; /* there is such a level */
+    bool is_connected;
+    enum tars_breaker_state breaker;
+    char host[256];
+    int port;
+    int db;
+    char version[32];
+    char error[256];      /* of the last failure, while it lasts */
+    uint64_t used_memory; /* bytes, of the whole server; as of some seconds ago */
+    uint64_t max_memory;  /* 0: no limit */
+    uint64_t clients;     /* of the server */
+    uint64_t keys;        /* of the database */
+    uint64_t reconnects;  /* since the opening */
+    uint64_t open, busy;  /* own connections */
+};
+
 struct tars_cache;
 
 struct tars_cache_ops {
@@ -67,6 +89,13 @@ struct tars_cache_ops {
     bool (*drop)(struct tars_cache *cache, enum tars_cache_kind kind, struct tars_span key);
     /* Forget all of one kind; returns how many. */
     uint64_t (*clear)(struct tars_cache *cache, enum tars_cache_kind kind);
+    /* As get, but without waiting for anything outside this process; NULL: get is that already
+     * where is_fast, and nothing is near where it is not. */
+    tars_status (*get_near)(struct tars_cache *cache, enum tars_cache_kind kind,
+                            struct tars_span key, struct tars_arena *arena,
+                            struct tars_span *value);
+    /* How a far level is; NULL: there is none. */
+    void (*state)(struct tars_cache *cache, struct tars_cache_state *state);
     void (*stats)(struct tars_cache *cache, struct tars_cache_stats *stats);
     void (*free)(struct tars_cache *cache);
 };
@@ -98,6 +127,12 @@ struct tars_cache_counts tars_cache_total(const struct tars_cache_stats *stats);
 /* 0..100; 0 where nothing was asked. */
 double tars_cache_hit_percent(const struct tars_cache_counts *counts);
 bool tars_cache_is_fast(const struct tars_cache *cache);
+/* As tars_cache_get(), without waiting: what the near level has. */
+TARS_MUST_USE tars_status tars_cache_get_near(struct tars_cache *cache, enum tars_cache_kind kind,
+                                              struct tars_span key, struct tars_arena *arena,
+                                              struct tars_span *value);
+/* All zero where there is no far level. */
+void tars_cache_state(struct tars_cache *cache, struct tars_cache_state *state);
 /* NULL is allowed. */
 void tars_cache_free(struct tars_cache *cache);
 

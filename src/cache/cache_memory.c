@@ -341,8 +341,16 @@ static void free_memory(struct tars_cache *cache)
     free(memory);
 }
 
-static const struct tars_cache_ops ops = {"memory", true,  get,   set,
-                                          drop,     clear, stats, free_memory};
+static const struct tars_cache_ops ops = {
+    .name = "memory",
+    .is_fast = true,
+    .get = get,
+    .set = set,
+    .drop = drop,
+    .clear = clear,
+    .stats = stats,
+    .free = free_memory,
+};
 
 static tars_status open_shard(struct shard *shard, size_t max)
 {

@@ -1,0 +1,51 @@
+/* cache_redis - a cache in a Redis server (7.0; RESP2), shared by many programs.
+ *
+ *     get    caller -> connection of the pool -> GET -> reply, all before its deadline
+ *     set    caller -> bounded queue -> one thread -> many SETEX in one write (pipelining)
+ *
+ * Keys      tars:KIND:sha256hex(key); of EMBEDDING and RERANK the value is a JSON array of floats
+ *           (wire contract, section 4; design section 9.7), of the others the bytes as they are.
+ * Where     One server; or the master that sentinels name, asked again when it goes away; or a
+ *           cluster, where a slot's node is learned from CLUSTER SLOTS and from MOVED and ASK.
+ * Bounds    max_connections; timeout_ms that a caller waits at most; bytes and number of values
+ *           that wait to be set, past which they are dropped and counted.
+ * Failure   A miss, counted as an error. A breaker (base/sys/breaker.h) keeps callers away from a
+ *           server that does not answer: then asking costs one atomic load. A thread of the cache
+ *           tries again with growing pauses; no caller ever connects or waits for a trial.
+ * Threads   Safe to share. Not for loop threads: is_fast is false.
+ */
+#ifndef TARS_CACHE_CACHE_REDIS_H
+#define TARS_CACHE_CACHE_REDIS_H
+
+#include "cache/cache.h"
+#include "obs/log.h"
+
+struct tars_cache_redis_config {
+    const char *host;                /* required where neither sentinels nor cluster are given */
+    int port;                        /* 0: 6379 */
+    int db;                          /* 0 in a cluster */
+    const char *username, *password; /* NULL or "": none */
+    const char *sentinels, *master, *sentinel_password; /* host:port joined by commas */
+    const char *cluster;                                /* host:port joined by commas */
+    bool tls;
+    const char *tls_ca, *tls_cert, *tls_key; /* PEM files; NULL or "": the system's, none, none */
+    size_t max_connections;                  /* 0: 50 */
+    int64_t timeout_ms;                      /* of a get; 0: 50 */
+    int64_t connect_timeout_ms;              /* 0: 5,000 */
+    int64_t ttl_s[TARS_CACHE_KINDS];         /* seconds; 0: no end */
+    struct tars_log *log;                    /* may be NULL */
+};
+
+/* Makes the cache; it connects by itself, whether or not the server is there now. Texts are copied.
+ * TARS_EINVAL: an address or a file is wrong, in words. TARS_ENOMEM. */
+TARS_MUST_USE tars_status tars_cache_redis_open(const struct tars_cache_redis_config *config,
+                                                struct tars_cache **cache, struct tars_err *err);
+/* Wait until it is connected, at most timeout_ms. */
+TARS_MUST_USE tars_status tars_cache_redis_wait(struct tars_cache *cache, int64_t timeout_ms,
+                                                struct tars_err *err);
+/* Remove keys that match a pattern of Redis ("tars:embedding:*") by SCAN and UNLINK, never KEYS.
+ * Waits as long as it takes; returns how many. */
+TARS_MUST_USE tars_status tars_cache_redis_clear(struct tars_cache *cache, const char *pattern,
+                                                 uint64_t *removed, struct tars_err *err);
+
+#endif
