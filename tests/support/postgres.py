@@ -1,0 +1,203 @@
+"""A PostgreSQL server of its own, for tests: made by initdb in a temporary folder, on a free port of the
+loopback, never as root, and stopped by its pid. It dies with the process that started it.
+
+    server = Postgres()                       # encoding="LATIN1", hba=[...], settings={...}, fsync=True
+    server.environment()                      # POSTGRES_HOST, _PORT, ... for tars
+    server.query("SELECT 1")                  # -> [["1"]], through psql
+    server.pause(); server.resume()           # SIGSTOP, SIGCONT: it hangs
+    server.kill(); server.start()             # SIGKILL of all of it, and back
+    server.close()
+
+Run as a program it serves one (--encoding E, --fsync), prints "PORT", and obeys lines of its standard input: query
+DB SQL, createdb NAME, start, stop, kill, pause, resume, restart; each is answered by one line, "ok ..." or
+"error ...". It ends with its input. tests/support/postgres.c talks to it so.
+"""
+import csv
+import glob
+import io
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+BIN = os.environ.get("POSTGRES_BIN") or (sorted(glob.glob("/usr/lib/postgresql/*/bin"),
+                                                key=lambda p: int(p.split("/")[-2])) or [""])[-1]
+DATABASE = "tars_analytics"
+USER = "tars"
+
+
+def unprivileged():
+    """The user that the server runs as, when we are root."""
+    for name in ("postgres", "nobody"):
+        try:
+            return pwd.getpwnam(name)
+        except KeyError:
+            continue
+    raise RuntimeError("no user for PostgreSQL")
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Postgres:
+    def __init__(self, encoding="UTF8", hba=None, settings=None, fsync=False, database=DATABASE, start=True):
+        self.dir = tempfile.mkdtemp(prefix="tars-postgres-")
+        self.data = os.path.join(self.dir, "data")
+        self.port = free_port()
+        self.process = None
+        self.database = database
+        self.wrapper = ["setpriv", "--pdeathsig", "INT"]
+        if os.geteuid() == 0:
+            user = unprivileged()
+            os.chown(self.dir, user.pw_uid, user.pw_gid)
+            self.wrapper += [f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
+        locale = "C.UTF-8" if encoding == "UTF8" else "C"
+        self._run("initdb", "-D", self.data, "-U", "postgres", "-A", "trust", "-E", encoding, f"--locale={locale}",
+                  "--no-sync", "--no-instructions")
+        lines = {"listen_addresses": "127.0.0.1", "unix_socket_directories": self.dir, "max_connections": "100",
+                 "logging_collector": "off", "fsync": "on" if fsync else "off",
+                 "synchronous_commit": "on", "shared_buffers": "64MB", **(settings or {})}
+        with open(os.path.join(self.data, "postgresql.conf"), "a", encoding="utf-8") as file:
+            file.writelines(f"{name} = '{value}'\n" for name, value in lines.items())
+        if hba:
+            with open(os.path.join(self.data, "pg_hba.conf"), "w", encoding="utf-8") as file:
+                file.write("local all all trust\n" + "".join(f"{line}\n" for line in hba))
+        if start:
+            self.start()
+            self.query(f"CREATE ROLE {USER} LOGIN PASSWORD 'changeme'", "postgres", "postgres")
+            self.create_database(database)
+
+    def _run(self, program, *arguments):
+        done = subprocess.run([*self.wrapper, os.path.join(BIN, program), *arguments], cwd=self.dir,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+        if done.returncode != 0:
+            raise RuntimeError(f"{program} failed: {done.stdout}")
+
+    def start(self, wait=60):
+        """Start, and wait until it answers."""
+        log = open(os.path.join(self.dir, "log"), "ab")
+        self.process = subprocess.Popen([*self.wrapper, os.path.join(BIN, "postgres"), "-D", self.data, "-p",
+                                         str(self.port)], cwd=self.dir, stdin=subprocess.DEVNULL, stdout=log,
+                                        stderr=log, start_new_session=True)
+        log.close()
+        deadline = time.monotonic() + wait
+        while not self.answers():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"PostgreSQL did not start: {self.log()[-2000:]}")
+            time.sleep(0.05)
+
+    def answers(self):
+        return subprocess.run([os.path.join(BIN, "pg_isready"), "-q", "-h", self.dir, "-p", str(self.port)],
+                              check=False).returncode == 0
+
+    def log(self):
+        with open(os.path.join(self.dir, "log"), encoding="utf-8", errors="replace") as file:
+            return file.read()
+
+    def processes(self):
+        """The server and its children."""
+        found = [self.process.pid]
+        for path in glob.glob("/proc/[0-9]*/stat"):
+            try:
+                with open(path, encoding="utf-8") as file:
+                    if int(file.read().rsplit(")", 1)[1].split()[1]) == self.process.pid:
+                        found.append(int(path.split("/")[2]))
+            except (OSError, IndexError):
+                continue
+        return found
+
+    def signal_all(self, number):
+        for pid in self.processes():
+            try:
+                os.kill(pid, number)
+            except ProcessLookupError:
+                continue
+
+    def pause(self):
+        """Hang: connections stay, the kernel still accepts, nobody answers."""
+        self.signal_all(signal.SIGSTOP)
+
+    def resume(self):
+        self.signal_all(signal.SIGCONT)
+
+    def kill(self):
+        """As a crash would end it."""
+        self.signal_all(signal.SIGKILL)
+        self.process.wait(timeout=60)
+
+    def stop(self):
+        """A fast, clean end."""
+        if self.process and self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+            try:
+                self.process.wait(timeout=60)
+            except subprocess.TimeoutExpired:
+                self.kill()
+
+    def restart(self):
+        self.stop()
+        self.start()
+
+    def close(self):
+        self.stop()
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def query(self, sql, database=None, user="postgres"):
+        """Rows as lists of texts (NULL: ""), over the local socket."""
+        done = subprocess.run([os.path.join(BIN, "psql"), "-X", "-q", "--csv", "-t", "-v", "ON_ERROR_STOP=1", "-h",
+                               self.dir, "-p", str(self.port), "-U", user, "-d", database or self.database, "-f", "-"],
+                              input=sql, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False,
+                              env={**os.environ, "PGCLIENTENCODING": "UTF8"})
+        if done.returncode != 0:
+            raise RuntimeError(done.stderr.strip())
+        return list(csv.reader(io.StringIO(done.stdout)))
+
+    def create_database(self, name):
+        self.query(f'CREATE DATABASE "{name}" OWNER {USER}', "postgres")
+
+    def environment(self, **more):
+        return {"POSTGRES_ENABLED": "true", "POSTGRES_HOST": "127.0.0.1", "POSTGRES_PORT": str(self.port),
+                "POSTGRES_DB": self.database, "POSTGRES_USER": USER, "POSTGRES_PASSWORD": "changeme", **more}
+
+
+def obey(server, line):
+    word, _, rest = line.strip().partition(" ")
+    if word == "query":
+        database, _, sql = rest.partition(" ")
+        return "|".join(",".join(row) for row in server.query(sql, database))
+    if word == "createdb":
+        server.create_database(rest)
+    elif word in ("start", "stop", "kill", "pause", "resume", "restart"):
+        getattr(server, word)()
+    else:
+        raise RuntimeError(f"no such command: {word}")
+    return ""
+
+
+def main():
+    encoding = sys.argv[sys.argv.index("--encoding") + 1] if "--encoding" in sys.argv else "UTF8"
+    with Postgres(encoding=encoding, fsync="--fsync" in sys.argv) as server:
+        print(server.port, flush=True)
+        for line in sys.stdin:
+            try:
+                print("ok", obey(server, line), flush=True)
+            except (RuntimeError, OSError, subprocess.SubprocessError) as fault:
+                print("error", " ".join(str(fault).split()), flush=True)
+
+
+if __name__ == "__main__":
+    main()
