@@ -159,9 +159,8 @@ void tars_answer_keep(const struct tars_api *api, const struct tars_call *call,
         status = tars_history_keep(api->config.history, call, conversation_id, &turn, &err);
     }
     if (status != TARS_OK) {
-        tars_log_write(api->config.log, TARS_LOG_WARNING, "api", call->request_id,
-                       "a turn was not kept: %s",
-                       err.text[0] ? err.text : tars_status_text(status));
+        tars_log_call(api->config.log, TARS_LOG_WARNING, "api", call, "a turn was not kept: %s",
+                      err.text[0] ? err.text : tars_status_text(status));
     }
     tars_buf_release(&sources);
     tars_buf_release(&metadata);
@@ -190,8 +189,8 @@ tars_status tars_answer_recall(const struct tars_api *api, struct tars_call *cal
     if (status == TARS_ENOMEM)
         return tars_fail(status, err, "%s", why.text);
     if (status != TARS_OK) {
-        tars_log_write(api->config.log, TARS_LOG_WARNING, "api", call->request_id,
-                       "a conversation could not be read: %s", why.text);
+        tars_log_call(api->config.log, TARS_LOG_WARNING, "api", call,
+                      "a conversation could not be read: %s", why.text);
     }
     /* What keeps it from being read costs its memory alone. */
     asking->request.history = before.turns;

@@ -11,6 +11,7 @@
 #include "api/origin.h"
 #include "api/proxies.h"
 #include "api/reader.h"
+#include "api/traced.h"
 #include "base/crypto/digest.h"
 
 #define UPLOAD_DEFAULT     ((size_t)50 << 20)
@@ -314,6 +315,7 @@ void tars_api_handle(void *ctx, const struct tars_http_request *request,
     fill_exchange(ex, api, request);
     ex->ops = &http_ops;
     ex->ops_ctx = reply;
+    tars_traced_begin(ex, request);
     tars_http_reply_on_gone(reply, on_gone, &ex->call);
     if (tars_origin_answers(ex, request, reply))
         return;

@@ -10,6 +10,7 @@
 #include "api/api_internal.h"
 #include "api/chat_internal.h"
 #include "api/reader.h"
+#include "api/traced.h"
 #include "auth/rate_limit.h"
 #include "base/sys/clock.h"
 #include "rag/history.h"
@@ -408,6 +409,7 @@ static struct tars_chat_job *new_job(struct tars_chat_session *session)
     job->call.client_id = "anonymous"; /* until it is known who asks; sees nothing */
     atomic_init(&job->call.cancelled, false);
     tars_api_new_id(session->chat->api, job->call.request_id);
+    tars_traced_init(&job->call);
     return job;
 }
 

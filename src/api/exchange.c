@@ -5,6 +5,7 @@
 
 #include "api/api_internal.h"
 #include "api/record.h"
+#include "api/traced.h"
 #include "base/crypto/digest.h"
 #include "base/sys/clock.h"
 
@@ -22,6 +23,7 @@ void tars_exchange_init(struct tars_exchange *ex, struct tars_arena *arena)
     } else if (tars_random_hex(ex->call.request_id, TARS_API_ID_BYTES) != TARS_OK) {
         memcpy(ex->call.request_id, "0", 2);
     }
+    tars_traced_init(&ex->call);
     ex->started_ns = tars_clock_mono_ns();
     tars_buf_init(&ex->out, TARS_REPLY_MAX);
     tars_json_init(&ex->json, &ex->out);
@@ -262,8 +264,8 @@ void tars_exchange_invalid(struct tars_exchange *ex, struct tars_span detail)
 
 void tars_exchange_broken(struct tars_exchange *ex, const char *reason)
 {
-    tars_log_write(ex->api->config.log, TARS_LOG_ERROR, "api", ex->call.request_id, "%s: %s",
-                   ex->route ? ex->route->path : "request", reason);
+    tars_log_call(ex->api->config.log, TARS_LOG_ERROR, "api", &ex->call, "%s: %s",
+                  ex->route ? ex->route->path : "request", reason);
     /* Questions have told of their failure already (api/record.h). */
     if (!ex->route || ex->route->place != TARS_ROUTE_ANSWER) {
         tars_record_error(ex->api, &ex->call, "INTERNAL", ex->route ? ex->route->path : "request",

@@ -97,8 +97,8 @@ static void reload_limits(struct tars_exchange *ex, tars_status status)
 
     if (status == TARS_OK && ex->api->config.quota &&
         tars_quota_reload(ex->api->config.quota, &err) != TARS_OK) {
-        tars_log_write(ex->api->config.log, TARS_LOG_WARNING, "api", ex->call.request_id,
-                       "limits were not read: %s", err.text);
+        tars_log_call(ex->api->config.log, TARS_LOG_WARNING, "api", &ex->call,
+                      "limits were not read: %s", err.text);
     }
 }
 

@@ -23,8 +23,8 @@ static void refuse(struct tars_exchange *ex, tars_status status, const char *why
         tars_admin_refuse_value(ex, "client_id", err->text);
         break;
     default:
-        tars_log_write(ex->api->config.log, TARS_LOG_ERROR, "api", ex->call.request_id, "%s: %s",
-                       fault, err->text[0] ? err->text : tars_status_text(status));
+        tars_log_call(ex->api->config.log, TARS_LOG_ERROR, "api", &ex->call, "%s: %s", fault,
+                      err->text[0] ? err->text : tars_status_text(status));
         tars_exchange_fail(ex, 500, fault);
         break;
     }

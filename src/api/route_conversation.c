@@ -24,8 +24,8 @@ static void fail(struct tars_exchange *ex, tars_status status, const struct tars
     } else if (status == TARS_ECANCELED || !failed) {
         tars_api_reply_status(ex, status, err);
     } else {
-        tars_log_write(ex->api->config.log, TARS_LOG_ERROR, "api", ex->call.request_id, "%s: %s",
-                       failed, err->text[0] ? err->text : tars_status_text(status));
+        tars_log_call(ex->api->config.log, TARS_LOG_ERROR, "api", &ex->call, "%s: %s", failed,
+                      err->text[0] ? err->text : tars_status_text(status));
         tars_exchange_fail(ex, 500, failed);
     }
 }

@@ -121,6 +121,6 @@ void tars_api_record(const struct tars_exchange *ex, int status)
     tars_series_observe(usual ? usual->duration : duration_of(ex, endpoint), seconds);
     if (status >= 500)
         tars_metrics_add(config->metrics, TARS_METRIC_ERRORS, 1);
-    tars_log_write(config->log, TARS_LOG_DEBUG, "api", ex->call.request_id, "%s %s %d %.1f ms",
-                   method_name(ex->method), endpoint, status, seconds * 1000);
+    tars_log_call(config->log, TARS_LOG_DEBUG, "api", &ex->call, "%s %s %d %.1f ms",
+                  method_name(ex->method), endpoint, status, seconds * 1000);
 }

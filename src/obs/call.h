@@ -15,6 +15,7 @@
 
 #include "base/mem/arena.h"
 #include "base/sys/clock.h"
+#include "obs/trace_context.h"
 
 #define TARS_REQUEST_ID_BYTES 65 /* 64 characters and a NUL; those made here are 32 hex digits */
 
@@ -54,6 +55,7 @@ struct tars_call {
     int64_t deadline_ms;                    /* on tars_clock_mono_ms(); 0: none */
     atomic_bool cancelled;                  /* the asker went away or said stop */
     char request_id[TARS_REQUEST_ID_BYTES]; /* letters, digits, "-_."; terminated */
+    struct tars_trace trace;                /* has an id for every request, recorded or not */
     const char *client_id;                  /* who asks; "anonymous" when unknown; borrowed */
     const char *tenant;                     /* of who asks; NULL: the default one; borrowed */
     const struct tars_visible *visible;     /* NULL: nothing may be read; borrowed */

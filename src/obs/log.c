@@ -16,6 +16,7 @@
 
 #include "base/codec/json_write.h"
 #include "base/sys/clock.h"
+#include "obs/call.h"
 
 #define MESSAGE_MAX 1024 /* bytes of a message before escaping */
 
@@ -125,6 +126,7 @@ struct line {
     enum tars_log_level level;
     const char *room;
     const char *request_id; /* or NULL */
+    const char *trace_id;   /* or NULL */
     const char *message;
     int64_t now_us;
     uint64_t held;
@@ -145,6 +147,8 @@ static void write_json(struct tars_buf *out, const struct line *line)
     tars_json_text(&json, "room", line->room);
     if (line->request_id && line->request_id[0])
         tars_json_text(&json, "request_id", line->request_id);
+    if (line->trace_id && line->trace_id[0])
+        tars_json_text(&json, "trace_id", line->trace_id);
     tars_json_text(&json, "message", line->message);
     if (line->held)
         tars_json_int(&json, "held_back", (int64_t)line->held);
@@ -170,6 +174,8 @@ static void write_text(struct tars_buf *out, const struct line *line)
     append_plain(out, line->message);
     if (line->request_id && line->request_id[0])
         tars_buf_appendf(out, " [%s]", line->request_id);
+    if (line->trace_id && line->trace_id[0])
+        tars_buf_appendf(out, " [trace %s]", line->trace_id);
     if (line->held)
         tars_buf_appendf(out, " (%llu lines held back before)", (unsigned long long)line->held);
 }
@@ -183,33 +189,63 @@ static void put(int fd, const char *ptr, size_t len)
     } while (n < 0 && errno == EINTR);
 }
 
-void tars_log_write(struct tars_log *log, enum tars_log_level level, const char *room,
-                    const char *request_id, const char *format, ...)
+/* True when the line may go. */
+static bool begin_line(struct tars_log *log, struct line *line)
 {
-    char message[MESSAGE_MAX];
-    struct line line = {.level = level, .room = room, .request_id = request_id, .message = message};
-    struct tars_buf out;
-    va_list args;
+    if (!log || line->level < log->config.level)
+        return false;
+    line->now_us = log->config.now_us();
+    return allow(log, line->level, line->now_us, &line->held);
+}
 
-    if (!log || level < log->config.level)
-        return;
-    line.now_us = log->config.now_us();
-    if (!allow(log, level, line.now_us, &line.held))
-        return;
-    va_start(args, format);
-    (void)vsnprintf(message, sizeof(message), format, args);
-    va_end(args);
+static void put_line(struct tars_log *log, const struct line *line)
+{
+    struct tars_buf out;
 
     /* A message of MESSAGE_MAX bytes may grow sixfold when escaped; one that does not fit goes as
      * plain text, cut, rather than not at all. */
     tars_buf_init(&out, (size_t)MESSAGE_MAX * 8);
     if (log->config.text) {
-        write_text(&out, &line);
+        write_text(&out, line);
     } else {
-        write_json(&out, &line);
+        write_json(&out, line);
     }
     tars_buf_append_char(&out, '\n');
     if (out.status == TARS_OK)
         put(log->config.fd, out.ptr, out.len);
     tars_buf_release(&out);
+}
+
+void tars_log_write(struct tars_log *log, enum tars_log_level level, const char *room,
+                    const char *request_id, const char *format, ...)
+{
+    char message[MESSAGE_MAX];
+    struct line line = {.level = level, .room = room, .request_id = request_id, .message = message};
+    va_list args;
+
+    if (!begin_line(log, &line))
+        return;
+    va_start(args, format);
+    (void)vsnprintf(message, sizeof(message), format, args);
+    va_end(args);
+    put_line(log, &line);
+}
+
+void tars_log_call(struct tars_log *log, enum tars_log_level level, const char *room,
+                   const struct tars_call *call, const char *format, ...)
+{
+    char message[MESSAGE_MAX];
+    struct line line = {.level = level,
+                        .room = room,
+                        .request_id = call->request_id,
+                        .trace_id = call->trace.id,
+                        .message = message};
+    va_list args;
+
+    if (!begin_line(log, &line))
+        return;
+    va_start(args, format);
+    (void)vsnprintf(message, sizeof(message), format, args);
+    va_end(args);
+    put_line(log, &line);
 }

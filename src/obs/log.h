@@ -39,6 +39,7 @@ enum tars_log_level {
 #undef X
 };
 
+struct tars_call; /* obs/call.h */
 struct tars_log;
 
 struct tars_log_config {
@@ -58,6 +59,11 @@ __attribute__((format(printf, 5, 6))) void tars_log_write(struct tars_log *log,
                                                           enum tars_log_level level,
                                                           const char *room, const char *request_id,
                                                           const char *format, ...);
+
+/* The same for a call: with its request's id and its trace's. */
+__attribute__((format(printf, 5, 6))) void
+tars_log_call(struct tars_log *log, enum tars_log_level level, const char *room,
+              const struct tars_call *call, const char *format, ...);
 
 #define tars_log_debug(log, room, ...) tars_log_write(log, TARS_LOG_DEBUG, room, NULL, __VA_ARGS__)
 #define tars_log_info(log, room, ...)  tars_log_write(log, TARS_LOG_INFO, room, NULL, __VA_ARGS__)

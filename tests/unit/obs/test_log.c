@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "obs/call.h"
 #include "obs/log.h"
 #include "support/faults.h"
 
@@ -71,6 +72,36 @@ static void line_has_shape(void **state)
     assert_string_equal(text, shape->expected);
 }
 
+static void call_names_its_trace(void **state)
+{
+    struct tars_call call = {.request_id = "ab",
+                             .trace = {.id = "0af7651916cd43dd8448eb211c80319c"}};
+    struct tars_log_config config = {.now_us = noon};
+    struct tars_log *log;
+    int ends[2];
+    char text[4096];
+
+    (void)state;
+    assert_int_equal(pipe(ends), 0);
+    config.fd = ends[1];
+    assert_int_equal(tars_log_new(&config, &log), TARS_OK);
+    tars_log_call(log, TARS_LOG_INFO, "api", &call, "%d", 1);
+    tars_log_call(log, TARS_LOG_DEBUG, "api", &call, "below the level");
+    tars_log_free(log);
+    config.text = true;
+    assert_int_equal(tars_log_new(&config, &log), TARS_OK);
+    tars_log_call(log, TARS_LOG_INFO, "api", &call, "%d", 2);
+    tars_log_free(log);
+    drain(ends, text, sizeof(text));
+    assert_string_equal(
+        text,
+        "{\"timestamp\": \"2025-11-07T12:00:00.000001\", \"level\": \"INFO\", \"room\": "
+        "\"api\", \"request_id\": \"ab\", \"trace_id\": "
+        "\"0af7651916cd43dd8448eb211c80319c\", \"message\": \"1\"}\n"
+        "2025-11-07T12:00:00 INFO     api: 2 [ab] [trace 0af7651916cd43dd8448eb211c80319c]\n");
+    tars_log_call(NULL, TARS_LOG_ERROR, "api", &call, "no log is fine");
+}
+
 static void flood_is_held_back(void **state)
 {
     struct tars_log_config config = {.text = true, .now_us = noon, .max_per_second = 3};
@@ -130,13 +161,14 @@ static void each_allocation_may_fail(void **state)
 
 int main(void)
 {
-    struct CMUnitTest tests[sizeof(shapes) / sizeof(shapes[0]) + 3];
+    struct CMUnitTest tests[sizeof(shapes) / sizeof(shapes[0]) + 4];
     size_t n = 0;
 
     for (size_t i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++) {
         tests[n++] =
             (struct CMUnitTest){shapes[i].name, line_has_shape, NULL, NULL, (void *)&shapes[i]};
     }
+    tests[n++] = (struct CMUnitTest)cmocka_unit_test(call_names_its_trace);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(flood_is_held_back);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(levels_parse);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(each_allocation_may_fail);
