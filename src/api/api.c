@@ -75,6 +75,16 @@ void tars_api_free(struct tars_api *api)
     free(api);
 }
 
+void tars_api_drain(struct tars_api *api)
+{
+    atomic_store(&api->is_draining, true);
+}
+
+bool tars_api_is_draining(const struct tars_api *api)
+{
+    return atomic_load_explicit(&api->is_draining, memory_order_relaxed);
+}
+
 const char *tars_taken_text(enum tars_taken_outcome outcome)
 {
     switch (outcome) {
@@ -123,7 +133,9 @@ void tars_api_reply_status(struct tars_exchange *ex, tars_status status, const s
     const char *words = err && err->text[0] ? err->text : tars_status_text(status);
     int code = http_status(status);
 
-    if (status == TARS_ECANCELED) {
+    if (status == TARS_ECANCELED && tars_api_is_draining(ex->api)) {
+        tars_exchange_fail(ex, 503, TARS_API_STOPPING); /* cut; who is gone reads nothing */
+    } else if (status == TARS_ECANCELED) {
         struct tars_buf out = ex->out;
 
         ex->ops->abort(ex->ops_ctx);
@@ -228,6 +240,8 @@ static struct tars_pool *pool_of(const struct tars_api_config *config, enum tars
         return config->wait;
     case TARS_ROUTE_INGEST:
         return config->ingest;
+    case TARS_ROUTE_HEALTH:
+        return config->status;
     case TARS_ROUTE_INLINE:
         break;
     }

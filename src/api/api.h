@@ -38,6 +38,7 @@ struct tars_api_config {
     struct tars_pool *answer;         /* the same */
     struct tars_pool *wait;           /* the same */
     struct tars_pool *ingest;         /* the same */
+    struct tars_pool *status;         /* the same */
     struct tars_metrics *metrics;     /* may be NULL */
     struct tars_analytics *analytics; /* NULL: nothing is kept */
     struct tars_log *log;             /* may be NULL */
@@ -84,6 +85,9 @@ TARS_MUST_USE tars_status tars_api_new(const struct tars_api_config *config, str
                                        struct tars_err *err);
 /* No request may be under way. NULL is allowed. */
 void tars_api_free(struct tars_api *api);
+
+/* The server is about to stop: /ready says so with 503, and what is cut says why. For good. */
+void tars_api_drain(struct tars_api *api);
 
 /* A tars_http_handler_fn; ctx is the api. */
 void tars_api_handle(void *ctx, const struct tars_http_request *request,

@@ -2,6 +2,8 @@
 #ifndef TARS_API_API_INTERNAL_H
 #define TARS_API_API_INTERNAL_H
 
+#include <stdatomic.h>
+
 #include "api/api.h"
 #include "api/exchange.h"
 #include "api/machine.h"
@@ -16,11 +18,16 @@ struct tars_api {
     struct tars_tally *tally;           /* what tally.c keeps; owned */
     struct tars_machine_watch *machine; /* owned */
     struct tars_api_config config;      /* with every default filled in */
-    int64_t started_us;                 /* wall clock */
-    int64_t started_ms;                 /* monotonic */
-    char *openapi;                      /* the document of openapi.h, openapi_len bytes; owned */
+    atomic_bool is_draining;
+    int64_t started_us; /* wall clock */
+    int64_t started_ms; /* monotonic */
+    char *openapi;      /* the document of openapi.h, openapi_len bytes; owned */
     size_t openapi_len;
 };
+
+#define TARS_API_STOPPING "The server is stopping; try again in a moment"
+
+bool tars_api_is_draining(const struct tars_api *api);
 
 #define TARS_API_ID_BYTES 16 /* of a request's id; twice as many digits */
 

@@ -287,6 +287,8 @@ void tars_route_rag_stream(struct tars_exchange *ex)
         status = write_complete(&stream, &answer);
     } else if (status != TARS_ECANCELED) {
         status = write_error(&stream, status, err.text);
+    } else if (tars_api_is_draining(ex->api)) {
+        status = write_error(&stream, status, TARS_API_STOPPING);
     }
     (void)status;
     tars_exchange_end(ex);

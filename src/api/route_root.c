@@ -82,38 +82,87 @@ static const struct check checks[] = {
 };
 #define CHECKS (sizeof(checks) / sizeof(checks[0]))
 
+/* How each part of the registry is, asked once. */
+struct states {
+    const struct tars_health *health;
+    bool well[TARS_HEALTH_PARTS_MAX]; /* (health->count,) */
+};
+
 bool tars_api_is_well(const struct tars_exchange *ex, const char *part)
 {
     return tars_health_check(ex->api->config.health, part, NULL) == TARS_OK;
 }
 
-void tars_route_ready(struct tars_exchange *ex)
+static void ask_all(const struct tars_exchange *ex, struct states *states)
 {
     const struct tars_health *health = ex->api->config.health;
-    bool well[CHECKS];
-    bool is_ready = true;
 
-    for (size_t i = 0; i < CHECKS; i++) {
-        well[i] = tars_api_is_well(ex, checks[i].part);
-        is_ready = is_ready && well[i];
+    states->health = health;
+    tars_health_begin(health);
+    for (size_t i = 0; i < health->count; i++)
+        states->well[i] = tars_api_is_well(ex, health->parts[i].name);
+}
+
+/* -1: there is no such part. */
+static int state_of(const struct states *states, const char *part)
+{
+    for (size_t i = 0; i < states->health->count; i++) {
+        if (strcmp(states->health->parts[i].name, part) == 0)
+            return states->well[i];
     }
+    return -1;
+}
+
+static const char *connection(const struct states *states, const char *part)
+{
+    static const char *const words[] = {"disabled", "disconnected", "connected"};
+
+    return words[state_of(states, part) + 1];
+}
+
+static bool is_ready(const struct states *states)
+{
+    bool ready = true;
+
+    for (size_t i = 0; i < CHECKS; i++)
+        ready = ready && state_of(states, checks[i].part) == 1;
+    return ready;
+}
+
+static void write_checks(struct tars_json *json, const struct states *states)
+{
+    tars_json_object(json, "checks");
+    for (size_t i = 0; i < CHECKS; i++) {
+        bool well = state_of(states, checks[i].part) == 1;
+
+        tars_json_text(json, checks[i].contract, well ? "healthy" : "unhealthy");
+    }
+    tars_json_text(json, "nas_watcher", state_of(states, "watcher") == 1 ? "enabled" : "disabled");
+    tars_json_text(json, "redis_cache", connection(states, "redis_cache"));
+    tars_json_text(json, "postgres", connection(states, "postgres"));
+    tars_json_end(json);
+}
+
+/* Always 200, as the contract has it, but while the server drains: then 503, so that a balancer,
+ * which looks at nothing else, sends no more. */
+void tars_route_ready(struct tars_exchange *ex)
+{
+    bool drains = tars_api_is_draining(ex->api);
+    struct states states = {0};
+
+    ask_all(ex, &states);
     tars_exchange_json(ex);
-    tars_json_text(&ex->json, "status", is_ready ? "ready" : "degraded");
+    tars_json_text(&ex->json, "status", is_ready(&states) && !drains ? "ready" : "degraded");
     tars_api_name_service(ex);
     tars_json_int(&ex->json, "uptime_seconds", tars_api_uptime_seconds(ex));
     tars_exchange_time(ex, "timestamp");
-    tars_json_object(&ex->json, "checks");
-    for (size_t i = 0; i < CHECKS; i++)
-        tars_json_text(&ex->json, checks[i].contract, well[i] ? "healthy" : "unhealthy");
-    tars_json_text(&ex->json, "nas_watcher",
-                   tars_api_is_well(ex, "watcher") ? "enabled" : "disabled");
-    tars_json_text(&ex->json, "redis_cache", "disabled");
-    tars_json_text(&ex->json, "postgres", "disabled");
-    tars_json_end(&ex->json);
+    write_checks(&ex->json, &states);
     tars_json_array(&ex->json, "degraded");
-    for (size_t i = 0; i < health->count; i++) {
-        if (!tars_api_is_well(ex, health->parts[i].name))
-            tars_json_text(&ex->json, NULL, health->parts[i].name);
+    if (drains)
+        tars_json_text(&ex->json, NULL, "draining");
+    for (size_t i = 0; i < states.health->count; i++) {
+        if (!states.well[i])
+            tars_json_text(&ex->json, NULL, states.health->parts[i].name);
     }
-    tars_exchange_send(ex, 200);
+    tars_exchange_send(ex, drains ? 503 : 200);
 }

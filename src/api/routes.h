@@ -6,6 +6,7 @@
  *     COMPUTE   on the compute pool: search, short and busy
  *     ANSWER    on the answer pool: what may wait for a language model
  *     WAIT      on the blocking pool: uploads and whatever waits for ingestion or a disk
+ *     HEALTH    on a pool of its own, which nothing else can fill: how the parts are
  */
 #ifndef TARS_API_ROUTES_H
 #define TARS_API_ROUTES_H
@@ -18,6 +19,7 @@ enum tars_route_place {
     TARS_ROUTE_ANSWER,
     TARS_ROUTE_WAIT,
     TARS_ROUTE_INGEST, /* waits until files are taken in, which may be minutes */
+    TARS_ROUTE_HEALTH, /* waits TARS_HEALTH_WAIT_MS at most */
 };
 /* Each includes those below it. Mode is TARS_AUTH. */
 enum tars_route_need {

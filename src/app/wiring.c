@@ -30,6 +30,7 @@
 #define ARENA_MAX      ((size_t)1 << 20)
 #define WARNINGS_MAX   ((size_t)16 << 10)
 #define WAIT_THREADS   16
+#define STATUS_THREADS 2
 #define INGEST_THREADS 32 /* each waits for files to be taken in, and for nothing else */
 #define ANSWER_THREADS 32 /* each may wait for a language model */
 
@@ -88,10 +89,10 @@ static tars_status check_watch(void *ctx, struct tars_err *err)
 static tars_status register_parts(struct tars_wiring *w)
 {
     const struct tars_health_part parts[] = {
-        {"store", false, check_store, w},
-        {"embedding_model", false, check_encoder, w},
-        {"language_model", true, check_writer, w},
-        {"watcher", true, check_watch, w},
+        {.name = "store", .check = check_store, .ctx = w, .slow = true},
+        {.name = "embedding_model", .check = check_encoder, .ctx = w},
+        {.name = "language_model", .optional = true, .check = check_writer, .ctx = w, .slow = true},
+        {.name = "watcher", .optional = true, .check = check_watch, .ctx = w},
     };
     size_t count = sizeof(parts) / sizeof(parts[0]) - (w->watch ? 0 : 1);
     tars_status status = TARS_OK;
@@ -394,6 +395,7 @@ static tars_status open_pools(struct tars_wiring *w, struct tars_err *err)
     const struct tars_pool_config answer = {.name = "tars-answer", .threads = ANSWER_THREADS};
     const struct tars_pool_config wait = {.name = "tars-wait", .threads = WAIT_THREADS};
     const struct tars_pool_config ingest = {.name = "tars-takes-in", .threads = INGEST_THREADS};
+    const struct tars_pool_config state = {.name = "tars-status", .threads = STATUS_THREADS};
     tars_status status = tars_pool_new(&compute, &w->compute);
 
     if (status == TARS_OK)
@@ -402,6 +404,8 @@ static tars_status open_pools(struct tars_wiring *w, struct tars_err *err)
         status = tars_pool_new(&wait, &w->wait);
     if (status == TARS_OK)
         status = tars_pool_new(&ingest, &w->takes_in);
+    if (status == TARS_OK)
+        status = tars_pool_new(&state, &w->status);
     if (status == TARS_OK)
         status = tars_random_hex(w->token, TARS_OWNER_TOKEN_BYTES);
     return status == TARS_OK ? status : tars_fail(status, err, "no threads for requests");
@@ -424,6 +428,7 @@ static tars_status open_api(struct tars_wiring *w, const struct tars_wiring_conf
         .answer = w->answer,
         .wait = w->wait,
         .ingest = w->takes_in,
+        .status = w->status,
         .metrics = w->metrics,
         .log = w->log,
         .health = &w->health,
@@ -557,6 +562,7 @@ void tars_wiring_close(struct tars_wiring *wiring)
 
     if (!w)
         return;
+    tars_writer_stop(w->writer);
     tars_sampler_close(w->sampler);
     if (w->ingest)
         tars_ingest_stop(w->ingest);
@@ -565,6 +571,8 @@ void tars_wiring_close(struct tars_wiring *wiring)
     tars_pool_free(w->takes_in);
     tars_pool_free(w->answer);
     tars_pool_free(w->compute);
+    tars_pool_free(w->status);
+    tars_health_release(&w->health);
     tars_api_free(w->api);
     tars_wiring_close_access(w);
     tars_rag_free(w->rag);

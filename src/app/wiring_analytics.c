@@ -35,7 +35,8 @@ static tars_status check_analytics(void *ctx, struct tars_err *err)
 
 tars_status tars_wiring_open_analytics(struct tars_wiring *w, struct tars_err *err)
 {
-    const struct tars_health_part part = {"analytics", true, check_analytics, w};
+    const struct tars_health_part part = {
+        .name = "analytics", .optional = true, .check = check_analytics, .ctx = w};
     struct tars_err why = {{0}};
     const char *words;
     tars_status status;

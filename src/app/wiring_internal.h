@@ -45,6 +45,7 @@ struct tars_wiring {
     struct tars_pool *answer;
     struct tars_pool *wait;
     struct tars_pool *takes_in;
+    struct tars_pool *status;
     struct tars_oidc *oidc; /* NULL: no provider */
     struct tars_auth *auth;
     struct tars_rate_limit *rate_limit; /* NULL: none */

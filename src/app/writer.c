@@ -16,14 +16,22 @@
 #define HEALTH_MS  5000
 #define RECHECK_MS 15000 /* between looks at who is well */
 
+/* A look at a back end's health that is under way. */
+struct probe {
+    struct probe *next;
+    struct tars_call call;
+};
+
 struct tars_writer {
     struct tars_client *client;
     struct tars_llm *llm;           /* owned */
     struct tars_llm *candidates[3]; /* (candidate_count,) those of auto, best first; lent by llm */
     size_t candidate_count;
-    pthread_mutex_t lock;    /* guards the two below */
+    pthread_mutex_t lock;    /* guards all below */
     struct tars_llm *chosen; /* who writes now; NULL: not looked at yet */
     int64_t chosen_ms;       /* when that was found */
+    struct probe *probes;
+    bool is_stopped; /* probes end at once */
 };
 
 static tars_status open_llama(const struct tars_settings *s, struct tars_llm **llm,
@@ -170,30 +178,63 @@ struct tars_llm *tars_writer_llm(struct tars_writer *writer)
     return writer->llm;
 }
 
-static tars_status health_of(struct tars_llm *llm, struct tars_err *err)
+static void link_in(struct tars_writer *writer, struct probe *probe)
 {
-    struct tars_call call = {.client_id = "health"};
+    pthread_mutex_lock(&writer->lock);
+    atomic_init(&probe->call.cancelled, writer->is_stopped);
+    probe->next = writer->probes;
+    writer->probes = probe;
+    pthread_mutex_unlock(&writer->lock);
+}
+
+static void link_out(struct tars_writer *writer, const struct probe *probe)
+{
+    struct probe **link;
+
+    pthread_mutex_lock(&writer->lock);
+    for (link = &writer->probes; *link != probe; link = &(*link)->next) {
+    }
+    *link = probe->next;
+    pthread_mutex_unlock(&writer->lock);
+}
+
+static tars_status health_of(struct tars_writer *writer, struct tars_llm *llm, struct tars_err *err)
+{
+    struct probe probe = {.call = {.client_id = "health"}};
     struct tars_arena arena;
     tars_status status;
 
     tars_arena_init(&arena, (size_t)1 << 20);
-    call.arena = &arena;
-    call.deadline_ms = tars_clock_mono_ms() + HEALTH_MS;
-    status = tars_llm_health(llm, &call, err);
+    probe.call.arena = &arena;
+    probe.call.deadline_ms = tars_clock_mono_ms() + HEALTH_MS;
+    link_in(writer, &probe);
+    status = tars_llm_health(llm, &probe.call, err);
+    link_out(writer, &probe);
     tars_arena_release(&arena);
     return status;
 }
 
 tars_status tars_writer_health(struct tars_writer *writer, struct tars_err *err)
 {
-    return health_of(writer->llm, err);
+    return health_of(writer, writer->llm, err);
+}
+
+void tars_writer_stop(struct tars_writer *writer)
+{
+    if (!writer)
+        return;
+    pthread_mutex_lock(&writer->lock);
+    writer->is_stopped = true;
+    for (struct probe *probe = writer->probes; probe; probe = probe->next)
+        atomic_store(&probe->call.cancelled, true);
+    pthread_mutex_unlock(&writer->lock);
 }
 
 /* Who would write now. The last candidate quotes, and is always well. */
-static struct tars_llm *choose(const struct tars_writer *writer)
+static struct tars_llm *choose(struct tars_writer *writer)
 {
     for (size_t i = 0; i + 1 < writer->candidate_count; i++) {
-        if (health_of(writer->candidates[i], NULL) == TARS_OK)
+        if (health_of(writer, writer->candidates[i], NULL) == TARS_OK)
             return writer->candidates[i];
     }
     return writer->candidate_count ? writer->candidates[writer->candidate_count - 1] : writer->llm;

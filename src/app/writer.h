@@ -23,5 +23,7 @@ struct tars_llm *tars_writer_llm(struct tars_writer *writer);
 const char *tars_writer_name(struct tars_writer *writer);
 /* TARS_OK when it could write now, within 5 seconds. */
 TARS_MUST_USE tars_status tars_writer_health(struct tars_writer *writer, struct tars_err *err);
+/* Looks at its health end soon, those under way and those to come. Any thread; NULL is allowed. */
+void tars_writer_stop(struct tars_writer *writer);
 
 #endif

@@ -148,8 +148,9 @@ static tars_status ill(void *ctx, struct tars_err *err)
 static void health_tells(void **state)
 {
     char words[] = "gone fishing";
-    const struct tars_health_part well = {"store", false, NULL, NULL};
-    const struct tars_health_part bad = {"model", true, ill, words};
+    const struct tars_health_part well = {.name = "store"};
+    const struct tars_health_part bad = {
+        .name = "model", .optional = true, .check = ill, .ctx = words};
     struct tars_health health = {0};
     struct tars_err err = {{0}};
 
