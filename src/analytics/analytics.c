@@ -411,14 +411,30 @@ tars_status tars_analytics_history(struct tars_analytics *analytics,
                                          err);
 }
 
-tars_status tars_analytics_each(struct tars_analytics *analytics,
-                                const struct tars_analytics_range *range,
-                                tars_logged_query_fn *each, void *ctx, struct tars_err *err)
+/* Where a page that ends with this row ends. */
+static struct tars_analytics_cursor cursor_of(const struct tars_logged *row)
 {
+    switch (row->table) {
+    case TARS_TABLE_QUERIES:
+        return (struct tars_analytics_cursor){row->as.query.row.time_us, row->as.query.id};
+    case TARS_TABLE_ACCESSES:
+        return (struct tars_analytics_cursor){row->as.access.time_us, row->as.access.id};
+    case TARS_TABLE_ERRORS:
+        return (struct tars_analytics_cursor){row->as.error.row.time_us, row->as.error.id};
+    case TARS_TABLE_SYSTEM:
+        break;
+    }
+    return (struct tars_analytics_cursor){row->as.system.row.time_us, row->as.system.id};
+}
+
+tars_status tars_analytics_each(struct tars_analytics *analytics, enum tars_analytics_table table,
+                                const struct tars_analytics_range *range, tars_logged_fn *each,
+                                void *ctx, struct tars_err *err)
+{
+    struct tars_analytics_wanted wanted = {.table = table, .range = range, .max = PAGE_ROWS};
     struct tars_arena arena;
     tars_status status = TARS_OK;
-    int64_t last = 0;
-    size_t count = 1;
+    size_t count = PAGE_ROWS;
     bool goes_on = true;
 
     if (!analytics)
@@ -426,16 +442,15 @@ tars_status tars_analytics_each(struct tars_analytics *analytics,
     tars_analytics_flush(analytics);
     tars_arena_init(&arena, PAGE_ARENA_MAX);
     /* A page at a time, so that no transaction stays open however slow the reader is. */
-    while (status == TARS_OK && goes_on && count > 0) {
-        struct tars_logged_query *page = NULL;
+    while (status == TARS_OK && goes_on && count == PAGE_ROWS) {
+        struct tars_logged *page = NULL;
 
         tars_arena_clear(&arena);
-        status = analytics->sink->ops->page(analytics->sink, range, last, PAGE_ROWS, &arena, &page,
-                                            &count, err);
-        for (size_t i = 0; i < count && status == TARS_OK && goes_on; i++) {
-            last = page[i].id;
+        status = analytics->sink->ops->read(analytics->sink, &wanted, &arena, &page, &count, err);
+        for (size_t i = 0; i < count && status == TARS_OK && goes_on; i++)
             goes_on = each(ctx, &page[i]);
-        }
+        if (status == TARS_OK && count > 0)
+            wanted.after = cursor_of(&page[count - 1]);
     }
     tars_arena_release(&arena);
     return status;

@@ -93,6 +93,57 @@ struct tars_logged_query {
     const char *query_id;                            /* of an imported row, or NULL */
 };
 
+/* One source of an answer as it was kept. */
+struct tars_logged_access {
+    struct tars_access_row row;
+    int64_t id, time_us;
+    int64_t query_id; /* id of its question; 0: none */
+    const char *tenant;
+};
+
+/* A failure as it was kept. */
+struct tars_logged_error {
+    struct tars_error_row row;
+    int64_t id;
+    const struct tars_logged_query *query; /* of the same tenant and request id; NULL: none */
+};
+
+/* A sample of the machine as it was kept. */
+struct tars_logged_system {
+    struct tars_system_row row;
+    int64_t id;
+};
+
+enum tars_analytics_table {
+    TARS_TABLE_QUERIES,
+    TARS_TABLE_ACCESSES,
+    TARS_TABLE_ERRORS,
+    TARS_TABLE_SYSTEM,
+};
+
+/* A row of one of the tables. */
+struct tars_logged {
+    enum tars_analytics_table table;
+    union {
+        struct tars_logged_query query;
+        struct tars_logged_access access;
+        struct tars_logged_error error;
+        struct tars_logged_system system;
+    } as;
+};
+
+/* Whose rows: both conditions hold. */
+struct tars_analytics_who {
+    const char *tenant;    /* NULL: of all */
+    const char *client_id; /* NULL: of all */
+    int64_t before_us;     /* older than this; 0: of all times */
+};
+
+/* Rows that were removed or changed. */
+struct tars_analytics_changed {
+    int64_t queries, accesses, errors;
+};
+
 struct tars_query_stats { /* contract 1.5; zeros without rows */
     int64_t total, successful;
     double avg_retrieval_time_ms, avg_generation_time_ms, avg_total_time_ms;
@@ -113,7 +164,8 @@ struct tars_word_count {
 };
 
 struct tars_query_patterns {
-    int64_t total, min_length, max_length; /* characters */
+    int64_t total;
+    int64_t min_length, max_length; /* characters; of questions that still have a text */
     double avg_length;
     struct tars_word_count *top_words; /* (top_word_count,) at most 20, commonest first */
     size_t top_word_count;
@@ -173,10 +225,11 @@ TARS_MUST_USE tars_status tars_analytics_history(struct tars_analytics *analytic
                                                  struct tars_system_row **out, size_t *count,
                                                  struct tars_err *err);
 /* Calls each(ctx, row) oldest first; false stops. Rows are lent for the call of each. */
-typedef bool tars_logged_query_fn(void *ctx, const struct tars_logged_query *query);
+typedef bool tars_logged_fn(void *ctx, const struct tars_logged *row);
 TARS_MUST_USE tars_status tars_analytics_each(struct tars_analytics *analytics,
+                                              enum tars_analytics_table table,
                                               const struct tars_analytics_range *range,
-                                              tars_logged_query_fn *each, void *ctx,
+                                              tars_logged_fn *each, void *ctx,
                                               struct tars_err *err);
 /* Remove all rows of a tenant (NULL: of all, samples of the machine too). */
 TARS_MUST_USE tars_status tars_analytics_clear(struct tars_analytics *analytics, const char *tenant,

@@ -119,6 +119,7 @@ static tars_status add_query(struct tars_sqlite_conn *conn, struct scratch *scra
     tars_sqlite_bind_text_or_null(&query, row->error_message);
     tars_sqlite_bind_text_or_null(&query, scratch->metadata.ptr);
     tars_sqlite_bind_text_or_null(&query, row->tenant);
+    tars_sqlite_bind_text_or_null(&query, row->request_id);
     status = tars_sqlite_run(&query, err);
     id = sqlite3_last_insert_rowid(conn->db);
     for (size_t i = 0; i < row->access_count && status == TARS_OK; i++)
@@ -147,6 +148,7 @@ static tars_status add_error(struct tars_sqlite_conn *conn, struct scratch *scra
     tars_sqlite_bind_text_or_null(&query, row->severity);
     tars_sqlite_bind_text_or_null(&query, scratch->metadata.ptr);
     tars_sqlite_bind_text_or_null(&query, row->tenant);
+    tars_sqlite_bind_text_or_null(&query, row->request_id);
     return tars_sqlite_run(&query, err);
 }
 
@@ -370,7 +372,7 @@ const struct tars_analytics_sink_ops tars_sink_sqlite_ops = {
     .patterns = sink_patterns,
     .totals = sink_totals,
     .history = sink_history,
-    .page = sink_page,
+    .read = sink_read,
 };
 
 tars_status tars_sink_sqlite_open(const char *path, struct tars_analytics_sink **sink,

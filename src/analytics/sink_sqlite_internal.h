@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "analytics/sink_sqlite.h"
+#include "base/mem/buf.h"
 #include "store/sqlite_query.h"
 
 #define SINK_TIME_BYTES 80 /* "YYYY-MM-DD HH:MM:SS.ffffff", whatever the numbers */
@@ -38,7 +39,23 @@ void sink_write_time(int64_t time_us, char *out);
 /* SQL function tars_words(text): JSON array of its lower-cased words, as white space parts them. */
 void sink_words(sqlite3_context *context, int count, sqlite3_value **values);
 
+/* A range as parameters. */
+struct sink_bounds {
+    char from[SINK_TIME_BYTES], to[SINK_TIME_BYTES];
+    struct tars_buf keys; /* JSON array of visible collections; empty: all */
+};
+
 /* sink_sqlite_read.c */
+TARS_MUST_USE tars_status sink_init_bounds(struct sink_bounds *bounds,
+                                           const struct tars_analytics_range *range,
+                                           struct tars_err *err);
+/* Lock the reader and bind ?1 to ?3. */
+struct tars_sqlite_query sink_begin(struct sink_sqlite *sqlite, enum sink_sql sql,
+                                    const struct tars_analytics_range *range,
+                                    const struct sink_bounds *bounds);
+/* And let go of it. */
+tars_status sink_end(struct sink_sqlite *sqlite, struct tars_sqlite_query *query,
+                     struct tars_err *err);
 extern const struct tars_analytics_sink_ops tars_sink_sqlite_ops;
 tars_status sink_stats(struct tars_analytics_sink *sink, const struct tars_analytics_range *range,
                        struct tars_query_stats *out, struct tars_err *err);
@@ -53,8 +70,11 @@ tars_status sink_totals(struct tars_analytics_sink *sink, const struct tars_anal
 tars_status sink_history(struct tars_analytics_sink *sink, const struct tars_analytics_range *range,
                          int64_t interval_s, struct tars_arena *arena, struct tars_system_row **out,
                          size_t *count, struct tars_err *err);
-tars_status sink_page(struct tars_analytics_sink *sink, const struct tars_analytics_range *range,
-                      int64_t after_id, size_t max, struct tars_arena *arena,
-                      struct tars_logged_query **out, size_t *count, struct tars_err *err);
+/* sink_sqlite_pages.c */
+tars_status sink_read(struct tars_analytics_sink *sink, const struct tars_analytics_wanted *wanted,
+                      struct tars_arena *arena, struct tars_logged **out, size_t *count,
+                      struct tars_err *err);
+/* The columns of a sample behind its time. */
+void sink_read_sample(struct tars_sqlite_query *query, struct tars_system_row *row);
 
 #endif

@@ -8,14 +8,8 @@
 #define KEYS_MAX ((size_t)1 << 20) /* bytes of the list of visible collections */
 #define US_PER_S INT64_C(1000000)
 
-/* A range as parameters. */
-struct bounds {
-    char from[SINK_TIME_BYTES], to[SINK_TIME_BYTES];
-    struct tars_buf keys; /* JSON array of visible collections; empty: all */
-};
-
-static tars_status init_bounds(struct bounds *bounds, const struct tars_analytics_range *range,
-                               struct tars_err *err)
+tars_status sink_init_bounds(struct sink_bounds *bounds, const struct tars_analytics_range *range,
+                             struct tars_err *err)
 {
     const struct tars_visible *visible = range->visible;
     struct tars_json json;
@@ -40,10 +34,9 @@ static tars_status init_bounds(struct bounds *bounds, const struct tars_analytic
     return tars_fail(TARS_ENOMEM, err, "no memory for the list of collections");
 }
 
-/* Lock the reader and bind ?1 to ?3. */
-static struct tars_sqlite_query begin(struct sink_sqlite *sqlite, enum sink_sql sql,
-                                      const struct tars_analytics_range *range,
-                                      const struct bounds *bounds)
+struct tars_sqlite_query sink_begin(struct sink_sqlite *sqlite, enum sink_sql sql,
+                                    const struct tars_analytics_range *range,
+                                    const struct sink_bounds *bounds)
 {
     struct tars_sqlite_query query;
 
@@ -55,8 +48,8 @@ static struct tars_sqlite_query begin(struct sink_sqlite *sqlite, enum sink_sql 
     return query;
 }
 
-static tars_status end(struct sink_sqlite *sqlite, struct tars_sqlite_query *query,
-                       struct tars_err *err)
+tars_status sink_end(struct sink_sqlite *sqlite, struct tars_sqlite_query *query,
+                     struct tars_err *err)
 {
     tars_status status = tars_sqlite_end(query, err);
 
@@ -68,13 +61,13 @@ tars_status sink_stats(struct tars_analytics_sink *sink, const struct tars_analy
                        struct tars_query_stats *out, struct tars_err *err)
 {
     struct tars_query_stats made = {0};
-    struct bounds bounds;
+    struct sink_bounds bounds;
     struct tars_sqlite_query query;
-    tars_status status = init_bounds(&bounds, range, err);
+    tars_status status = sink_init_bounds(&bounds, range, err);
 
     if (status != TARS_OK)
         return status;
-    query = begin(sink_of(sink), SINK_SQL_STATS, range, &bounds);
+    query = sink_begin(sink_of(sink), SINK_SQL_STATS, range, &bounds);
     if (tars_sqlite_step(&query)) {
         made.total = tars_sqlite_int(&query);
         made.successful = tars_sqlite_int(&query);
@@ -87,7 +80,7 @@ tars_status sink_stats(struct tars_analytics_sink *sink, const struct tars_analy
         made.hybrid_search = tars_sqlite_int(&query);
         made.query_expansion = tars_sqlite_int(&query);
     }
-    status = end(sink_of(sink), &query, err);
+    status = sink_end(sink_of(sink), &query, err);
     tars_buf_release(&bounds.keys);
     if (status == TARS_OK)
         *out = made;
@@ -99,17 +92,17 @@ tars_status sink_popular(struct tars_analytics_sink *sink, const struct tars_ana
                          size_t *count, struct tars_err *err)
 {
     struct tars_popular_document *made = tars_arena_calloc(arena, top_n + 1, sizeof(*made));
-    struct bounds bounds;
+    struct sink_bounds bounds;
     struct tars_sqlite_query query;
     size_t n = 0;
     tars_status status;
 
     if (!made)
         return tars_fail(TARS_ENOMEM, err, "no memory for %zu documents", top_n);
-    status = init_bounds(&bounds, range, err);
+    status = sink_init_bounds(&bounds, range, err);
     if (status != TARS_OK)
         return status;
-    query = begin(sink_of(sink), SINK_SQL_POPULAR, range, &bounds);
+    query = sink_begin(sink_of(sink), SINK_SQL_POPULAR, range, &bounds);
     tars_sqlite_bind_text_or_null(&query, bounds.keys.ptr);
     tars_sqlite_bind_int(&query, (int64_t)top_n);
     while (n < top_n && tars_sqlite_step(&query)) {
@@ -120,7 +113,7 @@ tars_status sink_popular(struct tars_analytics_sink *sink, const struct tars_ana
         made[n].avg_relevance_score = tars_sqlite_real(&query);
         n++;
     }
-    status = end(sink_of(sink), &query, err);
+    status = sink_end(sink_of(sink), &query, err);
     tars_buf_release(&bounds.keys);
     if (status == TARS_OK) {
         *out = made;
@@ -133,10 +126,10 @@ tars_status sink_popular(struct tars_analytics_sink *sink, const struct tars_ana
 
 static tars_status read_lengths(struct sink_sqlite *sqlite,
                                 const struct tars_analytics_range *range,
-                                const struct bounds *bounds, struct tars_query_patterns *out,
+                                const struct sink_bounds *bounds, struct tars_query_patterns *out,
                                 struct tars_err *err)
 {
-    struct tars_sqlite_query query = begin(sqlite, SINK_SQL_LENGTHS, range, bounds);
+    struct tars_sqlite_query query = sink_begin(sqlite, SINK_SQL_LENGTHS, range, bounds);
 
     if (tars_sqlite_step(&query)) {
         out->total = tars_sqlite_int(&query);
@@ -144,14 +137,14 @@ static tars_status read_lengths(struct sink_sqlite *sqlite,
         out->min_length = tars_sqlite_int(&query);
         out->max_length = tars_sqlite_int(&query);
     }
-    return end(sqlite, &query, err);
+    return sink_end(sqlite, &query, err);
 }
 
 static tars_status read_hours(struct sink_sqlite *sqlite, const struct tars_analytics_range *range,
-                              const struct bounds *bounds, struct tars_query_patterns *out,
+                              const struct sink_bounds *bounds, struct tars_query_patterns *out,
                               struct tars_err *err)
 {
-    struct tars_sqlite_query query = begin(sqlite, SINK_SQL_HOURS, range, bounds);
+    struct tars_sqlite_query query = sink_begin(sqlite, SINK_SQL_HOURS, range, bounds);
 
     while (tars_sqlite_step(&query)) {
         int64_t hour = tars_sqlite_int(&query);
@@ -159,14 +152,14 @@ static tars_status read_hours(struct sink_sqlite *sqlite, const struct tars_anal
         if (hour >= 0 && hour < 24)
             out->by_hour[hour] += tars_sqlite_int(&query);
     }
-    return end(sqlite, &query, err);
+    return sink_end(sqlite, &query, err);
 }
 
 static tars_status read_words(struct sink_sqlite *sqlite, const struct tars_analytics_range *range,
-                              const struct bounds *bounds, struct tars_arena *arena,
+                              const struct sink_bounds *bounds, struct tars_arena *arena,
                               struct tars_query_patterns *out, struct tars_err *err)
 {
-    struct tars_sqlite_query query = begin(sqlite, SINK_SQL_WORDS, range, bounds);
+    struct tars_sqlite_query query = sink_begin(sqlite, SINK_SQL_WORDS, range, bounds);
 
     tars_sqlite_bind_int(&query, TARS_ANALYTICS_WORDS_MAX);
     while (out->top_word_count < TARS_ANALYTICS_WORDS_MAX && tars_sqlite_step(&query)) {
@@ -175,7 +168,7 @@ static tars_status read_words(struct sink_sqlite *sqlite, const struct tars_anal
         word->word = tars_sqlite_text_or_null(&query, arena);
         word->count = tars_sqlite_int(&query);
     }
-    return end(sqlite, &query, err);
+    return sink_end(sqlite, &query, err);
 }
 
 tars_status sink_patterns(struct tars_analytics_sink *sink,
@@ -185,12 +178,12 @@ tars_status sink_patterns(struct tars_analytics_sink *sink,
     struct tars_query_patterns made = {
         .top_words = tars_arena_calloc(arena, TARS_ANALYTICS_WORDS_MAX, sizeof(*made.top_words))};
     struct sink_sqlite *sqlite = sink_of(sink);
-    struct bounds bounds;
+    struct sink_bounds bounds;
     tars_status status;
 
     if (!made.top_words)
         return tars_fail(TARS_ENOMEM, err, "no memory for the words");
-    status = init_bounds(&bounds, range, err);
+    status = sink_init_bounds(&bounds, range, err);
     if (status != TARS_OK)
         return status;
     status = read_lengths(sqlite, range, &bounds, &made, err);
@@ -210,41 +203,24 @@ tars_status sink_totals(struct tars_analytics_sink *sink, const struct tars_anal
                         struct tars_analytics_totals *out, struct tars_err *err)
 {
     struct tars_analytics_totals made = {0};
-    struct bounds bounds;
+    struct sink_bounds bounds;
     struct tars_sqlite_query query;
-    tars_status status = init_bounds(&bounds, range, err);
+    tars_status status = sink_init_bounds(&bounds, range, err);
 
     if (status != TARS_OK)
         return status;
-    query = begin(sink_of(sink), SINK_SQL_TOTALS, range, &bounds);
+    query = sink_begin(sink_of(sink), SINK_SQL_TOTALS, range, &bounds);
     tars_sqlite_bind_text_or_null(&query, bounds.keys.ptr);
     if (tars_sqlite_step(&query)) {
         made.queries = tars_sqlite_int(&query);
         made.errors = tars_sqlite_int(&query);
         made.documents = tars_sqlite_int(&query);
     }
-    status = end(sink_of(sink), &query, err);
+    status = sink_end(sink_of(sink), &query, err);
     tars_buf_release(&bounds.keys);
     if (status == TARS_OK)
         *out = made;
     return status;
-}
-
-static void read_sample(struct tars_sqlite_query *query, struct tars_system_row *row)
-{
-    row->time_us = tars_sqlite_int(query) * US_PER_S;
-    row->cpu_usage_percent = tars_sqlite_real(query);
-    row->memory_usage_percent = tars_sqlite_real(query);
-    row->gpu_usage_percent = tars_sqlite_real(query);
-    row->gpu_memory_usage_percent = tars_sqlite_real(query);
-    row->cache_hit_rate = tars_sqlite_real(query);
-    row->avg_query_time_ms = tars_sqlite_real(query);
-    row->avg_retrieval_time_ms = tars_sqlite_real(query);
-    row->avg_generation_time_ms = tars_sqlite_real(query);
-    row->queries_per_minute = tars_sqlite_real(query);
-    row->active_connections = tars_sqlite_int_or(query, -1);
-    row->total_documents = tars_sqlite_int_or(query, -1);
-    row->total_chunks = tars_sqlite_int_or(query, -1);
 }
 
 tars_status sink_history(struct tars_analytics_sink *sink, const struct tars_analytics_range *range,
@@ -254,8 +230,8 @@ tars_status sink_history(struct tars_analytics_sink *sink, const struct tars_ana
     struct sink_sqlite *sqlite = sink_of(sink);
     struct tars_sqlite_rows rows;
     struct tars_system_row *row;
-    struct bounds bounds;
-    tars_status status = init_bounds(&bounds, range, err);
+    struct sink_bounds bounds;
+    tars_status status = sink_init_bounds(&bounds, range, err);
 
     if (status != TARS_OK)
         return status;
@@ -265,78 +241,15 @@ tars_status sink_history(struct tars_analytics_sink *sink, const struct tars_ana
     tars_sqlite_bind_text_or_null(&rows.query, bounds.to);
     tars_sqlite_bind_int(&rows.query, interval_s > 0 ? interval_s : 1);
     tars_sqlite_bind_int(&rows.query, TARS_ANALYTICS_HISTORY_MAX);
-    while ((row = tars_sqlite_next_row(&rows, sizeof(*row))) != NULL)
-        read_sample(&rows.query, row);
-    status = end(sqlite, &rows.query, err);
+    while ((row = tars_sqlite_next_row(&rows, sizeof(*row))) != NULL) {
+        row->time_us = tars_sqlite_int(&rows.query) * US_PER_S;
+        sink_read_sample(&rows.query, row);
+    }
+    status = sink_end(sqlite, &rows.query, err);
     tars_buf_release(&bounds.keys);
     if (status == TARS_OK) {
         *out = rows.items;
         *count = rows.count;
-    }
-    return status;
-}
-
-static void read_query(struct tars_sqlite_query *query, struct tars_arena *arena,
-                       struct tars_logged_query *out)
-{
-    struct tars_query_row *row = &out->row;
-    bool success;
-
-    out->id = tars_sqlite_int(query);
-    row->time_us = sink_time(query);
-    row->client_id = tars_sqlite_text_or_null(query, arena);
-    row->query_text = tars_sqlite_text_or_null(query, arena);
-    out->query_length = tars_sqlite_int(query);
-    row->retrieval_time_ms = tars_sqlite_real(query);
-    row->generation_time_ms = tars_sqlite_real(query);
-    row->total_time_ms = tars_sqlite_real(query);
-    out->sources_count = tars_sqlite_int(query);
-    out->avg_relevance_score = tars_sqlite_real(query);
-    out->max_relevance_score = tars_sqlite_real(query);
-    row->model_used = tars_sqlite_text_or_null(query, arena);
-    row->tokens_generated = (int)tars_sqlite_int(query);
-    row->used_reranking = tars_sqlite_int(query) != 0;
-    row->used_hybrid_search = tars_sqlite_int(query) != 0;
-    row->used_query_expansion = tars_sqlite_int(query) != 0;
-    row->expansion_count = (int)tars_sqlite_int(query);
-    success = tars_sqlite_int(query) != 0;
-    row->error_message = tars_sqlite_text_or_null(query, arena);
-    row->tenant = tars_sqlite_text_or_null(query, arena);
-    out->query_id = tars_sqlite_text_or_null(query, arena);
-    row->request_id = tars_sqlite_text_or_null(query, arena);
-    if (isnan(out->avg_relevance_score))
-        out->avg_relevance_score = 0;
-    if (isnan(out->max_relevance_score))
-        out->max_relevance_score = 0;
-    if (!success && !row->error_message)
-        row->error_message = "";
-}
-
-tars_status sink_page(struct tars_analytics_sink *sink, const struct tars_analytics_range *range,
-                      int64_t after_id, size_t max, struct tars_arena *arena,
-                      struct tars_logged_query **out, size_t *count, struct tars_err *err)
-{
-    struct tars_logged_query *made = tars_arena_calloc(arena, max + 1, sizeof(*made));
-    struct bounds bounds;
-    struct tars_sqlite_query query;
-    size_t n = 0;
-    tars_status status;
-
-    if (!made)
-        return tars_fail(TARS_ENOMEM, err, "no memory for %zu questions", max);
-    status = init_bounds(&bounds, range, err);
-    if (status != TARS_OK)
-        return status;
-    query = begin(sink_of(sink), SINK_SQL_PAGE, range, &bounds);
-    tars_sqlite_bind_int(&query, after_id);
-    tars_sqlite_bind_int(&query, (int64_t)max);
-    while (n < max && tars_sqlite_step(&query))
-        read_query(&query, arena, &made[n++]);
-    status = end(sink_of(sink), &query, err);
-    tars_buf_release(&bounds.keys);
-    if (status == TARS_OK) {
-        *out = made;
-        *count = n;
     }
     return status;
 }

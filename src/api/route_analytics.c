@@ -288,8 +288,9 @@ static void write_piece(struct exporter *exporter)
     tars_buf_clear(&exporter->out);
 }
 
-static bool export_row(void *ctx, const struct tars_logged_query *query)
+static bool export_row(void *ctx, const struct tars_logged *row)
 {
+    const struct tars_logged_query *query = &row->as.query;
     struct exporter *exporter = ctx;
 
     if (exporter->file.is_json) {
@@ -316,8 +317,8 @@ static tars_status export_rows(struct tars_exchange *ex, struct exporter *export
     } else {
         tars_analytics_csv_header(&exporter->out);
     }
-    status =
-        tars_analytics_each(ex->api->config.analytics, &range, export_row, exporter, exporter->err);
+    status = tars_analytics_each(ex->api->config.analytics, TARS_TABLE_QUERIES, &range, export_row,
+                                 exporter, exporter->err);
     if (status == TARS_OK)
         status = exporter->status;
     if (exporter->file.is_json)

@@ -362,11 +362,11 @@ static void old_rows_go(void **state)
     tars_analytics_close(analytics);
 }
 
-static bool count_row(void *ctx, const struct tars_logged_query *query)
+static bool count_row(void *ctx, const struct tars_logged *row)
 {
     size_t *count = ctx;
 
-    assert_string_equal(query->row.query_text, "x");
+    assert_string_equal(row->as.query.row.query_text, "x");
     return ++*count < 1200;
 }
 
@@ -377,7 +377,9 @@ static void every_row_can_be_read_back(void **state)
 
     for (int i = 0; i < 1500; i++)
         ask(analytics, "x");
-    assert_int_equal(tars_analytics_each(analytics, &everything, count_row, &count, NULL), TARS_OK);
+    assert_int_equal(
+        tars_analytics_each(analytics, TARS_TABLE_QUERIES, &everything, count_row, &count, NULL),
+        TARS_OK);
     assert_int_equal(count, 1200);
     tars_analytics_close(analytics);
 }

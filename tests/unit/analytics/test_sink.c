@@ -118,9 +118,25 @@ static struct tars_query_stats stats_of(struct world *world,
     return stats;
 }
 
+/* A page of a table behind a row of it (NULL: from the first). */
+static struct tars_logged *page_of(struct world *world, enum tars_analytics_table table,
+                                   const struct tars_analytics_range *range,
+                                   struct tars_analytics_cursor after, size_t max, size_t *count)
+{
+    const struct tars_analytics_wanted wanted = {
+        .table = table, .range = range, .after = after, .max = max};
+    struct tars_logged *page = NULL;
+    struct tars_err err = {.text = ""};
+
+    if (world->sink->ops->read(world->sink, &wanted, &world->arena, &page, count, &err))
+        fail_msg("%s", err.text);
+    return page;
+}
+
 /* -------------------------------------------------------------------- tests */
 
 static const struct tars_analytics_range everything = {0};
+static const struct tars_analytics_cursor first = {0, 0};
 
 static void empty_gives_zeros(void **state)
 {
@@ -129,7 +145,6 @@ static void empty_gives_zeros(void **state)
     struct tars_popular_document *documents;
     struct tars_query_patterns patterns;
     struct tars_analytics_totals totals;
-    struct tars_logged_query *queries;
     struct tars_system_row *samples;
     uint64_t position = 99;
     size_t count = 99;
@@ -151,10 +166,10 @@ static void empty_gives_zeros(void **state)
                                                &samples, &count, NULL),
                      TARS_OK);
     assert_int_equal(count, 0);
-    assert_int_equal(world->sink->ops->page(world->sink, &everything, 0, 10, &world->arena,
-                                            &queries, &count, NULL),
-                     TARS_OK);
-    assert_int_equal(count, 0);
+    for (int table = TARS_TABLE_QUERIES; table <= TARS_TABLE_SYSTEM; table++) {
+        (void)page_of(world, (enum tars_analytics_table)table, &everything, first, 10, &count);
+        assert_int_equal(count, 0);
+    }
     assert_int_equal(world->sink->ops->position(world->sink, 7, &position, NULL), TARS_OK);
     assert_int_equal(position, 0);
 }
@@ -337,31 +352,169 @@ static void samples_are_averaged_over_steps(void **state)
 static void pages_go_through_all(void **state)
 {
     struct world *world = *state;
-    const struct tars_row rows[] = {question("one", "default", T0), failure("two", "acme", T0 + 1),
-                                    question("three", "default", T0 + 2)};
-    struct tars_logged_query *page;
+    const struct tars_row rows[] = {question("one", "default", T0),
+                                    question("three", "default", T0 + 2),
+                                    failure("two", "acme", T0 + 1)};
+    struct tars_logged *page;
+    size_t count;
+
+    write_ok(world, rows, ROWS(rows));
+    page = page_of(world, TARS_TABLE_QUERIES, &everything, first, 2, &count);
+    assert_int_equal(count, 2);
+    assert_int_equal(page[0].table, TARS_TABLE_QUERIES);
+    assert_string_equal(page[0].as.query.row.query_text, "one");
+    assert_int_equal(page[0].as.query.row.time_us, T0);
+    assert_int_equal(page[0].as.query.query_length, 3);
+    assert_int_equal(page[0].as.query.sources_count, 2);
+    assert_true(fabs(page[0].as.query.avg_relevance_score - 0.7) < 1e-9);
+    assert_true(fabs(page[0].as.query.max_relevance_score - 0.9) < 1e-9);
+    assert_null(page[0].as.query.row.error_message);
+    assert_string_equal(page[0].as.query.row.request_id, "r1");
+    assert_string_equal(page[1].as.query.row.error_message, "it broke");
+    assert_true(page[1].as.query.avg_relevance_score == 0);
+    page = page_of(world, TARS_TABLE_QUERIES, &everything,
+                   (struct tars_analytics_cursor){T0 + 1, page[1].as.query.id}, 2, &count);
+    assert_int_equal(count, 1);
+    assert_string_equal(page[0].as.query.row.query_text, "three");
+}
+
+/* Many rows of one time, and times that are not in the order of the ids. */
+static void pages_lose_and_repeat_nothing(void **state)
+{
+    static const int order[] = {5, 1, 1, 1, 4, 0, 1, 3, 3, 2, 0};
+    struct world *world = *state;
+    struct tars_row rows[ROWS(order)];
+
+    for (size_t i = 0; i < ROWS(order); i++)
+        rows[i] = question("q", i == 3 ? "acme" : "default", T0 + order[i]);
+    write_ok(world, rows, ROWS(rows));
+    for (int downwards = 0; downwards < 2; downwards++) {
+        const struct tars_analytics_range range = {
+            .tenant = "default", .from_us = T0 + 1, .to_us = T0 + 4};
+        struct tars_analytics_wanted wanted = {
+            .table = TARS_TABLE_QUERIES, .range = &range, .newest_first = downwards, .max = 2};
+        struct tars_analytics_cursor last = {downwards ? INT64_MAX : 0, downwards ? INT64_MAX : 0};
+        size_t total = 0;
+        size_t count = 2;
+
+        while (count == 2) {
+            struct tars_logged *page = NULL;
+
+            assert_int_equal(
+                world->sink->ops->read(world->sink, &wanted, &world->arena, &page, &count, NULL),
+                TARS_OK);
+            for (size_t i = 0; i < count; i++) {
+                const struct tars_logged_query *query = &page[i].as.query;
+                bool is_behind = query->row.time_us > last.time_us ||
+                                 (query->row.time_us == last.time_us && query->id > last.id);
+
+                assert_true(is_behind == !downwards);
+                last = (struct tars_analytics_cursor){query->row.time_us, query->id};
+            }
+            total += count;
+            wanted.after = last;
+        }
+        assert_int_equal(total, 7);
+    }
+}
+
+static struct tars_row trouble(const char *request_id, const char *tenant, int64_t time_us)
+{
+    return (struct tars_row){.kind = TARS_ROW_ERROR,
+                             .as.error = {.time_us = time_us,
+                                          .tenant = tenant,
+                                          .error_type = "TARS_EIO",
+                                          .error_message = "it broke",
+                                          .service = "s",
+                                          .operation = "o",
+                                          .client_id = "desk-1",
+                                          .request_id = request_id,
+                                          .severity = "ERROR"}};
+}
+
+static void every_table_has_pages(void **state)
+{
+    static const char *const hr[] = {"hr"};
+    static const struct tars_visible only_hr = {.keys = hr, .count = 1};
+    struct world *world = *state;
+    const struct tars_row rows[] = {question("one", "default", T0),
+                                    trouble("r1", "default", T0 + 1),
+                                    {.kind = TARS_ROW_SYSTEM,
+                                     .as.system = {.time_us = T0 + 2,
+                                                   .cpu_usage_percent = 12.5,
+                                                   .memory_usage_percent = NAN,
+                                                   .active_connections = 3,
+                                                   .total_documents = -1}}};
+    const struct tars_analytics_range of_hr = {.tenant = "default", .visible = &only_hr};
+    struct tars_logged *page;
+    int64_t query_id;
+    size_t count;
+
+    write_ok(world, rows, ROWS(rows));
+    query_id = page_of(world, TARS_TABLE_QUERIES, &everything, first, 9, &count)[0].as.query.id;
+    page = page_of(world, TARS_TABLE_ACCESSES, &everything, first, 9, &count);
+    assert_int_equal(count, 2);
+    assert_int_equal(page[0].as.access.query_id, query_id);
+    assert_int_equal(page[0].as.access.time_us, T0);
+    assert_string_equal(page[0].as.access.tenant, "default");
+    assert_string_equal(page[0].as.access.row.document_id, "doc_a");
+    assert_string_equal(page[0].as.access.row.file_name, "a.pdf");
+    assert_string_equal(page[0].as.access.row.chunk_id, "doc_a_chunk_0");
+    assert_string_equal(page[0].as.access.row.collection, "tars_documents");
+    assert_true(fabs(page[0].as.access.row.relevance_score - 0.9) < 1e-9);
+    assert_int_equal(page[1].as.access.row.rank, 2);
+    page = page_of(world, TARS_TABLE_ACCESSES, &of_hr, first, 9, &count);
+    assert_int_equal(count, 1);
+    assert_string_equal(page[0].as.access.row.document_id, "doc_b");
+    page = page_of(world, TARS_TABLE_ERRORS, &of_hr, first, 9, &count);
+    assert_int_equal(count, 1);
+    assert_string_equal(page[0].as.error.row.error_type, "TARS_EIO");
+    assert_string_equal(page[0].as.error.row.request_id, "r1");
+    assert_string_equal(page[0].as.error.row.client_id, "desk-1");
+    assert_null(page[0].as.error.query);
+    page = page_of(world, TARS_TABLE_SYSTEM, &everything, first, 9, &count);
+    assert_int_equal(count, 1);
+    assert_int_equal(page[0].as.system.row.time_us, T0 + 2);
+    assert_true(fabs(page[0].as.system.row.cpu_usage_percent - 12.5) < 1e-9);
+    assert_true(isnan(page[0].as.system.row.memory_usage_percent));
+    assert_int_equal(page[0].as.system.row.active_connections, 3);
+    assert_int_equal(page[0].as.system.row.total_documents, -1);
+}
+
+static void an_error_finds_its_question(void **state)
+{
+    struct world *world = *state;
+    struct tars_row rows[] = {question("ours", "default", T0), question("theirs", "acme", T0 + 1),
+                              trouble("r1", "acme", T0 + 2), trouble("r2", "default", T0 + 3),
+                              trouble(NULL, "default", T0 + 4)};
+    struct tars_analytics_wanted wanted = {.table = TARS_TABLE_ERRORS,
+                                           .range = &everything,
+                                           .newest_first = true,
+                                           .with_query = true,
+                                           .max = 9};
+    struct tars_logged *page = NULL;
     size_t count;
 
     write_ok(world, rows, ROWS(rows));
     assert_int_equal(
-        world->sink->ops->page(world->sink, &everything, 0, 2, &world->arena, &page, &count, NULL),
-        TARS_OK);
-    assert_int_equal(count, 2);
-    assert_string_equal(page[0].row.query_text, "one");
-    assert_int_equal(page[0].row.time_us, T0);
-    assert_int_equal(page[0].query_length, 3);
-    assert_int_equal(page[0].sources_count, 2);
-    assert_true(fabs(page[0].avg_relevance_score - 0.7) < 1e-9);
-    assert_true(fabs(page[0].max_relevance_score - 0.9) < 1e-9);
-    assert_null(page[0].row.error_message);
-    assert_string_equal(page[0].row.request_id, "r1");
-    assert_string_equal(page[1].row.error_message, "it broke");
-    assert_true(page[1].avg_relevance_score == 0);
-    assert_int_equal(world->sink->ops->page(world->sink, &everything, page[1].id, 2, &world->arena,
-                                            &page, &count, NULL),
-                     TARS_OK);
+        world->sink->ops->read(world->sink, &wanted, &world->arena, &page, &count, NULL), TARS_OK);
+    assert_int_equal(count, 3);
+    assert_null(page[0].as.error.query);
+    assert_null(page[0].as.error.row.request_id);
+    assert_null(page[1].as.error.query);
+    assert_string_equal(page[2].as.error.query->row.query_text, "theirs");
+    wanted.request_id = "r2";
+    assert_int_equal(
+        world->sink->ops->read(world->sink, &wanted, &world->arena, &page, &count, NULL), TARS_OK);
     assert_int_equal(count, 1);
-    assert_string_equal(page[0].row.query_text, "three");
+    assert_int_equal(page[0].as.error.row.time_us, T0 + 3);
+    wanted.table = TARS_TABLE_QUERIES;
+    wanted.request_id = "r1";
+    wanted.newest_first = false;
+    assert_int_equal(
+        world->sink->ops->read(world->sink, &wanted, &world->arena, &page, &count, NULL), TARS_OK);
+    assert_int_equal(count, 2);
+    assert_string_equal(page[0].as.query.row.query_text, "ours");
 }
 
 static size_t repeat_clear(struct world *world, const char *tenant)
@@ -451,19 +604,17 @@ static void hostile_texts_are_data(void **state)
     struct world *world = *state;
     struct tars_row row = question(hostile, hostile, T0);
     const struct tars_analytics_range range = {.tenant = hostile};
-    struct tars_logged_query *page;
+    struct tars_logged *page;
     size_t count;
 
     row.as.query.client_id = hostile;
     row.as.query.error_message = hostile;
     write_ok(world, &row, 1);
     assert_int_equal(stats_of(world, &range).total, 1);
-    assert_int_equal(
-        world->sink->ops->page(world->sink, &range, 0, 2, &world->arena, &page, &count, NULL),
-        TARS_OK);
+    page = page_of(world, TARS_TABLE_QUERIES, &range, first, 2, &count);
     assert_int_equal(count, 1);
-    assert_string_equal(page[0].row.query_text, hostile);
-    assert_string_equal(page[0].row.client_id, hostile);
+    assert_string_equal(page[0].as.query.row.query_text, hostile);
+    assert_string_equal(page[0].as.query.row.client_id, hostile);
 }
 
 /* -------------------------------------------------------- each allocation */
@@ -539,6 +690,9 @@ int main(void)
         TEST(at_most_twenty_words),
         TEST(samples_are_averaged_over_steps),
         TEST(pages_go_through_all),
+        TEST(pages_lose_and_repeat_nothing),
+        TEST(every_table_has_pages),
+        TEST(an_error_finds_its_question),
         TEST(clearing_takes_one_tenant),
         TEST(pruning_takes_the_old),
         TEST(a_mark_lasts),
