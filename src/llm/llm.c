@@ -24,6 +24,11 @@ tars_status tars_llm_health(struct tars_llm *llm, struct tars_call *call, struct
     return llm->ops->health(llm, call, err);
 }
 
+enum tars_breaker_state tars_llm_breaker(const struct tars_llm *llm)
+{
+    return llm && llm->ops->breaker ? llm->ops->breaker(llm) : TARS_BREAKER_CLOSED;
+}
+
 size_t tars_llm_count_tokens(struct tars_llm *llm, const char *text, size_t len)
 {
     size_t count = llm->ops->count_tokens ? llm->ops->count_tokens(llm, text, len) : 0;

@@ -26,6 +26,7 @@
 
 #include "base/mem/span.h"
 #include "base/status.h"
+#include "base/sys/breaker.h"
 #include "obs/call.h"
 
 #define TARS_LLM_MAX_TOKENS_DEFAULT  512  /* when max_tokens is 0 */
@@ -97,6 +98,8 @@ struct tars_llm_ops {
                             struct tars_llm_result *result, struct tars_err *err);
     /* TARS_OK when a generation could start now; 5 seconds at most. */
     tars_status (*health)(struct tars_llm *llm, struct tars_call *call, struct tars_err *err);
+    /* The breaker before a server; NULL: there is none. */
+    enum tars_breaker_state (*breaker)(const struct tars_llm *llm);
     /* Pieces of text as this back end counts them; 0 where it cannot tell. */
     size_t (*count_tokens)(struct tars_llm *llm, const char *text, size_t len);
     void (*free)(struct tars_llm *llm);
@@ -117,6 +120,8 @@ TARS_MUST_USE tars_status tars_llm_generate(struct tars_llm *llm,
                                             struct tars_llm_result *result, struct tars_err *err);
 TARS_MUST_USE tars_status tars_llm_health(struct tars_llm *llm, struct tars_call *call,
                                           struct tars_err *err);
+/* Closed where there is no server. */
+enum tars_breaker_state tars_llm_breaker(const struct tars_llm *llm);
 /* As the op; about a token per four bytes where the back end cannot tell. */
 size_t tars_llm_count_tokens(struct tars_llm *llm, const char *text, size_t len);
 /* Known to have fewer parameters than TARS_LLM_SMALL_PARAMETERS: wants short prompts. */

@@ -87,6 +87,18 @@ static tars_status health(struct tars_llm *llm, struct tars_call *call, struct t
     return tars_fail(TARS_EUNAVAILABLE, err, "no language model is reachable");
 }
 
+/* Of the first one that has a server. */
+static enum tars_breaker_state breaker(const struct tars_llm *llm)
+{
+    const struct auto_llm *me = (const struct auto_llm *)llm;
+
+    for (size_t i = 0; i < me->count; i++) {
+        if (me->candidates[i].llm->ops->breaker)
+            return tars_llm_breaker(me->candidates[i].llm);
+    }
+    return TARS_BREAKER_CLOSED;
+}
+
 static size_t count_tokens(struct tars_llm *llm, const char *text, size_t len)
 {
     return tars_llm_count_tokens(auto_of(llm)->candidates[0].llm, text, len);
@@ -107,6 +119,7 @@ static const struct tars_llm_ops ops = {
     .needs_quotes = true,
     .generate = generate,
     .health = health,
+    .breaker = breaker,
     .count_tokens = count_tokens,
     .free = release,
 };

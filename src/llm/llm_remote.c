@@ -45,6 +45,11 @@ static tars_status health(struct tars_llm *llm, struct tars_call *call, struct t
     return tars_remote_health(&remote_of(llm)->remote, call, err);
 }
 
+static enum tars_breaker_state breaker(const struct tars_llm *llm)
+{
+    return tars_breaker_state(&((const struct remote_llm *)llm)->remote.breaker);
+}
+
 static void release(struct tars_llm *llm)
 {
     tars_remote_release(&remote_of(llm)->remote);
@@ -72,7 +77,12 @@ tars_status tars_llm_remote_open(const struct tars_llm_protocol *protocol,
     }
     me->protocol = protocol;
     me->ops = (struct tars_llm_ops){
-        .name = protocol->name, .generate = generate, .health = health, .free = release};
+        .name = protocol->name,
+        .generate = generate,
+        .health = health,
+        .breaker = breaker,
+        .free = release,
+    };
     me->base.ops = &me->ops;
     tars_llm_set_model(me->base.model, model);
     *llm = &me->base;

@@ -63,6 +63,7 @@ static char *bearer(const char *key)
 tars_status tars_remote_init(struct tars_remote *remote, const struct tars_remote_config *config,
                              struct tars_err *err)
 {
+    const struct tars_breaker_config breaker = {.pause_ms = 500};
     bool has_key = config->api_key && *config->api_key;
 
     *remote = (struct tars_remote){.client = config->client, .who = config->who};
@@ -72,6 +73,7 @@ tars_status tars_remote_init(struct tars_remote *remote, const struct tars_remot
         return tars_fail(TARS_EINVAL, err, "%s: \"%s\" is no address; it begins with http://",
                          config->who, config->base_url ? config->base_url : "");
     }
+    tars_breaker_init(&remote->breaker, &breaker);
     remote->timeout_ms = config->timeout_ms ? config->timeout_ms : TIMEOUT_DEFAULT_MS;
     remote->retry_wait_ms = config->retry_wait_ms ? config->retry_wait_ms : RETRY_DEFAULT_MS;
     remote->attempts = config->attempts ? config->attempts : ATTEMPTS_DEFAULT;
@@ -87,6 +89,7 @@ tars_status tars_remote_init(struct tars_remote *remote, const struct tars_remot
 
 void tars_remote_release(struct tars_remote *remote)
 {
+    tars_breaker_release(&remote->breaker);
     free(remote->generate_url);
     free(remote->health_url);
     free(remote->authorization);
@@ -254,7 +257,61 @@ static tars_status wait_for(struct tars_call *call, int64_t ms)
     return status;
 }
 
-tars_status tars_remote_generate(const struct tars_remote *remote, struct tars_span body,
+/* ---------------------------------------------------------------- the breaker */
+
+/* Any answer to a GET, with a bound. TARS_OK: the server is there. */
+static tars_status look(const struct tars_remote *remote, const struct tars_call *call, int64_t ms,
+                        struct tars_client_reply *reply, struct tars_err *err)
+{
+    struct tars_client_request request = {
+        .url = remote->health_url,
+        .headers = (const char *const *)&remote->authorization,
+        .header_count = remote->authorization ? 1 : 0,
+        .connect_timeout_ms = ms,
+        .idle_timeout_ms = ms,
+        .total_timeout_ms = ms,
+        .max_body_bytes = TARS_REMOTE_LINE_MAX,
+        .cancelled = call ? &call->cancelled : NULL,
+    };
+    struct tars_buf body;
+    tars_status status;
+
+    tars_buf_init(&body, TARS_REMOTE_LINE_MAX);
+    status = tars_client_fetch_buf(remote->client, &request, &body, reply, err);
+    tars_buf_release(&body);
+    return status;
+}
+
+/* May a generation be sent? */
+static tars_status admit(struct tars_remote *remote, const struct tars_call *call,
+                         struct tars_err *err)
+{
+    struct tars_client_reply reply = {.status = 0};
+
+    if (!tars_breaker_may_try(&remote->breaker, tars_clock_mono_ms())) {
+        return tars_fail(TARS_EUNAVAILABLE, err, "%s did not answer; it is asked again in a moment",
+                         remote->who);
+    }
+    if (tars_breaker_state(&remote->breaker) == TARS_BREAKER_CLOSED ||
+        look(remote, call, TARS_REMOTE_PROBE_MS, &reply, err) == TARS_OK) {
+        return TARS_OK;
+    }
+    tars_breaker_note(&remote->breaker, false, tars_clock_mono_ms());
+    return TARS_EUNAVAILABLE;
+}
+
+/* A refusal of this one request, or an asker who went away, says nothing of the server. */
+static void note(struct tars_remote *remote, tars_status status, bool may_pass,
+                 struct tars_call *call, const struct tars_llm_result *result)
+{
+    bool is_away = may_pass || (status == TARS_ETIMEOUT && !result->started);
+
+    if (status != TARS_OK && tars_emit_call_status(call) != TARS_OK)
+        return;
+    tars_breaker_note(&remote->breaker, !is_away, tars_clock_mono_ms());
+}
+
+tars_status tars_remote_generate(struct tars_remote *remote, struct tars_span body,
                                  tars_remote_parse_fn *parse, struct tars_call *call,
                                  const struct tars_llm_sink *sink, struct tars_llm_result *result,
                                  struct tars_err *err)
@@ -271,10 +328,14 @@ tars_status tars_remote_generate(const struct tars_remote *remote, struct tars_s
                 break;
             wait_ms *= 2;
         }
+        status = admit(remote, call, err);
+        if (status != TARS_OK)
+            break;
         tars_lines_init(&stream.lines, TARS_REMOTE_LINE_MAX, take_line, &stream);
         tars_buf_init(&stream.refusal, ERROR_BYTES_MAX);
         tars_emit_init(&stream.emit, sink, call, result);
         status = attempt(remote, body, &stream, call, &may_pass, err);
+        note(remote, status, may_pass && status != TARS_OK, call, result);
         tars_lines_release(&stream.lines);
         tars_buf_release(&stream.refusal);
         if (status == TARS_OK || result->started)
@@ -286,23 +347,9 @@ tars_status tars_remote_generate(const struct tars_remote *remote, struct tars_s
 tars_status tars_remote_health(const struct tars_remote *remote, struct tars_call *call,
                                struct tars_err *err)
 {
-    struct tars_client_request request = {
-        .url = remote->health_url,
-        .headers = (const char *const *)&remote->authorization,
-        .header_count = remote->authorization ? 1 : 0,
-        .connect_timeout_ms = TARS_REMOTE_HEALTH_MS,
-        .idle_timeout_ms = TARS_REMOTE_HEALTH_MS,
-        .total_timeout_ms = TARS_REMOTE_HEALTH_MS,
-        .max_body_bytes = TARS_REMOTE_LINE_MAX,
-        .cancelled = call ? &call->cancelled : NULL,
-    };
     struct tars_client_reply reply = {.status = 0};
-    struct tars_buf body;
-    tars_status status;
+    tars_status status = look(remote, call, TARS_REMOTE_HEALTH_MS, &reply, err);
 
-    tars_buf_init(&body, TARS_REMOTE_LINE_MAX);
-    status = tars_client_fetch_buf(remote->client, &request, &body, &reply, err);
-    tars_buf_release(&body);
     if (status == TARS_OK && reply.status != 200) {
         status = tars_fail(TARS_EUNAVAILABLE, err, "%s answered %d (%s)", remote->who, reply.status,
                            remote->health_url);

@@ -4,7 +4,12 @@
  * emitter. Trying again happens only before the first text, only for failures that may pass (no
  * connection, 429, 5xx), and only while the call has time.
  *
- * Threads   Each generation has its own stream; struct tars_remote is constant after opening.
+ * A server that fails three attempts in a row is left alone for a while (base/sys/breaker.h): then
+ * a generation fails at once, and its reader gets quotations instead. Before the next attempt one
+ * caller sees whether the server answers at all, for at most TARS_REMOTE_PROBE_MS.
+ *
+ * Threads   Each generation has its own stream; struct tars_remote is constant after opening, but
+ *           for its breaker, which any thread may use.
  */
 #ifndef TARS_LLM_REMOTE_H
 #define TARS_LLM_REMOTE_H
@@ -12,6 +17,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/sys/breaker.h"
 #include "llm/emit.h"
 #include "llm/lines.h"
 #include "llm/llm.h"
@@ -21,6 +27,7 @@
 #define TARS_REMOTE_BODY_MAX    ((size_t)64 << 20U) /* bytes of an answer */
 #define TARS_REMOTE_REQUEST_MAX ((size_t)16 << 20U)
 #define TARS_REMOTE_HEALTH_MS   5000
+#define TARS_REMOTE_PROBE_MS    1000
 
 struct tars_remote {
     struct tars_client *client; /* borrowed */
@@ -31,6 +38,7 @@ struct tars_remote {
     int64_t timeout_ms;
     int64_t retry_wait_ms;
     int attempts;
+    struct tars_breaker breaker;
 };
 
 /* One line of an answer, as its parser understood it. */
@@ -66,9 +74,8 @@ TARS_MUST_USE tars_status tars_remote_init(struct tars_remote *remote,
                                            struct tars_err *err);
 void tars_remote_release(struct tars_remote *remote);
 
-TARS_MUST_USE tars_status tars_remote_generate(const struct tars_remote *remote,
-                                               struct tars_span body, tars_remote_parse_fn *parse,
-                                               struct tars_call *call,
+TARS_MUST_USE tars_status tars_remote_generate(struct tars_remote *remote, struct tars_span body,
+                                               tars_remote_parse_fn *parse, struct tars_call *call,
                                                const struct tars_llm_sink *sink,
                                                struct tars_llm_result *result,
                                                struct tars_err *err);

@@ -1,6 +1,6 @@
 /* llm_ask - one generation through a back end, for llm_servers.py.
  *
- *     llm_ask ollama|openai BASE_URL MODEL PROMPT [DEADLINE_MS [ATTEMPTS]]
+ *     llm_ask ollama|openai BASE_URL MODEL PROMPT [DEADLINE_MS [ATTEMPTS [TIMES [PAUSE_MS]]]]
  *
  * Prints the text as it comes, then a line with what happened; exit status is the status. With the
  * prompt "-" it asks for the server's health instead.
@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "llm/llm_ollama.h"
 #include "llm/llm_openai.h"
@@ -62,8 +63,16 @@ static tars_status ask(struct tars_llm *llm, const char *prompt, long deadline_m
     return status;
 }
 
+static void nap(long ms)
+{
+    const struct timespec time = {ms / 1000, ms % 1000 * 1000000};
+
+    (void)nanosleep(&time, NULL);
+}
+
 int main(int argc, char **argv)
 {
+    const long times = argc > 7 ? strtol(argv[7], NULL, 10) : 1;
     const struct tars_client_config client_config = {.max_idle = 0};
     struct tars_client *client = NULL;
     struct tars_llm *llm = NULL;
@@ -79,8 +88,11 @@ int main(int argc, char **argv)
         status =
             open_backend(argv, argc > 6 ? (int)strtol(argv[6], NULL, 10) : 3, client, &llm, &err);
     }
-    if (status == TARS_OK)
+    for (long i = 0; llm && i < times; i++) {
+        if (i > 0)
+            nap(argc > 8 ? strtol(argv[8], NULL, 10) : 0);
         status = ask(llm, argv[4], argc > 5 ? strtol(argv[5], NULL, 10) : 0, &err);
+    }
     if (status != TARS_OK)
         printf("%s: %s\n", tars_status_text(status), err.text);
     tars_llm_free(llm);

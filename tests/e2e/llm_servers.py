@@ -113,9 +113,10 @@ OPENAI = (': hello\n\ndata: {"choices":[{"delta":{"role":"assistant"}}]}\n\n'
           'data: {"choices":[{"delta":{"content":" 中😀"}}]}\r\n\r\ndata: [DONE]\n\n').encode()
 
 
-def ask(program, kind, url, prompt="Hi", deadline_ms=20000, attempts=3, model="m"):
+def ask(program, kind, url, prompt="Hi", deadline_ms=20000, attempts=3, model="m", times=1, pause_ms=0):
     start = time.monotonic()
-    done = subprocess.run([program, kind, url, model, prompt, str(deadline_ms), str(attempts)],
+    done = subprocess.run([program, kind, url, model, prompt, str(deadline_ms), str(attempts), str(times),
+                           str(pause_ms)],
                           capture_output=True, timeout=180)
     return done.returncode, done.stdout.decode(), time.monotonic() - start
 
@@ -139,6 +140,17 @@ def faults(program):
         code, out, _ = ask(program, kind, double.url)
         check(f"{kind}: death before the first token is tried three times",
               code == 14 and "[not started" in out and len(double.requests) == 3, out)
+        double.close()
+
+        double = Double(lambda n, peer, body: None)
+        code, out, _ = ask(program, kind, double.url, times=4)
+        check(f"{kind}: a server that failed three times is left alone for a while",
+              code == 14 and out.count("[not started") == 4 and len(double.requests) == 3, out)
+        double.close()
+
+        double = Double(lambda n, peer, body: None if n < 3 else reply(peer, whole))
+        code, out, _ = ask(program, kind, double.url, times=2, pause_ms=600)
+        check(f"{kind}: and asked again when it is back", code == 0 and "Staff" in out, out)
         double.close()
 
         double = Double(lambda n, peer, body: reply(
