@@ -2,6 +2,7 @@
 #include "app/caches.h"
 
 #include "cache/cache_memory.h"
+#include "cache/fetch.h"
 
 tars_status tars_caches_open(const struct tars_settings *settings, struct tars_metrics *metrics,
                              struct tars_cache **cache, struct tars_err *err)
@@ -22,6 +23,8 @@ tars_status tars_caches_open(const struct tars_settings *settings, struct tars_m
     if (config.max_bytes == 0)
         return TARS_OK;
     status = tars_cache_memory_open(&config, cache);
+    if (status == TARS_OK)
+        status = tars_cache_share(*cache);
     if (status != TARS_OK)
         return tars_fail(status, err, "the cache cannot be made");
     tars_cache_count_into(*cache, metrics);

@@ -1,6 +1,13 @@
 /* cache - see cache.h. Here is only what is the same for every back end. */
 #include "cache/cache.h"
 
+#include <stdio.h>
+#include <string.h>
+
+#include "base/crypto/digest.h"
+#include "cache/cache_internal.h"
+#include "cache/fetch.h"
+
 const char *tars_cache_kind_text(enum tars_cache_kind kind)
 {
     switch (kind) {
@@ -15,8 +22,27 @@ const char *tars_cache_kind_text(enum tars_cache_kind kind)
     return "all";
 }
 
+static void count_level_into(struct tars_cache *level, struct tars_metrics *metrics)
+{
+    static const char *const results[] = {"hit", "miss", "error"};
+
+    for (int kind = 0; kind < TARS_CACHE_KINDS; kind++) {
+        for (size_t i = 0; i < 3; i++) {
+            level->looks[kind][i] =
+                tars_metrics_series(metrics, TARS_METRIC_RAG_CACHE_LOOKUPS, level->ops->name,
+                                    tars_cache_kind_text((enum tars_cache_kind)kind), results[i]);
+        }
+    }
+    level->metrics = metrics;
+    level->is_redis = strcmp(level->ops->name, "redis") == 0;
+}
+
 void tars_cache_count_into(struct tars_cache *cache, struct tars_metrics *metrics)
 {
+    struct tars_cache *level;
+
+    for (size_t i = 0; (level = tars_cache_level(cache, i)) != NULL; i++)
+        count_level_into(level, metrics);
     cache->metrics = metrics;
     cache->hits = tars_metrics_series(metrics, TARS_METRIC_CACHE_OPERATIONS, "get", "hit");
     cache->misses = tars_metrics_series(metrics, TARS_METRIC_CACHE_OPERATIONS, "get", "miss");
@@ -41,6 +67,41 @@ static void count_get(struct tars_cache *cache, enum tars_cache_kind kind, tars_
     }
 }
 
+static void count_look(struct tars_cache *level, enum tars_cache_kind kind, tars_status status)
+{
+    bool hit = status == TARS_OK;
+
+    if (status == TARS_EUNAVAILABLE) /* nobody looked */
+        return;
+    tars_series_add(level->looks[kind][hit ? 0 : (status == TARS_ENOTFOUND ? 1 : 2)], 1);
+    if (level->is_redis && (hit || status == TARS_ENOTFOUND)) {
+        tars_metrics_add(level->metrics,
+                         hit ? TARS_METRIC_REDIS_CACHE_HITS : TARS_METRIC_REDIS_CACHE_MISSES, 1);
+    }
+}
+
+tars_status tars_cache_look(struct tars_cache *level, enum tars_cache_kind kind,
+                            struct tars_span key, struct tars_arena *arena, struct tars_span *value)
+{
+    tars_status status = level->ops->get(level, kind, key, arena, value);
+
+    count_look(level, kind, status);
+    return status;
+}
+
+tars_status tars_cache_look_near(struct tars_cache *level, enum tars_cache_kind kind,
+                                 struct tars_span key, struct tars_arena *arena,
+                                 struct tars_span *value)
+{
+    tars_status status = TARS_ENOTFOUND;
+
+    if (level->ops->get_near)
+        status = level->ops->get_near(level, kind, key, arena, value);
+    if (status == TARS_OK)
+        count_look(level, kind, status);
+    return status;
+}
+
 tars_status tars_cache_get(struct tars_cache *cache, enum tars_cache_kind kind,
                            struct tars_span key, struct tars_arena *arena, struct tars_span *value)
 {
@@ -48,7 +109,9 @@ tars_status tars_cache_get(struct tars_cache *cache, enum tars_cache_kind kind,
 
     if (!cache)
         return TARS_ENOTFOUND;
-    status = cache->ops->get(cache, kind, key, arena, value);
+    status = tars_cache_look(cache, kind, key, arena, value);
+    if (status == TARS_EUNAVAILABLE)
+        status = TARS_ENOTFOUND;
     count_get(cache, kind, status);
     return status;
 }
@@ -86,11 +149,63 @@ uint64_t tars_cache_clear(struct tars_cache *cache, enum tars_cache_kind kind)
     return count;
 }
 
+tars_status tars_cache_clear_matching(struct tars_cache *cache, const char *pattern,
+                                      uint64_t *removed, struct tars_err *err)
+{
+    *removed = 0;
+    if (strlen(pattern) > TARS_CACHE_PATTERN_MAX)
+        return tars_fail(TARS_EINVAL, err, "pattern is longer than %d", TARS_CACHE_PATTERN_MAX);
+    if (!cache)
+        return TARS_OK;
+    if (!cache->ops->clear_matching) {
+        return tars_fail(TARS_EUNAVAILABLE, err, "%s cannot be cleared by pattern",
+                         cache->ops->name);
+    }
+    return cache->ops->clear_matching(cache, pattern, removed, err);
+}
+
+tars_status tars_cache_name(enum tars_cache_kind kind, struct tars_span key, char *out)
+{
+    char hex[TARS_SHA256_HEX_BYTES];
+    tars_status status = tars_sha256_hex(key.ptr ? key.ptr : "", key.len, hex);
+
+    if (status == TARS_OK) {
+        (void)snprintf(out, TARS_CACHE_NAME_BYTES, "tars:%s:%s", tars_cache_kind_text(kind), hex);
+    }
+    return status;
+}
+
 void tars_cache_stats(struct tars_cache *cache, struct tars_cache_stats *stats)
 {
     *stats = (struct tars_cache_stats){0};
-    if (cache)
-        cache->ops->stats(cache, stats);
+    if (!cache)
+        return;
+    cache->ops->stats(cache, stats);
+    stats->shared = tars_flights_shared(cache->flights);
+}
+
+void tars_cache_sample(struct tars_cache *cache)
+{
+    struct tars_cache_stats stats;
+    struct tars_cache_counts total;
+    struct tars_cache *level;
+
+    if (!cache || !cache->metrics)
+        return;
+    tars_cache_stats(cache, &stats);
+    total = tars_cache_total(&stats);
+    tars_metrics_set(cache->metrics, TARS_METRIC_CACHE_HIT_RATE, tars_cache_hit_percent(&total));
+    tars_metrics_set(cache->metrics, TARS_METRIC_CACHE_BYTES, (double)total.bytes);
+    for (size_t i = 0; (level = tars_cache_level(cache, i)) != NULL; i++) {
+        const char *name = level->ops->name;
+
+        tars_cache_stats(level, &stats);
+        total = tars_cache_total(&stats);
+        tars_series_set(tars_metrics_series(cache->metrics, TARS_METRIC_RAG_CACHE_BYTES, name),
+                        (double)total.bytes);
+        tars_series_set(tars_metrics_series(cache->metrics, TARS_METRIC_RAG_CACHE_ENTRIES, name),
+                        (double)total.entries);
+    }
 }
 
 struct tars_cache_counts tars_cache_total(const struct tars_cache_stats *stats)
@@ -120,11 +235,27 @@ tars_status tars_cache_get_near(struct tars_cache *cache, enum tars_cache_kind k
                                 struct tars_span key, struct tars_arena *arena,
                                 struct tars_span *value)
 {
-    if (!cache || (!cache->ops->get_near && !cache->ops->is_fast))
+    tars_status status;
+
+    if (!cache)
         return TARS_ENOTFOUND;
-    if (!cache->ops->get_near)
-        return tars_cache_get(cache, kind, key, arena, value);
-    return cache->ops->get_near(cache, kind, key, arena, value);
+    status = tars_cache_look_near(cache, kind, key, arena, value);
+    if (status != TARS_OK)
+        return TARS_ENOTFOUND;
+    count_get(cache, kind, status);
+    return status;
+}
+
+struct tars_cache *tars_cache_level(struct tars_cache *cache, size_t i)
+{
+    if (cache && cache->ops->level)
+        return cache->ops->level(cache, i);
+    return i == 0 ? cache : NULL;
+}
+
+const char *tars_cache_level_name(const struct tars_cache *cache)
+{
+    return cache ? cache->ops->name : "none";
 }
 
 void tars_cache_state(struct tars_cache *cache, struct tars_cache_state *state)
@@ -141,6 +272,9 @@ bool tars_cache_is_fast(const struct tars_cache *cache)
 
 void tars_cache_free(struct tars_cache *cache)
 {
+    struct tars_flights *flights = cache ? cache->flights : NULL;
+
     if (cache)
         cache->ops->free(cache);
+    tars_flights_free(flights);
 }

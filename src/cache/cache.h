@@ -12,7 +12,10 @@
  *           outside this process writes them there as the wire contract (section 4) has them.
  * Levels    A cache may have a near level in this process before a far one (cache/cache_levels.h).
  *           A loop thread asks tars_cache_get_near(), which never waits; others tars_cache_get(),
- *           which waits for a far level as long as that one's bound allows.
+ *           which waits for a far level as long as that one's bound allows, or tars_cache_fetch()
+ *           (cache/fetch.h), which also makes what is missing, once for all who want it now.
+ * Names     Outside this process, and for who clears by pattern, a value is called
+ *           tars:KIND:sha256hex(key).
  * Failure   Never the caller's: a cache that is away, full or broken is a miss. NULL is a cache
  *           that holds nothing.
  * Threads   Safe to share.
@@ -55,6 +58,7 @@ struct tars_cache_counts {
 
 struct tars_cache_stats {
     struct tars_cache_counts kind[TARS_CACHE_KINDS];
+    uint64_t shared; /* values that another was making already (cache/fetch.h) */
 };
 
 /* A level outside this process. Texts are terminated; "" and 0: unknown. */
@@ -89,11 +93,16 @@ struct tars_cache_ops {
     bool (*drop)(struct tars_cache *cache, enum tars_cache_kind kind, struct tars_span key);
     /* Forget all of one kind; returns how many. */
     uint64_t (*clear)(struct tars_cache *cache, enum tars_cache_kind kind);
-    /* As get, but without waiting for anything outside this process; NULL: get is that already
-     * where is_fast, and nothing is near where it is not. */
+    /* As get, but without waiting for anything outside this process, and a miss is not counted:
+     * who misses looks again with get. NULL: nothing is near. */
     tars_status (*get_near)(struct tars_cache *cache, enum tars_cache_kind kind,
                             struct tars_span key, struct tars_arena *arena,
                             struct tars_span *value);
+    /* Forget what has a name that a pattern of Redis matches (glob.h); NULL: it cannot. */
+    tars_status (*clear_matching)(struct tars_cache *cache, const char *pattern, uint64_t *removed,
+                                  struct tars_err *err);
+    /* Level i, the nearest first, or NULL; NULL: it is a level itself. */
+    struct tars_cache *(*level)(struct tars_cache *cache, size_t i);
     /* How a far level is; NULL: there is none. */
     void (*state)(struct tars_cache *cache, struct tars_cache_state *state);
     void (*stats)(struct tars_cache *cache, struct tars_cache_stats *stats);
@@ -105,10 +114,16 @@ struct tars_cache {
     const struct tars_cache_ops *ops;
     struct tars_metrics *metrics; /* NULL: not counted there */
     struct tars_series *hits, *misses, *sets, *errors;
+    struct tars_series *looks[TARS_CACHE_KINDS][3]; /* of this level: hit, miss, error */
+    bool is_redis;                /* its hits and misses have families of their own, too */
+    struct tars_flights *flights; /* cache/fetch.h; NULL: everybody computes */
 };
 
-/* Count into the families of the contract (section 3) from now on. Before it is shared. */
+/* Count into the families of the contract (section 3) from now on, and into those of each level.
+ * Before it is shared. */
 void tars_cache_count_into(struct tars_cache *cache, struct tars_metrics *metrics);
+/* Set the gauges of now: bytes and values of each level, the hit rate. */
+void tars_cache_sample(struct tars_cache *cache);
 
 /* TARS_OK and *value, a copy in arena; else nothing. */
 TARS_MUST_USE tars_status tars_cache_get(struct tars_cache *cache, enum tars_cache_kind kind,
@@ -120,6 +135,16 @@ void tars_cache_set(struct tars_cache *cache, enum tars_cache_kind kind, struct 
 bool tars_cache_drop(struct tars_cache *cache, enum tars_cache_kind kind, struct tars_span key);
 /* Forget all of one kind, or of every kind (TARS_CACHE_KINDS); returns how many. */
 uint64_t tars_cache_clear(struct tars_cache *cache, enum tars_cache_kind kind);
+/* Forget, on every level, what has a name that the pattern matches ("tars:embedding:*"); *removed
+ * says how much. TARS_EINVAL: the pattern is too long. Others: a level could not, in
+ * words; the rest did. */
+TARS_MUST_USE tars_status tars_cache_clear_matching(struct tars_cache *cache, const char *pattern,
+                                                    uint64_t *removed, struct tars_err *err);
+/* The name of a value. out: TARS_CACHE_NAME_BYTES. */
+#define TARS_CACHE_NAME_BYTES  96
+#define TARS_CACHE_PATTERN_MAX 256
+TARS_MUST_USE tars_status tars_cache_name(enum tars_cache_kind kind, struct tars_span key,
+                                          char *out);
 /* Zeros for NULL. */
 void tars_cache_stats(struct tars_cache *cache, struct tars_cache_stats *stats);
 /* Of all kinds together. */
@@ -127,7 +152,11 @@ struct tars_cache_counts tars_cache_total(const struct tars_cache_stats *stats);
 /* 0..100; 0 where nothing was asked. */
 double tars_cache_hit_percent(const struct tars_cache_counts *counts);
 bool tars_cache_is_fast(const struct tars_cache *cache);
-/* As tars_cache_get(), without waiting: what the near level has. */
+/* Level i, the nearest first; a cache without levels is its own level 0. NULL: no such level. */
+struct tars_cache *tars_cache_level(struct tars_cache *cache, size_t i);
+const char *tars_cache_level_name(const struct tars_cache *cache);
+/* As tars_cache_get(), without waiting: what the near level has. A miss is not counted: whoever
+ * misses looks again with tars_cache_get() where waiting is allowed. */
 TARS_MUST_USE tars_status tars_cache_get_near(struct tars_cache *cache, enum tars_cache_kind kind,
                                               struct tars_span key, struct tars_arena *arena,
                                               struct tars_span *value);

@@ -17,6 +17,7 @@
 
 #include "base/crypto/digest.h"
 #include "base/crypto/siphash.h"
+#include "cache/glob.h"
 
 #define MIN_BYTES     ((size_t)64 * 1024)
 #define CHAINS_FIRST  32 /* a power of two */
@@ -165,10 +166,9 @@ static void make_room(struct shard *shard, size_t need)
 
 /* ------------------------------------------------------------------ the ops */
 
-static tars_status get(struct tars_cache *cache, enum tars_cache_kind kind, struct tars_span key,
-                       struct tars_arena *arena, struct tars_span *value)
+static tars_status look(struct memory *memory, enum tars_cache_kind kind, struct tars_span key,
+                        bool counts_misses, struct tars_arena *arena, struct tars_span *value)
 {
-    struct memory *memory = memory_of(cache);
     uint64_t hash = hash_of(memory, kind, key);
     struct shard *shard = shard_of(memory, hash);
     int64_t now_ms = memory->now(memory->now_ctx);
@@ -191,10 +191,22 @@ static tars_status get(struct tars_cache *cache, enum tars_cache_kind kind, stru
         link_newest(shard, entry);
     }
     shard->counts[kind].hits += status == TARS_OK;
-    shard->counts[kind].misses += status == TARS_ENOTFOUND;
+    shard->counts[kind].misses += counts_misses && status == TARS_ENOTFOUND;
     shard->counts[kind].errors += status == TARS_ENOMEM;
     (void)pthread_mutex_unlock(&shard->lock);
     return status;
+}
+
+static tars_status get(struct tars_cache *cache, enum tars_cache_kind kind, struct tars_span key,
+                       struct tars_arena *arena, struct tars_span *value)
+{
+    return look(memory_of(cache), kind, key, true, arena, value);
+}
+
+static tars_status get_near(struct tars_cache *cache, enum tars_cache_kind kind,
+                            struct tars_span key, struct tars_arena *arena, struct tars_span *value)
+{
+    return look(memory_of(cache), kind, key, false, arena, value);
 }
 
 static struct entry *new_entry(const struct memory *memory, enum tars_cache_kind kind,
@@ -268,9 +280,10 @@ static bool drop(struct tars_cache *cache, enum tars_cache_kind kind, struct tar
     return entry != NULL;
 }
 
-static uint64_t clear(struct tars_cache *cache, enum tars_cache_kind kind)
+/* Discard what doomed() says; returns how many. */
+static uint64_t sweep(struct memory *memory, bool (*doomed)(const struct entry *, const void *),
+                      const void *ctx)
 {
-    struct memory *memory = memory_of(cache);
     uint64_t count = 0;
 
     for (size_t i = 0; i < TARS_CACHE_MEMORY_SHARDS; i++) {
@@ -280,7 +293,7 @@ static uint64_t clear(struct tars_cache *cache, enum tars_cache_kind kind)
         (void)pthread_mutex_lock(&shard->lock);
         for (struct entry *entry = shard->newest; entry; entry = older) {
             older = entry->older;
-            if (entry->kind != kind)
+            if (!doomed(entry, ctx))
                 continue;
             discard(shard, entry);
             count++;
@@ -288,6 +301,33 @@ static uint64_t clear(struct tars_cache *cache, enum tars_cache_kind kind)
         (void)pthread_mutex_unlock(&shard->lock);
     }
     return count;
+}
+
+static bool is_of_kind(const struct entry *entry, const void *kind)
+{
+    return entry->kind == *(const enum tars_cache_kind *)kind;
+}
+
+static uint64_t clear(struct tars_cache *cache, enum tars_cache_kind kind)
+{
+    return sweep(memory_of(cache), is_of_kind, &kind);
+}
+
+/* What has no name, because it could not be worked out, goes too: it may be what was meant. */
+static bool has_such_a_name(const struct entry *entry, const void *pattern)
+{
+    char name[TARS_CACHE_NAME_BYTES];
+
+    return tars_cache_name(entry->kind, tars_span(entry->bytes, entry->key_len), name) != TARS_OK ||
+           tars_glob_matches(pattern, name);
+}
+
+static tars_status clear_matching(struct tars_cache *cache, const char *pattern, uint64_t *removed,
+                                  struct tars_err *err)
+{
+    (void)err; /* it cannot fail */
+    *removed = sweep(memory_of(cache), has_such_a_name, pattern);
+    return TARS_OK;
 }
 
 static void add_counts(struct tars_cache_counts *to, const struct tars_cache_counts *from)
@@ -348,6 +388,8 @@ static const struct tars_cache_ops ops = {
     .set = set,
     .drop = drop,
     .clear = clear,
+    .clear_matching = clear_matching,
+    .get_near = get_near,
     .stats = stats,
     .free = free_memory,
 };

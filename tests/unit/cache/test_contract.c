@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "cache/cache_levels.h"
 #include "cache/cache_memory.h"
 #include "support/faults.h"
 
@@ -34,6 +35,15 @@ static struct tars_cache *open_memory(size_t bytes)
     struct tars_cache *cache = NULL;
 
     assert_int_equal(tars_cache_memory_open(&config, &cache), TARS_OK);
+    return cache;
+}
+
+static struct tars_cache *open_levels(size_t bytes)
+{
+    struct tars_cache *cache = NULL;
+
+    assert_int_equal(tars_cache_levels_open(open_memory(bytes), open_memory(bytes), &cache),
+                     TARS_OK);
     return cache;
 }
 
@@ -145,6 +155,56 @@ static void keys_are_bytes(struct tars_cache *cache)
     tars_arena_release(&arena);
 }
 
+static void near_is_asked_without_counting_misses(struct tars_cache *cache)
+{
+    struct tars_arena arena;
+    struct tars_span value;
+
+    tars_arena_init(&arena, 64 * KIB);
+    assert_int_equal(
+        tars_cache_get_near(cache, TARS_CACHE_RESULT, tars_span_of("a"), &arena, &value),
+        TARS_ENOTFOUND);
+    assert_int_equal(total(cache).misses, 0);
+    put(cache, TARS_CACHE_RESULT, "a", "x");
+    assert_int_equal(
+        tars_cache_get_near(cache, TARS_CACHE_RESULT, tars_span_of("a"), &arena, &value), TARS_OK);
+    assert_true(tars_span_is(value, "x"));
+    assert_int_equal(total(cache).hits, 1);
+    tars_arena_release(&arena);
+}
+
+static void clearing_by_pattern_takes_what_matches(struct tars_cache *cache)
+{
+    char name[TARS_CACHE_NAME_BYTES];
+    struct tars_err err = {{0}};
+    char long_one[TARS_CACHE_PATTERN_MAX + 2];
+    uint64_t removed = 9;
+
+    for (int i = 0; i < 50; i++) {
+        char key[16];
+
+        (void)snprintf(key, sizeof(key), "%d", i);
+        put(cache, TARS_CACHE_EMBEDDING, key, "v");
+        put(cache, TARS_CACHE_RESULT, key, "r");
+    }
+    assert_int_equal(tars_cache_clear_matching(cache, "other:*", &removed, &err), TARS_OK);
+    assert_int_equal(removed, 0);
+    assert_int_equal(tars_cache_name(TARS_CACHE_RESULT, tars_span_of("7"), name), TARS_OK);
+    assert_memory_equal(name, "tars:result:", 12);
+    assert_int_equal(strlen(name), 12 + 64);
+    assert_int_equal(tars_cache_clear_matching(cache, name, &removed, &err), TARS_OK);
+    assert_int_equal(removed, 1);
+    assert_value(cache, TARS_CACHE_RESULT, "7", NULL);
+    assert_value(cache, TARS_CACHE_EMBEDDING, "7", "v");
+    assert_int_equal(tars_cache_clear_matching(cache, "tars:emb*:*", &removed, &err), TARS_OK);
+    assert_int_equal(removed, 50);
+    assert_int_equal(tars_cache_clear_matching(cache, "tars:*", &removed, &err), TARS_OK);
+    assert_int_equal(removed, 49);
+    memset(long_one, '*', sizeof(long_one) - 1);
+    long_one[sizeof(long_one) - 1] = '\0';
+    assert_int_equal(tars_cache_clear_matching(cache, long_one, &removed, &err), TARS_EINVAL);
+}
+
 /* Each row runs on a fresh cache of each back end. */
 static const struct row {
     const char *name;
@@ -156,17 +216,22 @@ static const struct row {
     {"clear forgets all", clear_forgets_all},
     {"counts are kept", counts_are_kept},
     {"keys are bytes", keys_are_bytes},
+    {"near is asked without counting misses", near_is_asked_without_counting_misses},
+    {"clearing by pattern takes what matches", clearing_by_pattern_takes_what_matches},
 };
 
 static void the_contract_holds(void **state)
 {
     (void)state;
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        struct tars_cache *cache = open_memory(256 * KIB);
+        struct tars_cache *memory = open_memory(256 * KIB);
+        struct tars_cache *levels = open_levels(256 * KIB);
 
-        print_message("  memory: %s\n", rows[i].name);
-        rows[i].run(cache);
-        tars_cache_free(cache);
+        print_message("  memory, levels: %s\n", rows[i].name);
+        rows[i].run(memory);
+        rows[i].run(levels);
+        tars_cache_free(memory);
+        tars_cache_free(levels);
     }
 }
 
