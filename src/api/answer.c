@@ -173,6 +173,7 @@ tars_status tars_answer_recall(const struct tars_api *api, struct tars_call *cal
 {
     struct tars_remembered before = {NULL, 0, NULL};
     struct tars_err why = {{0}};
+    int64_t start_ns;
     tars_status status =
         tars_quota_question(api->config.quota, call->tenant, &asking->retry_after_s, err);
 
@@ -182,8 +183,11 @@ tars_status tars_answer_recall(const struct tars_api *api, struct tars_call *cal
                         tars_history_id_is_good(asking->conversation_id);
     if (!asking->remembers)
         return TARS_OK;
+    start_ns = tars_clock_mono_ns();
     status = tars_history_recall(api->config.history, call, asking->conversation_id,
                                  asking->request.query, &before, &why);
+    tars_record_stage(api->config.metrics, "history",
+                      (double)(tars_clock_mono_ns() - start_ns) / 1e6);
     if (status == TARS_EDENIED)
         return tars_fail(status, err, "Access denied");
     if (status == TARS_ENOMEM)

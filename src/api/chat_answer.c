@@ -162,6 +162,10 @@ static bool on_plain(void *ctx, const char *ptr, size_t len)
 {
     struct tars_chat_job *job = ctx;
 
+    if (job->text.len == 0) {
+        tars_metrics_observe(job->session->chat->api->config.metrics, TARS_METRIC_RAG_FIRST_TOKEN,
+                             (double)(tars_clock_mono_ms() - job->started_ms) / 1000);
+    }
     tars_buf_append(&job->text, ptr, len);
     return job->text.status == TARS_OK && send_token(job, "token", ptr, len);
 }
@@ -179,15 +183,6 @@ static tars_status recall_plain(struct tars_chat_job *job, struct tars_llm_reque
     request->history_count = asking.request.history_count;
     *remembers = asking.remembers;
     return status;
-}
-
-static void count_plain(const struct tars_api *api, const struct tars_llm_result *result, double ms)
-{
-    tars_metrics_add(api->config.metrics, TARS_METRIC_LLM_TOKENS, result->tokens);
-    if (ms > 0) {
-        tars_metrics_set(api->config.metrics, TARS_METRIC_LLM_TOKEN_RATE,
-                         (double)result->tokens * 1000 / ms);
-    }
 }
 
 static void fill_request(const struct tars_chat_job *job, struct tars_llm_request *request)
@@ -235,7 +230,6 @@ static tars_status answer_plain(struct tars_chat_job *job, struct tars_err *err)
     if (status == TARS_OK)
         status = tars_llm_generate(api->config.llm, &request, &job->call, &sink, &result, err);
     kept.total_time_ms = kept.generation_time_ms = (double)(tars_clock_mono_ms() - job->started_ms);
-    count_plain(api, &result, kept.generation_time_ms);
     if (status != TARS_OK)
         return status;
     kept.answer = job->text.ptr ? job->text.ptr : "";

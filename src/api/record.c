@@ -34,6 +34,12 @@ void tars_record_error(const struct tars_api *api, const struct tars_call *call,
 
 /* ------------------------------------------------------------------ metrics */
 
+void tars_record_stage(struct tars_metrics *metrics, const char *stage, double ms)
+{
+    tars_series_observe(tars_metrics_series(metrics, TARS_METRIC_RAG_STAGE_DURATION, stage),
+                        ms / 1000);
+}
+
 static bool any_reranked(const struct tars_rag_answer *answer)
 {
     for (size_t i = 0; i < answer->source_count; i++) {
@@ -73,9 +79,30 @@ static void count_sources(struct tars_metrics *metrics, const struct tars_rag_an
         tars_metrics_add(metrics, TARS_METRIC_RAG_MEMORY, 1);
 }
 
-static const char *model_of(const struct tars_rag_answer *answer)
+/* What the passages say to each sentence; one that claims nothing needs no support. */
+static void count_citations(struct tars_metrics *metrics, const struct tars_rag_answer *answer)
 {
-    return answer->model && answer->model[0] ? answer->model : "none";
+    uint64_t counts[2] = {0, 0};
+
+    for (size_t i = 0; i < answer->citation_count; i++) {
+        if (answer->citations[i].verdict != TARS_CITE_NO_CLAIM)
+            counts[answer->citations[i].supported]++;
+    }
+    tars_series_add(tars_metrics_series(metrics, TARS_METRIC_RAG_CITATIONS, "unsupported"),
+                    counts[0]);
+    tars_series_add(tars_metrics_series(metrics, TARS_METRIC_RAG_CITATIONS, "verified"), counts[1]);
+}
+
+/* Also of an answer that failed: as far as it went. */
+static void count_stages(struct tars_metrics *metrics, const struct tars_rag_answer *answer)
+{
+    for (int stage = 0; stage < TARS_RAG_STAGES; stage++) {
+        if (answer->stage_ms[stage] > 0)
+            tars_record_stage(metrics, tars_rag_stage_text(stage), answer->stage_ms[stage]);
+    }
+    if (answer->first_token_ms > 0) {
+        tars_metrics_observe(metrics, TARS_METRIC_RAG_FIRST_TOKEN, answer->first_token_ms / 1000);
+    }
 }
 
 static void count_answer(struct tars_metrics *metrics, tars_status status,
@@ -84,6 +111,7 @@ static void count_answer(struct tars_metrics *metrics, tars_status status,
     const char *outcome = status == TARS_OK ? "success" : "failed";
 
     tars_series_add(tars_metrics_series(metrics, TARS_METRIC_RAG_QUERIES, outcome), 1);
+    count_stages(metrics, answer);
     if (status != TARS_OK) {
         tars_metrics_add(metrics, TARS_METRIC_RAG_QUERIES_FAILED, 1);
         return;
@@ -93,18 +121,12 @@ static void count_answer(struct tars_metrics *metrics, tars_status status,
                          answer->retrieval_time_ms / 1000);
     tars_metrics_observe(metrics, TARS_METRIC_RAG_GENERATION_DURATION,
                          answer->generation_time_ms / 1000);
-    tars_metrics_add(metrics, TARS_METRIC_LLM_TOKENS, answer->total_tokens);
-    tars_series_add(
-        tars_metrics_series(metrics, TARS_METRIC_LLM_TOKENS_GENERATED, model_of(answer)),
-        answer->total_tokens);
-    tars_series_observe(
-        tars_metrics_series(metrics, TARS_METRIC_LLM_INFERENCE_DURATION, model_of(answer)),
-        answer->generation_time_ms / 1000);
-    if (answer->generation_time_ms > 0) {
-        tars_metrics_set(metrics, TARS_METRIC_LLM_TOKEN_RATE,
-                         (double)answer->total_tokens * 1000 / answer->generation_time_ms);
-    }
+    if (answer->source_count == 0)
+        tars_metrics_add(metrics, TARS_METRIC_RAG_EMPTY, 1);
+    if (answer->refused)
+        tars_metrics_add(metrics, TARS_METRIC_RAG_REFUSALS, 1);
     count_sources(metrics, answer);
+    count_citations(metrics, answer);
 }
 
 /* ---------------------------------------------------------------- analytics */

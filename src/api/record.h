@@ -7,6 +7,7 @@
 #define TARS_API_RECORD_H
 
 #include "api/api.h"
+#include "obs/metrics.h"
 #include "rag/rag.h"
 
 /* How a question ended. All is borrowed for the call. */
@@ -27,6 +28,9 @@ void tars_record_answer(const struct tars_api *api, const struct tars_call *call
  * call may be NULL. */
 void tars_record_error(const struct tars_api *api, const struct tars_call *call, const char *type,
                        const char *operation, const char *words);
+
+/* A stage of a question took so long: "history", "search", those of rag/rag.h. */
+void tars_record_stage(struct tars_metrics *metrics, const char *stage, double ms);
 
 /* "TARS_EIO": for error_type. */
 const char *tars_record_type(tars_status status);

@@ -261,33 +261,17 @@ static tars_status open_ingest(struct tars_wiring *w, struct tars_err *err)
         .max_file_bytes = tars_settings_int(w->settings, TARS_SET_MAX_FILE_SIZE_MB) << 20U,
         .event = on_event,
         .event_ctx = w,
+        .observer = &w->ingest_observer,
         .log = w->log,
     };
 
+    w->ingest_observer = tars_wiring_ingest_observer(w->metrics);
     return tars_ingest_open(&config, &w->ingest, err);
 }
 
 static tars_status open_cache(struct tars_wiring *w, struct tars_err *err)
 {
     return tars_caches_open(w->settings, w->metrics, &w->cache, err);
-}
-
-/* Every search, whoever asked: routes, answers, their variants, commands. */
-static void count_search(void *ctx, const struct tars_retrieved *found)
-{
-    struct tars_metrics *metrics = ctx;
-
-    if (strcmp(found->fusion_method ? found->fusion_method : "", "words") == 0)
-        return;
-    if (!found->embed_cached) {
-        tars_series_add(tars_metrics_series(metrics, TARS_METRIC_EMBEDDING_OPERATIONS, "query"), 1);
-        tars_metrics_observe(metrics, TARS_METRIC_EMBEDDING_DURATION, found->embed_ms / 1000);
-        tars_metrics_add(metrics, TARS_METRIC_EMBEDDINGS_GENERATED, 1);
-    }
-    tars_metrics_add(metrics, TARS_METRIC_VECTOR_SEARCHES, 1);
-    tars_metrics_observe(metrics, TARS_METRIC_VECTOR_SEARCH_DURATION, found->search_ms / 1000);
-    tars_series_add(tars_metrics_series(metrics, TARS_METRIC_CHROMADB_OPERATIONS, "query"), 1);
-    tars_metrics_observe(metrics, TARS_METRIC_CHROMADB_QUERY_DURATION, found->search_ms / 1000);
 }
 
 static tars_status open_retriever(struct tars_wiring *w, struct tars_err *err)
@@ -300,7 +284,7 @@ static tars_status open_retriever(struct tars_wiring *w, struct tars_err *err)
         .cache = w->cache,
         .alpha = tars_settings_real(w->settings, TARS_SET_HYBRID_ALPHA),
         .fusion = is_rrf ? TARS_FUSION_RRF : TARS_FUSION_LINEAR,
-        .observe = count_search,
+        .observe = tars_wiring_count_search,
         .observe_ctx = w->metrics,
     };
     tars_status status = tars_retriever_new(&config, &w->retriever);
@@ -336,6 +320,9 @@ static tars_status open_rag(struct tars_wiring *w, struct tars_err *err)
         status = tars_wiring_open_chat(w, err);
     if (status != TARS_OK)
         return status;
+    tars_writer_observe(w->writer, tars_wiring_count_generation, w->metrics);
+    w->quoter->observe = tars_wiring_count_generation;
+    w->quoter->observe_ctx = w->metrics;
     config.expander = w->expander;
     config.llm = tars_writer_llm(w->writer);
     config.quoter = w->quoter;

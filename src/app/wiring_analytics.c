@@ -112,37 +112,9 @@ static void note_failure(struct tars_wiring *w, const struct tars_ingest_event *
     tars_analytics_error(w->analytics, &row);
 }
 
-static void count_indexed(struct tars_metrics *metrics, const struct tars_ingest_event *event)
-{
-    tars_metrics_observe(metrics, TARS_METRIC_DOCUMENT_CHUNKS, (double)event->chunks);
-    tars_metrics_observe(metrics, TARS_METRIC_DOCUMENT_DURATION, event->ms / 1000);
-    tars_metrics_observe(metrics, TARS_METRIC_DOCUMENT_PROCESSING_DURATION, event->ms / 1000);
-    tars_metrics_add(metrics, TARS_METRIC_RAG_SEMANTIC_CHUNKING, 1);
-    tars_metrics_add(metrics, TARS_METRIC_EMBEDDINGS_GENERATED, (uint64_t)event->chunks);
-    tars_series_add(tars_metrics_series(metrics, TARS_METRIC_CHROMADB_OPERATIONS, "add"), 1);
-    tars_series_add(tars_metrics_series(metrics, TARS_METRIC_EMBEDDING_OPERATIONS, "document"), 1);
-    /* Passages of one document are embedded together. */
-    if (event->chunks > 1) {
-        tars_series_add(tars_metrics_series(metrics, TARS_METRIC_EMBEDDING_OPERATIONS, "batch"), 1);
-    }
-}
-
 void tars_wiring_count_event(struct tars_wiring *w, const struct tars_ingest_event *event)
 {
-    const char *status = event->outcome == TARS_INGEST_INDEXED     ? "success"
-                         : event->outcome == TARS_INGEST_UNCHANGED ? "already_indexed"
-                                                                   : "failed";
-
-    if (event->job_id && event->outcome != TARS_INGEST_FORGOTTEN) {
-        tars_series_add(tars_metrics_series(w->metrics, TARS_METRIC_DOCUMENTS_INDEXED, status), 1);
-        tars_metrics_add(w->metrics, TARS_METRIC_DOCUMENTS_PROCESSED, 1);
-    }
-    if (event->outcome == TARS_INGEST_INDEXED)
-        count_indexed(w->metrics, event);
-    if (event->outcome == TARS_INGEST_FORGOTTEN) {
-        tars_series_add(tars_metrics_series(w->metrics, TARS_METRIC_CHROMADB_OPERATIONS, "delete"),
-                        1);
-    }
+    tars_wiring_count_file(w, event);
     if (event->outcome == TARS_INGEST_FAILED)
         note_failure(w, event);
     tars_watch_note(w->watch, event);

@@ -6,10 +6,12 @@
 #include "app/events.h"
 #include "app/service.h"
 #include "app/wiring.h"
+#include "ingest/ingest.h"
+#include "llm/llm.h"
+#include "retrieve/retrieve.h"
 
 struct tars_analytics;
 struct tars_sampler;
-struct tars_ingest_event;
 
 #define TARS_OWNER_TOKEN_BYTES 32
 
@@ -33,6 +35,7 @@ struct tars_wiring {
     struct tars_sampler *sampler;     /* or NULL */
     struct tars_analytics *analytics; /* NULL: switched off, or away */
     struct tars_ingest *ingest;
+    struct tars_ingest_observer ingest_observer;
     struct tars_watch *watch;
     struct tars_retriever *retriever;
     struct tars_writer *writer;
@@ -77,6 +80,13 @@ void tars_wiring_close_analytics(struct tars_wiring *w);
 TARS_MUST_USE tars_status tars_wiring_fill_analytics(struct tars_wiring *w,
                                                      struct tars_api_config *config,
                                                      struct tars_err *err);
+/* What the rooms below tell, into metrics (wiring_metrics.c); ctx is the registry. Every search,
+ * whoever asked: routes, answers, their variants, commands. Every text that a back end wrote. */
+void tars_wiring_count_search(void *ctx, const struct tars_retrieved *found);
+void tars_wiring_count_generation(void *ctx, const struct tars_llm_ended *ended);
+struct tars_ingest_observer tars_wiring_ingest_observer(struct tars_metrics *metrics);
+void tars_wiring_count_file(const struct tars_wiring *w, const struct tars_ingest_event *event);
+
 /* How a file ended: into metrics, the watched folder's numbers, and the error log. */
 void tars_wiring_count_event(struct tars_wiring *w, const struct tars_ingest_event *event);
 /* Samples of the machine, for a server. */

@@ -173,6 +173,19 @@ void tars_writer_close(struct tars_writer *writer)
     free(writer);
 }
 
+/* auto hands each question on to one of its candidates, so they are those to be heard. */
+void tars_writer_observe(struct tars_writer *writer, tars_llm_observe_fn *observe, void *ctx)
+{
+    for (size_t i = 0; i < writer->candidate_count; i++) {
+        writer->candidates[i]->observe = observe;
+        writer->candidates[i]->observe_ctx = ctx;
+    }
+    if (writer->candidate_count == 0) {
+        writer->llm->observe = observe;
+        writer->llm->observe_ctx = ctx;
+    }
+}
+
 struct tars_llm *tars_writer_llm(struct tars_writer *writer)
 {
     return writer->llm;

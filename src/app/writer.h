@@ -17,6 +17,8 @@ TARS_MUST_USE tars_status tars_writer_open(const struct tars_settings *settings,
 /* NULL is allowed. */
 void tars_writer_close(struct tars_writer *writer);
 
+/* Hear of every generation, whichever back end made it; before anyone generates. */
+void tars_writer_observe(struct tars_writer *writer, tars_llm_observe_fn *observe, void *ctx);
 /* Lent for the writer's life. */
 struct tars_llm *tars_writer_llm(struct tars_writer *writer);
 /* The model that would write now; may ask for its health, at most every 15 seconds. */

@@ -27,6 +27,8 @@ tars_status tars_ingest_forget(struct tars_ingest *ingest, const char *document_
     if (!status)
         tars_ingest_apply(ingest, &changes, NULL);
     pthread_mutex_unlock(&ingest->index_lock);
+    if (!status)
+        tars_ingest_note_changed(ingest, 0, 1);
     if (!status && chunks)
         *chunks = chunks_of(&changes);
     tars_arena_release(&arena);
@@ -46,6 +48,8 @@ static tars_status forget_file(struct tars_ingest *ingest, struct tars_arena *ar
     if (!status)
         tars_ingest_apply(ingest, &changes, NULL);
     pthread_mutex_unlock(&ingest->index_lock);
+    if (!status)
+        tars_ingest_note_changed(ingest, 0, file->document_count);
     if (!status)
         *chunks += chunks_of(&changes);
     return status;

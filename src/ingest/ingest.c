@@ -37,6 +37,25 @@ const char *tars_ingest_outcome_text(enum tars_ingest_outcome outcome)
     return "unknown";
 }
 
+const char *tars_ingest_stage_text(enum tars_ingest_stage stage)
+{
+    static const char *const texts[] = {
+#define X(name, value, text) [name] = (text),
+        TARS_INGEST_STAGE_LIST(X)
+#undef X
+    };
+
+    return texts[stage];
+}
+
+void tars_ingest_note_changed(struct tars_ingest *ingest, int64_t added, int64_t removed)
+{
+    const struct tars_ingest_observer *observer = ingest->config.observer;
+
+    if (observer && (added || removed))
+        observer->changed(observer->ctx, added, removed);
+}
+
 void tars_ingest_tell(struct tars_ingest *ingest, const struct tars_ingest_event *event)
 {
     if (!ingest->config.event)

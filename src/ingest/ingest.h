@@ -48,6 +48,22 @@ enum tars_ingest_outcome {
 };
 const char *tars_ingest_outcome_text(enum tars_ingest_outcome outcome);
 
+/* What is done with a document, in order. */
+#define TARS_INGEST_STAGE_LIST(X)              \
+    X(TARS_INGEST_STAGE_EXTRACT, 0, "extract") \
+    X(TARS_INGEST_STAGE_CHUNK, 1, "chunk")     \
+    X(TARS_INGEST_STAGE_EMBED, 2, "embed")     \
+    X(TARS_INGEST_STAGE_STORE, 3, "store")     \
+    X(TARS_INGEST_STAGE_INDEX, 4, "index")
+
+enum tars_ingest_stage {
+#define X(name, value, text) name = (value),
+    TARS_INGEST_STAGE_LIST(X)
+#undef X
+        TARS_INGEST_STAGES
+};
+const char *tars_ingest_stage_text(enum tars_ingest_stage stage);
+
 /* One file's end. Lent for the call. */
 struct tars_ingest_event {
     int64_t job_id; /* 0 when there was no job (skipped while walking) */
@@ -60,8 +76,21 @@ struct tars_ingest_event {
     int64_t documents;       /* in the file */
     int64_t chunks;          /* passages in the file */
     double ms;               /* from claim to acknowledgement */
+    /* Of the file, without what it waited; embedding is done for several files at once and shared
+     * out by windows. 0: the stage did not run. */
+    double stage_ms[TARS_INGEST_STAGES];
 };
 typedef void tars_ingest_event_fn(void *ctx, const struct tars_ingest_event *event);
+
+/* Hears of work as it is done, for the metrics, on any thread of ingest's or its callers; both are
+ * required. */
+struct tars_ingest_observer {
+    /* A call of the encoder with passages' windows has ended. */
+    void (*embedded)(void *ctx, size_t windows, double ms, tars_status status);
+    /* Documents came into store and index, or went. */
+    void (*changed)(void *ctx, int64_t added, int64_t removed);
+    void *ctx;
+};
 
 /* Pointers are borrowed for the object's life. */
 struct tars_ingest_config {
@@ -75,7 +104,8 @@ struct tars_ingest_config {
     int64_t (*now_us)(void);        /* wall clock; NULL: tars_clock_wall_us */
     tars_ingest_event_fn *event;    /* NULL: nobody listens */
     void *event_ctx;
-    struct tars_log *log; /* NULL: silent */
+    const struct tars_ingest_observer *observer; /* NULL: nobody */
+    struct tars_log *log;                        /* NULL: silent */
 };
 
 /* Check the store's model against the encoder's, bring the index up to date with the store (replay)

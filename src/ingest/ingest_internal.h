@@ -17,6 +17,7 @@
 
 #include "base/mem/arena.h"
 #include "base/mem/span.h"
+#include "base/sys/clock.h"
 #include "index/index.h"
 #include "ingest/ingest.h"
 #include "text/analyzer.h"
@@ -39,6 +40,8 @@ struct tars_ingest_run {
     atomic_bool halted;    /* cancelled, or ingest stops: give up soon */
     uint64_t read;         /* reader: documents that were extracted */
     bool is_new;           /* reader: the file has never been taken in as a whole */
+    /* Stages up to chunk are the reader's, the others the writer's; all are read at the end. */
+    double stage_ms[TARS_INGEST_STAGES];
     /* The writer's: */
     tars_status status; /* the first failure of a part */
     struct tars_err err;
@@ -118,6 +121,12 @@ struct tars_ingest {
 /* ingest.c */
 void tars_ingest_tell(struct tars_ingest *ingest, const struct tars_ingest_event *event);
 void tars_ingest_wake(struct tars_ingest *ingest);
+/* Tell the observer, if there is one and something has changed. */
+void tars_ingest_note_changed(struct tars_ingest *ingest, int64_t added, int64_t removed);
+static inline double tars_ingest_ms_since(int64_t start_ns)
+{
+    return (double)(tars_clock_mono_ns() - start_ns) / 1e6;
+}
 
 /* walk.c: forget files of the store below path that are not on disk any more; counts into
  * *forgotten. */

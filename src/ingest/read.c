@@ -27,6 +27,7 @@ struct reader {
     struct tars_analyzer *analyzer;
     struct tars_ingest_batch *batch; /* being filled, or NULL */
     struct tars_ingest_run *run;     /* being read, or NULL */
+    double taking_ms;                /* of reading it: what take_document() took */
 };
 
 /* ------------------------------------------------------------------ batches */
@@ -104,22 +105,34 @@ static bool stops(const struct tars_ingest *ingest)
     return atomic_load_explicit(&ingest->stopping, memory_order_relaxed);
 }
 
+static tars_status prepare(struct reader *reader, const struct tars_document *document,
+                           struct tars_err *err)
+{
+    struct tars_ingest *ingest = reader->ingest;
+    struct tars_ingest_run *run = reader->run;
+    tars_status status = need_part(reader, run);
+    int64_t start_ns = tars_clock_mono_ns();
+
+    if (status)
+        return tars_fail(status, err, "no memory to read %s", run->file_name);
+    if (stops(ingest) || atomic_load(&run->halted))
+        return tars_fail(TARS_ECANCELED, err, "cancelled");
+    status = tars_ingest_prepare(ingest, reader->analyzer, reader->batch, run, document, err);
+    run->stage_ms[TARS_INGEST_STAGE_CHUNK] += tars_ingest_ms_since(start_ns);
+    return status;
+}
+
 static tars_status take_document(void *ctx, const struct tars_document *document,
                                  struct tars_err *err)
 {
     struct reader *reader = ctx;
-    struct tars_ingest *ingest = reader->ingest;
-    tars_status status = need_part(reader, reader->run);
+    int64_t start_ns = tars_clock_mono_ns();
+    tars_status status = prepare(reader, document, err);
 
-    if (status)
-        return tars_fail(status, err, "no memory to read %s", reader->run->file_name);
-    if (stops(ingest) || atomic_load(&reader->run->halted))
-        return tars_fail(TARS_ECANCELED, err, "cancelled");
-    status =
-        tars_ingest_prepare(ingest, reader->analyzer, reader->batch, reader->run, document, err);
     if (!status && (reader->batch->tokens >= TARS_INGEST_BATCH_TOKENS ||
                     reader->batch->newest->put_count >= TARS_INGEST_BATCH_DOCUMENTS))
         hand_over(reader);
+    reader->taking_ms += tars_ingest_ms_since(start_ns);
     return status;
 }
 
@@ -178,6 +191,19 @@ static tars_status check_room(struct tars_ingest *ingest, struct tars_ingest_run
                               run->file.size - held.size, err);
 }
 
+static tars_status extract(struct reader *reader, struct tars_ingest_run *run, int fd,
+                           struct tars_err *err)
+{
+    int64_t start_ns = tars_clock_mono_ns();
+    tars_status status;
+
+    reader->taking_ms = 0;
+    status = tars_extract_file(reader->ingest->config.extract, fd, run->file_name, &run->halted,
+                               take_document, reader, NULL, err);
+    run->stage_ms[TARS_INGEST_STAGE_EXTRACT] = tars_ingest_ms_since(start_ns) - reader->taking_ms;
+    return status == TARS_OK ? check_still(run, fd, err) : status;
+}
+
 /* Everything between the file's name and its documents. */
 static tars_status read_file(struct reader *reader, struct tars_ingest_run *run, bool *unchanged,
                              struct tars_err *err)
@@ -197,12 +223,8 @@ static tars_status read_file(struct reader *reader, struct tars_ingest_run *run,
         *unchanged = is_taken_in(ingest, run);
     if (!status && !*unchanged)
         status = check_room(ingest, run, err);
-    if (!status && !*unchanged) {
-        status = tars_extract_file(ingest->config.extract, fd, run->file_name, &run->halted,
-                                   take_document, reader, NULL, err);
-        if (!status)
-            status = check_still(run, fd, err);
-    }
+    if (!status && !*unchanged)
+        status = extract(reader, run, fd, err);
     close(fd);
     return status;
 }

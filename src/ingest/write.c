@@ -77,6 +77,28 @@ static size_t gather(const struct tars_ingest_batch *batch, size_t *at, struct t
     return n;
 }
 
+static tars_status embed_some(struct tars_ingest *ingest, const struct tars_span *texts, size_t n,
+                              float *vectors, struct tars_err *err)
+{
+    const struct tars_ingest_observer *observer = ingest->config.observer;
+    int64_t start_ns = tars_clock_mono_ns();
+    tars_status status =
+        tars_encoder_embed(ingest->config.encoder, TARS_EMBED_PASSAGE, texts, n, vectors, err);
+
+    if (observer)
+        observer->embedded(observer->ctx, n, tars_ingest_ms_since(start_ns), status);
+    return status;
+}
+
+/* What embedding the batch took, shared out to its files by windows. */
+static void share_time(struct tars_ingest_batch *batch, double ms)
+{
+    for (size_t i = 0; i < batch->window_count; i++) {
+        batch->windows[i].run->stage_ms[TARS_INGEST_STAGE_EMBED] +=
+            ms / (double)batch->window_count;
+    }
+}
+
 /* vectors: (window_count, dim). */
 static tars_status embed_windows(struct tars_ingest *ingest, struct tars_ingest_batch *batch,
                                  float *vectors, struct tars_err *err)
@@ -96,8 +118,7 @@ static tars_status embed_windows(struct tars_ingest *ingest, struct tars_ingest_
 
         if (n == 0)
             break;
-        status =
-            tars_encoder_embed(ingest->config.encoder, TARS_EMBED_PASSAGE, texts, n, some, err);
+        status = embed_some(ingest, texts, n, some, err);
         for (size_t i = 0; !status && i < n; i++)
             memcpy(vectors + places[i] * dim, some + i * dim, dim * sizeof(*some));
     }
@@ -124,6 +145,7 @@ static void place_vectors(const struct tars_ingest *ingest, struct tars_ingest_b
 static void embed(struct tars_ingest *ingest, struct tars_ingest_batch *batch)
 {
     struct tars_err err = {.text = ""};
+    int64_t start_ns = tars_clock_mono_ns();
     float *vectors;
     tars_status status;
 
@@ -144,6 +166,7 @@ static void embed(struct tars_ingest *ingest, struct tars_ingest_batch *batch)
         return;
     }
     place_vectors(ingest, batch, vectors);
+    share_time(batch, tars_ingest_ms_since(start_ns));
     pthread_mutex_lock(&ingest->lock);
     ingest->stats.tokens_embedded += (int64_t)batch->tokens;
     pthread_mutex_unlock(&ingest->lock);
@@ -167,6 +190,24 @@ static tars_status note_partial(struct tars_ingest *ingest, struct tars_err *err
     return status;
 }
 
+static int64_t count_added(const struct tars_ingest_part *part)
+{
+    int64_t added = 0;
+
+    for (size_t i = 0; i < part->put_count; i++)
+        added += !part->puts[i].unchanged;
+    return added;
+}
+
+static void apply(struct tars_ingest *ingest, const struct tars_store_changes *changes,
+                  struct tars_ingest_part *part)
+{
+    int64_t start_ns = tars_clock_mono_ns();
+
+    tars_ingest_apply(ingest, changes, part);
+    part->run->stage_ms[TARS_INGEST_STAGE_INDEX] += tars_ingest_ms_since(start_ns);
+}
+
 static tars_status store_part(struct tars_ingest *ingest, struct tars_ingest_batch *batch,
                               struct tars_ingest_part *part, struct tars_err *err)
 {
@@ -178,16 +219,21 @@ static tars_status store_part(struct tars_ingest *ingest, struct tars_ingest_bat
                                    .round = run->round,
                                    .finish = part->last,
                                    .dim = ingest->dim};
+    int64_t start_ns;
     tars_status status;
 
     run->file.indexed_us = ingest->now_us();
     pthread_mutex_lock(&ingest->index_lock);
+    start_ns = tars_clock_mono_ns();
     status = note_partial(ingest, err);
     if (!status)
         status = tars_store_put(ingest->config.store, &put, &batch->arena, &changes, err);
+    run->stage_ms[TARS_INGEST_STAGE_STORE] += tars_ingest_ms_since(start_ns);
     if (!status)
-        tars_ingest_apply(ingest, &changes, part);
+        apply(ingest, &changes, part);
     pthread_mutex_unlock(&ingest->index_lock);
+    if (!status)
+        tars_ingest_note_changed(ingest, count_added(part), 0);
     return status;
 }
 
@@ -289,6 +335,8 @@ static void take_back(struct tars_ingest *ingest, const struct tars_ingest_run *
         return;
     if (tars_ingest_forget_file(ingest, run->file.collection, run->file.path, NULL)) {
         tars_log_warning(ingest->config.log, "ingest", "%s is there in part", run->file_name);
+    } else {
+        tars_ingest_note_changed(ingest, 0, run->documents);
     }
 }
 
@@ -311,6 +359,7 @@ static void end_run(struct tars_ingest *ingest, const struct tars_ingest_part *p
     if (part->unchanged && run->documents == 1 &&
         tars_document_id(run->file.collection, run->file.path, "", run->document_id))
         run->document_id[0] = '\0';
+    memcpy(event.stage_ms, run->stage_ms, sizeof(event.stage_ms));
     take_back(ingest, run);
     finish_job(ingest, run, outcome);
     count_outcome(ingest, run, outcome);

@@ -4,10 +4,15 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/sys/clock.h"
+
 tars_status tars_llm_generate(struct tars_llm *llm, const struct tars_llm_request *request,
                               struct tars_call *call, const struct tars_llm_sink *sink,
                               struct tars_llm_result *result, struct tars_err *err)
 {
+    int64_t start_ns = tars_clock_mono_ns();
+    struct tars_llm_ended ended = {.llm = llm, .result = result};
+
     *result = (struct tars_llm_result){.started = false};
     memcpy(result->model, llm->model, sizeof(result->model));
     if (!request->prompt || request->max_tokens < 0 || request->top_k < 0 ||
@@ -16,7 +21,11 @@ tars_status tars_llm_generate(struct tars_llm *llm, const struct tars_llm_reques
                          "generation: a prompt is needed, max_tokens and top_k from 0, "
                          "top_p from 0 to 1");
     }
-    return llm->ops->generate(llm, request, call, sink, result, err);
+    ended.status = llm->ops->generate(llm, request, call, sink, result, err);
+    ended.ms = (double)(tars_clock_mono_ns() - start_ns) / 1e6;
+    if (llm->observe)
+        llm->observe(llm->observe_ctx, &ended);
+    return ended.status;
 }
 
 tars_status tars_llm_health(struct tars_llm *llm, struct tars_call *call, struct tars_err *err)

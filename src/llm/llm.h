@@ -87,6 +87,15 @@ struct tars_llm_result {
 
 struct tars_llm;
 
+/* A generation that has ended. */
+struct tars_llm_ended {
+    const struct tars_llm *llm;
+    const struct tars_llm_result *result;
+    tars_status status;
+    double ms;
+};
+typedef void tars_llm_observe_fn(void *ctx, const struct tars_llm_ended *ended);
+
 struct tars_llm_ops {
     const char *name;  /* "llama", "ollama", "openai", "extract"; static */
     bool needs_quotes; /* reads request->quotes */
@@ -111,6 +120,9 @@ struct tars_llm {
     char model[TARS_LLM_NAME_BYTES]; /* shown as the answer's model; constant after opening */
     size_t context_tokens;           /* prompt and answer together; 0: unknown. Constant too */
     uint64_t parameters;             /* weights of the model; 0: unknown. Constant too */
+    tars_llm_observe_fn *observe;    /* hears of each end, on the caller's thread; NULL: nobody.
+                                        Set before the object is shared */
+    void *observe_ctx;
 };
 
 TARS_MUST_USE tars_status tars_llm_generate(struct tars_llm *llm,

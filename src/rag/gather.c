@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/sys/clock.h"
 #include "rag/expand.h"
 
 /* What is searched for. */
@@ -23,20 +24,23 @@ static void add_wording(struct wordings *wordings, const char *text)
 
 static tars_status word(const struct tars_rag_config *config,
                         const struct tars_rag_request *request, struct tars_call *call,
-                        struct wordings *wordings, size_t *expansions)
+                        struct wordings *wordings, struct tars_gathered *out)
 {
     const char *whole = request->search ? request->search : request->query;
     const char *const *variants = NULL;
     size_t count = 0;
     tars_status status = TARS_OK;
+    int64_t start_ns = tars_clock_mono_ns();
 
     add_wording(wordings, request->query);
     add_wording(wordings, whole);
-    if (config->expander && !request->quotes_only)
+    if (config->expander && !request->quotes_only) {
         status = tars_expand(config->expander, whole, call, &variants, &count);
+        out->expand_ms = (double)(tars_clock_mono_ns() - start_ns) / 1e6;
+    }
     for (size_t i = 0; i < count && status == TARS_OK; i++)
         add_wording(wordings, variants[i]);
-    *expansions = count;
+    out->expansions = count;
     return status;
 }
 
@@ -95,7 +99,7 @@ tars_status tars_gather(const struct tars_rag_config *config,
     tars_status status;
 
     *out = (struct tars_gathered){.count = 0};
-    status = word(config, request, call, &wordings, &out->expansions);
+    status = word(config, request, call, &wordings, out);
     if (status != TARS_OK) {
         return tars_fail(status, err, "the question was not expanded: %s",
                          tars_status_text(status));

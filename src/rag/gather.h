@@ -17,6 +17,7 @@ struct tars_gathered {
     struct tars_rag_source *sources; /* (count,) best first, in the call's arena */
     size_t count;
     size_t expansions;    /* variants of the model that were asked for */
+    double expand_ms;     /* 0: the question was not expanded */
     const char *degraded; /* as in struct tars_rag_fetched, of any search */
 };
 

@@ -40,12 +40,30 @@ struct answering {
     struct tars_rag_answer *out;
     struct tars_analyzer *analyzer; /* owned */
     struct tars_buf text;           /* owned; the answer so far */
+    int64_t start_ns;               /* when the question came */
     bool stopped;                   /* an event said stop */
 };
 
 static double ms_since(int64_t start_ns)
 {
     return (double)(tars_clock_mono_ns() - start_ns) / 1e6;
+}
+
+const char *tars_rag_stage_text(enum tars_rag_stage stage)
+{
+    static const char *const texts[] = {
+#define X(name, value, text) [name] = (text),
+        TARS_RAG_STAGE_LIST(X)
+#undef X
+    };
+
+    return texts[stage];
+}
+
+/* A stage has run from start_ns to now; one that ran twice is told as one. */
+static void note_stage(struct answering *state, enum tars_rag_stage stage, int64_t start_ns)
+{
+    state->out->stage_ms[stage] += ms_since(start_ns);
 }
 
 /* --------------------------------------------------------------- life cycle */
@@ -116,6 +134,7 @@ static tars_status retrieve(struct answering *state, struct tars_err *err)
         request.top_k = TARS_RAG_TOP_K_DEFAULT;
     status = tars_gather(&state->rag->config, &request, state->call, &gathered, err);
     out->expansions = gathered.expansions;
+    out->stage_ms[TARS_RAG_STAGE_EXPAND] = gathered.expand_ms;
     if (status == TARS_OK) {
         out->sources = gathered.sources;
         out->source_count = gathered.count;
@@ -136,6 +155,8 @@ static bool hear_token(void *ctx, const char *ptr, size_t len)
 {
     struct answering *state = ctx;
 
+    if (state->text.len == 0)
+        state->out->first_token_ms = ms_since(state->start_ns);
     tars_buf_append(&state->text, ptr, len);
     if (state->text.status != TARS_OK)
         return false;
@@ -223,6 +244,22 @@ static int answer_limit(const struct answering *state, const struct tars_llm *ll
     return set;
 }
 
+/* The prompt for llm, and what it quotes from. */
+static tars_status write_prompt(struct answering *state, struct tars_llm *llm,
+                                struct tars_llm_request *request)
+{
+    tars_status status = set_context(state, llm);
+
+    if (status == TARS_OK) {
+        request->prompt = tars_prompt_build(state->call->arena, state->out->context_used,
+                                            request->brief ? whole(state) : state->request->query);
+        status = request->prompt ? TARS_OK : TARS_ENOMEM;
+    }
+    if (status == TARS_OK && llm->ops->needs_quotes)
+        status = set_quotes(state, request);
+    return status;
+}
+
 /* Let llm write. */
 static tars_status write_with(struct answering *state, struct tars_llm *llm, struct tars_err *err)
 {
@@ -240,23 +277,19 @@ static tars_status write_with(struct answering *state, struct tars_llm *llm, str
         .model = state->request->model,
     };
     struct tars_llm_result result = {.started = false};
-    struct tars_arena *arena = state->call->arena;
-    tars_status status = set_context(state, llm);
+    int64_t start_ns = tars_clock_mono_ns();
+    tars_status status = write_prompt(state, llm, &request);
 
-    if (status == TARS_OK) {
-        request.prompt = tars_prompt_build(arena, state->out->context_used,
-                                           request.brief ? whole(state) : state->request->query);
-        status = request.prompt ? TARS_OK : TARS_ENOMEM;
-    }
-    if (status == TARS_OK && llm->ops->needs_quotes)
-        status = set_quotes(state, &request);
+    note_stage(state, TARS_RAG_STAGE_PROMPT, start_ns);
     if (status != TARS_OK) {
         return tars_fail(status, err, "the prompt could not be written: %s",
                          tars_status_text(status));
     }
+    start_ns = tars_clock_mono_ns();
     status = tars_llm_generate(llm, &request, state->call, &sink, &result, err);
+    note_stage(state, TARS_RAG_STAGE_GENERATE, start_ns);
     state->out->total_tokens = result.tokens;
-    state->out->model = tars_arena_strdup(arena, result.model);
+    state->out->model = tars_arena_strdup(state->call->arena, result.model);
     if (state->text.status != TARS_OK)
         status = tars_fail(state->text.status, err, "the answer is too long");
     return status == TARS_OK && !state->out->model ? TARS_ENOMEM : status;
@@ -320,7 +353,7 @@ static tars_status fill_citation(struct answering *state, const struct tars_cite
     return TARS_OK;
 }
 
-static tars_status cite(struct answering *state)
+static tars_status check_sentences(struct answering *state)
 {
     struct tars_rag_answer *out = state->out;
     struct tars_arena *arena = state->call->arena;
@@ -350,6 +383,27 @@ static tars_status cite(struct answering *state)
         status = fill_citation(state, &found.sentences[i], &out->citations[i]);
     out->citation_count = status == TARS_OK ? found.count : 0;
     out->unsupported_count = found.unsupported;
+    return status;
+}
+
+/* Did the answer claim nothing at all? */
+static bool claims_nothing(const struct tars_rag_answer *answer)
+{
+    for (size_t i = 0; i < answer->citation_count; i++) {
+        if (answer->citations[i].verdict != TARS_CITE_NO_CLAIM)
+            return false;
+    }
+    return answer->citation_count > 0;
+}
+
+static tars_status cite(struct answering *state)
+{
+    int64_t start_ns = tars_clock_mono_ns();
+    tars_status status = check_sentences(state);
+
+    note_stage(state, TARS_RAG_STAGE_CITE, start_ns);
+    state->out->refused =
+        status == TARS_OK && (state->out->source_count == 0 || claims_nothing(state->out));
     return status;
 }
 
@@ -392,9 +446,12 @@ tars_status tars_rag_answer(struct tars_rag *rag, const struct tars_rag_request 
                             struct tars_call *call, const struct tars_rag_events *events,
                             struct tars_rag_answer *out, struct tars_err *err)
 {
-    struct answering state = {
-        .rag = rag, .request = request, .call = call, .events = events, .out = out};
-    int64_t start_ns = tars_clock_mono_ns();
+    struct answering state = {.rag = rag,
+                              .request = request,
+                              .call = call,
+                              .events = events,
+                              .out = out,
+                              .start_ns = tars_clock_mono_ns()};
     tars_status status;
 
     *out = (struct tars_rag_answer){.query = request->query,
@@ -414,7 +471,7 @@ tars_status tars_rag_answer(struct tars_rag *rag, const struct tars_rag_request 
     status = tars_analyzer_new(&state.analyzer);
     if (status == TARS_OK)
         status = answer(&state, err);
-    out->total_time_ms = ms_since(start_ns);
+    out->total_time_ms = ms_since(state.start_ns);
     tars_analyzer_free(state.analyzer);
     tars_buf_release(&state.text);
     return status;

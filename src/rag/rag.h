@@ -105,6 +105,21 @@ struct tars_rag_citation {
     const struct tars_cite_support *support; /* (source_count,) where in each source, bytes */
 };
 
+/* Stages of an answer, in their order; what is between the first two, retrieve tells of. */
+#define TARS_RAG_STAGE_LIST(X)                \
+    X(TARS_RAG_STAGE_EXPAND, 0, "expand")     \
+    X(TARS_RAG_STAGE_PROMPT, 1, "prompt")     \
+    X(TARS_RAG_STAGE_GENERATE, 2, "generate") \
+    X(TARS_RAG_STAGE_CITE, 3, "cite")
+
+enum tars_rag_stage {
+#define X(name, value, text) name = (value),
+    TARS_RAG_STAGE_LIST(X)
+#undef X
+        TARS_RAG_STAGES
+};
+const char *tars_rag_stage_text(enum tars_rag_stage stage);
+
 struct tars_rag_answer {
     const char *query;
     const char *answer; /* terminated */
@@ -123,7 +138,10 @@ struct tars_rag_answer {
     const char *degraded; /* why the answer is less than asked for, or NULL */
     struct tars_rag_citation *citations; /* (citation_count,), in the order of the answer */
     size_t citation_count;
-    size_t unsupported_count; /* citations that are not supported */
+    size_t unsupported_count;         /* citations that are not supported */
+    bool refused;                     /* it says no more than that the documents do not answer */
+    double first_token_ms;            /* from the question to its first piece; 0: none came */
+    double stage_ms[TARS_RAG_STAGES]; /* 0: it did not run */
 };
 
 /* What the asker hears while the answer is made; each may be NULL. False: stop. */

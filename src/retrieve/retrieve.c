@@ -456,27 +456,41 @@ static double ms_since(int64_t start_ns)
     return (double)(tars_clock_mono_ns() - start_ns) / 1e6;
 }
 
+/* The vector of the question, once a call, where it is asked for and there is something to lay it
+ * beside. */
+static tars_status need_vector(struct search *search, struct tars_retrieved *result)
+{
+    int64_t start = tars_clock_mono_ns();
+    tars_status status;
+
+    if (search->request->mode == TARS_RETRIEVE_WORDS || search->vector)
+        return TARS_OK;
+    if (!search->retriever->config.encoder || search->stats.windows == 0) {
+        result->degraded = search->stats.passages > 0;
+        result->degraded_part = result->degraded ? "vectors" : NULL;
+        return TARS_OK;
+    }
+    status = embed_query(search);
+    result->embedded = status == TARS_OK;
+    result->embed_cached = search->vector_cached;
+    result->embed_ms = ms_since(start);
+    return status;
+}
+
 /* Both lists. A side that is switched off or away stays empty. */
 static tars_status gather(struct search *search, struct tars_retrieved *result)
 {
     enum tars_retrieve_mode mode = search->request->mode;
+    tars_status status = need_vector(search, result);
     int64_t start = tars_clock_mono_ns();
-    tars_status status = make_terms(search);
 
-    if (status != TARS_OK)
-        return status;
-    if (mode != TARS_RETRIEVE_WORDS && search->retriever->config.encoder &&
-        search->stats.windows > 0) {
-        status = embed_query(search);
-        result->embed_cached = search->vector_cached;
-        result->embed_ms = ms_since(start);
-    } else if (mode != TARS_RETRIEVE_WORDS) {
-        result->degraded = search->stats.passages > 0;
-        result->degraded_part = result->degraded ? "vectors" : NULL;
-    }
-    start = tars_clock_mono_ns();
-    if (status == TARS_OK && search->vector)
+    if (status == TARS_OK && search->vector) {
         status = search_vectors(search);
+        result->by_vector = true;
+        result->vector_ms = ms_since(start);
+    }
+    if (status == TARS_OK)
+        status = make_terms(search);
     if (status == TARS_OK && (mode != TARS_RETRIEVE_VECTORS || !search->vector))
         status = search_words(search);
     result->search_ms = ms_since(start);
@@ -557,7 +571,8 @@ tars_status tars_retrieve(struct tars_retriever *retriever,
     status = make_scope(&search, false);
     if (status != TARS_OK)
         return status;
-    if (!is_blank(request->query) && !tars_scope_is_empty(search.scope))
+    made.searched = !is_blank(request->query) && !tars_scope_is_empty(search.scope);
+    if (made.searched)
         status = run(&search, &made);
     tars_scope_release(search.scope);
     if (status == TARS_OK && retriever->config.observe)

@@ -99,7 +99,11 @@ struct tars_retrieved {
     bool degraded;             /* a part was away; words says which */
     const char *degraded_part; /* static, or NULL */
     bool embed_cached;         /* the vector of the question was kept from earlier */
+    bool embedded;             /* the vector of the question was wanted: made, or kept */
+    bool searched;             /* what was asked has words, and there is what may be found */
+    bool by_vector;            /* the vectors were searched */
     double embed_ms, search_ms, fetch_ms;
+    double vector_ms; /* of search_ms: the vectors alone */
 };
 
 /* Everything in *result lives in call->arena.
