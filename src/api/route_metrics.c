@@ -346,13 +346,12 @@ void tars_route_prometheus(struct tars_exchange *ex)
                      (double)tars_log_dropped(config->log));
     tars_buf_clear(&ex->out);
     /* Whose tenants there are is nothing for a stranger who scrapes. */
-    tars_metrics_write_without(
-        config->metrics,
-        tars_api_sees_server(ex) ? TARS_METRIC_COUNT : TARS_METRIC_TENANT_QUESTIONS, &ex->out);
+    tars_metrics_render(config->metrics, TARS_METRICS_TEXT,
+                        tars_api_sees_server(ex) ? TARS_METRIC_COUNT : TARS_METRIC_TENANT_QUESTIONS,
+                        &ex->out);
     if (ex->out.status != TARS_OK) {
         tars_exchange_broken(ex, "the exposition did not fit");
         return;
     }
-    tars_exchange_send_bytes(ex, 200, "text/plain; version=0.0.4; charset=utf-8", ex->out.ptr,
-                             ex->out.len);
+    tars_exchange_send_bytes(ex, 200, TARS_METRICS_TEXT_TYPE, ex->out.ptr, ex->out.len);
 }

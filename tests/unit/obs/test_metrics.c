@@ -70,16 +70,18 @@ static void kinds_are_written(void **state)
 static void label_sets_are_capped(void **state)
 {
     struct tars_metrics *m;
-    char path[32];
+    char tenant[32];
 
     (void)state;
     assert_int_equal(tars_metrics_new(&m), TARS_OK);
     for (int i = 0; i < TARS_METRICS_SERIES_MAX + 50; i++) {
-        (void)snprintf(path, sizeof(path), "/%d", i);
-        tars_series_add(tars_metrics_series(m, TARS_METRIC_HTTP_REQUESTS, "GET", path, "404"), 1);
+        (void)snprintf(tenant, sizeof(tenant), "t%d", i);
+        tars_series_add(tars_metrics_series(m, TARS_METRIC_TENANT_QUESTIONS, tenant), 1);
     }
-    assert_has(m, "{method=\"other\",endpoint=\"other\",status=\"other\"} 50.0\n");
-    assert_true(tars_metrics_total(m, TARS_METRIC_HTTP_REQUESTS) == TARS_METRICS_SERIES_MAX + 50);
+    assert_has(m, "tars_tenant_questions_total{tenant=\"other\"} 50.0\n");
+    assert_has(m, "rag_metrics_overflow_total{family=\"tars_tenant_questions_total\"} 50.0\n");
+    assert_true(tars_metrics_total(m, TARS_METRIC_TENANT_QUESTIONS) ==
+                TARS_METRICS_SERIES_MAX + 50);
     tars_metrics_free(m);
 }
 
