@@ -2,7 +2,8 @@
 # malloc, calloc and realloc go through tests/support/faults.c, so that each can be made to fail.
 pkg_check_modules(CMOCKA REQUIRED IMPORTED_TARGET cmocka)
 add_library(tars_test_support OBJECT tests/support/faults.c tests/support/guard.c
-                                     tests/support/files.c)
+                                     tests/support/files.c tests/support/process.c
+                                     tests/support/redis.c)
 target_include_directories(tars_test_support PUBLIC tests src)
 target_link_libraries(tars_test_support PUBLIC PkgConfig::CMOCKA)
 

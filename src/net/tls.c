@@ -15,18 +15,13 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 
+#include "net/tls_internal.h"
+
 #define CIPHERS_TLS12 "ECDHE+AESGCM:ECDHE+CHACHA20"
 #define WRITE_MAX     (1 << 20) /* bytes given to one SSL_write() */
 
 struct tars_tls_context {
     SSL_CTX *ctx; /* owned */
-};
-
-struct tars_tls {
-    SSL *ssl;     /* owned, and so are its BIOs */
-    BIO *in;      /* what the network brought */
-    BIO *out;     /* what it shall get */
-    bool is_open; /* the handshake is done */
 };
 
 /* ------------------------------------------------------------------ context */
@@ -70,8 +65,8 @@ static tars_status check_readable(const char *path, struct tars_err *err)
     return tars_fail(TARS_EDENIED, err, "%s cannot be read; check its owner and mode", path);
 }
 
-static tars_status load(SSL_CTX *ctx, const char *cert_path, const char *key_path,
-                        struct tars_err *err)
+tars_status tars_tls_load(SSL_CTX *ctx, const char *cert_path, const char *key_path,
+                          struct tars_err *err)
 {
     tars_status status = check_readable(cert_path, err);
 
@@ -115,7 +110,7 @@ tars_status tars_tls_context_new(const char *cert_path, const char *key_path,
         tars_fail(TARS_ENOMEM, err, "TLS could not be set up");
         goto out;
     }
-    status = load(made->ctx, cert_path, key_path, err);
+    status = tars_tls_load(made->ctx, cert_path, key_path, err);
     if (status)
         goto out;
     *context = made;
@@ -135,14 +130,14 @@ void tars_tls_context_free(struct tars_tls_context *context)
 
 /* ------------------------------------------------------------------ session */
 
-tars_status tars_tls_new(struct tars_tls_context *context, struct tars_tls **tls)
+tars_status tars_tls_make(SSL_CTX *ctx, struct tars_tls **tls)
 {
     struct tars_tls *made = calloc(1, sizeof(*made));
     tars_status status = TARS_ENOMEM;
 
     if (!made)
         return TARS_ENOMEM;
-    made->ssl = SSL_new(context->ctx);
+    made->ssl = SSL_new(ctx);
     made->in = BIO_new(BIO_s_mem());
     made->out = BIO_new(BIO_s_mem());
     if (!made->ssl || !made->in || !made->out) {
@@ -152,12 +147,20 @@ tars_status tars_tls_new(struct tars_tls_context *context, struct tars_tls **tls
     }
     BIO_set_mem_eof_return(made->in, -1);
     SSL_set_bio(made->ssl, made->in, made->out);
-    SSL_set_accept_state(made->ssl);
     *tls = made;
     made = NULL;
     status = TARS_OK;
 out:
     tars_tls_free(made);
+    return status;
+}
+
+tars_status tars_tls_new(struct tars_tls_context *context, struct tars_tls **tls)
+{
+    tars_status status = tars_tls_make(context->ctx, tls);
+
+    if (status == TARS_OK)
+        SSL_set_accept_state((*tls)->ssl);
     return status;
 }
 

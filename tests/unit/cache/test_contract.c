@@ -11,13 +11,16 @@
 
 #include "cache/cache_levels.h"
 #include "cache/cache_memory.h"
+#include "cache/cache_redis.h"
 #include "support/faults.h"
+#include "support/redis.h"
 
 #define KIB     ((size_t)1024)
 #define THREADS 4
 #define ROUNDS  5000
 
 static int64_t now_ms;
+static struct redis redis;
 
 static int64_t test_clock(void *ctx)
 {
@@ -92,10 +95,10 @@ static void values_are_found_again(struct tars_cache *cache)
 
 static void kinds_are_apart(struct tars_cache *cache)
 {
-    put(cache, TARS_CACHE_EMBEDDING, "a", "vector");
+    put(cache, TARS_CACHE_EMBEDDING, "a", "vect");
     assert_value(cache, TARS_CACHE_RESULT, "a", NULL);
     put(cache, TARS_CACHE_RESULT, "a", "result");
-    assert_value(cache, TARS_CACHE_EMBEDDING, "a", "vector");
+    assert_value(cache, TARS_CACHE_EMBEDDING, "a", "vect");
     assert_int_equal(tars_cache_clear(cache, TARS_CACHE_EMBEDDING), 1);
     assert_value(cache, TARS_CACHE_EMBEDDING, "a", NULL);
     assert_value(cache, TARS_CACHE_RESULT, "a", "result");
@@ -112,7 +115,7 @@ static void drop_says_whether_it_was_there(struct tars_cache *cache)
 static void clear_forgets_all(struct tars_cache *cache)
 {
     put(cache, TARS_CACHE_GENERIC, "a", "x");
-    put(cache, TARS_CACHE_RERANK, "b", "y");
+    put(cache, TARS_CACHE_RERANK, "b", "yyyy");
     put(cache, TARS_CACHE_RESULT, "c", "z");
     assert_int_equal(tars_cache_clear(cache, TARS_CACHE_KINDS), 3);
     assert_int_equal(tars_cache_clear(cache, TARS_CACHE_KINDS), 0);
@@ -184,7 +187,7 @@ static void clearing_by_pattern_takes_what_matches(struct tars_cache *cache)
         char key[16];
 
         (void)snprintf(key, sizeof(key), "%d", i);
-        put(cache, TARS_CACHE_EMBEDDING, key, "v");
+        put(cache, TARS_CACHE_EMBEDDING, key, "vvvv");
         put(cache, TARS_CACHE_RESULT, key, "r");
     }
     assert_int_equal(tars_cache_clear_matching(cache, "other:*", &removed, &err), TARS_OK);
@@ -195,7 +198,7 @@ static void clearing_by_pattern_takes_what_matches(struct tars_cache *cache)
     assert_int_equal(tars_cache_clear_matching(cache, name, &removed, &err), TARS_OK);
     assert_int_equal(removed, 1);
     assert_value(cache, TARS_CACHE_RESULT, "7", NULL);
-    assert_value(cache, TARS_CACHE_EMBEDDING, "7", "v");
+    assert_value(cache, TARS_CACHE_EMBEDDING, "7", "vvvv");
     assert_int_equal(tars_cache_clear_matching(cache, "tars:emb*:*", &removed, &err), TARS_OK);
     assert_int_equal(removed, 50);
     assert_int_equal(tars_cache_clear_matching(cache, "tars:*", &removed, &err), TARS_OK);
@@ -209,30 +212,82 @@ static void clearing_by_pattern_takes_what_matches(struct tars_cache *cache)
 static const struct row {
     const char *name;
     void (*run)(struct tars_cache *cache);
+    bool needs_near; /* of those that answer without waiting alone */
 } rows[] = {
-    {"values are found again", values_are_found_again},
-    {"kinds are apart", kinds_are_apart},
-    {"drop says whether it was there", drop_says_whether_it_was_there},
-    {"clear forgets all", clear_forgets_all},
-    {"counts are kept", counts_are_kept},
-    {"keys are bytes", keys_are_bytes},
-    {"near is asked without counting misses", near_is_asked_without_counting_misses},
-    {"clearing by pattern takes what matches", clearing_by_pattern_takes_what_matches},
+    {"values are found again", values_are_found_again, false},
+    {"kinds are apart", kinds_are_apart, false},
+    {"drop says whether it was there", drop_says_whether_it_was_there, false},
+    {"clear forgets all", clear_forgets_all, false},
+    {"counts are kept", counts_are_kept, false},
+    {"keys are bytes", keys_are_bytes, false},
+    {"near is asked without counting misses", near_is_asked_without_counting_misses, true},
+    {"clearing by pattern takes what matches", clearing_by_pattern_takes_what_matches, false},
+};
+
+static struct tars_cache *new_memory(void)
+{
+    return open_memory(256 * KIB);
+}
+
+static struct tars_cache *new_levels(void)
+{
+    return open_levels(256 * KIB);
+}
+
+/* An empty one of a server that all rows share. */
+static struct tars_cache *new_redis(void)
+{
+    const struct tars_cache_redis_config config = {
+        .host = "127.0.0.1",
+        .port = redis.port,
+        .timeout_ms = 20000, /* of a busy machine */
+        .ttl_s = {[TARS_CACHE_EMBEDDING] = 1000, [TARS_CACHE_RESULT] = 2000},
+    };
+    struct tars_cache *cache = NULL;
+    struct tars_err err;
+
+    assert_int_equal(tars_cache_redis_open(&config, &cache, &err), TARS_OK);
+    assert_int_equal(tars_cache_redis_wait(cache, 20000, &err), TARS_OK);
+    (void)tars_cache_clear(cache, TARS_CACHE_KINDS);
+    return cache;
+}
+
+static struct tars_cache *new_levels_before_redis(void)
+{
+    struct tars_cache *cache = NULL;
+
+    assert_int_equal(tars_cache_levels_open(open_memory(256 * KIB), new_redis(), &cache), TARS_OK);
+    return cache;
+}
+
+static const struct {
+    const char *name;
+    struct tars_cache *(*open)(void);
+    bool has_near;
+} back_ends[] = {
+    {"memory", new_memory, true},
+    {"levels", new_levels, true},
+    {"redis", new_redis, false},
+    {"levels before redis", new_levels_before_redis, true},
 };
 
 static void the_contract_holds(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        struct tars_cache *memory = open_memory(256 * KIB);
-        struct tars_cache *levels = open_levels(256 * KIB);
+    redis_start(&redis, NULL);
+    for (size_t b = 0; b < sizeof(back_ends) / sizeof(back_ends[0]); b++) {
+        for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+            struct tars_cache *cache;
 
-        print_message("  memory, levels: %s\n", rows[i].name);
-        rows[i].run(memory);
-        rows[i].run(levels);
-        tars_cache_free(memory);
-        tars_cache_free(levels);
+            if (rows[i].needs_near && !back_ends[b].has_near)
+                continue;
+            print_message("  %s: %s\n", back_ends[b].name, rows[i].name);
+            cache = back_ends[b].open();
+            rows[i].run(cache);
+            tars_cache_free(cache);
+        }
     }
+    redis_stop(&redis);
 }
 
 /* ---------------------------------------------------------------- in memory */

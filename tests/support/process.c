@@ -1,0 +1,124 @@
+/* process - see process.h. */
+#include "support/process.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static int listen_anywhere(int *port)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t len = sizeof(at);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    if (fd < 0 || bind(fd, (struct sockaddr *)&at, sizeof(at)) != 0 ||
+        getsockname(fd, (struct sockaddr *)&at, &len) != 0)
+        fail_msg("no port is free");
+    *port = ntohs(at.sin_port);
+    return fd;
+}
+
+int process_free_port(void)
+{
+    int port;
+    int fd = listen_anywhere(&port);
+
+    close(fd);
+    return port;
+}
+
+/* In the child. out_fd: its output; negative: nowhere. */
+static void become(const char *const *argv, int out_fd)
+{
+    int nowhere = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    (void)dup2(nowhere, 0);
+    (void)dup2(out_fd < 0 ? nowhere : out_fd, 1);
+    (void)dup2(nowhere, 2);
+    execvp(argv[0], (char *const *)argv);
+    _exit(127);
+}
+
+pid_t process_start(const char *const *argv)
+{
+    pid_t pid = fork();
+
+    if (pid < 0)
+        fail_msg("%s cannot be started", argv[0]);
+    if (pid == 0)
+        become(argv, -1);
+    return pid;
+}
+
+bool process_runs(pid_t pid)
+{
+    return waitpid(pid, NULL, WNOHANG) == 0;
+}
+
+static bool listens(int port)
+{
+    const struct sockaddr_in at = {.sin_family = AF_INET,
+                                   .sin_port = htons((uint16_t)port),
+                                   .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bool is_there = connect(fd, (const struct sockaddr *)&at, sizeof(at)) == 0;
+
+    close(fd);
+    return is_there;
+}
+
+bool process_wait_port(pid_t pid, int port, int timeout_ms)
+{
+    for (int waited = 0; waited < timeout_ms; waited += 5) {
+        if (!process_runs(pid))
+            return false;
+        if (listens(port))
+            return true;
+        (void)usleep(5000);
+    }
+    return false;
+}
+
+void process_kill(pid_t pid)
+{
+    if (pid <= 0)
+        return;
+    (void)kill(pid, SIGKILL);
+    (void)waitpid(pid, NULL, 0);
+}
+
+int process_run(const char *const *argv, char *out)
+{
+    size_t len = 0;
+    int ends[2];
+    int status = 0;
+    pid_t pid;
+    ssize_t got;
+
+    if (pipe2(ends, O_CLOEXEC) != 0)
+        fail_msg("no pipe");
+    pid = fork();
+    if (pid < 0)
+        fail_msg("%s cannot be started", argv[0]);
+    if (pid == 0)
+        become(argv, ends[1]);
+    close(ends[1]);
+    while ((got = read(ends[0], out + len, PROCESS_OUTPUT_MAX - 1 - len)) > 0)
+        len += (size_t)got;
+    out[len] = '\0';
+    close(ends[0]);
+    (void)waitpid(pid, &status, 0);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
