@@ -8,6 +8,10 @@ CREATE TABLE rollup_hours (
     state INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
 CREATE INDEX idx_rollup_hours_state ON rollup_hours (state, hour);
+-- Days that have sums: all of their hours have state 2.
+CREATE TABLE rollup_days (
+    day TEXT PRIMARY KEY
+) WITHOUT ROWID;
 
 -- Sums; span is an hour or a day. Times in microseconds, relevance in millionths, so that sums are
 -- exact.
@@ -71,6 +75,7 @@ BEGIN
     DELETE FROM rollup_errors WHERE span IN (NEW.hour, substr(NEW.hour, 1, 10));
     DELETE FROM rollup_documents WHERE span IN (NEW.hour, substr(NEW.hour, 1, 10));
     DELETE FROM rollup_words WHERE span IN (NEW.hour, substr(NEW.hour, 1, 10));
+    DELETE FROM rollup_days WHERE day = substr(NEW.hour, 1, 10);
     UPDATE rollup_hours SET state = 1
         WHERE state = 2 AND hour BETWEEN substr(NEW.hour, 1, 10) || ' ' AND substr(NEW.hour, 1, 10) || '!';
 END;

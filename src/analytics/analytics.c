@@ -65,7 +65,8 @@ struct tars_analytics {
     pthread_cond_t done;        /* the writer has tried */
     struct tars_journal *journal;
     uint64_t taken;   /* rows before it are in the sink or in the writer's hands */
-    uint64_t tries;   /* failed ones of the writer, ever */
+    uint64_t begun;   /* tries of the writer, ever */
+    uint64_t failed;  /* number of the last one that failed, from 1 */
     size_t flushers;  /* who wait for done */
     bool is_asleep;   /* the writer does not look by itself */
     int64_t retry_ms; /* to wait before the next try; 0: the last one went well */
@@ -189,7 +190,7 @@ static void settle(struct tars_analytics *analytics, tars_status status, size_t 
     analytics->taken = tars_journal_head(analytics->journal);
     analytics->counts.dropped += is_lost ? n : 0;
     analytics->counts.failures++;
-    analytics->tries++;
+    analytics->failed = analytics->begun;
     analytics->failure = *err;
     if (!analytics->retry_ms)
         tars_log_warning(analytics->config.log, "analytics", "rows wait: %s", err->text);
@@ -205,6 +206,8 @@ static bool write_batch(struct tars_analytics *analytics)
     struct tars_err err = {.text = ""};
     size_t n = take_batch(analytics, &mark.position);
     tars_status status = TARS_OK;
+
+    analytics->begun++;
 
     if (n > 0) {
         pthread_mutex_unlock(&analytics->lock);
@@ -335,16 +338,16 @@ void tars_analytics_system(struct tars_analytics *analytics, const struct tars_s
 void tars_analytics_flush(struct tars_analytics *analytics)
 {
     uint64_t target;
-    uint64_t tries;
+    uint64_t begun;
 
     if (!analytics)
         return;
     pthread_mutex_lock(&analytics->lock);
     target = tars_journal_tail(analytics->journal);
-    tries = analytics->tries;
+    begun = analytics->begun; /* what this try comes to says nothing about now */
     analytics->flushers++;
     pthread_cond_signal(&analytics->work);
-    while (tars_journal_head(analytics->journal) < target && analytics->tries == tries)
+    while (tars_journal_head(analytics->journal) < target && analytics->failed <= begun)
         (void)pthread_cond_wait(&analytics->done, &analytics->lock);
     analytics->flushers--;
     pthread_mutex_unlock(&analytics->lock);

@@ -328,12 +328,13 @@ static tars_status connect_to(const struct sink_sqlite *sqlite, bool read_only,
     if (rc != SQLITE_OK)
         return tars_sqlite_fail(conn, rc, err);
     /* Sorting spills into files past the cache, so that statistics need no more memory than it. */
-    return tars_sqlite_exec(conn,
-                            read_only ? "PRAGMA temp_store=FILE; PRAGMA cache_size=-4000; "
-                                        "PRAGMA query_only=ON; PRAGMA trusted_schema=OFF"
-                                      : "PRAGMA foreign_keys=ON; PRAGMA cache_size=-4000; "
-                                        "PRAGMA trusted_schema=OFF",
-                            err);
+    return tars_sqlite_exec(
+        conn,
+        read_only ? "PRAGMA temp_store=FILE; PRAGMA cache_size=-4000; "
+                    "PRAGMA query_only=ON; PRAGMA trusted_schema=OFF"
+                  : "PRAGMA foreign_keys=ON; PRAGMA secure_delete=ON; PRAGMA cache_size=-4000; "
+                    "PRAGMA trusted_schema=OFF",
+        err);
 }
 
 static tars_status open_file(struct sink_sqlite *sqlite, struct tars_err *err)
@@ -373,6 +374,12 @@ const struct tars_analytics_sink_ops tars_sink_sqlite_ops = {
     .totals = sink_totals,
     .history = sink_history,
     .read = sink_read,
+    .rollup = sink_rollup,
+    .import = sink_import,
+    .erase = sink_erase,
+    .clients = sink_clients,
+    .anonymize = sink_anonymize,
+    .scrub = sink_scrub,
 };
 
 tars_status tars_sink_sqlite_open(const char *path, struct tars_analytics_sink **sink,

@@ -70,6 +70,23 @@ tars_status sink_totals(struct tars_analytics_sink *sink, const struct tars_anal
 tars_status sink_history(struct tars_analytics_sink *sink, const struct tars_analytics_range *range,
                          int64_t interval_s, struct tars_arena *arena, struct tars_system_row **out,
                          size_t *count, struct tars_err *err);
+/* sink_sqlite_rollup.c */
+tars_status sink_rollup(struct tars_analytics_sink *sink, int64_t before_us, size_t max,
+                        size_t *rolled, struct tars_err *err);
+
+/* sink_sqlite_change.c */
+tars_status sink_import(struct tars_analytics_sink *sink, const struct tars_logged_query *rows,
+                        size_t n, size_t *added, struct tars_err *err);
+tars_status sink_erase(struct tars_analytics_sink *sink, const struct tars_analytics_who *who,
+                       size_t max, struct tars_analytics_changed *removed, struct tars_err *err);
+tars_status sink_clients(struct tars_analytics_sink *sink, const struct tars_analytics_who *who,
+                         const char *after, size_t max, struct tars_arena *arena, const char ***out,
+                         size_t *count, struct tars_err *err);
+tars_status sink_anonymize(struct tars_analytics_sink *sink, const struct tars_analytics_who *who,
+                           const char *pseudonym, size_t max,
+                           struct tars_analytics_changed *changed, struct tars_err *err);
+tars_status sink_scrub(struct tars_analytics_sink *sink, struct tars_err *err);
+
 /* sink_sqlite_pages.c */
 tars_status sink_read(struct tars_analytics_sink *sink, const struct tars_analytics_wanted *wanted,
                       struct tars_arena *arena, struct tars_logged **out, size_t *count,

@@ -5,8 +5,10 @@
 #include "analytics/sink_sqlite_internal.h"
 #include "base/codec/json_write.h"
 
-#define KEYS_MAX ((size_t)1 << 20) /* bytes of the list of visible collections */
-#define US_PER_S INT64_C(1000000)
+#define KEYS_MAX  ((size_t)1 << 20) /* bytes of the list of visible collections */
+#define US_PER_S  INT64_C(1000000)
+#define US_PER_MS 1000.0
+#define MILLION   1e6
 
 tars_status sink_init_bounds(struct sink_bounds *bounds, const struct tars_analytics_range *range,
                              struct tars_err *err)
@@ -57,6 +59,12 @@ tars_status sink_end(struct sink_sqlite *sqlite, struct tars_sqlite_query *query
     return status;
 }
 
+/* Of n numbers that are sum together, in units of so many to one. */
+static double mean(int64_t sum, int64_t n, double units)
+{
+    return n > 0 ? (double)sum / (double)n / units : 0;
+}
+
 tars_status sink_stats(struct tars_analytics_sink *sink, const struct tars_analytics_range *range,
                        struct tars_query_stats *out, struct tars_err *err)
 {
@@ -71,11 +79,11 @@ tars_status sink_stats(struct tars_analytics_sink *sink, const struct tars_analy
     if (tars_sqlite_step(&query)) {
         made.total = tars_sqlite_int(&query);
         made.successful = tars_sqlite_int(&query);
-        made.avg_retrieval_time_ms = tars_sqlite_real(&query);
-        made.avg_generation_time_ms = tars_sqlite_real(&query);
-        made.avg_total_time_ms = tars_sqlite_real(&query);
-        made.avg_sources_count = tars_sqlite_real(&query);
-        made.avg_relevance_score = tars_sqlite_real(&query);
+        made.avg_retrieval_time_ms = mean(tars_sqlite_int(&query), made.total, US_PER_MS);
+        made.avg_generation_time_ms = mean(tars_sqlite_int(&query), made.total, US_PER_MS);
+        made.avg_total_time_ms = mean(tars_sqlite_int(&query), made.total, US_PER_MS);
+        made.avg_sources_count = mean(tars_sqlite_int(&query), made.total, 1);
+        made.avg_relevance_score = mean(tars_sqlite_int(&query), made.total, MILLION);
         made.reranking = tars_sqlite_int(&query);
         made.hybrid_search = tars_sqlite_int(&query);
         made.query_expansion = tars_sqlite_int(&query);
@@ -110,7 +118,7 @@ tars_status sink_popular(struct tars_analytics_sink *sink, const struct tars_ana
         made[n].file_name = tars_sqlite_text_or_null(&query, arena);
         made[n].access_count = tars_sqlite_int(&query);
         made[n].last_accessed_us = sink_time(&query);
-        made[n].avg_relevance_score = tars_sqlite_real(&query);
+        made[n].avg_relevance_score = mean(tars_sqlite_int(&query), made[n].access_count, MILLION);
         n++;
     }
     status = sink_end(sink_of(sink), &query, err);
@@ -130,10 +138,12 @@ static tars_status read_lengths(struct sink_sqlite *sqlite,
                                 struct tars_err *err)
 {
     struct tars_sqlite_query query = sink_begin(sqlite, SINK_SQL_LENGTHS, range, bounds);
+    int64_t texts;
 
     if (tars_sqlite_step(&query)) {
         out->total = tars_sqlite_int(&query);
-        out->avg_length = tars_sqlite_real(&query);
+        texts = tars_sqlite_int(&query);
+        out->avg_length = mean(tars_sqlite_int(&query), texts, 1);
         out->min_length = tars_sqlite_int(&query);
         out->max_length = tars_sqlite_int(&query);
     }

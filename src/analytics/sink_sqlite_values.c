@@ -7,17 +7,26 @@
 #include "base/codec/json_write.h"
 #include "text/normalize.h"
 
-#define WORDS_MAX ((size_t)1 << 20)
-#define US_PER_S  INT64_C(1000000)
+#define WORDS_MAX    ((size_t)1 << 20)
+#define US_PER_S     INT64_C(1000000)
+#define YEAR_1_US    (INT64_C(-62135596800) * US_PER_S)
+#define YEAR_9999_US (INT64_C(253402300800) * US_PER_S - 1)
 
 /* --------------------------------------------------------------------- time */
 
 void sink_write_time(int64_t time_us, char *out)
 {
-    int64_t us = time_us % US_PER_S;
-    time_t seconds = (time_t)(time_us / US_PER_S);
     struct tm tm = {0};
+    time_t seconds;
+    int64_t us;
 
+    /* Years of four digits alone keep the order of texts that of times. */
+    if (time_us < YEAR_1_US)
+        time_us = YEAR_1_US;
+    if (time_us > YEAR_9999_US)
+        time_us = YEAR_9999_US;
+    us = time_us % US_PER_S;
+    seconds = (time_t)(time_us / US_PER_S);
     if (us < 0) {
         us += US_PER_S;
         seconds--;
