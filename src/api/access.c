@@ -176,8 +176,10 @@ static bool is_within_limit(struct tars_exchange *ex)
         ex->rate_limit = tars_arena_printf(ex->call.arena, "%" PRId64, rate.limit);
         ex->rate_remaining = tars_arena_printf(ex->call.arena, "%" PRId64, rate.remaining);
     }
-    if (!rate.allowed)
+    if (!rate.allowed) {
+        tars_api_count_rejected(ex->api, "rate_limit");
         tars_access_refuse_often(ex, rate.retry_after_s, TOO_OFTEN);
+    }
     return rate.allowed;
 }
 

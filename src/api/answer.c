@@ -177,6 +177,8 @@ tars_status tars_answer_recall(const struct tars_api *api, struct tars_call *cal
     tars_status status =
         tars_quota_question(api->config.quota, call->tenant, &asking->retry_after_s, err);
 
+    if (status == TARS_EQUOTA)
+        tars_api_count_rejected(api, "quota");
     if (status != TARS_OK)
         return status;
     asking->remembers = asking->remembers && asking->conversation_id &&

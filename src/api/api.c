@@ -250,8 +250,10 @@ static struct tars_pool *pool_of(const struct tars_api_config *config, enum tars
 
 static void submit(struct tars_exchange *ex, struct tars_pool *pool, tars_task_fn *task)
 {
-    if (tars_pool_submit(pool, task, ex) != TARS_OK)
-        tars_exchange_fail(ex, 503, "Too many requests are waiting; try again in a moment");
+    if (tars_pool_submit(pool, task, ex) == TARS_OK)
+        return;
+    tars_api_count_rejected(ex->api, "busy");
+    tars_exchange_fail(ex, 503, "Too many requests are waiting; try again in a moment");
 }
 
 /* Run what was matched, where it is to run. */

@@ -16,6 +16,7 @@
 #include "api/service.h"
 #include "base/sys/pool.h"
 #include "net/http.h"
+#include "obs/gpu.h"
 #include "obs/health.h"
 #include "obs/log.h"
 #include "obs/metrics.h"
@@ -43,6 +44,7 @@ struct tars_api_config {
     struct tars_analytics *analytics; /* NULL: nothing is kept */
     struct tars_log *log;             /* may be NULL */
     const struct tars_health *health; /* required */
+    struct tars_gpu *gpu;             /* NULL: there is none */
 
     struct tars_auth *auth;             /* required */
     struct tars_rate_limit *rate_limit; /* NULL: none */
@@ -92,6 +94,9 @@ void tars_api_drain(struct tars_api *api);
 /* A tars_http_handler_fn; ctx is the api. */
 void tars_api_handle(void *ctx, const struct tars_http_request *request,
                      struct tars_http_reply *reply);
+
+/* A tars_http_refused_fn; ctx is the api: counts what never became a request. */
+void tars_api_refused(void *ctx, const struct tars_http_request *request, int status);
 
 #define TARS_API_STRANGER_BODY_MAX ((size_t)128 << 10) /* a question, however it is escaped */
 

@@ -38,6 +38,10 @@ void tars_api_new_id(const struct tars_api *api, char *id);
 /* Count the reply in metrics and log it; called before it is given away. */
 void tars_api_record(const struct tars_exchange *ex, int status);
 
+/* A request is turned away: "rate_limit", "quota", "busy" or "too_large". What is turned away by
+ * size is known by its status, 413, and counted with the reply. */
+void tars_api_count_rejected(const struct tars_api *api, const char *reason);
+
 /* Reply for a status that a room gave. what says what was tried, for the log. */
 void tars_api_reply_status(struct tars_exchange *ex, tars_status status,
                            const struct tars_err *err);

@@ -387,6 +387,7 @@ static void turn_away(struct tars_exchange *ex, const struct tars_ws_config *con
     struct tars_ws *ws = NULL;
 
     if (tars_exchange_upgrade(ex, config, &handler, NULL, &ws) == TARS_OK) {
+        tars_api_count_rejected(ex->api, "busy");
         tars_ws_close(ws, 1013, "Too many connections");
         tars_ws_unref(ws);
     }
@@ -457,6 +458,7 @@ void tars_chat_open(struct tars_chat *chat, struct tars_exchange *ex)
     if (enlist(session)) {
         welcome(session);
     } else {
+        tars_api_count_rejected(session->chat->api, "busy");
         tars_ws_close(session->ws, 1013, "Too many connections");
     }
     tars_chat_session_unref(session);

@@ -346,6 +346,7 @@ static tars_status admit(struct tars_chat_job *job, struct tars_err *err)
     rate = tars_rate_limit_take(session->chat->api->config.rate_limit,
                                 tars_rate_key_of(&job->caller, key), tars_clock_mono_ms());
     if (!rate.allowed) {
+        tars_api_count_rejected(session->chat->api, "rate_limit");
         return tars_fail(TARS_EAGAIN, err, "Rate limit exceeded, try again in %lld s",
                          (long long)rate.retry_after_s);
     }
@@ -435,12 +436,14 @@ static void submit(struct tars_chat_job *job)
     struct tars_pool *pool = session->chat->api->config.answer;
 
     if (!link_in(job)) {
+        tars_api_count_rejected(session->chat->api, "busy");
         complain(session, &job->said, "too many questions at once on this connection");
         free_job(job);
     } else if (!pool) {
         run(job);
     } else if (tars_pool_submit(pool, run, job) != TARS_OK) {
         link_out(job);
+        tars_api_count_rejected(session->chat->api, "busy");
         complain(session, &job->said, "the server is busy, try again in a moment");
         free_job(job);
         tars_chat_session_unref(session);

@@ -56,6 +56,8 @@ tars_status tars_api_machine(const struct tars_api *api, struct tars_machine *ou
     if (status == TARS_OK)
         *out = watch->last;
     pthread_mutex_unlock(&watch->lock);
+    if (status == TARS_OK)
+        out->has_gpu = tars_gpu_last(api->config.gpu, &out->gpu);
     return status;
 }
 

@@ -17,6 +17,7 @@ static void refuse(struct tars_exchange *ex, tars_status status, const char *why
         tars_exchange_fail(ex, 401, why ? why : TARS_AUTH_INVALID);
         break;
     case TARS_EAGAIN:
+        tars_api_count_rejected(ex->api, "rate_limit");
         tars_access_refuse_often(ex, TRY_AGAIN_S, "Too many failed attempts; try again later");
         break;
     case TARS_EINVAL:

@@ -1,15 +1,13 @@
 /* route_metrics - measurements: as JSON (contract section 1.6) and for Prometheus (section 3). */
-#include <dirent.h>
 #include <math.h>
-#include <stdlib.h>
-#include <sys/resource.h>
-#include <unistd.h>
 
 #include "analytics/analytics.h"
 #include "api/api_internal.h"
+#include "api/gauges.h"
 #include "api/reader.h"
 #include "api/rights.h"
 
+#define BYTES_PER_MB       1048576.0
 #define INTERVAL_DEFAULT_S 60
 #define INTERVAL_MIN_S     10
 #define INTERVAL_MAX_S     3600
@@ -29,6 +27,24 @@ static void fail(struct tars_exchange *ex, int status, const char *words)
     tars_json_text(&ex->json, "error", words);
     tars_json_text(&ex->json, "request_id", ex->call.request_id);
     tars_exchange_send(ex, status);
+}
+
+static void write_known(struct tars_json *json, const char *key, double value)
+{
+    if (isnan(value)) {
+        tars_json_null(json, key);
+    } else {
+        tars_json_fixed(json, key, value, 2);
+    }
+}
+
+static void write_gpu(struct tars_json *json, const struct tars_gpu_use *use)
+{
+    tars_json_text(json, "gpu_name", use->name);
+    write_known(json, "gpu_percent", use->percent);
+    write_known(json, "gpu_memory_percent", use->memory_percent);
+    write_known(json, "gpu_memory_used_mb", use->memory_used / BYTES_PER_MB);
+    write_known(json, "gpu_memory_total_mb", use->memory_total / BYTES_PER_MB);
 }
 
 void tars_route_metrics_system(struct tars_exchange *ex)
@@ -61,6 +77,8 @@ void tars_route_metrics_system(struct tars_exchange *ex)
     tars_json_fixed(&ex->json, "average_retrieval_time_ms",
                     average_ms(config->metrics, TARS_METRIC_RAG_RETRIEVAL_DURATION), 2);
     tars_exchange_time(ex, "timestamp");
+    if (machine.has_gpu)
+        write_gpu(&ex->json, &machine.gpu);
     tars_exchange_send(ex, 200);
 }
 
@@ -94,15 +112,6 @@ static bool read_period(struct tars_exchange *ex, struct period *period)
                            tars_clock_parse(period->end_time, &period->range.to_us);
     }
     return good;
-}
-
-static void write_known(struct tars_json *json, const char *key, double value)
-{
-    if (isnan(value)) {
-        tars_json_null(json, key);
-    } else {
-        tars_json_fixed(json, key, value, 2);
-    }
 }
 
 static void write_count(struct tars_json *json, const char *key, int64_t value)
@@ -181,6 +190,7 @@ void tars_route_metrics_health(struct tars_exchange *ex)
 {
     struct tars_cpu_ticks ticks;
     struct tars_memory_use memory;
+    struct tars_gpu_use gpu;
     bool cpu = tars_cpu_read(&ticks) == TARS_OK;
     bool ram = tars_memory_read(&memory) == TARS_OK;
 
@@ -189,7 +199,7 @@ void tars_route_metrics_health(struct tars_exchange *ex)
     tars_exchange_time(ex, "timestamp");
     tars_json_bool(&ex->json, "cpu_available", cpu);
     tars_json_bool(&ex->json, "memory_available", ram);
-    tars_json_bool(&ex->json, "gpu_available", false);
+    tars_json_bool(&ex->json, "gpu_available", tars_gpu_last(ex->api->config.gpu, &gpu));
     tars_json_bool(&ex->json, "prometheus_enabled", ex->api->config.prometheus);
     tars_json_bool(&ex->json, "metrics_collected", ex->api->config.metrics != NULL);
     if (!cpu || !ram)
@@ -246,84 +256,6 @@ void tars_route_metrics(struct tars_exchange *ex)
 
 /* --------------------------------------------------------------- exposition */
 
-static double open_descriptors(void)
-{
-    DIR *dir = opendir("/proc/self/fd");
-    double count = 0;
-
-    while (dir && readdir(dir))
-        count++;
-    if (dir)
-        closedir(dir);
-    return count > 3 ? count - 3 : 0; /* ".", "..", and the folder itself */
-}
-
-static double resident_bytes(void)
-{
-    FILE *file = fopen("/proc/self/statm", "re");
-    unsigned long total = 0;
-    unsigned long resident = 0;
-
-    if (file && fscanf(file, "%lu %lu", &total, &resident) != 2) /* NOLINT(cert-err34-c) */
-        resident = 0;
-    if (file)
-        (void)fclose(file);
-    return (double)resident * (double)sysconf(_SC_PAGESIZE);
-}
-
-static double seconds_of(struct timeval t)
-{
-    return (double)t.tv_sec + (double)t.tv_usec / 1e6;
-}
-
-static void sample_process(struct tars_metrics *metrics, int64_t started_us)
-{
-    struct rusage usage;
-
-    if (getrusage(RUSAGE_SELF, &usage) == 0) {
-        tars_metrics_set(metrics, TARS_METRIC_PROCESS_CPU,
-                         seconds_of(usage.ru_utime) + seconds_of(usage.ru_stime));
-    }
-    tars_metrics_set(metrics, TARS_METRIC_PROCESS_RESIDENT, resident_bytes());
-    tars_metrics_set(metrics, TARS_METRIC_PROCESS_FDS, open_descriptors());
-    tars_metrics_set(metrics, TARS_METRIC_PROCESS_START, (double)started_us / 1e6);
-}
-
-static void sample_machine(struct tars_exchange *ex)
-{
-    const struct tars_api_config *config = &ex->api->config;
-    struct tars_machine machine;
-
-    if (tars_api_machine(ex->api, &machine) != TARS_OK)
-        return;
-    tars_metrics_set(config->metrics, TARS_METRIC_SYSTEM_CPU, machine.cpu_percent);
-    tars_metrics_set(config->metrics, TARS_METRIC_SYSTEM_MEMORY, machine.memory.percent);
-}
-
-static void sample_collection(struct tars_exchange *ex)
-{
-    static const struct tars_visible everything = {.all = true}; /* sums only */
-    const struct tars_api_config *config = &ex->api->config;
-    struct tars_collection_stats stats;
-
-    if (config->service->stats(config->service_ctx, &everything, ex->call.arena, &stats, NULL) !=
-        TARS_OK)
-        return;
-    tars_metrics_set(config->metrics, TARS_METRIC_VECTOR_STORE_DOCUMENTS, (double)stats.documents);
-    tars_metrics_set(config->metrics, TARS_METRIC_VECTOR_STORE_CHUNKS, (double)stats.chunks);
-    tars_metrics_set(config->metrics, TARS_METRIC_DOCUMENT_QUEUE,
-                     (double)(stats.jobs_queued + stats.jobs_running));
-}
-
-static void sample_cache(const struct tars_api_config *config)
-{
-    struct tars_cache_view view;
-
-    config->service->cache_view(config->service_ctx, &view);
-    tars_metrics_set(config->metrics, TARS_METRIC_CACHE_HIT_RATE, view.hit_rate_percent);
-    tars_metrics_set(config->metrics, TARS_METRIC_CACHE_BYTES, (double)view.bytes);
-}
-
 void tars_route_prometheus(struct tars_exchange *ex)
 {
     const struct tars_api_config *config = &ex->api->config;
@@ -332,18 +264,7 @@ void tars_route_prometheus(struct tars_exchange *ex)
         tars_exchange_not_found(ex, NULL);
         return;
     }
-    sample_process(config->metrics, ex->api->started_us);
-    sample_machine(ex);
-    sample_collection(ex);
-    sample_cache(config);
-    if (config->connections) {
-        tars_metrics_set(config->metrics, TARS_METRIC_ACTIVE_CONNECTIONS,
-                         config->connections(config->connections_ctx));
-    }
-    tars_metrics_set(config->metrics, TARS_METRIC_ANALYTICS_DROPPED,
-                     (double)tars_analytics_counts(config->analytics).dropped);
-    tars_metrics_set(config->metrics, TARS_METRIC_LOG_DROPPED,
-                     (double)tars_log_dropped(config->log));
+    tars_gauges_refresh(ex);
     tars_buf_clear(&ex->out);
     /* Whose tenants there are is nothing for a stranger who scrapes. */
     tars_metrics_render(config->metrics, TARS_METRICS_TEXT,

@@ -139,6 +139,24 @@ static const struct tars_route *look_up(struct tars_exchange *ex, struct tars_sp
     return NULL;
 }
 
+const char *tars_routes_template(struct tars_span path)
+{
+    struct tars_span parameters[TARS_ROUTE_PARAMETERS];
+    const char *found = NULL;
+
+    path = without_prefix(path);
+    if (path.len > 1 && path.ptr[path.len - 1] == '/')
+        path.len--;
+    for (size_t i = 0; i < ROUTES; i++) {
+        if (!fits(table[i].path, path, parameters))
+            continue;
+        if (is_literal(&table[i]))
+            return table[i].path;
+        found = table[i].path;
+    }
+    return found;
+}
+
 static enum tars_route_match match(struct tars_exchange *ex)
 {
     struct tars_span path = without_prefix(ex->path);

@@ -55,6 +55,9 @@ const struct tars_route *tars_routes(size_t *count);
 
 /* Find the route of ex->method and ex->path, into ex->match. HEAD finds what GET does. */
 void tars_routes_match(struct tars_exchange *ex);
+/* The template that path fits, whatever the method and with a slash too many or not; NULL: none.
+ */
+const char *tars_routes_template(struct tars_span path);
 
 /* Answer on the calling thread, whatever the place of the route that was matched: who asks has been
  * decided before (api/access.h). The exchange is given back. */

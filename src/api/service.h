@@ -105,8 +105,19 @@ struct tars_collection_stats {
     int64_t last_indexed_us;
     int64_t dimension;
     int64_t jobs_queued, jobs_running, jobs_failed;
+    int64_t oldest_job_us;       /* of those that wait or run; 0: none */
     const char *embedding_model; /* "" when there is none */
     const char *language_model;
+};
+
+/* How full everything is, of all tenants together: for who watches the server. */
+struct tars_vitals {
+    int64_t documents, chunks;
+    int64_t jobs_queued, jobs_running;
+    int64_t oldest_job_us;  /* when the oldest of those came, wall clock; 0: there is none */
+    uint64_t index_vectors; /* held, those of removed passages included */
+    uint64_t index_removed; /* passages that are gone and whose vectors wait for the next save */
+    uint64_t index_unsaved; /* passages added or removed since the snapshot */
 };
 
 struct tars_collection_view {
@@ -217,6 +228,8 @@ struct tars_service_ops {
     /* Of what may be seen, jobs too. */
     tars_status (*stats)(void *ctx, const struct tars_visible *visible, struct tars_arena *arena,
                          struct tars_collection_stats *stats, struct tars_err *err);
+    /* Asks nobody who may be slow to answer. */
+    tars_status (*vitals)(void *ctx, struct tars_arena *arena, struct tars_vitals *vitals);
     /* Of each collection that may be seen and holds something, by key. */
     tars_status (*collections)(void *ctx, const struct tars_visible *visible,
                                struct tars_arena *arena, struct tars_collection_view **views,

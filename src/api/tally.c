@@ -110,10 +110,42 @@ static struct usual *usual_of(const struct tars_exchange *ex, int status)
     return usual;
 }
 
+void tars_api_count_rejected(const struct tars_api *api, const char *reason)
+{
+    tars_series_add(tars_metrics_series(api->config.metrics, TARS_METRIC_RAG_REJECTED, reason), 1);
+}
+
+/* Where the request went: the route's template, never what a stranger made up. */
+static const char *endpoint_of(const struct tars_exchange *ex)
+{
+    const char *template = ex->route ? ex->route->path : tars_routes_template(ex->path);
+
+    return template ? template : "unmatched";
+}
+
+void tars_api_refused(void *ctx, const struct tars_http_request *request, int status)
+{
+    const struct tars_api *api = ctx;
+    struct tars_exchange ex = {.api = api, .method = TARS_HTTP_OTHER};
+
+    if (request) {
+        ex.method = request->method;
+        ex.path = request->path;
+    }
+    tars_series_add(requests_of(&ex, endpoint_of(&ex), status), 1);
+    if (status >= 500)
+        tars_metrics_add(api->config.metrics, TARS_METRIC_ERRORS, 1);
+    if (status == 413 || status == 414 || status == 431) {
+        tars_api_count_rejected(api, "too_large");
+    } else if (status == 503) {
+        tars_api_count_rejected(api, "busy");
+    }
+}
+
 void tars_api_record(const struct tars_exchange *ex, int status)
 {
     const struct tars_api_config *config = &ex->api->config;
-    const char *endpoint = ex->route ? ex->route->path : "unmatched";
+    const char *endpoint = endpoint_of(ex);
     struct usual *usual = usual_of(ex, status);
     double seconds = tars_exchange_elapsed_ms(ex) / 1000;
 
@@ -121,6 +153,8 @@ void tars_api_record(const struct tars_exchange *ex, int status)
     tars_series_observe(usual ? usual->duration : duration_of(ex, endpoint), seconds);
     if (status >= 500)
         tars_metrics_add(config->metrics, TARS_METRIC_ERRORS, 1);
+    if (status == 413)
+        tars_api_count_rejected(ex->api, "too_large");
     tars_log_call(config->log, TARS_LOG_DEBUG, "api", &ex->call, "%s %s %d %.1f ms",
                   method_name(ex->method), endpoint, status, seconds * 1000);
 }

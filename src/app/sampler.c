@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "api/machine.h"
 #include "base/sys/clock.h"
 #include "base/sys/machine.h"
 
@@ -49,6 +50,7 @@ static void set_machine(struct tars_sampler *sampler, struct tars_system_row *ro
 {
     struct tars_cpu_ticks ticks;
     struct tars_memory_use memory;
+    struct tars_gpu_use gpu;
 
     if (tars_cpu_read(&ticks) == TARS_OK) {
         row->cpu_usage_percent = tars_cpu_percent(sampler->ticks, ticks);
@@ -56,6 +58,10 @@ static void set_machine(struct tars_sampler *sampler, struct tars_system_row *ro
     }
     if (tars_memory_read(&memory) == TARS_OK)
         row->memory_usage_percent = memory.percent;
+    if (tars_gpu_last(sampler->config.gpu, &gpu)) {
+        row->gpu_usage_percent = gpu.percent;
+        row->gpu_memory_usage_percent = gpu.memory_percent;
+    }
 }
 
 /* Milliseconds each, of what was counted since the last row; NaN when there was nothing. */
@@ -78,16 +84,15 @@ static void set_questions(struct tars_sampler *sampler, struct tars_system_row *
 
 static void set_collection(const struct tars_sampler *sampler, struct tars_system_row *row)
 {
-    static const struct tars_visible everything = {.all = true};
     const struct tars_sampler_config *config = &sampler->config;
-    struct tars_collection_stats stats;
+    struct tars_vitals vitals;
     struct tars_cache_view cache;
     struct tars_arena arena;
 
     tars_arena_init(&arena, ARENA_MAX);
-    if (config->service->stats(config->service_ctx, &everything, &arena, &stats, NULL) == TARS_OK) {
-        row->total_documents = stats.documents;
-        row->total_chunks = stats.chunks;
+    if (config->service->vitals(config->service_ctx, &arena, &vitals) == TARS_OK) {
+        row->total_documents = vitals.documents;
+        row->total_chunks = vitals.chunks;
     }
     tars_arena_release(&arena);
     config->service->cache_view(config->service_ctx, &cache);
@@ -97,7 +102,7 @@ static void set_collection(const struct tars_sampler *sampler, struct tars_syste
         row->active_connections = (int64_t)config->connections(config->connections_ctx);
 }
 
-static void sample(struct tars_sampler *sampler)
+static void add_row(struct tars_sampler *sampler)
 {
     struct tars_system_row row = {
         .cpu_usage_percent = NAN,
@@ -134,12 +139,42 @@ static bool sleep_until(struct tars_sampler *sampler, int64_t due_ms)
     return !is_stopping;
 }
 
+/* Slow parts are asked all at once. */
+static void look(struct tars_sampler *sampler)
+{
+    const struct tars_sampler_config *config = &sampler->config;
+    struct tars_machine machine;
+
+    tars_gpu_refresh(config->gpu);
+    (void)!tars_api_machine(config->api, &machine);
+    tars_health_begin(config->health);
+    for (size_t i = 0; i < config->health->count; i++) {
+        const char *name = config->health->parts[i].name;
+        bool well = tars_health_check(config->health, name, NULL) == TARS_OK;
+
+        tars_series_set(tars_metrics_series(config->metrics, TARS_METRIC_RAG_BACKEND_UP, name),
+                        well);
+    }
+}
+
 static void *run(void *ctx)
 {
     struct tars_sampler *sampler = ctx;
+    const struct tars_sampler_config *config = &sampler->config;
+    bool has_rows = config->analytics && config->interval_ms > 0;
+    int64_t row_ms = has_rows ? tars_clock_mono_ms() + config->interval_ms : INT64_MAX;
+    int64_t tick_ms = tars_clock_mono_ms();
 
-    while (sleep_until(sampler, tars_clock_mono_ms() + sampler->config.interval_ms))
-        sample(sampler);
+    while (sleep_until(sampler, tick_ms < row_ms ? tick_ms : row_ms)) {
+        if (tars_clock_mono_ms() >= tick_ms) {
+            look(sampler);
+            tick_ms = tars_clock_mono_ms() + config->tick_ms;
+        }
+        if (tars_clock_mono_ms() >= row_ms) {
+            add_row(sampler);
+            row_ms = tars_clock_mono_ms() + config->interval_ms;
+        }
+    }
     return NULL;
 }
 
@@ -149,12 +184,15 @@ tars_status tars_sampler_open(const struct tars_sampler_config *config,
     struct tars_sampler *made;
     pthread_condattr_t attr;
 
-    if (!config->analytics || !config->service || config->interval_ms <= 0)
-        return tars_fail(TARS_EINVAL, err, "a sampler needs analytics and an interval");
+    if (!config->metrics || !config->health || !config->api || !config->service ||
+        config->interval_ms < 0 || config->tick_ms < 0)
+        return tars_fail(TARS_EINVAL, err, "a sampler needs metrics, parts and a service");
     made = calloc(1, sizeof(*made));
     if (!made)
         return tars_fail(TARS_ENOMEM, err, "no memory for the sampler");
     made->config = *config;
+    if (made->config.tick_ms == 0)
+        made->config.tick_ms = TARS_SAMPLER_TICK_MS;
     made->before = count(made);
     /* Without it the first row would be of all time since the machine's start. */
     if (tars_cpu_read(&made->ticks) != TARS_OK)

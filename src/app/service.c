@@ -11,6 +11,7 @@
 #include "app/writer.h"
 #include "base/sys/file.h"
 #include "cache/cache.h"
+#include "index/index.h"
 #include "ingest/ingest.h"
 #include "ingest/spool.h"
 #include "retrieve/retrieve.h"
@@ -177,6 +178,9 @@ static tars_status add_job_counts(const struct tars_service *service,
         out->jobs_queued += counts[i].queued;
         out->jobs_running += counts[i].running;
         out->jobs_failed += counts[i].failed;
+        if (counts[i].oldest_us > 0 &&
+            (out->oldest_job_us == 0 || counts[i].oldest_us < out->oldest_job_us))
+            out->oldest_job_us = counts[i].oldest_us;
     }
     return status;
 }
@@ -197,6 +201,32 @@ static tars_status stats(void *ctx, const struct tars_visible *visible, struct t
     if (status == TARS_OK)
         *out = found;
     return status;
+}
+
+static tars_status vitals(void *ctx, struct tars_arena *arena, struct tars_vitals *out)
+{
+    static const struct tars_visible everything = {.all = true};
+    const struct tars_service *service = ctx;
+    struct tars_collection_stats held = {0};
+    struct tars_index_stats index;
+    tars_status status = add_sizes(service, &everything, arena, &held, NULL);
+
+    if (status == TARS_OK)
+        status = add_job_counts(service, &everything, arena, &held, NULL);
+    if (status != TARS_OK)
+        return status;
+    tars_index_stats(service->index, &index);
+    *out = (struct tars_vitals){
+        .documents = held.documents,
+        .chunks = held.chunks,
+        .jobs_queued = held.jobs_queued,
+        .jobs_running = held.jobs_running,
+        .oldest_job_us = held.oldest_job_us,
+        .index_vectors = index.windows,
+        .index_removed = index.removed,
+        .index_unsaved = index.unsaved,
+    };
+    return TARS_OK;
 }
 
 static tars_status collections(void *ctx, const struct tars_visible *visible,
@@ -668,6 +698,7 @@ const struct tars_service_ops tars_service_ops = {
     .cache_clear = cache_clear,
     .nas = tars_nas,
     .stats = stats,
+    .vitals = vitals,
     .collections = collections,
     .submit = submit,
     .wait = wait_job,

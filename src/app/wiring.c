@@ -419,6 +419,7 @@ static tars_status open_api(struct tars_wiring *w, const struct tars_wiring_conf
         .metrics = w->metrics,
         .log = w->log,
         .health = &w->health,
+        .gpu = w->gpu,
         .collection_name = tars_settings_text(s, TARS_SET_CHROMA_COLLECTION_NAME),
         .roots = first_of(tars_settings_text(s, TARS_SET_TARS_ROOTS),
                           tars_settings_text(s, TARS_SET_NAS_MOUNT_POINT)),
@@ -473,6 +474,8 @@ static tars_status open_served(struct tars_wiring *w, struct tars_err *err)
 {
     tars_status status = clean_up(w, err);
 
+    if (status == TARS_OK)
+        status = tars_wiring_open_gpu(w, err);
     if (status == TARS_OK)
         status = open_pools(w, err);
     return status == TARS_OK ? open_watch(w, err) : status;
@@ -577,6 +580,7 @@ void tars_wiring_close(struct tars_wiring *wiring)
     tars_encoder_close(w->encoder);
     tars_store_close(w->store);
     tars_events_free(w->events);
+    tars_gpu_close(w->gpu);
     tars_metrics_free(w->metrics);
     tars_buf_release(&w->warnings);
     tars_arena_release(&w->arena);

@@ -123,17 +123,20 @@ void tars_wiring_count_event(struct tars_wiring *w, const struct tars_ingest_eve
 tars_status tars_wiring_open_sampler(struct tars_wiring *w, const struct tars_wiring_config *config,
                                      struct tars_err *err)
 {
+    int64_t interval_ms = tars_settings_int(w->settings, TARS_SET_METRICS_SAMPLE_SECONDS) * 1000;
     const struct tars_sampler_config wanted = {
         .analytics = w->analytics,
         .metrics = w->metrics,
+        .health = &w->health,
+        .api = w->api,
+        .gpu = w->gpu,
         .service = &tars_service_ops,
         .service_ctx = &w->service,
         .connections = config->connections,
         .connections_ctx = config->connections_ctx,
-        .interval_ms = tars_settings_int(w->settings, TARS_SET_METRICS_SAMPLE_SECONDS) * 1000,
+        .interval_ms = interval_ms,
+        .tick_ms = interval_ms > 0 && interval_ms < TARS_SAMPLER_TICK_MS ? interval_ms : 0,
     };
 
-    if (!w->analytics || wanted.interval_ms == 0)
-        return TARS_OK;
     return tars_sampler_open(&wanted, &w->sampler, err);
 }

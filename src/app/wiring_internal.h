@@ -8,6 +8,7 @@
 #include "app/wiring.h"
 #include "ingest/ingest.h"
 #include "llm/llm.h"
+#include "obs/gpu.h"
 #include "retrieve/retrieve.h"
 
 struct tars_analytics;
@@ -25,6 +26,7 @@ struct tars_wiring {
 
     struct tars_metrics *metrics;
     struct tars_health health;
+    struct tars_gpu *gpu; /* NULL: there is none */
     struct tars_store *store;
     struct tars_encoder *encoder; /* NULL: words only */
     struct tars_wordpiece *plain; /* tokenizer where there is no encoder; owned */
@@ -84,6 +86,8 @@ TARS_MUST_USE tars_status tars_wiring_fill_analytics(struct tars_wiring *w,
  * whoever asked: routes, answers, their variants, commands. Every text that a back end wrote. */
 void tars_wiring_count_search(void *ctx, const struct tars_retrieved *found);
 void tars_wiring_count_generation(void *ctx, const struct tars_llm_ended *ended);
+/* The graphics processors, where there are any. */
+TARS_MUST_USE tars_status tars_wiring_open_gpu(struct tars_wiring *w, struct tars_err *err);
 struct tars_ingest_observer tars_wiring_ingest_observer(struct tars_metrics *metrics);
 void tars_wiring_count_file(const struct tars_wiring *w, const struct tars_ingest_event *event);
 

@@ -17,6 +17,24 @@ static void count_failure(struct tars_metrics *metrics, const char *backend)
     tars_series_add(tars_metrics_series(metrics, TARS_METRIC_RAG_BACKEND_FAILURES, backend), 1);
 }
 
+/* ---------------------------------------------------------------------- gpu */
+
+tars_status tars_wiring_open_gpu(struct tars_wiring *w, struct tars_err *err)
+{
+    const char *library = tars_settings_text(w->settings, TARS_SET_TARS_NVML);
+    struct tars_err why = {{0}};
+    tars_status status;
+
+    if (!library[0])
+        return TARS_OK;
+    status = tars_gpu_open(library, &w->gpu, &why);
+    if (status == TARS_ENOMEM)
+        return tars_fail(status, err, "%s", why.text);
+    if (status != TARS_OK)
+        tars_log_debug(w->log, "app", "%s", why.text);
+    return TARS_OK;
+}
+
 /* ------------------------------------------------------------------- search */
 
 static void count_embedding(struct tars_metrics *metrics, const char *type, double ms,

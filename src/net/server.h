@@ -29,6 +29,10 @@ typedef void tars_http_handler_fn(void *ctx, const struct tars_http_request *req
  * nobody sends what is going to be refused. The request has no body yet. */
 typedef size_t tars_http_body_limit_fn(void *ctx, const struct tars_http_request *request);
 
+/* Something was answered without the handler, with this status, on a loop thread. request is NULL
+ * when its head was not read. */
+typedef void tars_http_refused_fn(void *ctx, const struct tars_http_request *request, int status);
+
 /* Copied by _open(). A field at zero takes its default. */
 struct tars_server_config {
     const char *bind;        /* address, IPv4 or IPv6; NULL: 127.0.0.1 */
@@ -41,6 +45,7 @@ struct tars_server_config {
     tars_http_handler_fn *handler;       /* required */
     void *ctx;                           /* its argument */
     tars_http_body_limit_fn *body_limit; /* at most max_body_bytes counts; NULL: that for all */
+    tars_http_refused_fn *refused;       /* NULL: nobody hears of it */
 
     size_t max_connections;   /* 0: 1024; then the idlest gives way, or 503 (plain), or closed */
     size_t max_head_bytes;    /* request line and headers; 0: 16 KiB; at most 64 KiB */

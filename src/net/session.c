@@ -154,9 +154,12 @@ static void linger(struct tars_session *session)
 /* Answer with an error of our own, and end the connection. */
 static void reject(struct tars_session *session, int status, const char *why)
 {
+    const struct tars_server_config *config = session->env->config;
     struct tars_buf out;
 
     atomic_fetch_add_explicit(&session->env->shared->rejected, 1, memory_order_relaxed);
+    if (config->refused)
+        config->refused(config->ctx, session->reply ? &session->reply->request : NULL, status);
     drop_reply(session);
     tars_buf_init(&out, 4096);
     tars_buf_appendf(&out, "HTTP/1.1 %d %s\r\n", status, tars_http_status_text(status));

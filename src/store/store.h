@@ -219,6 +219,7 @@ typedef bool tars_store_run_fn(void *ctx, const struct tars_store_run *run);
 struct tars_store_job_count {
     const char *collection;
     int64_t queued, running, failed;
+    int64_t oldest_us; /* when the oldest that waits or runs was made; 0: none */
 };
 
 enum tars_store_load {

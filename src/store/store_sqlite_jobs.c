@@ -217,6 +217,7 @@ tars_status tars_sqlite_job_counts(struct tars_store *store, struct tars_arena *
         row->queued = tars_sqlite_int(&rows.query);
         row->running = tars_sqlite_int(&rows.query);
         row->failed = tars_sqlite_int(&rows.query);
+        row->oldest_us = tars_sqlite_int(&rows.query);
     }
     status = tars_sqlite_read_done(store, &rows.query, err);
     if (status)

@@ -4,7 +4,7 @@ import re
 import time
 import unittest
 
-from server import SAMPLES, ServerTest
+from server import SAMPLES, TARS, ServerTest
 
 TIME = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?$")
 
@@ -180,6 +180,41 @@ class WithoutPrometheus(MetricsTest):
             self.assertEqual(self.get(path).status, 404)
         self.assertEqual(self.get("/metrics/system").status, 200)
         self.assertFalse(self.ask("GET", "/metrics/health").json()["prometheus_enabled"])
+
+
+class WithGpu(MetricsTest):
+    """The library is a stand-in (tests/support/fake_nvml.c); two processors, of which the last is told."""
+    settings = {"TARS_NVML": os.path.join(os.path.dirname(TARS), "fake_nvml.so"), "METRICS_SAMPLE_SECONDS": "1"}
+
+    def test_it_is_told_everywhere(self):
+        self.assertIs(self.ask("GET", "/metrics/health").json()["gpu_available"], True)
+        system = self.get("/metrics/system").json()
+        self.assertEqual(list(system)[-5:], ["gpu_name", "gpu_percent", "gpu_memory_percent", "gpu_memory_used_mb",
+                                             "gpu_memory_total_mb"])
+        self.assertEqual([system[name] for name in list(system)[-5:]], ["Fake GPU 1", 11.0, 25.0, 2048.0, 8192.0])
+        found = self.scrape()
+        for name, value in (("system_gpu_usage_percent", 11), ("system_gpu_memory_usage_percent", 25),
+                            ("gpu_utilization_percent", 11), ("gpu_memory_used_bytes", 2 << 30),
+                            ("gpu_temperature_celsius", 41)):
+            self.assertEqual(found["tars_" + name], value, name)
+        rows = []
+        for _ in range(40):
+            rows = self.get("/metrics/historical?start_time=2001-01-01&end_time=2999-01-01").json()["metrics"]
+            if rows:
+                break
+            time.sleep(0.25)
+        self.assertEqual((rows[0]["gpu_percent"], rows[0]["gpu_memory_percent"]), (11.0, 25.0))
+
+
+class GpuThatTellsLittle(MetricsTest):
+    settings = {**WithGpu.settings, "FAKE_NVML_FAILS": "memory,handle1"}
+
+    def test_what_is_not_told_is_null_or_0(self):
+        system = self.get("/metrics/system").json()
+        self.assertEqual((system["gpu_name"], system["gpu_percent"], system["gpu_memory_percent"]),
+                         ("Fake GPU 0", 10.0, None))
+        found = self.scrape()
+        self.assertEqual((found["tars_gpu_utilization_percent"], found["tars_gpu_memory_used_bytes"]), (10, 0))
 
 
 class Watched(MetricsTest):

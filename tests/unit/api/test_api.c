@@ -233,6 +233,14 @@ static void fake_keep(void *ctx, const struct tars_search_request *request, stru
     assert_true(results.len >= 2 && results.ptr[0] == '[' && results.ptr[results.len - 1] == ']');
 }
 
+static tars_status fake_vitals(void *ctx, struct tars_arena *arena, struct tars_vitals *vitals)
+{
+    (void)ctx;
+    (void)arena;
+    *vitals = (struct tars_vitals){.documents = 1, .chunks = 2, .index_vectors = 3};
+    return TARS_OK;
+}
+
 static void fake_cache_view(void *ctx, struct tars_cache_view *view)
 {
     (void)ctx;
@@ -252,6 +260,7 @@ static const struct tars_service_ops fake_ops = {
     .cache_view = fake_cache_view,
     .cache_clear = fake_cache_clear,
     .stats = fake_stats,
+    .vitals = fake_vitals,
     .collections = fake_collections,
     .submit = fake_submit,
     .wait = fake_wait,
