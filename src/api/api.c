@@ -7,9 +7,11 @@
 #include "api/access.h"
 #include "api/api_internal.h"
 #include "api/chat.h"
+#include "api/gauges.h"
 #include "api/openapi.h"
 #include "api/origin.h"
 #include "api/proxies.h"
+#include "api/refresh.h"
 #include "api/reader.h"
 #include "api/traced.h"
 #include "base/crypto/digest.h"
@@ -32,6 +34,8 @@ tars_status tars_api_new(const struct tars_api_config *config, struct tars_api *
     status = tars_tally_new(&made->tally);
     if (status == TARS_OK)
         status = tars_machine_watch_new(&made->machine);
+    if (status == TARS_OK)
+        status = tars_refresh_new(tars_gauges_read, made, &made->gauges);
     if (status == TARS_OK) {
         status = tars_openapi_build(tars_auth_mode(config->auth) == TARS_AUTH_OPEN, &made->openapi,
                                     &made->openapi_len, err);
@@ -68,6 +72,7 @@ void tars_api_free(struct tars_api *api)
 {
     if (!api)
         return;
+    tars_refresh_free(api->gauges); /* first: it reads the rest */
     tars_machine_watch_free(api->machine);
     tars_chat_free(api->chat);
     tars_tally_free(api->tally);
@@ -210,8 +215,7 @@ static void run_task(void *ctx)
     ex->route->run(ex);
 }
 
-/* The time this takes does not depend on where the texts differ. */
-static bool same_secret(struct tars_span given, const char *secret)
+bool tars_api_same_secret(struct tars_span given, const char *secret)
 {
     size_t len = strlen(secret);
     unsigned char difference = given.len != len;
@@ -313,30 +317,66 @@ static void fill_exchange(struct tars_exchange *ex, const struct tars_api *api,
     ex->cookie = header(request, "cookie");
     tars_proxies_client(api->config.proxies, request, ex->address);
     ex->is_https = tars_proxies_is_https(api->config.proxies, request);
-    ex->is_owner = token && token[0] && same_secret(header(request, OWNER_HEADER), token);
+    ex->is_owner = token && token[0] && tars_api_same_secret(header(request, OWNER_HEADER), token);
     tars_access_read(ex, request);
 }
 
-void tars_api_handle(void *ctx, const struct tars_http_request *request,
-                     struct tars_http_reply *reply)
+/* NULL when the answer is given. */
+static struct tars_exchange *take(const struct tars_api *api,
+                                  const struct tars_http_request *request,
+                                  struct tars_http_reply *reply)
 {
     static const char busy[] = "{\"detail\":\"Out of memory; try again in a moment\"}";
-    const struct tars_api *api = ctx;
     struct tars_exchange *ex = tars_arena_calloc(request->arena, 1, sizeof(*ex));
 
     if (!ex) {
         tars_http_reply_send_text(reply, 503, "application/json", busy, sizeof(busy) - 1);
-        return;
+        return NULL;
     }
     fill_exchange(ex, api, request);
     ex->ops = &http_ops;
     ex->ops_ctx = reply;
     tars_traced_begin(ex, request);
     tars_http_reply_on_gone(reply, on_gone, &ex->call);
-    if (tars_origin_answers(ex, request, reply))
+    return ex;
+}
+
+void tars_api_handle(void *ctx, const struct tars_http_request *request,
+                     struct tars_http_reply *reply)
+{
+    struct tars_exchange *ex = take(ctx, request, reply);
+
+    if (!ex || tars_origin_answers(ex, request, reply))
         return;
     tars_routes_match(ex);
     admit(ex);
+}
+
+static bool is_measured(const struct tars_route *route)
+{
+    static const char *const paths[] = {"/metrics/prometheus", "/metrics", "/health"};
+
+    for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+        if (strcmp(route->path, paths[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
+void tars_api_handle_metrics(void *ctx, const struct tars_http_request *request,
+                             struct tars_http_reply *reply)
+{
+    struct tars_exchange *ex = take(ctx, request, reply);
+
+    if (!ex || tars_origin_is_strange(ex))
+        return;
+    tars_routes_match(ex);
+    if (ex->match == TARS_ROUTE_FOUND && is_measured(ex->route)) {
+        admit(ex);
+        return;
+    }
+    ex->route = NULL;
+    tars_exchange_not_found(ex, NULL);
 }
 
 /* A length that everybody may send, so that who it is need not be asked. */

@@ -57,17 +57,18 @@ struct tars_api_config {
     const char *cors_origins;      /* joined by commas; NULL: none */
     const char *hosts;             /* more names of this server, joined by commas; NULL: none */
     const struct tars_proxies *proxies; /* that are believed; NULL: none */
-    const char *owner_token;  /* proves that a caller may open the data folder; NULL: nobody */
-    const char *environment;  /* label of metrics */
-    size_t max_upload_bytes;  /* of one file; 0: 50 MB */
-    int64_t query_timeout_ms; /* of one question; 0: 300,000 */
-    int default_top_k;        /* of a question; 0: 5 */
-    double default_threshold; /* of a question */
-    bool rerank;              /* questions may be reranked */
-    bool include_sources;     /* default of the field */
-    bool prometheus;          /* serve /metrics/prometheus */
-    bool https_only;          /* plain HTTP is sent on to https, or refused */
-    bool checks_hosts;        /* only own names in Host; see api/origin.h */
+    const char *owner_token;   /* proves that a caller may open the data folder; NULL: nobody */
+    const char *environment;   /* label of metrics */
+    const char *metrics_token; /* that a scrape must show; "" or NULL: none */
+    size_t max_upload_bytes;   /* of one file; 0: 50 MB */
+    int64_t query_timeout_ms;  /* of one question; 0: 300,000 */
+    int default_top_k;         /* of a question; 0: 5 */
+    double default_threshold;  /* of a question */
+    bool rerank;               /* questions may be reranked */
+    bool include_sources;      /* default of the field */
+    bool prometheus;           /* serve /metrics/prometheus */
+    bool https_only;           /* plain HTTP is sent on to https, or refused */
+    bool checks_hosts;         /* only own names in Host; see api/origin.h */
 
     struct tars_llm *llm;     /* writes plain chat; NULL: nobody does */
     int max_tokens;           /* of such an answer; 0: the writer's default */
@@ -97,6 +98,11 @@ void tars_api_handle(void *ctx, const struct tars_http_request *request,
 
 /* A tars_http_refused_fn; ctx is the api: counts what never became a request. */
 void tars_api_refused(void *ctx, const struct tars_http_request *request, int status);
+
+/* The same for a port of its own, where /metrics/prometheus, /metrics and /health are all there is.
+ * Plain HTTP is answered even if https_only: whoever opens that port wants it. */
+void tars_api_handle_metrics(void *ctx, const struct tars_http_request *request,
+                             struct tars_http_reply *reply);
 
 #define TARS_API_STRANGER_BODY_MAX ((size_t)128 << 10) /* a question, however it is escaped */
 

@@ -10,6 +10,7 @@
 #include "api/routes.h"
 #include "base/sys/clock.h"
 
+struct tars_refresh;
 struct tars_tally;
 struct tars_chat;
 
@@ -17,6 +18,7 @@ struct tars_api {
     struct tars_chat *chat;             /* the sockets of /ws/chat; owned */
     struct tars_tally *tally;           /* what tally.c keeps; owned */
     struct tars_machine_watch *machine; /* owned */
+    struct tars_refresh *gauges;        /* reads them before they are told; owned */
     struct tars_api_config config;      /* with every default filled in */
     atomic_bool is_draining;
     int64_t started_us; /* wall clock */
@@ -49,6 +51,9 @@ void tars_api_reply_status(struct tars_exchange *ex, tars_status status,
 /* Answer a search from what is kept, on the loop thread; false: it has to be searched for. Never
  * waits. */
 bool tars_route_rag_search_recalled(struct tars_exchange *ex);
+
+/* The time this takes does not depend on where the texts differ. */
+bool tars_api_same_secret(struct tars_span given, const char *secret);
 
 /* "service" and "version". */
 void tars_api_name_service(struct tars_exchange *ex);

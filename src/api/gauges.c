@@ -8,6 +8,8 @@
 #include "base/sys/process.h"
 #include "llm/llm.h"
 
+#define ARENA_MAX ((size_t)4 << 20)
+
 static void sample_process(struct tars_metrics *metrics, int64_t started_us)
 {
     struct tars_process_use use;
@@ -91,14 +93,18 @@ static void sample_cache(const struct tars_api_config *config)
     tars_metrics_set(config->metrics, TARS_METRIC_CACHE_BYTES, (double)view.bytes);
 }
 
-void tars_gauges_refresh(struct tars_exchange *ex)
+void tars_gauges_read(void *ctx)
 {
-    const struct tars_api_config *config = &ex->api->config;
+    const struct tars_api *api = ctx;
+    const struct tars_api_config *config = &api->config;
     struct tars_metrics *metrics = config->metrics;
+    struct tars_arena arena;
 
-    sample_process(metrics, ex->api->started_us);
-    sample_machine(ex->api);
-    sample_collection(config, ex->call.arena);
+    sample_process(metrics, api->started_us);
+    sample_machine(api);
+    tars_arena_init(&arena, ARENA_MAX);
+    sample_collection(config, &arena);
+    tars_arena_release(&arena);
     sample_cache(config);
     if (config->connections) {
         tars_metrics_set(metrics, TARS_METRIC_ACTIVE_CONNECTIONS,

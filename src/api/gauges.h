@@ -7,10 +7,11 @@
 #ifndef TARS_API_GAUGES_H
 #define TARS_API_GAUGES_H
 
-#include "api/exchange.h"
+struct tars_api;
 
-/* Bring the gauges up to date. Blocks for the store and, when nobody asked lately how busy the
- * machine is, for a moment (api/machine.h). */
-void tars_gauges_refresh(struct tars_exchange *ex);
+/* Bring the gauges up to date; ctx is the api. Blocks for the store and, when nobody asked lately
+ * how busy the machine is, for a moment (api/machine.h): so it runs on a thread of its own
+ * (api/refresh.h), for which who scrapes waits only so long. */
+void tars_gauges_read(void *ctx);
 
 #endif

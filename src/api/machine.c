@@ -9,7 +9,7 @@
 #include "api/api_internal.h"
 
 #define FRESH_MS  5000  /* a sample is given again so long */
-#define USEFUL_MS 15000 /* a difference over more than this says little about now */
+#define USEFUL_MS 65000 /* a difference over more than this says little about now */
 #define MOMENT_NS 100000000
 
 struct tars_machine_watch {

@@ -195,17 +195,25 @@ static void insist_on_https(struct tars_exchange *ex, const struct tars_http_req
     tars_exchange_send(ex, 403);
 }
 
+bool tars_origin_is_strange(struct tars_exchange *ex)
+{
+    const struct tars_api_config *config = &ex->api->config;
+
+    if (!config->checks_hosts || is_own_name(config, ex->host))
+        return false;
+    tars_exchange_fail(ex, 421,
+                       "This server does not go by the name in the Host header; use localhost, "
+                       "or add the name to TARS_HOSTS");
+    return true;
+}
+
 bool tars_origin_answers(struct tars_exchange *ex, const struct tars_http_request *request,
                          struct tars_http_reply *reply)
 {
     const struct tars_api_config *config = &ex->api->config;
 
-    if (config->checks_hosts && !is_own_name(config, ex->host)) {
-        tars_exchange_fail(ex, 421,
-                           "This server does not go by the name in the Host header; use localhost, "
-                           "or add the name to TARS_HOSTS");
+    if (tars_origin_is_strange(ex))
         return true;
-    }
     if (config->https_only && !ex->is_https && !ex->is_owner &&
         !begins_with(ex->host, "localhost") && !begins_with(ex->host, "127.0.0.1")) {
         insist_on_https(ex, request);

@@ -25,4 +25,7 @@
 bool tars_origin_answers(struct tars_exchange *ex, const struct tars_http_request *request,
                          struct tars_http_reply *reply);
 
+/* The part of it that is about names alone: for a port that is asked by no page. */
+bool tars_origin_is_strange(struct tars_exchange *ex);
+
 #endif

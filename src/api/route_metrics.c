@@ -3,7 +3,6 @@
 
 #include "analytics/analytics.h"
 #include "api/api_internal.h"
-#include "api/gauges.h"
 #include "api/reader.h"
 #include "api/rights.h"
 
@@ -252,27 +251,4 @@ void tars_route_metrics(struct tars_exchange *ex)
     tars_api_write_time(&ex->json, "startup_time", ex->api->started_us);
     tars_exchange_time(ex, "timestamp");
     tars_exchange_send(ex, 200);
-}
-
-/* --------------------------------------------------------------- exposition */
-
-void tars_route_prometheus(struct tars_exchange *ex)
-{
-    const struct tars_api_config *config = &ex->api->config;
-
-    if (!config->prometheus) {
-        tars_exchange_not_found(ex, NULL);
-        return;
-    }
-    tars_gauges_refresh(ex);
-    tars_buf_clear(&ex->out);
-    /* Whose tenants there are is nothing for a stranger who scrapes. */
-    tars_metrics_render(config->metrics, TARS_METRICS_TEXT,
-                        tars_api_sees_server(ex) ? TARS_METRIC_COUNT : TARS_METRIC_TENANT_QUESTIONS,
-                        &ex->out);
-    if (ex->out.status != TARS_OK) {
-        tars_exchange_broken(ex, "the exposition did not fit");
-        return;
-    }
-    tars_exchange_send_bytes(ex, 200, TARS_METRICS_TEXT_TYPE, ex->out.ptr, ex->out.len);
 }

@@ -1,7 +1,8 @@
 /* tally - what is counted and logged of each reply, and the ids of requests.
  *
- * Finding a series walks its family, so the two of a route's usual reply (its own method, 200) are
- * kept here once they are found. They are never freed before the registry, which outlives the api.
+ * The two series of a route's usual reply (its own method, 200) are kept here once they are found,
+ * so that they need not be looked for. They are never freed before the registry, which outlives the
+ * api.
  *
  * Ids are the hash of a counter under a random seed: unique, not to be guessed, and without asking
  * the system for each.
@@ -150,7 +151,8 @@ void tars_api_record(const struct tars_exchange *ex, int status)
     double seconds = tars_exchange_elapsed_ms(ex) / 1000;
 
     tars_series_add(usual ? usual->requests : requests_of(ex, endpoint, status), 1);
-    tars_series_observe(usual ? usual->duration : duration_of(ex, endpoint), seconds);
+    tars_series_observe_traced(usual ? usual->duration : duration_of(ex, endpoint), seconds,
+                               ex->call.trace.id);
     if (status >= 500)
         tars_metrics_add(config->metrics, TARS_METRIC_ERRORS, 1);
     if (status == 413)

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "app/command.h"
+#include "app/metrics_port.h"
 #include "app/places.h"
 #include "app/wiring.h"
 #include "base/sys/clock.h"
@@ -192,11 +193,17 @@ int tars_cmd_serve(struct tars_cli *cli)
                                               .connections_ctx = &running};
     int64_t start_ms = tars_clock_mono_ms();
     struct tars_wiring *wiring = NULL;
+    struct tars_server *metrics = NULL; /* answers until the server has stopped */
     struct tars_err err = {{0}};
     tars_status status = tars_wiring_open(&config, &wiring, &err);
 
+    if (status == TARS_OK) {
+        status = tars_metrics_port_open(cli->settings, cli->log, tars_wiring_api(wiring), &metrics,
+                                        &err);
+    }
     if (status == TARS_OK)
         status = serve(cli, wiring, &running, start_ms, &err);
+    tars_metrics_port_close(metrics);
     tars_wiring_close(wiring);
     if (status == TARS_OK) {
         tars_log_info(cli->log, "app", "stopped");

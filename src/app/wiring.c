@@ -433,6 +433,7 @@ static tars_status open_api(struct tars_wiring *w, const struct tars_wiring_conf
         .rerank = tars_settings_flag(s, TARS_SET_RAG_RERANK_ENABLED),
         .include_sources = tars_settings_flag(s, TARS_SET_RAG_INCLUDE_SOURCES),
         .prometheus = tars_settings_flag(s, TARS_SET_PROMETHEUS_ENABLED),
+        .metrics_token = tars_settings_text(s, TARS_SET_METRICS_TOKEN),
         .connections = wanted->connections,
         .connections_ctx = wanted->connections_ctx,
     };
