@@ -362,6 +362,32 @@ static void on_close(void *ctx, struct tars_ws *ws, int code, const char *reason
     tars_chat_session_unref(session);
 }
 
+void tars_chat_end(struct tars_chat_session *session)
+{
+    bool is_busy;
+
+    pthread_mutex_lock(&session->lock);
+    is_busy = session->job_count > 0;
+    pthread_mutex_unlock(&session->lock);
+    if (!is_busy)
+        tars_ws_close(session->ws, 1001, "the server stops");
+}
+
+static void on_stop(void *ctx, struct tars_ws *ws, bool is_late)
+{
+    struct tars_chat_session *session = ctx;
+
+    (void)ws;
+    if (is_late) {
+        tars_chat_cancel(session, NULL);
+    } else {
+        welcome(session);
+        say(session, "system", TARS_API_STOPPING);
+        atomic_store(&session->is_ending, true);
+    }
+    tars_chat_end(session);
+}
+
 /* One socket too many: nothing is asked of it. */
 static void ignore(void *ctx, struct tars_ws *ws, enum tars_ws_kind kind, const char *ptr,
                    size_t len)
@@ -431,7 +457,8 @@ static bool has_room(struct tars_chat *chat)
 
 void tars_chat_open(struct tars_chat *chat, struct tars_exchange *ex)
 {
-    static const struct tars_ws_handler handler = {.on_message = on_message, .on_close = on_close};
+    static const struct tars_ws_handler handler = {
+        .on_message = on_message, .on_stop = on_stop, .on_close = on_close};
     const struct tars_ws_config config = {.max_message_bytes = TARS_CHAT_MESSAGE_MAX,
                                           .queue_messages = chat->queue_messages,
                                           .queue_bytes = TARS_CHAT_QUEUE_BYTES,

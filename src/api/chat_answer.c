@@ -88,7 +88,8 @@ static bool link_in(struct tars_chat_job *job)
     bool good;
 
     pthread_mutex_lock(&session->lock);
-    good = !atomic_load(&session->is_gone) && session->job_count < TARS_CHAT_PARALLEL;
+    good = !atomic_load(&session->is_gone) && !atomic_load(&session->is_ending) &&
+           session->job_count < TARS_CHAT_PARALLEL;
     if (good) {
         job->next = session->jobs;
         if (session->jobs)
@@ -358,7 +359,9 @@ static void tell(struct tars_chat_job *job, tars_status status, const struct tar
 {
     if (status == TARS_OK || !tars_ws_is_open(job->session->ws))
         return;
-    if (status == TARS_ECANCELED) {
+    if (status == TARS_ECANCELED && tars_api_is_draining(job->session->chat->api)) {
+        complain(job->session, &job->said, TARS_API_STOPPING);
+    } else if (status == TARS_ECANCELED) {
         tars_chat_send_error(job->session, job->said.conversation_id, CODE_CANCELLED,
                              "Generation cancelled");
     } else {
@@ -382,8 +385,10 @@ static void run(void *ctx)
         is_chat = understand_late(job);
     if (status == TARS_OK && is_chat)
         status = job->said.use_rag ? answer_rag(job, &err) : answer_plain(job, &err);
-    link_out(job);
     tell(job, status, &err);
+    link_out(job);
+    if (atomic_load(&session->is_ending))
+        tars_chat_end(session);
     free_job(job);
     tars_chat_session_unref(session);
 }
@@ -437,7 +442,10 @@ static void submit(struct tars_chat_job *job)
 
     if (!link_in(job)) {
         tars_api_count_rejected(session->chat->api, "busy");
-        complain(session, &job->said, "too many questions at once on this connection");
+        complain(session, &job->said,
+                 atomic_load(&session->is_ending)
+                     ? TARS_API_STOPPING
+                     : "too many questions at once on this connection");
         free_job(job);
     } else if (!pool) {
         run(job);

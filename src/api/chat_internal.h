@@ -54,7 +54,8 @@ struct tars_chat_session {
     atomic_llong messages, tokens, errors;
     int64_t beat_ms; /* the next heartbeat; ticker only */
 
-    atomic_bool is_gone; /* the socket has ended: no answer begins any more */
+    atomic_bool is_gone;   /* the socket has ended: no answer begins any more */
+    atomic_bool is_ending; /* the server stops: neither does one, and after the last it is closed */
 
     pthread_mutex_t lock; /* guards all below */
     bool is_welcomed;
@@ -82,5 +83,7 @@ void tars_chat_send_error(struct tars_chat_session *session, const char *convers
 void tars_chat_take(struct tars_chat_session *session, const char *ptr, size_t len);
 /* Stop those answers of conversation_id; NULL: all. */
 void tars_chat_cancel(struct tars_chat_session *session, const char *conversation_id);
+/* Close the socket of a server that stops, where no answer is under way. */
+void tars_chat_end(struct tars_chat_session *session);
 
 #endif

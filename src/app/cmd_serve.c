@@ -12,7 +12,6 @@
 #include "base/sys/clock.h"
 #include "net/server.h"
 
-#define GRACE_MS     10000 /* for requests under way */
 #define TEND_MS      3600000
 #define LOOP_THREADS 2
 #define BODIES_MAX   ((size_t)512 << 20)
@@ -150,6 +149,20 @@ static void set_running(struct running *running, struct tars_server *server)
     pthread_mutex_unlock(&running->lock);
 }
 
+/* Nobody comes in any more; who is there gets an answer. */
+static void drain(struct tars_cli *cli, struct tars_wiring *wiring, struct tars_server *server)
+{
+    int64_t seconds = tars_settings_int(cli->settings, TARS_SET_DRAIN_SECONDS);
+
+    tars_log_info(cli->log, "app", "stopping: what is under way gets %lld s to end",
+                  (long long)seconds);
+    tars_api_drain(tars_wiring_api(wiring));
+    if (tars_server_stop(server, seconds * 1000) != TARS_OK) {
+        tars_log_warning(cli->log, "app", "some requests did not end in %lld s and were cut",
+                         (long long)seconds);
+    }
+}
+
 static tars_status serve(struct tars_cli *cli, struct tars_wiring *wiring, struct running *running,
                          int64_t start_ms, struct tars_err *err)
 {
@@ -170,13 +183,9 @@ static tars_status serve(struct tars_cli *cli, struct tars_wiring *wiring, struc
         announce(cli, url, data, start_ms);
         while (!tars_lifecycle_wait(cli->lifecycle, TEND_MS))
             tars_wiring_tend(wiring);
-        tars_log_info(cli->log, "app", "stopping");
     }
     tars_note_remove(data);
-    if (tars_server_stop(server, GRACE_MS) != TARS_OK) {
-        tars_log_warning(cli->log, "app", "some requests did not end in %d s and were dropped",
-                         GRACE_MS / 1000);
-    }
+    drain(cli, wiring, server);
     set_running(running, NULL);
     tars_server_close(server);
     return status;

@@ -10,9 +10,12 @@
 struct tars_lifecycle {
     pthread_t thread;
     pthread_mutex_t lock;  /* guards followed */
-    pthread_cond_t come;   /* over was set; on the monotonic clock */
+    pthread_cond_t come;   /* over or reload was set; on the monotonic clock */
     atomic_bool *followed; /* or NULL */
     atomic_bool over;
+    atomic_bool reload;  /* asked for */
+    atomic_bool reloads; /* SIGHUP asks for it */
+    bool ignores_hangup; /* constant: so it was when the program began */
     atomic_bool closing; /* the thread is to end */
 };
 
@@ -21,6 +24,7 @@ static void watched_signals(sigset_t *set)
     sigemptyset(set);
     sigaddset(set, SIGINT);
     sigaddset(set, SIGTERM);
+    sigaddset(set, SIGHUP);
     sigaddset(set, SIGUSR1); /* only to wake the thread at the end */
 }
 
@@ -34,6 +38,24 @@ static void stop(struct tars_lifecycle *lifecycle)
     pthread_mutex_unlock(&lifecycle->lock);
 }
 
+static void ask_reload(struct tars_lifecycle *lifecycle)
+{
+    pthread_mutex_lock(&lifecycle->lock);
+    atomic_store(&lifecycle->reload, true);
+    pthread_cond_broadcast(&lifecycle->come);
+    pthread_mutex_unlock(&lifecycle->lock);
+}
+
+/* True when it is no signal to stop. */
+static bool is_dealt_with(struct tars_lifecycle *lifecycle, int signal_number)
+{
+    if (signal_number == SIGHUP && atomic_load(&lifecycle->reloads)) {
+        ask_reload(lifecycle);
+        return true;
+    }
+    return signal_number == SIGUSR1 || (signal_number == SIGHUP && lifecycle->ignores_hangup);
+}
+
 static void *run(void *ctx)
 {
     struct tars_lifecycle *lifecycle = ctx;
@@ -42,7 +64,7 @@ static void *run(void *ctx)
 
     watched_signals(&set);
     while (sigwait(&set, &signal_number) == 0 && !atomic_load(&lifecycle->closing)) {
-        if (signal_number == SIGUSR1)
+        if (is_dealt_with(lifecycle, signal_number))
             continue;
         if (atomic_load(&lifecycle->over))
             _exit(128 + signal_number);
@@ -64,6 +86,7 @@ static void init_condition(pthread_cond_t *condition)
 tars_status tars_lifecycle_new(struct tars_lifecycle **lifecycle)
 {
     struct tars_lifecycle *made = calloc(1, sizeof(*made));
+    struct sigaction hangup = {0};
     sigset_t set;
 
     if (!made)
@@ -71,6 +94,7 @@ tars_status tars_lifecycle_new(struct tars_lifecycle **lifecycle)
     pthread_mutex_init(&made->lock, NULL);
     init_condition(&made->come);
     watched_signals(&set);
+    made->ignores_hangup = sigaction(SIGHUP, NULL, &hangup) == 0 && hangup.sa_handler == SIG_IGN;
     (void)signal(SIGPIPE, SIG_IGN);
     pthread_sigmask(SIG_BLOCK, &set, NULL);
     if (pthread_create(&made->thread, NULL, run, made) != 0) {
@@ -130,7 +154,7 @@ bool tars_lifecycle_wait(struct tars_lifecycle *lifecycle, int64_t timeout_ms)
         until.tv_nsec -= 1000000000;
     }
     pthread_mutex_lock(&lifecycle->lock);
-    while (!atomic_load(&lifecycle->over) && failed == 0) {
+    while (!atomic_load(&lifecycle->over) && !atomic_load(&lifecycle->reload) && failed == 0) {
         failed = timeout_ms < 0
                      ? pthread_cond_wait(&lifecycle->come, &lifecycle->lock)
                      : pthread_cond_timedwait(&lifecycle->come, &lifecycle->lock, &until);
@@ -138,4 +162,14 @@ bool tars_lifecycle_wait(struct tars_lifecycle *lifecycle, int64_t timeout_ms)
     over = atomic_load(&lifecycle->over);
     pthread_mutex_unlock(&lifecycle->lock);
     return over;
+}
+
+void tars_lifecycle_reloads(struct tars_lifecycle *lifecycle)
+{
+    atomic_store(&lifecycle->reloads, true);
+}
+
+bool tars_lifecycle_take_reload(struct tars_lifecycle *lifecycle)
+{
+    return atomic_exchange(&lifecycle->reload, false);
 }

@@ -296,6 +296,15 @@ static void got_bytes(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
     }
 }
 
+bool tars_conn_has_input(const struct tars_conn *conn)
+{
+    uv_os_fd_t fd;
+    char byte;
+
+    return uv_fileno((const uv_handle_t *)&conn->tcp, &fd) == 0 &&
+           recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
 void tars_conn_pause(struct tars_conn *conn)
 {
     if (conn->is_paused || conn->is_closing)

@@ -30,8 +30,9 @@ struct tars_conn_protocol {
     void (*on_sent)(struct tars_conn *conn);    /* unsent has become smaller */
     void (*on_timeout)(struct tars_conn *conn); /* deadline_ms has passed; it is cleared before */
     void (*on_stalled)(struct tars_conn *conn); /* unsent does not shrink; NULL: it is closed */
-    void (*on_stop)(struct tars_conn *conn);    /* the server stops: end soon */
-    void (*on_closed)(struct tars_conn *conn);  /* the last call */
+    /* The server stops: end soon; with is_late a second time: what still goes on is to be cut. */
+    void (*on_stop)(struct tars_conn *conn, bool is_late);
+    void (*on_closed)(struct tars_conn *conn); /* the last call */
 };
 
 /* What the connections of a loop share. */
@@ -77,6 +78,9 @@ void tars_conn_write(struct tars_conn *conn, char *bytes, size_t len);
 /* Read no more for now, or again. */
 /* The other end's address as text, "" when it is not known; returns its port. */
 uint16_t tars_conn_peer(const struct tars_conn *conn, char *text, size_t size);
+
+/* True when bytes have come that on_bytes() was not given yet. */
+bool tars_conn_has_input(const struct tars_conn *conn);
 
 void tars_conn_pause(struct tars_conn *conn);
 void tars_conn_resume(struct tars_conn *conn);

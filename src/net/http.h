@@ -27,7 +27,8 @@
 #include "base/mem/span.h"
 #include "base/status.h"
 
-#define TARS_HTTP_PEER_BYTES 64 /* an address as text and its NUL */
+#define TARS_HTTP_PEER_BYTES 64   /* an address as text and its NUL */
+#define TARS_HTTP_HURRY_MS   2000 /* for last words */
 
 #define TARS_HTTP_METHOD_LIST(X) \
     X(GET)                       \
@@ -76,8 +77,10 @@ bool tars_http_request_header(const struct tars_http_request *request, const cha
 
 struct tars_http_reply;
 
-/* Called on a loop thread, when the other end went away before its answer was complete. It must be
- * quick and must not call tars_http_reply_...; never runs after _send(), _end() or _abort(). */
+/* Called on a loop thread, when the other end went away before its answer was complete, or when the
+ * server stops and the answer's time is over: then _is_gone() is false, and a last word can still
+ * be written within TARS_HTTP_HURRY_MS. It must be quick and must not call tars_http_reply_...;
+ * runs once at most, never after _send(), _end() or _abort(). */
 typedef void tars_http_gone_fn(void *ctx);
 
 /* At most one hook; called at once if the other end is gone already. */

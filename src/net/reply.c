@@ -122,6 +122,15 @@ void tars_reply_set_gone(struct tars_http_reply *reply)
     uv_mutex_unlock(&reply->lock);
 }
 
+void tars_reply_hurry(struct tars_http_reply *reply)
+{
+    uv_mutex_lock(&reply->lock);
+    if (reply->gone && !reply->is_ended)
+        reply->gone(reply->gone_ctx);
+    reply->gone = NULL;
+    uv_mutex_unlock(&reply->lock);
+}
+
 void tars_http_reply_on_gone(struct tars_http_reply *reply, tars_http_gone_fn *gone, void *ctx)
 {
     uv_mutex_lock(&reply->lock);

@@ -80,6 +80,8 @@ void tars_reply_ref(struct tars_http_reply *reply);
 void tars_reply_unref(struct tars_http_reply *reply);
 /* The other end went away: hook, and wake the writer. Loop thread. */
 void tars_reply_set_gone(struct tars_http_reply *reply);
+/* The server's time is over: have the handler end the reply. Loop thread. */
+void tars_reply_hurry(struct tars_http_reply *reply);
 /* Append to the body. TARS_EUNAVAILABLE when all bodies together are too large; TARS_ENOMEM.
  * expected: the size of the whole, 0 if unknown. */
 TARS_MUST_USE tars_status tars_reply_add_body(struct tars_http_reply *reply, const char *ptr,

@@ -3,15 +3,22 @@
  *     server --- shard 0: loop, listener, connections
  *            \-- shard 1: ...                          one thread each, nothing shared but counters
  *
- * Stopping: is_stopping makes replies say "connection: close"; a job per loop closes the listener
- * and what is idle; the owner watches the counter of connections fall, and sends a second job for
- * the rest when the grace is over. The counters are polled, not waited for: the last thing that a
- * departing reply touches is the counter, so nothing else of the server needs to be alive then.
+ * Stopping: is_stopping makes replies say "connection: close"; a job per loop shuts the door and
+ * tells the connections; the owner watches the counter of connections fall, sends a second job when
+ * the grace is over, which has what still goes on cut, and a third one that closes the rest. The
+ * counters are polled, not waited for: the last thing that a departing reply touches is the
+ * counter, so nothing else of the server needs to be alive then.
+ *
+ * The door: a client whose connection was made, but not accepted when its listener is closed, would
+ * be reset with its request unread. So the listener first drops new callers (a packet filter for
+ * SYN), accepts those who are there, and is closed a moment later; who calls meanwhile finds the
+ * port closed when the kernel tries again.
  */
 #include "net/server.h"
 
 #include <assert.h>
 #include <errno.h>
+#include <linux/filter.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -23,6 +30,10 @@
 #define THREADS_MAX     64
 #define BACKLOG         511
 #define POLL_US         2000
+#define DOOR_MS         200 /* for connections that are being made when the server stops */
+#define TCP_FLAGS       13  /* offset in a TCP header */
+#define TCP_SYN         0x02
+#define TCP_ACK         0x10
 #define BIND_TEXT_BYTES 128
 #define MIB             ((size_t)1024 * 1024)
 
@@ -31,10 +42,12 @@ struct shard {
     uv_tcp_t listener;
     bool has_loop, is_listening; /* is_listening: the handle is set up; loop thread once it runs */
     bool is_starved;             /* a connection waits in the listener for memory */
+    int64_t door_ms;             /* when the listener is to be closed; 0: not yet */
     struct tars_session_env env;
-    struct tars_loop_job stop, drop; /* jobs of _stop() */
+    struct tars_loop_job stop, cut, drop; /* jobs of _stop() */
     struct tars_session_list waiting, bodies;
     struct tars_conn_group group;
+    struct tars_server *server;
 };
 
 struct tars_server {
@@ -42,6 +55,8 @@ struct tars_server {
     struct tars_net_shared shared;
     struct tars_tls_context *tls;
     uint16_t port;
+    atomic_ullong listeners; /* open ones */
+    atomic_llong door_ms;    /* how long they stay open when the server stops */
     bool is_stopped;
     struct shard *shards; /* (config.threads,) */
 };
@@ -215,6 +230,7 @@ static tars_status listen_on(struct tars_server *server, struct shard *shard,
     }
     shard->listener.data = shard;
     shard->is_listening = true;
+    atomic_fetch_add(&server->listeners, 1);
     code = uv_tcp_open(&shard->listener, fd);
     if (code) {
         close(fd);
@@ -228,40 +244,83 @@ static tars_status listen_on(struct tars_server *server, struct shard *shard,
 
 static void close_listener(struct shard *shard)
 {
-    if (shard->is_listening)
-        uv_close((uv_handle_t *)&shard->listener, NULL);
+    if (!shard->is_listening)
+        return;
+    uv_close((uv_handle_t *)&shard->listener, NULL);
     shard->is_listening = false;
+    atomic_fetch_sub(&shard->server->listeners, 1);
+}
+
+/* Let in who is there, and nobody who comes. */
+static void shut_door(struct shard *shard)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, TCP_FLAGS),
+        BPF_STMT(BPF_ALU | BPF_AND | BPF_K, TCP_SYN | TCP_ACK),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, TCP_SYN, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, 0),
+        BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+    };
+    const struct sock_fprog filter = {sizeof(code) / sizeof(code[0]), code};
+    int64_t wait_ms = atomic_load(&shard->server->door_ms);
+    uv_os_fd_t fd;
+
+    if (!shard->is_listening)
+        return;
+    shard->door_ms = tars_clock_mono_ms() + wait_ms;
+    if (wait_ms == 0 || uv_fileno((uv_handle_t *)&shard->listener, &fd) ||
+        setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof(filter)))
+        close_listener(shard);
 }
 
 static void stop_job(struct tars_loop_job *job)
 {
     struct shard *shard = (struct shard *)((char *)job - offsetof(struct shard, stop));
 
+    shut_door(shard);
+    tars_session_stop_all(&shard->group, TARS_SESSION_END);
+}
+
+static void cut_job(struct tars_loop_job *job)
+{
+    struct shard *shard = (struct shard *)((char *)job - offsetof(struct shard, cut));
+
     close_listener(shard);
-    tars_session_stop_all(&shard->group, false);
+    tars_session_stop_all(&shard->group, TARS_SESSION_CUT);
 }
 
 static void drop_job(struct tars_loop_job *job)
 {
     struct shard *shard = (struct shard *)((char *)job - offsetof(struct shard, drop));
 
-    tars_session_stop_all(&shard->group, true);
+    tars_session_stop_all(&shard->group, TARS_SESSION_DROP);
 }
 
-static void await_zero(const atomic_ullong *counter, int64_t until_ms)
+/* until_ms 0: for ever. */
+static bool await_zero(const atomic_ullong *counter, int64_t until_ms)
 {
-    while (atomic_load_explicit(counter, memory_order_acquire) &&
-           (until_ms == 0 || tars_clock_mono_ms() < until_ms))
+    while (atomic_load_explicit(counter, memory_order_acquire)) {
+        if (until_ms && tars_clock_mono_ms() >= until_ms)
+            return false;
         usleep(POLL_US);
+    }
+    return true;
 }
 
-static void post_all(struct tars_server *server, bool force)
+/* Nobody is there, and nobody can come. */
+static bool await_end(const struct tars_server *server, int64_t until_ms)
+{
+    return await_zero(&server->listeners, until_ms) &&
+           await_zero(&server->shared.connections, until_ms);
+}
+
+static void post_all(struct tars_server *server, size_t job)
 {
     for (unsigned i = 0; i < server->config.threads; i++) {
         struct shard *shard = &server->shards[i];
 
         if (shard->has_loop && shard->loop.has_thread)
-            tars_loop_post(&shard->loop, force ? &shard->drop : &shard->stop);
+            tars_loop_post(&shard->loop, (struct tars_loop_job *)((char *)shard + job));
     }
 }
 
@@ -272,13 +331,16 @@ tars_status tars_server_stop(struct tars_server *server, int64_t grace_ms)
     if (server->is_stopped)
         return TARS_OK;
     server->is_stopped = true;
+    atomic_store(&server->door_ms, grace_ms / 10 < DOOR_MS ? grace_ms / 10 : DOOR_MS);
     atomic_store(&server->shared.is_stopping, true);
-    post_all(server, false);
-    await_zero(&server->shared.connections, until_ms);
-    if (atomic_load(&server->shared.connections) == 0)
+    post_all(server, offsetof(struct shard, stop));
+    if (await_end(server, until_ms))
         return TARS_OK;
-    post_all(server, true);
-    await_zero(&server->shared.connections, 0);
+    post_all(server, offsetof(struct shard, cut));
+    if (!await_end(server, tars_clock_mono_ms() + TARS_HTTP_HURRY_MS)) {
+        post_all(server, offsetof(struct shard, drop));
+        (void)await_zero(&server->shared.connections, 0);
+    }
     return TARS_ETIMEOUT;
 }
 
@@ -303,7 +365,7 @@ void tars_server_close(struct tars_server *server)
         tars_status status = tars_server_stop(server, 0); /* what was dropped is of no interest */
 
         (void)status;
-        await_zero(&server->shared.handles, 0);
+        (void)await_zero(&server->shared.handles, 0);
         release_shards(server);
     }
     free(server->shards);
@@ -318,6 +380,8 @@ static void tick(void *ctx)
     struct shard *shard = ctx;
 
     tars_conn_tick(&shard->group);
+    if (shard->door_ms && tars_clock_mono_ms() >= shard->door_ms)
+        close_listener(shard);
     if (shard->is_starved && shard->is_listening)
         accepted((uv_stream_t *)&shard->listener, 0);
 }
@@ -325,7 +389,9 @@ static void tick(void *ctx)
 static tars_status open_shard(struct tars_server *server, struct shard *shard,
                               struct sockaddr_storage *address, struct tars_err *err)
 {
+    shard->server = server;
     shard->stop.run = stop_job;
+    shard->cut.run = cut_job;
     shard->drop.run = drop_job;
     shard->group.loop = &shard->loop;
     shard->group.write_timeout_ms = server->config.write_timeout_ms;

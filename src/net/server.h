@@ -85,9 +85,11 @@ struct tars_server_stats {
 TARS_MUST_USE tars_status tars_server_open(const struct tars_server_config *config,
                                            struct tars_server **server, struct tars_err *err);
 
-/* Stop listening, close idle connections, let requests in flight finish. Returns TARS_OK when all
- * are finished, TARS_ETIMEOUT when grace_ms passed first; the rest is dropped then and sees
- * TARS_ECANCELED. After it no request reaches the handler. */
+/* Stop listening, let requests in flight finish, and those that come on open connections within a
+ * second; each answer says that its connection ends. Returns TARS_OK when all are finished,
+ * TARS_ETIMEOUT when grace_ms passed first: then handlers hear of it (tars_http_reply_on_gone(),
+ * on_stop of a WebSocket) and have TARS_HTTP_HURRY_MS for last words; what goes on even then is
+ * dropped, and sees TARS_ECANCELED. After it no request reaches the handler. */
 TARS_MUST_USE tars_status tars_server_stop(struct tars_server *server, int64_t grace_ms);
 
 /* Stop at once if that was not done, join the threads, free. Waits for every reply handle that is

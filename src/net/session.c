@@ -13,61 +13,22 @@
  *   4. advance() is the only one that goes from one request to the next, in a loop, so that a
  *      thousand pipelined requests need no deeper stack than one.
  */
-#include "net/session.h"
+#include "net/session_internal.h"
 
 #include <assert.h>
 #include <stdlib.h>
 
 #include "base/codec/url.h"
-#include "base/sys/clock.h"
-#include "net/chunked.h"
-#include "net/http1.h"
 
 #define PIPELINE_MAX   65536 /* bytes of later requests that may wait */
 #define KEPT_MAX       16384 /* capacity of `in` that an idle connection keeps */
 #define LINGER_MS      2000  /* for the other end to say goodbye */
-#define LINGER_STOP_MS 200   /* the same when the server stops */
 #define YOUNG_MS       1000  /* a connection is not closed to make room before this */
 #define SLOW_MS        3000  /* nor this, when its body is on its way */
 #define OVER_MAX       64    /* connections that are still told why they are turned away */
 #define SLOWEST_PER_MS 1     /* bytes of body; slower than this for long is no client */
 
-enum phase { HEAD, BODY, BUSY, LINGER, UPGRADED };
-
-struct tars_session {
-    struct tars_conn conn; /* first, so that a connection is cast back to its session */
-    const struct tars_session_env *env;
-    enum phase phase;
-    struct tars_http1 *parser; /* owned; NULL in UPGRADED: most of what an idle one would cost */
-    struct tars_chunked chunked;
-    struct tars_http_reply *reply; /* one reference */
-    int64_t body_began_ms;
-    size_t body_max;                      /* bytes of the body under way */
-    struct tars_session_list *list;       /* env->waiting or env->bodies; NULL: in neither */
-    struct tars_session *earlier, *later; /* in list */
-    int64_t waits_since_ms;
-    bool is_over;        /* came when there were too many */
-    bool is_uncounted;   /* not in shared->connections any more */
-    bool is_advancing;   /* advance() is on the stack */
-    bool has_head_bytes; /* of the head that is being read; its deadline runs */
-    char *in;            /* owned */
-    size_t in_pos, in_len, in_cap;
-    char peer[TARS_HTTP_PEER_BYTES];
-    uint16_t peer_port;
-};
-
 static void advance(struct tars_session *session);
-
-static struct tars_session *session_of(struct tars_conn *conn)
-{
-    _Static_assert(offsetof(struct tars_session, conn) == 0, "a connection is cast back");
-    return (struct tars_session *)conn;
-}
-
-static int64_t in_ms(int64_t ms)
-{
-    return tars_clock_mono_ms() + ms;
-}
 
 /* --------------------------------------------------------------- who waits */
 
@@ -120,7 +81,7 @@ static bool make_room(const struct tars_session_env *env)
 /* ------------------------------------------------------------------ the end */
 
 /* Nobody is going to read this exchange's reply any more. */
-static void drop_reply(struct tars_session *session)
+void tars_session_drop_reply(struct tars_session *session)
 {
     struct tars_http_reply *reply = session->reply;
 
@@ -136,14 +97,12 @@ static void drop_reply(struct tars_session *session)
 
 /* All is said: send what is queued, then wait a moment for the other end, so that what it still
  * sends does not reset the connection before it has read our last words. */
-static void linger(struct tars_session *session)
+void tars_session_linger(struct tars_session *session)
 {
-    bool is_stopping =
-        atomic_load_explicit(&session->env->shared->is_stopping, memory_order_relaxed);
-
     end_waiting(session);
     session->phase = LINGER;
-    session->conn.deadline_ms = in_ms(is_stopping ? LINGER_STOP_MS : LINGER_MS);
+    session->conn.deadline_ms =
+        tars_session_in_ms(tars_session_is_stopping(session) ? LINGER_STOP_MS : LINGER_MS);
     free(session->in);
     session->in = NULL;
     session->in_pos = session->in_len = session->in_cap = 0;
@@ -152,7 +111,7 @@ static void linger(struct tars_session *session)
 }
 
 /* Answer with an error of our own, and end the connection. */
-static void reject(struct tars_session *session, int status, const char *why)
+void tars_session_reject(struct tars_session *session, int status, const char *why)
 {
     const struct tars_server_config *config = session->env->config;
     struct tars_buf out;
@@ -160,7 +119,7 @@ static void reject(struct tars_session *session, int status, const char *why)
     atomic_fetch_add_explicit(&session->env->shared->rejected, 1, memory_order_relaxed);
     if (config->refused)
         config->refused(config->ctx, session->reply ? &session->reply->request : NULL, status);
-    drop_reply(session);
+    tars_session_drop_reply(session);
     tars_buf_init(&out, 4096);
     tars_buf_appendf(&out, "HTTP/1.1 %d %s\r\n", status, tars_http_status_text(status));
     tars_reply_append_date(&out);
@@ -174,7 +133,7 @@ static void reject(struct tars_session *session, int status, const char *why)
         return;
     }
     tars_conn_write(&session->conn, out.ptr, out.len);
-    linger(session);
+    tars_session_linger(session);
 }
 
 /* ------------------------------------------------------------------- replies */
@@ -197,16 +156,17 @@ static void finish_exchange(struct tars_session *session, bool must_close)
     session->reply = NULL;
     reply->session = NULL;
     tars_reply_unref(reply);
-    if (must_close || session->conn.has_eof ||
-        atomic_load_explicit(&session->env->shared->is_stopping, memory_order_relaxed)) {
-        linger(session);
+    if (must_close || session->conn.has_eof) {
+        tars_session_linger(session);
         return;
     }
     session->phase = HEAD;
     session->has_head_bytes = false;
     begin_waiting(session, session->env->waiting);
     tars_http1_init(session->parser, session->env->config->max_head_bytes);
-    session->conn.deadline_ms = in_ms(session->env->config->idle_timeout_ms);
+    /* An answer that was begun before the server stopped has promised another. */
+    session->conn.deadline_ms = tars_session_in_ms(
+        tars_session_is_stopping(session) ? STOP_MS : session->env->config->idle_timeout_ms);
 }
 
 /* The 101 is sent: from here on the bytes are another protocol's. */
@@ -225,8 +185,8 @@ static void hand_over(struct tars_session *session)
     reply->session = NULL;
     tars_reply_unref(reply);
     conn->protocol->on_open(conn);
-    if (atomic_load_explicit(&session->env->shared->is_stopping, memory_order_relaxed))
-        conn->protocol->on_stop(conn);
+    if (tars_session_is_stopping(session))
+        conn->protocol->on_stop(conn, false);
 }
 
 /* What came too early for the 101. */
@@ -263,7 +223,7 @@ static void pump(struct tars_session *session)
     if (is_aborted) {
         tars_buf_release(&out);
         tars_conn_close(&session->conn);
-        drop_reply(session);
+        tars_session_drop_reply(session);
         return;
     }
     if (out.len) {
@@ -272,7 +232,7 @@ static void pump(struct tars_session *session)
         tars_buf_release(&out);
     }
     if (session->conn.is_closing) {
-        drop_reply(session);
+        tars_session_drop_reply(session);
     } else if (is_ended && reply->upgrade.protocol) {
         hand_over(session);
     } else if (is_ended) {
@@ -370,7 +330,7 @@ static void begin_body(struct tars_session *session)
     session->phase = BODY;
     begin_waiting(session, session->env->bodies);
     session->body_began_ms = tars_clock_mono_ms();
-    session->conn.deadline_ms = in_ms(session->env->config->body_timeout_ms);
+    session->conn.deadline_ms = tars_session_in_ms(session->env->config->body_timeout_ms);
     tars_chunked_init(&session->chunked);
     if (parser->expects_continue && session->in_pos == session->in_len)
         send_continue(session);
@@ -394,7 +354,7 @@ static void begin_exchange(struct tars_session *session)
     if (!reply || describe(session, reply)) {
         if (reply)
             tars_reply_unref(reply);
-        reject(session, 503, "the server is out of memory; try again later");
+        tars_session_reject(session, 503, "the server is out of memory; try again later");
         return;
     }
     reply->job.run = pump_job;
@@ -406,7 +366,7 @@ static void begin_exchange(struct tars_session *session)
     if (parser->is_chunked || parser->content_length > 0)
         session->body_max = body_limit(session, reply);
     if (!parser->is_chunked && parser->content_length > session->body_max) {
-        reject(session, 413, "the body is too large for this path and caller");
+        tars_session_reject(session, 413, "the body is too large for this path and caller");
         return;
     }
     end_waiting(session);
@@ -422,14 +382,14 @@ static bool add_body(struct tars_session *session, struct tars_span data, size_t
     tars_status status;
 
     if (data.len > session->body_max - reply->body_len) {
-        reject(session, 413, "the body is too large for this path and caller");
+        tars_session_reject(session, 413, "the body is too large for this path and caller");
         return false;
     }
     status = tars_reply_add_body(reply, data.ptr, data.len, expected);
     if (status) {
-        reject(session, 503,
-               status == TARS_ENOMEM ? "the server is out of memory; try again later"
-                                     : "too many uploads at once; try again later");
+        tars_session_reject(session, 503,
+                            status == TARS_ENOMEM ? "the server is out of memory; try again later"
+                                                  : "too many uploads at once; try again later");
         return false;
     }
     return true;
@@ -448,7 +408,7 @@ static void body_chunked(struct tars_session *session, struct tars_span *in)
     if (status == TARS_ENOTFOUND) {
         dispatch(session);
     } else if (status != TARS_EAGAIN) {
-        reject(session, 400, "the chunks of the body are malformed");
+        tars_session_reject(session, 400, "the chunks of the body are malformed");
     }
 }
 
@@ -470,7 +430,7 @@ static void body_counted(struct tars_session *session, struct tars_span *in)
 static void extend_deadline(struct tars_session *session)
 {
     int64_t timeout = session->env->config->body_timeout_ms;
-    int64_t soon = in_ms(timeout);
+    int64_t soon = tars_session_in_ms(timeout);
     int64_t last =
         session->body_began_ms + 2 * timeout + (int64_t)(session->reply->body_len / SLOWEST_PER_MS);
 
@@ -538,7 +498,7 @@ static bool step_head(struct tars_session *session)
     if (status == TARS_EAGAIN)
         return false;
     if (status) {
-        reject(session, session->parser->reject, session->parser->why);
+        tars_session_reject(session, session->parser->reject, session->parser->why);
     } else {
         begin_exchange(session);
     }
@@ -597,7 +557,7 @@ static void advance(struct tars_session *session)
     must_wait = session->phase == BUSY || is_choked(session);
     if (session->phase == HEAD && session->in_len && !must_wait && !session->has_head_bytes) {
         session->has_head_bytes = true;
-        session->conn.deadline_ms = in_ms(session->env->config->head_timeout_ms);
+        session->conn.deadline_ms = tars_session_in_ms(session->env->config->head_timeout_ms);
     }
     if (must_wait && session->in_len >= PIPELINE_MAX) {
         tars_conn_pause(&session->conn);
@@ -608,7 +568,7 @@ static void advance(struct tars_session *session)
 
 static void on_bytes(struct tars_conn *conn, char *ptr, size_t len)
 {
-    struct tars_session *session = session_of(conn);
+    struct tars_session *session = tars_session_of(conn);
     struct tars_span in = tars_span(ptr, len);
 
     if (session->phase == LINGER)
@@ -618,7 +578,7 @@ static void on_bytes(struct tars_conn *conn, char *ptr, size_t len)
     if (conn->is_closing || session->phase == LINGER)
         return;
     if (in.len && !keep(session, in.ptr, in.len)) {
-        reject(session, 503, "the server is out of memory; try again later");
+        tars_session_reject(session, 503, "the server is out of memory; try again later");
         return;
     }
     advance(session);
@@ -628,33 +588,34 @@ static void on_bytes(struct tars_conn *conn, char *ptr, size_t len)
 
 static void on_open(struct tars_conn *conn)
 {
-    struct tars_session *session = session_of(conn);
+    struct tars_session *session = tars_session_of(conn);
 
     session->peer_port = tars_conn_peer(conn, session->peer, sizeof(session->peer));
-    conn->deadline_ms = in_ms(session->env->config->head_timeout_ms);
+    conn->deadline_ms = tars_session_in_ms(
+        tars_session_is_stopping(session) ? STOP_MS : session->env->config->head_timeout_ms);
     if (session->is_over)
-        reject(session, 503, "too many connections; try again later");
+        tars_session_reject(session, 503, "too many connections; try again later");
 }
 
 /* A client that ends its side while we work has given up: nobody reads an answer then. */
 static void on_eof(struct tars_conn *conn)
 {
-    struct tars_session *session = session_of(conn);
+    struct tars_session *session = tars_session_of(conn);
 
     if (session->phase == LINGER) {
         if (conn->is_shut)
             tars_conn_close(conn);
     } else if (session->phase == HEAD && conn->unsent) {
-        linger(session);
+        tars_session_linger(session);
     } else {
         tars_conn_close(conn);
-        drop_reply(session);
+        tars_session_drop_reply(session);
     }
 }
 
 static void on_sent(struct tars_conn *conn)
 {
-    struct tars_session *session = session_of(conn);
+    struct tars_session *session = tars_session_of(conn);
 
     if (session->phase == BUSY && session->reply) {
         note_unsent(session);
@@ -665,33 +626,29 @@ static void on_sent(struct tars_conn *conn)
 
 static void on_timeout(struct tars_conn *conn)
 {
-    struct tars_session *session = session_of(conn);
-    bool is_idle = session->phase == HEAD && (session->in_len == 0 || is_choked(session));
+    struct tars_session *session = tars_session_of(conn);
 
-    if (session->phase == LINGER || is_idle) {
-        tars_conn_close(conn);
+    if (session->phase == LINGER) {
+        if (conn->unsent) { /* it still reads; when it does not, that ends it */
+            conn->deadline_ms = tars_session_in_ms(LINGER_STOP_MS);
+        } else {
+            tars_conn_close(conn);
+        }
+        return;
+    }
+    if (session->phase == HEAD && (session->in_len == 0 || is_choked(session))) {
+        tars_session_end_idle(session);
         return;
     }
     atomic_fetch_add_explicit(&session->env->shared->timeouts, 1, memory_order_relaxed);
-    reject(session, 408, "the request took too long to arrive");
-}
-
-static void on_stop(struct tars_conn *conn)
-{
-    struct tars_session *session = session_of(conn);
-
-    if (session->phase == HEAD && conn->unsent == 0) {
-        tars_conn_close(conn);
-    } else if (session->phase == HEAD) {
-        linger(session);
-    }
+    tars_session_reject(session, 408, "the request took too long to arrive");
 }
 
 void tars_session_release(struct tars_conn *conn)
 {
-    struct tars_session *session = session_of(conn);
+    struct tars_session *session = tars_session_of(conn);
 
-    drop_reply(session);
+    tars_session_drop_reply(session);
     end_waiting(session);
     if (!session->is_uncounted)
         atomic_fetch_sub_explicit(&session->env->shared->connections, 1, memory_order_release);
@@ -706,7 +663,7 @@ static const struct tars_conn_protocol http = {
     .on_eof = on_eof,
     .on_sent = on_sent,
     .on_timeout = on_timeout,
-    .on_stop = on_stop,
+    .on_stop = tars_session_on_stop,
     .on_closed = tars_session_release,
 };
 
@@ -769,21 +726,4 @@ bool tars_session_accept(const struct tars_session_env *env, uv_stream_t *listen
         return turn_away(env, listener);
     }
     return true;
-}
-
-void tars_session_stop_all(struct tars_conn_group *group, bool force)
-{
-    struct tars_conn *next;
-
-    for (struct tars_conn *conn = group->first; conn; conn = next) {
-        next = conn->next;
-        if (force) {
-            tars_conn_close(conn);
-            drop_reply(session_of(conn));
-        } else if (conn->is_open) {
-            conn->protocol->on_stop(conn);
-        } else {
-            tars_conn_close(conn); /* in its handshake */
-        }
-    }
 }

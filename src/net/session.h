@@ -42,7 +42,13 @@ bool tars_session_accept(const struct tars_session_env *env, uv_stream_t *listen
 /* The end of a connection that another protocol took over: that one's on_closed() calls it last. */
 void tars_session_release(struct tars_conn *conn);
 
-/* The server stops: tell each connection. With force, close all. */
-void tars_session_stop_all(struct tars_conn_group *group, bool force);
+enum tars_session_stop {
+    TARS_SESSION_END,  /* each with what it is at, or the request that is on its way */
+    TARS_SESSION_CUT,  /* what still goes on is to end itself, and say why */
+    TARS_SESSION_DROP, /* close all */
+};
+
+/* The server stops: tell each connection. */
+void tars_session_stop_all(struct tars_conn_group *group, enum tars_session_stop how);
 
 #endif

@@ -454,13 +454,17 @@ static void on_stalled(struct tars_conn *conn)
     settle(ws);
 }
 
-static void on_stop(struct tars_conn *conn)
+static void on_stop(struct tars_conn *conn, bool is_late)
 {
     struct tars_ws *ws = conn->ctx;
 
     if (ws->phase != OPEN)
         return;
-    tars_ws_close(ws, 1001, "the server stops");
+    if (ws->handler->on_stop && tars_ws_is_open(ws)) {
+        ws->handler->on_stop(ws->ctx, ws, is_late);
+    } else {
+        tars_ws_close(ws, 1001, "the server stops");
+    }
     flush(ws);
 }
 

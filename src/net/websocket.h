@@ -35,6 +35,9 @@ struct tars_ws_handler {
                        size_t len);
     /* A protocol ping or pong came (signs of life). May be NULL. */
     void (*on_alive)(void *ctx, struct tars_ws *ws);
+    /* The server stops: say and close what is to be said and closed, with 1001, when what is under
+     * way has ended. With is_late a second time: at once. NULL: closed with 1001 at once. */
+    void (*on_stop)(void *ctx, struct tars_ws *ws, bool is_late);
     /* The end: code as sent or received, 1006 when the connection broke. Always called, once, last.
      */
     void (*on_close)(void *ctx, struct tars_ws *ws, int code, const char *reason);

@@ -612,10 +612,19 @@ static void test_abort(void **state)
     shut(bench);
 }
 
-static void *release_soon(void *arg)
+struct late {
+    struct bench *bench;
+    int fd;
+};
+
+/* What comes on a connection that was promised another answer, while the server stops. */
+static void *ask_late(void *arg)
 {
+    struct late *late = arg;
+
     usleep(200000);
-    atomic_store((atomic_int *)arg, 1);
+    say(late->fd, "GET / HTTP/1.1\r\n" H "\r\n");
+    atomic_store(&late->bench->release, 1);
     return NULL;
 }
 
@@ -626,6 +635,7 @@ static void test_graceful(void **state)
     int busy = dial(bench);
     int idle = dial(bench);
     int half = dial(bench);
+    struct late late = {bench, dial(bench)};
     pthread_t thread;
     char *answer;
 
@@ -635,8 +645,9 @@ static void test_graceful(void **state)
     say(idle, "GET / HTTP/1.1\r\n" H "\r\n");
     free(hear(idle, "tls=0"));
     usleep(50000);
-    pthread_create(&thread, NULL, release_soon, &bench->release);
-    assert_int_equal(tars_server_stop(bench->server, 3000), TARS_OK);
+    pthread_create(&thread, NULL, ask_late, &late);
+    assert_int_equal(tars_server_stop(bench->server, 10000), TARS_OK);
+    pthread_join(thread, NULL);
     answer = hear(busy, NULL);
     assert_non_null(strstr(answer, "connection: close"));
     assert_non_null(strstr(answer, "held"));
@@ -644,10 +655,14 @@ static void test_graceful(void **state)
     answer = hear(idle, NULL);
     assert_string_equal(answer, "");
     free(answer);
-    pthread_join(thread, NULL);
+    answer = hear(late.fd, NULL);
+    assert_non_null(strstr(answer, "connection: close"));
+    assert_non_null(strstr(answer, "tls=0"));
+    free(answer);
     close(busy);
     close(idle);
     close(half);
+    close(late.fd);
     shut(bench);
 }
 

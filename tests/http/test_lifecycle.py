@@ -1,0 +1,299 @@
+"""Start, readiness, stop and reload of the real program, seen by clients, signals and a supervisor's socket."""
+import http.client
+import json
+import os
+import shutil
+import signal
+import socket
+import sqlite3
+import subprocess
+import tempfile
+import threading
+import time
+import unittest
+
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
+
+from ollama import Ollama
+from server import TARS, Reply, environment
+
+QUESTION = {"query": "How long is the warranty?", "relevance_threshold": 0}
+TEXT = "# Warranty\n\nThe warranty is two years long. Parts that wear out are not covered by it.\n"
+PATIENCE = 60  # seconds; for machines that are busy
+
+
+class Life(unittest.TestCase):
+    """A server for each test, with a writer whose pace the test sets."""
+
+    def setUp(self):
+        self.data = tempfile.mkdtemp(prefix="tars-life-")
+        self.addCleanup(shutil.rmtree, self.data)
+        self.model = Ollama()
+        self.addCleanup(self.model.close)
+        self.process = None
+        self.addCleanup(self.end)
+
+    def end(self):
+        if self.process and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait(timeout=PATIENCE)
+        if self.process:
+            self.process.stdout.close()
+            self.errors.close()
+
+    def launch(self, *arguments, **settings):
+        self.errors = open(os.path.join(self.data, "log"), "wb")
+        more = {"LLM_BACKEND": "ollama", "OLLAMA_HOST": self.model.url, "CONVERSATION_MEMORY": "false", **settings}
+        self.process = subprocess.Popen([TARS, "serve", "--port", "0", "--json", *arguments], cwd=self.data,
+                                        env=environment(self.data, **more), stdout=subprocess.PIPE,
+                                        stderr=self.errors, text=True)
+
+    def serve(self, *arguments, **settings):
+        self.launch(*arguments, **settings)
+        line = self.process.stdout.readline()
+        self.assertTrue(line, f"the server did not start: {self.log()}")
+        self.ready = json.loads(line)
+        self.port = int(self.ready["url"].rsplit(":", 1)[1])
+
+    def log(self):
+        with open(os.path.join(self.data, "log"), encoding="utf-8") as file:
+            return file.read()
+
+    def await_log(self, *words):
+        """Until a line has all the words; it is given."""
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            for line in self.log().splitlines():
+                if all(word in line for word in words):
+                    return line
+            time.sleep(0.01)
+        raise AssertionError(f"no line has {words}:\n{self.log()}")
+
+    def terminate(self):
+        self.process.send_signal(signal.SIGTERM)
+        self.await_log("stopping:")
+
+    def wait(self):
+        return self.process.wait(timeout=PATIENCE)
+
+    def connection(self):
+        made = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+        self.addCleanup(made.close)
+        return made
+
+    def send(self, connection, method, path, body=None, token=None):
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        connection.request(method, path, None if body is None else json.dumps(body).encode(), headers)
+
+    def ask(self, method, path, body=None, token=None):
+        connection = self.connection()
+        self.send(connection, method, path, body, token)
+        return Reply(connection.getresponse())
+
+    def token(self):
+        return self.ask("POST", "/auth/token", {"client_id": "tester"}).json()["access_token"]
+
+    def index(self):
+        os.makedirs(os.path.join(self.data, "root"), exist_ok=True)
+        path = os.path.join(self.data, "root", "warranty.md")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(TEXT)
+        done = self.ask("POST", "/rag/index", {"file_path": path}, self.token()).json()
+        self.assertEqual(done["status"], "success", done)
+
+    def rows(self):
+        with sqlite3.connect(os.path.join(self.data, "analytics.db")) as db:
+            return db.execute("SELECT count(*) FROM query_logs").fetchone()[0]
+
+    def hear_out(self, ws):
+        heard = []
+        try:
+            while True:
+                heard.append(json.loads(ws.recv(timeout=PATIENCE)))
+        except ConnectionClosed:
+            return heard
+
+    def await_asked(self, count):
+        deadline = time.monotonic() + PATIENCE
+        while len(self.model.asked) < count and time.monotonic() < deadline:
+            time.sleep(0.01)
+        self.assertEqual(len(self.model.asked), count)
+
+
+class Stop(Life):
+    def test_no_request_is_lost(self):
+        """Each is answered whole, or refused when it wants to connect."""
+        self.serve()
+        self.index()
+        asking, lost, answered, lock = threading.Event(), [], [0, 0], threading.Lock()
+        asking.set()
+
+        def client(keeps, path, body):
+            connection, count = self.connection(), 0
+            while asking.is_set():
+                try:
+                    if not keeps:
+                        connection.close()
+                    if connection.sock is None:
+                        connection.connect()
+                except ConnectionRefusedError:
+                    break
+                try:
+                    self.send(connection, "POST" if body else "GET", path, body)
+                    reply = Reply(connection.getresponse())
+                    assert reply.status == 200, reply.status
+                    reply.json()
+                    count += 1
+                except (OSError, http.client.HTTPException, ValueError, AssertionError) as fault:
+                    with lock:
+                        lost.append((path, keeps, repr(fault)))
+                    break
+            with lock:
+                answered[keeps] += count
+
+        clients = [threading.Thread(target=client, args=args)
+                   for keeps in (True, False) for args in
+                   ((keeps, "/health", None), (keeps, "/rag/search", {"query": "warranty", "top_k": 3}),
+                    (keeps, "/rag/stats", None)) for _ in range(2)]
+        for thread in clients:
+            thread.start()
+        time.sleep(0.5)
+        self.process.send_signal(signal.SIGTERM)
+        self.assertEqual(self.wait(), 0)
+        asking.clear()
+        for thread in clients:
+            thread.join(timeout=PATIENCE)
+        self.assertEqual(lost, [])
+        self.assertGreater(min(answered), 0)
+
+    def test_answers_end(self):
+        """A stream, an answer and a chat that are under way go on to their end; their rows are kept."""
+        self.serve()
+        self.index()
+        self.model.pieces, self.model.pause = [f"p{n} " for n in range(20)], 0.05
+        stream, query = self.connection(), self.connection()
+        ws = self.enterContext(connect(f"ws://127.0.0.1:{self.port}/ws/chat?token={self.token()}"))
+        idle = self.enterContext(connect(f"ws://127.0.0.1:{self.port}/ws/chat?token={self.token()}"))
+        self.send(stream, "POST", "/rag/query/stream", QUESTION)
+        self.send(query, "POST", "/rag/query", QUESTION)
+        ws.send(json.dumps({"type": "chat", "content": QUESTION["query"], "use_rag": True, "conversation_id": "c"}))
+        self.await_asked(3)
+        self.terminate()
+        heard = self.hear_out(idle)
+        self.assertEqual([m["type"] for m in heard], ["connection_ack", "system"])
+        self.assertIn("stopping", heard[1]["message"])
+        self.assertEqual((idle.close_code, idle.close_reason), (1001, "the server stops"))
+        ws.send(json.dumps({"type": "chat", "content": "One more?", "conversation_id": "late"}))
+        heard = self.hear_out(ws)
+        kinds = [m["type"] for m in heard]
+        self.assertIn("system", kinds)
+        self.assertEqual(kinds.count("rag_token"), 20)
+        self.assertEqual(kinds[-1], "rag_complete")
+        refused = [m for m in heard if m["type"] == "error"]
+        self.assertEqual([(m["conversation_id"], "stopping" in m["error"]) for m in refused], [("late", True)])
+        self.assertEqual(ws.close_code, 1001)
+        lines = Reply(stream.getresponse()).lines()
+        self.assertEqual([x["type"] for x in lines].count("rag_token"), 20)
+        self.assertEqual(lines[-1]["type"], "rag_complete")
+        reply = query.getresponse()
+        self.assertEqual((reply.status, reply.getheader("connection")), (200, "close"))
+        self.assertIn("p19", json.loads(reply.read())["answer"])
+        self.assertEqual(self.wait(), 0)
+        self.assertEqual(self.rows(), 3)
+
+    def test_what_lasts_too_long_is_cut(self):
+        """And says so, in the shape of its kind."""
+        self.serve(DRAIN_SECONDS="1")
+        self.index()
+        self.model.pieces, self.model.pause = ["word "] * 10000, 0.1
+        stream, query, other = self.connection(), self.connection(), self.connection()
+        ws = self.enterContext(connect(f"ws://127.0.0.1:{self.port}/ws/chat?token={self.token()}"))
+        self.send(stream, "POST", "/rag/query/stream", QUESTION)
+        self.send(query, "POST", "/rag/query", QUESTION)
+        ws.send(json.dumps({"type": "chat", "content": QUESTION["query"], "use_rag": True}))
+        self.await_asked(3)
+        began = time.monotonic()
+        self.terminate()
+        lines = Reply(stream.getresponse()).lines()
+        self.assertIn("stopping", lines[-1].pop("error"))
+        self.assertEqual(lines[-1]["type"], "error")
+        reply = Reply(query.getresponse())
+        self.assertEqual(reply.status, 503)
+        self.assertIn("stopping", reply.json()["detail"])
+        heard = self.hear_out(ws)
+        self.assertEqual(heard[-1]["type"], "error")
+        self.assertIn("stopping", heard[-1]["error"])
+        self.assertEqual(ws.close_code, 1001)
+        self.assertEqual(self.wait(), 0)
+        self.assertGreater(time.monotonic() - began, 1)
+        self.assertIn("some requests did not end in 1 s and were cut", self.log())
+        self.assertEqual(self.rows(), 3)
+        with self.assertRaises(ConnectionRefusedError):
+            other.connect()
+
+    def test_a_balancer_is_told(self):
+        """On a connection that it has; each answer ends its connection."""
+        self.serve()
+        self.model.pieces, self.model.pause = [f"p{n} " for n in range(20)], 0.05
+        ready, alive = self.connection(), self.connection()
+        for connection in (ready, alive):
+            self.send(connection, "GET", "/ready")
+            reply = Reply(connection.getresponse())
+            self.assertEqual((reply.status, reply.json()["status"]), (200, "ready"))
+        ws = self.enterContext(connect(f"ws://127.0.0.1:{self.port}/ws/chat?token={self.token()}"))
+        ws.send(json.dumps({"type": "chat", "content": "Hello"}))
+        self.await_asked(1)
+        self.terminate()
+        self.send(ready, "GET", "/ready")
+        reply = Reply(ready.getresponse())
+        self.assertEqual((reply.status, reply.json()["status"]), (503, "degraded"))
+        self.assertIn("draining", reply.json()["degraded"])
+        self.assertEqual(reply.headers["connection"], "close")
+        self.send(alive, "GET", "/health")
+        reply = Reply(alive.getresponse())
+        self.assertEqual((reply.status, reply.json()["status"]), (200, "healthy"))
+        self.assertEqual(self.hear_out(ws)[-1]["type"], "complete")
+        self.assertEqual(self.wait(), 0)
+
+    def test_a_second_signal_stops_at_once(self):
+        for number in (signal.SIGTERM, signal.SIGINT):
+            with self.subTest(number=number):
+                self.serve(DRAIN_SECONDS="3600")
+                self.model.pieces, self.model.pause = ["word "] * 10000, 0.1
+                ws = self.enterContext(connect(f"ws://127.0.0.1:{self.port}/ws/chat?token={self.token()}"))
+                ws.send(json.dumps({"type": "chat", "content": "Hello"}))
+                self.await_asked(1)
+                self.terminate()
+                self.process.send_signal(number)
+                self.assertEqual(self.wait(), 128 + number)
+                self.model.asked.clear()
+                self.end()
+
+    def test_files_are_taken_in_at_the_next_start(self):
+        """What was accepted is done, if not before the stop, then after it."""
+        self.serve()
+        page = "Part {0} wears out sooner than others do. " * 40
+        parts = [f'--X\r\nContent-Disposition: form-data; name="file"; filename="{n}.md"\r\n\r\n'
+                 f"# Page {n}\n\n{page.format(n)}\r\n" for n in range(8)]
+        connection = self.connection()
+        connection.request("POST", "/rag/upload?wait=false", "".join(parts).encode() + b"--X--\r\n", {
+            "Content-Type": "multipart/form-data; boundary=X", "Authorization": f"Bearer {self.token()}"})
+        reply = Reply(connection.getresponse())
+        self.assertEqual(reply.status, 202, reply.body)
+        self.terminate()
+        self.assertEqual(self.wait(), 0)
+        self.end()
+        self.serve()
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline and self.ask("GET", "/rag/stats").json()["total_documents"] < 8:
+            time.sleep(0.1)
+        self.assertEqual(self.ask("GET", "/rag/stats").json()["total_documents"], 8)
+        self.process.send_signal(signal.SIGTERM)
+        self.assertEqual(self.wait(), 0)
+
+
+if __name__ == "__main__":
+    unittest.main()
