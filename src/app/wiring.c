@@ -528,7 +528,7 @@ tars_status tars_wiring_open(const struct tars_wiring_config *config, struct tar
     tars_series_set(tars_metrics_series(made->metrics, TARS_METRIC_APPLICATION_INFO,
                                         TARS_SERVICE_VERSION,
                                         tars_settings_text(made->settings, TARS_SET_FASTAPI_ENV),
-                                        tars_settings_text(made->settings, TARS_SET_LLM_BACKEND)),
+                                        tars_writer_llm(made->writer)->model),
                     1);
     *wiring = made;
     return TARS_OK;

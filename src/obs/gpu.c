@@ -32,7 +32,8 @@ struct nvml_memory {
     X(temperature, "nvmlDeviceGetTemperature", (nvml_handle device, int sensor, unsigned *celsius))
 
 struct nvml {
-#define X(field, symbol, parameters) int(*field) parameters;
+#define X(field, symbol, parameters) \
+    int(*field) parameters; /* NOLINT(bugprone-macro-parentheses) */
     FUNCTIONS(X)
 #undef X
 };

@@ -1,7 +1,8 @@
 """A stand-in for Ollama that writes what it is told to: for tests that need a writer whose words are known.
 
 The answer to a prompt that holds WORD:<n> is n pieces "piece0 " ...; any other gets three. A prompt with
-BREAK in it is broken off after two pieces, one with REFUSE gets status 500, SLOW waits between pieces.
+BREAK in it is broken off after two pieces, one with REFUSE gets status 500, one with DENY 400, SLOW waits between
+pieces.
 """
 import http.server
 import json
@@ -38,6 +39,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         prompt = body.get("prompt", "")
         if "REFUSE" in prompt:
             self.reply({"error": "refused"}, 500)
+            return
+        if "DENY" in prompt:
+            self.reply({"error": "denied"}, 400)
             return
         count = re.search(r"WORD:(\d+)", prompt)
         self.pieces(prompt, int(count.group(1)) if count else 3)

@@ -205,12 +205,14 @@ int main(void)
     struct CMUnitTest tests[COUNT(openings) + COUNT(readings) + 5];
     size_t n = 0;
 
-    for (size_t i = 0; i < COUNT(openings); i++)
-        tests[n++] = (struct CMUnitTest){openings[i].name, opens, reset, reset,
-                                         (void *)(uintptr_t)&openings[i]};
-    for (size_t i = 0; i < COUNT(readings); i++)
-        tests[n++] = (struct CMUnitTest){readings[i].label, reads, reset, reset,
-                                         (void *)(uintptr_t)&readings[i]};
+    for (size_t i = 0; i < COUNT(openings); i++) {
+        tests[n++] =
+            (struct CMUnitTest){openings[i].name, opens, reset, reset, (void *)&openings[i]};
+    }
+    for (size_t i = 0; i < COUNT(readings); i++) {
+        tests[n++] =
+            (struct CMUnitTest){readings[i].label, reads, reset, reset, (void *)&readings[i]};
+    }
     tests[n++] = (struct CMUnitTest)cmocka_unit_test_setup(falls_away_and_returns, reset);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test_setup(asks_so_many_at_most, reset);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test_setup(none_is_allowed, reset);
