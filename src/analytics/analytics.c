@@ -27,9 +27,8 @@
 #include <string.h>
 #include <time.h>
 
-#include "analytics/journal.h"
+#include "analytics/analytics_internal.h"
 #include "analytics/row.h"
-#include "analytics/sink.h"
 #include "base/sys/clock.h"
 #include "store/accounts.h"
 
@@ -41,39 +40,13 @@
 #define RETRY_MAX_MS      60000
 #define PRUNE_ROWS        500
 #define PRUNE_INTERVAL_MS 3600000
-#define CLEAR_ROWS        500
+#define ROLL_HOURS        4
+#define ROLL_INTERVAL_MS  60000
+#define ROLL_DELAY_US     (INT64_C(60) * 1000000) /* rows of the hour may still be under way */
+#define BATCH_BYTES_MAX   ((size_t)2 << 20)
 #define PAGE_ROWS         500
 #define PAGE_ARENA_MAX    ((size_t)64 << 20)
 #define DAY_US            (INT64_C(86400) * 1000000)
-
-struct tars_analytics {
-    struct tars_analytics_config config; /* with every default filled in */
-    struct tars_analytics_sink *sink;    /* owned */
-    pthread_t writer;
-    bool is_running;
-
-    /* The writer's own. */
-    unsigned char *batch;  /* (batch_bytes,) */
-    struct tars_row *rows; /* (BATCH_ROWS,) */
-    struct tars_arena arena;
-    size_t batch_bytes;
-    int64_t next_prune_ms;
-
-    pthread_mutex_t write_lock; /* one transaction at a time: the writer's, or a clearing */
-    pthread_mutex_t lock;       /* guards all below */
-    pthread_cond_t work;        /* the writer has something to do */
-    pthread_cond_t done;        /* the writer has tried */
-    struct tars_journal *journal;
-    uint64_t taken;   /* rows before it are in the sink or in the writer's hands */
-    uint64_t begun;   /* tries of the writer, ever */
-    uint64_t failed;  /* number of the last one that failed, from 1 */
-    size_t flushers;  /* who wait for done */
-    bool is_asleep;   /* the writer does not look by itself */
-    int64_t retry_ms; /* to wait before the next try; 0: the last one went well */
-    bool is_stopping;
-    struct tars_analytics_counts counts;
-    struct tars_err failure; /* words of the last one */
-};
 
 /* ------------------------------------------------------------------ waiting */
 
@@ -100,6 +73,17 @@ static bool is_half_full(const struct tars_analytics *analytics)
            analytics->config.queue_bytes / 2;
 }
 
+/* When something is to be done besides writing; 0: never. */
+static int64_t next_chore_ms(const struct tars_analytics *analytics)
+{
+    int64_t prune_ms = analytics->next_prune_ms;
+    int64_t roll_ms = analytics->next_roll_ms;
+
+    if (!prune_ms || !roll_ms)
+        return prune_ms + roll_ms;
+    return prune_ms < roll_ms ? prune_ms : roll_ms;
+}
+
 /* Until there is something to write, a reason to write it now, or rows to be removed. */
 static void wait_for_work(struct tars_analytics *analytics)
 {
@@ -109,12 +93,13 @@ static void wait_for_work(struct tars_analytics *analytics)
     while (is_empty(analytics) && !analytics->is_stopping) {
         int64_t now_ms = tars_clock_mono_ms();
 
-        if (analytics->next_prune_ms && now_ms >= analytics->next_prune_ms)
+        int64_t chore_ms = next_chore_ms(analytics);
+
+        if (chore_ms && now_ms >= chore_ms)
             return;
         analytics->is_asleep = now_ms >= linger_ms;
         wait_until(&analytics->work, &analytics->lock,
-                   analytics->is_asleep ? analytics->next_prune_ms
-                                        : now_ms + analytics->config.gather_ms);
+                   analytics->is_asleep ? chore_ms : now_ms + analytics->config.gather_ms);
     }
     analytics->is_asleep = false;
     due_ms = tars_clock_mono_ms() +
@@ -135,7 +120,8 @@ static size_t take_batch(struct tars_analytics *analytics, uint64_t *end)
 
     tars_arena_clear(&analytics->arena);
     *end = tars_journal_head(journal);
-    while (count < BATCH_ROWS) {
+    /* Rows of another process are a batch of their own, to be counted. */
+    while (count < BATCH_ROWS && (count == 0 || *end != analytics->replay_until)) {
         uint64_t next;
         unsigned char *at = analytics->batch + used;
         size_t len = tars_journal_read(journal, *end, at, analytics->batch_bytes - used, &next);
@@ -182,8 +168,15 @@ static void settle(struct tars_analytics *analytics, tars_status status, size_t 
 
     if (status == TARS_OK || is_lost)
         tars_journal_forget(analytics->journal, end);
+    if (analytics->is_overflowing && !is_half_full(analytics)) {
+        analytics->is_overflowing = false;
+        tars_log_warning(
+            analytics->config.log, "analytics", "the queue has room again: %llu rows were lost",
+            (unsigned long long)(analytics->counts.dropped - analytics->overflow_before));
+    }
     if (status == TARS_OK) {
         count_rows(analytics, n);
+        analytics->counts.replayed += end <= analytics->replay_until ? n : 0;
         analytics->retry_ms = 0;
         return;
     }
@@ -244,6 +237,32 @@ static void prune_some(struct tars_analytics *analytics)
         analytics->next_prune_ms = tars_clock_mono_ms() + PRUNE_INTERVAL_MS;
 }
 
+/* Likewise: the sums of some hours that are over. */
+static void roll_some(struct tars_analytics *analytics)
+{
+    const struct tars_analytics_sink_ops *ops = analytics->sink->ops;
+    struct tars_err err = {.text = ""};
+    size_t rolled = 0;
+    tars_status status;
+
+    if (!analytics->next_roll_ms || tars_clock_mono_ms() < analytics->next_roll_ms)
+        return;
+    pthread_mutex_unlock(&analytics->lock);
+    pthread_mutex_lock(&analytics->write_lock);
+    status = ops->rollup(analytics->sink, tars_clock_wall_us() - ROLL_DELAY_US, ROLL_HOURS, &rolled,
+                         &err);
+    pthread_mutex_unlock(&analytics->write_lock);
+    if (status != TARS_OK) {
+        /* Statistics go on without; who is away is said where rows are written. */
+        if (status != TARS_EUNAVAILABLE)
+            tars_log_warning(analytics->config.log, "analytics", "no sums: %s", err.text);
+        rolled = 0;
+    }
+    pthread_mutex_lock(&analytics->lock);
+    if (!rolled)
+        analytics->next_roll_ms = tars_clock_mono_ms() + ROLL_INTERVAL_MS;
+}
+
 static void *run(void *ctx)
 {
     struct tars_analytics *analytics = ctx;
@@ -259,6 +278,8 @@ static void *run(void *ctx)
         if (analytics->is_stopping && (!went_well || is_empty(analytics)))
             break;
         prune_some(analytics);
+        if (!analytics->is_stopping)
+            roll_some(analytics);
     }
     pthread_mutex_unlock(&analytics->lock);
     return NULL;
@@ -270,6 +291,7 @@ static void put(struct tars_analytics *analytics, const struct tars_row *row)
 {
     size_t size = tars_row_size(row);
     unsigned char *bytes = malloc(size);
+    bool is_news = false; /* rows are being lost, and nobody has said so */
     bool fits = bytes && size <= tars_journal_record_max(analytics->journal);
 
     if (fits)
@@ -278,13 +300,24 @@ static void put(struct tars_analytics *analytics, const struct tars_row *row)
     if (!fits) {
         analytics->counts.dropped++;
     } else {
-        analytics->counts.dropped +=
-            tars_journal_put(analytics->journal, bytes, size, analytics->taken);
+        size_t dropped = tars_journal_put(analytics->journal, bytes, size, analytics->taken);
+
+        is_news = dropped > 0 && !analytics->is_overflowing;
+        if (is_news) {
+            analytics->is_overflowing = true;
+            analytics->overflow_before = analytics->counts.dropped;
+        }
+        analytics->counts.dropped += dropped;
         if (analytics->is_asleep || is_half_full(analytics))
             pthread_cond_signal(&analytics->work);
     }
     pthread_mutex_unlock(&analytics->lock);
     free(bytes);
+    if (is_news) {
+        tars_log_warning(analytics->config.log, "analytics",
+                         "the queue of %zu bytes is full: the oldest rows are lost",
+                         analytics->config.queue_bytes);
+    }
 }
 
 static const char *text_or(const char *text, const char *otherwise)
@@ -335,13 +368,12 @@ void tars_analytics_system(struct tars_analytics *analytics, const struct tars_s
     put(analytics, &made);
 }
 
-void tars_analytics_flush(struct tars_analytics *analytics)
+tars_status tars_analytics_settle(struct tars_analytics *analytics, struct tars_err *err)
 {
+    tars_status status = TARS_OK;
     uint64_t target;
     uint64_t begun;
 
-    if (!analytics)
-        return;
     pthread_mutex_lock(&analytics->lock);
     target = tars_journal_tail(analytics->journal);
     begun = analytics->begun; /* what this try comes to says nothing about now */
@@ -350,7 +382,16 @@ void tars_analytics_flush(struct tars_analytics *analytics)
     while (tars_journal_head(analytics->journal) < target && analytics->failed <= begun)
         (void)pthread_cond_wait(&analytics->done, &analytics->lock);
     analytics->flushers--;
+    if (tars_journal_head(analytics->journal) < target)
+        status = tars_fail(TARS_EUNAVAILABLE, err, "rows wait: %s", analytics->failure.text);
     pthread_mutex_unlock(&analytics->lock);
+    return status;
+}
+
+void tars_analytics_flush(struct tars_analytics *analytics)
+{
+    if (analytics && tars_analytics_settle(analytics, NULL) != TARS_OK)
+        return; /* they wait, and health says so */
 }
 
 /* ----------------------------------------------------------------- questions */
@@ -414,8 +455,19 @@ tars_status tars_analytics_history(struct tars_analytics *analytics,
                                          err);
 }
 
-/* Where a page that ends with this row ends. */
-static struct tars_analytics_cursor cursor_of(const struct tars_logged *row)
+tars_status tars_analytics_read(struct tars_analytics *analytics,
+                                const struct tars_analytics_wanted *wanted,
+                                struct tars_arena *arena, struct tars_logged **out, size_t *count,
+                                struct tars_err *err)
+{
+    *count = 0;
+    if (!analytics)
+        return TARS_OK;
+    tars_analytics_flush(analytics);
+    return analytics->sink->ops->read(analytics->sink, wanted, arena, out, count, err);
+}
+
+struct tars_analytics_cursor tars_analytics_end_of(const struct tars_logged *row)
 {
     switch (row->table) {
     case TARS_TABLE_QUERIES:
@@ -453,26 +505,9 @@ tars_status tars_analytics_each(struct tars_analytics *analytics, enum tars_anal
         for (size_t i = 0; i < count && status == TARS_OK && goes_on; i++)
             goes_on = each(ctx, &page[i]);
         if (status == TARS_OK && count > 0)
-            wanted.after = cursor_of(&page[count - 1]);
+            wanted.after = tars_analytics_end_of(&page[count - 1]);
     }
     tars_arena_release(&arena);
-    return status;
-}
-
-tars_status tars_analytics_clear(struct tars_analytics *analytics, const char *tenant,
-                                 struct tars_err *err)
-{
-    tars_status status = TARS_OK;
-    size_t removed = 1;
-
-    if (!analytics)
-        return TARS_OK;
-    tars_analytics_flush(analytics);
-    while (status == TARS_OK && removed > 0) {
-        pthread_mutex_lock(&analytics->write_lock);
-        status = analytics->sink->ops->clear(analytics->sink, tenant, CLEAR_ROWS, &removed, err);
-        pthread_mutex_unlock(&analytics->write_lock);
-    }
     return status;
 }
 
@@ -492,6 +527,7 @@ struct tars_analytics_counts tars_analytics_counts(const struct tars_analytics *
     counts = mine->counts;
     counts.queued_bytes =
         (size_t)(tars_journal_tail(mine->journal) - tars_journal_head(mine->journal));
+    counts.queue_bytes = mine->config.queue_bytes;
     pthread_mutex_unlock(&mine->lock);
     return counts;
 }
@@ -535,7 +571,27 @@ static tars_status catch_up(struct tars_analytics *analytics, struct tars_err *e
     if (status == TARS_OK)
         tars_journal_forget(analytics->journal, position);
     analytics->taken = tars_journal_head(analytics->journal);
+    analytics->replay_until = tars_journal_tail(analytics->journal);
     return status;
+}
+
+/* A journal of another size than is wanted, or one that rows were left out of. */
+static void note_size(struct tars_analytics *analytics)
+{
+    size_t bytes = tars_journal_bytes(analytics->journal);
+    size_t lost = tars_journal_lost(analytics->journal);
+
+    analytics->counts.dropped += lost;
+    if (lost > 0) {
+        tars_log_warning(analytics->config.log, "analytics",
+                         "the queue was made smaller: %zu rows are lost", lost);
+    }
+    if (bytes != analytics->config.queue_bytes) {
+        tars_log_warning(analytics->config.log, "analytics",
+                         "the queue stays at %zu bytes: there is no room for %zu", bytes,
+                         analytics->config.queue_bytes);
+    }
+    analytics->config.queue_bytes = bytes;
 }
 
 static tars_status start(struct tars_analytics *analytics, struct tars_err *err)
@@ -546,7 +602,9 @@ static tars_status start(struct tars_analytics *analytics, struct tars_err *err)
 
     if (status != TARS_OK)
         return status;
-    analytics->batch_bytes = config->queue_bytes / 4;
+    note_size(analytics);
+    analytics->batch_bytes =
+        config->queue_bytes / 4 < BATCH_BYTES_MAX ? config->queue_bytes / 4 : BATCH_BYTES_MAX;
     analytics->batch = malloc(analytics->batch_bytes);
     analytics->rows = calloc(BATCH_ROWS, sizeof(*analytics->rows));
     if (!analytics->batch || !analytics->rows)
@@ -556,9 +614,21 @@ static tars_status start(struct tars_analytics *analytics, struct tars_err *err)
         return status;
     if (config->retention_days > 0)
         analytics->next_prune_ms = tars_clock_mono_ms();
+    if (analytics->sink->ops->rollup)
+        analytics->next_roll_ms = tars_clock_mono_ms() + ROLL_INTERVAL_MS;
     if (pthread_create(&analytics->writer, NULL, run, analytics))
         return tars_fail(TARS_ENOMEM, err, "cannot start a thread");
     analytics->is_running = true;
+    return TARS_OK;
+}
+
+static tars_status keep_key(struct tars_analytics *analytics, const char *key, struct tars_err *err)
+{
+    if (key) {
+        analytics->key = strdup(key);
+        if (!analytics->key)
+            return tars_fail(TARS_ENOMEM, err, "no memory for analytics");
+    }
     return TARS_OK;
 }
 
@@ -576,6 +646,7 @@ tars_status tars_analytics_open(const struct tars_analytics_config *config,
         return tars_fail(TARS_ENOMEM, err, "no memory for analytics");
     }
     made->config = *config;
+    made->config.pseudonym_key = NULL;
     made->config.queue_bytes =
         (config->queue_bytes ? config->queue_bytes : TARS_ANALYTICS_QUEUE_DEFAULT) / 8 * 8;
     if (made->config.queue_bytes < TARS_ANALYTICS_QUEUE_MIN)
@@ -585,7 +656,9 @@ tars_status tars_analytics_open(const struct tars_analytics_config *config,
     made->sink = config->sink;
     tars_arena_init(&made->arena, ARENA_MAX);
     init_locks(made);
-    status = start(made, err);
+    status = keep_key(made, config->pseudonym_key, err);
+    if (status == TARS_OK)
+        status = start(made, err);
     if (status != TARS_OK) {
         tars_analytics_close(made);
         return status;
@@ -612,6 +685,7 @@ void tars_analytics_close(struct tars_analytics *analytics)
     pthread_mutex_destroy(&analytics->lock);
     pthread_mutex_destroy(&analytics->write_lock);
     tars_arena_release(&analytics->arena);
+    free(analytics->key);
     free(analytics->rows);
     free(analytics->batch);
     free(analytics);

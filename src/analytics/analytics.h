@@ -13,8 +13,8 @@
  *           Accesses carry the collection; questions about documents count only visible ones.
  * Bounds    queue_bytes of memory for rows that wait; a row of more than a quarter of it is
  *           dropped. Statistics are made in SQL, with memory that does not grow with the rows.
- * Threads   Safe to share. One thread of its own writes, in batches, and removes what is past
- *           retention_days, some hundred rows at a time.
+ * Threads   Safe to share. One thread of its own writes, in batches, and between them removes what
+ *           is past retention_days, some hundred rows at a time, and rolls up hours that are over.
  */
 #ifndef TARS_ANALYTICS_ANALYTICS_H
 #define TARS_ANALYTICS_ANALYTICS_H
@@ -132,7 +132,24 @@ struct tars_logged {
     } as;
 };
 
-/* Whose rows: both conditions hold. */
+/* Where a page ended; zeros: before the first row. */
+struct tars_analytics_cursor {
+    int64_t time_us, id;
+};
+
+/* A page of a table. */
+struct tars_analytics_wanted {
+    enum tars_analytics_table table;
+    const struct tars_analytics_range *range;
+    const char *request_id; /* metadata.request_id is this; of questions and errors. NULL: any */
+    bool newest_first;      /* the order is turned round: (timestamp, id) descending */
+    bool with_query;        /* of errors: query is filled in, where there is one. It is the first
+                             * question by id with the tenant and metadata.request_id of the error */
+    struct tars_analytics_cursor after;
+    size_t max;
+};
+
+/* Whose rows: all conditions hold. */
 struct tars_analytics_who {
     const char *tenant;    /* NULL: of all */
     const char *client_id; /* NULL: of all */
@@ -185,6 +202,7 @@ struct tars_analytics_config {
     size_t queue_bytes;               /* 0: TARS_ANALYTICS_QUEUE_DEFAULT */
     int64_t retention_days;           /* 0: for ever */
     int64_t gather_ms;                /* rows wait so long for company; 0: 100 */
+    const char *pseudonym_key;        /* names of anonymous clients come from it; NULL: no names */
     struct tars_log *log;             /* may be NULL */
 };
 
@@ -231,17 +249,49 @@ TARS_MUST_USE tars_status tars_analytics_each(struct tars_analytics *analytics,
                                               const struct tars_analytics_range *range,
                                               tars_logged_fn *each, void *ctx,
                                               struct tars_err *err);
+/* One page; the next one's after is where it ended (tars_analytics_end_of). Flushes first. */
+TARS_MUST_USE tars_status tars_analytics_read(struct tars_analytics *analytics,
+                                              const struct tars_analytics_wanted *wanted,
+                                              struct tars_arena *arena, struct tars_logged **out,
+                                              size_t *count, struct tars_err *err);
+/* Where a page that ends with this row ends. */
+struct tars_analytics_cursor tars_analytics_end_of(const struct tars_logged *row);
+
+/* What follows changes rows that are there, and those that still wait at that time.
+ * TARS_EUNAVAILABLE when the sink is away: nothing is done by halves then, try again. After
+ * removing, no file of ours has the removed texts. */
+
 /* Remove all rows of a tenant (NULL: of all, samples of the machine too). */
 TARS_MUST_USE tars_status tars_analytics_clear(struct tars_analytics *analytics, const char *tenant,
                                                struct tars_err *err);
+/* Remove all rows of a client; who->client_id is required. ECANCELED: call was over, and the rest
+ * is still there; call may be NULL. */
+TARS_MUST_USE tars_status tars_analytics_erase(struct tars_analytics *analytics,
+                                               const struct tars_analytics_who *who,
+                                               struct tars_call *call,
+                                               struct tars_analytics_changed *removed,
+                                               struct tars_err *err);
+/* Take from rows what tells whose they are; statistics stay. named: a client's rows stay together,
+ * under a name that is the same each time and cannot be turned back; else all become "anonymous".
+ */
+TARS_MUST_USE tars_status tars_analytics_anonymize(struct tars_analytics *analytics,
+                                                   const struct tars_analytics_who *who, bool named,
+                                                   struct tars_call *call,
+                                                   struct tars_analytics_changed *changed,
+                                                   struct tars_err *err);
+/* Add rows of another program's log; those that are there already are left out. */
+TARS_MUST_USE tars_status tars_analytics_import(struct tars_analytics *analytics,
+                                                const struct tars_logged_query *rows, size_t n,
+                                                size_t *added, struct tars_err *err);
 bool tars_analytics_is_on(const struct tars_analytics *analytics);
 
 /* Rows so far, since the opening. */
 struct tars_analytics_counts {
     uint64_t queries, accesses, errors, samples; /* that the sink has taken */
+    uint64_t replayed;                           /* of those, left by a process before */
     uint64_t dropped;                            /* lost: the queue was full, or no memory */
     uint64_t failures;                           /* of the sink; rows wait meanwhile */
-    size_t queued_bytes;                         /* that wait */
+    size_t queued_bytes, queue_bytes;            /* that wait; that there is room for */
 };
 struct tars_analytics_counts tars_analytics_counts(const struct tars_analytics *analytics);
 /* How the sink is: words of its last failure when it has not recovered. TARS_EUNAVAILABLE for a

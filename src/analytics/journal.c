@@ -2,7 +2,7 @@
  *
  * LAYOUT (little-endian as the machine is: the file never leaves it)
  *
- *     0     magic "TARSJRN1" | ring bytes u64 | id u64 | head u64 | tail u64 | zeros
+ *     0     magic "TARSJRN1" | ring bytes u64 | id u64 | head u64 | tail u64 | wiped u64 | zeros
  *     4096  ring: record | record | ...      position p lies at 4096 + p % bytes
  *
  *     record   length u32 | checksum u32 | payload | zeros up to a multiple of 8
@@ -12,6 +12,8 @@
  *   1. head <= tail <= head + bytes, all multiples of 8.
  *   2. Between head and tail lie whole records. The tail moves after the bytes of a record are
  *      there, the head before the bytes of a dropped one are overwritten.
+ *   3. wiped <= head: what lies before wiped is zeros. Between the two lies what is being wiped, or
+ *      what a process that died in the middle of that has left.
  */
 #include "analytics/journal.h"
 
@@ -19,6 +21,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -31,6 +34,8 @@
 #define ALIGN         8
 #define RECORD_HEADER ((size_t)8)
 #define SHARE         ((size_t)4) /* a record takes at most one part of so many */
+#define RECORD_MAX    ((size_t)1 << 20)
+#define NEW_ENDING    ".new"
 
 static const char magic[8] = {'T', 'A', 'R', 'S', 'J', 'R', 'N', '1'};
 
@@ -40,12 +45,14 @@ struct header {
     uint64_t id;
     atomic_uint_fast64_t head;
     atomic_uint_fast64_t tail;
+    uint64_t wiped;
 };
 
 struct tars_journal {
     struct header *header; /* (HEADER_BYTES,) mapped or allocated, then the ring */
     unsigned char *ring;   /* (bytes,) in the same piece */
     size_t bytes;
+    size_t lost; /* records that the opening had no room for */
     bool is_mapped;
 };
 
@@ -100,59 +107,6 @@ static tars_status fail_file(const char *path, const char *what, int code, struc
                      "cannot %s %s: %s", what, path, strerror(code));
 }
 
-static tars_status map_file(struct tars_journal *journal, const char *path, struct tars_err *err)
-{
-    size_t size = HEADER_BYTES + journal->bytes;
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    struct stat st;
-    void *ptr;
-    int rc;
-
-    if (fd < 0)
-        return fail_file(path, "open", errno, err);
-    /* Another size is another ring: nothing of it can be read. */
-    rc = fstat(fd, &st) || (st.st_size != (off_t)size && ftruncate(fd, 0)) ? errno : 0;
-    /* All blocks at once: a full disk must not become a SIGBUS later. */
-    if (!rc)
-        rc = posix_fallocate(fd, 0, (off_t)size);
-    ptr = rc ? MAP_FAILED : mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    if (!rc && ptr == MAP_FAILED)
-        rc = errno;
-    close(fd);
-    if (rc)
-        return fail_file(path, "map", rc, err);
-    journal->header = ptr;
-    journal->is_mapped = true;
-    return TARS_OK;
-}
-
-tars_status tars_journal_open(const char *path, size_t bytes, struct tars_journal **journal,
-                              struct tars_err *err)
-{
-    struct tars_journal *made = calloc(1, sizeof(*made));
-    tars_status status = TARS_OK;
-
-    assert(bytes % ALIGN == 0 && bytes >= SHARE * RECORD_HEADER);
-    if (!made)
-        return tars_fail(TARS_ENOMEM, err, "no memory for the journal");
-    made->bytes = bytes;
-    if (path) {
-        status = map_file(made, path, err);
-    } else {
-        made->header = calloc(1, HEADER_BYTES + bytes);
-        status = made->header ? TARS_OK : tars_fail(TARS_ENOMEM, err, "no memory for the journal");
-    }
-    if (status != TARS_OK || !made->header) {
-        free(made);
-        return status;
-    }
-    made->ring = (unsigned char *)made->header + HEADER_BYTES;
-    if (!is_ours(made))
-        begin_anew(made);
-    *journal = made;
-    return TARS_OK;
-}
-
 void tars_journal_close(struct tars_journal *journal)
 {
     if (!journal)
@@ -182,9 +136,21 @@ uint64_t tars_journal_tail(const struct tars_journal *journal)
     return atomic_load_explicit(&journal->header->tail, memory_order_relaxed);
 }
 
+size_t tars_journal_bytes(const struct tars_journal *journal)
+{
+    return journal->bytes;
+}
+
+size_t tars_journal_lost(const struct tars_journal *journal)
+{
+    return journal->lost;
+}
+
 size_t tars_journal_record_max(const struct tars_journal *journal)
 {
-    return journal->bytes / SHARE - RECORD_HEADER;
+    size_t share = journal->bytes / SHARE;
+
+    return (share < RECORD_MAX ? share : RECORD_MAX) - RECORD_HEADER;
 }
 
 static void copy_in(struct tars_journal *journal, uint64_t at, const void *ptr, size_t len)
@@ -218,9 +184,34 @@ static size_t record_size(const struct tars_journal *journal, uint64_t at, uint3
     return RECORD_HEADER + round_up(header[0]);
 }
 
+/* Overwrite what lies before the head. */
+static void wipe(struct tars_journal *journal)
+{
+    struct header *header = journal->header;
+    uint64_t head = tars_journal_head(journal);
+    uint64_t tail = tars_journal_tail(journal);
+    uint64_t from = header->wiped < head ? header->wiped : head;
+
+    /* A file of an older program says nothing of it; and what lies a ring before the tail has been
+     * written over. */
+    if (tail > journal->bytes && from < tail - journal->bytes)
+        from = tail - journal->bytes;
+    while (from < head) {
+        size_t offset = (size_t)(from % journal->bytes);
+        size_t len = journal->bytes - offset;
+
+        if (len > head - from)
+            len = (size_t)(head - from);
+        memset(journal->ring + offset, 0, len);
+        from += len;
+    }
+    header->wiped = head;
+}
+
 static void set_head(struct tars_journal *journal, uint64_t head)
 {
     atomic_store_explicit(&journal->header->head, head, memory_order_release);
+    wipe(journal);
 }
 
 size_t tars_journal_put(struct tars_journal *journal, const void *ptr, size_t len,
@@ -277,4 +268,163 @@ void tars_journal_forget(struct tars_journal *journal, uint64_t position)
         position = tail;
     if (position > tars_journal_head(journal))
         set_head(journal, position);
+}
+
+/* ------------------------------------------------------------------ opening */
+
+/* A file of the size that the ring needs, mapped. */
+static tars_status map_file(struct tars_journal *journal, const char *path, struct tars_err *err)
+{
+    size_t size = HEADER_BYTES + journal->bytes;
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    struct stat st;
+    void *ptr;
+    int rc;
+
+    if (fd < 0)
+        return fail_file(path, "open", errno, err);
+    /* Of another size and without rows: nothing of it is needed. */
+    rc = fstat(fd, &st) || (st.st_size != (off_t)size && ftruncate(fd, 0)) ? errno : 0;
+    /* All blocks at once: a full disk must not become a SIGBUS later. */
+    if (!rc)
+        rc = posix_fallocate(fd, 0, (off_t)size);
+    ptr = rc ? MAP_FAILED : mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (!rc && ptr == MAP_FAILED)
+        rc = errno;
+    close(fd);
+    if (rc)
+        return fail_file(path, "map", rc, err);
+    journal->header = ptr;
+    journal->ring = (unsigned char *)ptr + HEADER_BYTES;
+    journal->is_mapped = true;
+    return TARS_OK;
+}
+
+static void unmap(struct tars_journal *journal)
+{
+    if (journal->header)
+        (void)munmap(journal->header, HEADER_BYTES + journal->bytes);
+    journal->header = NULL;
+}
+
+/* Bytes of the ring in a file of another size that has rows; 0: there is nothing to be kept. */
+static size_t other_ring(const char *path, size_t bytes)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    struct header header;
+    struct stat st;
+    uint64_t used;
+    size_t found = 0;
+
+    if (fd < 0)
+        return 0;
+    if (fstat(fd, &st) == 0 && pread(fd, &header, sizeof(header), 0) == (ssize_t)sizeof(header) &&
+        memcmp(header.magic, magic, sizeof(magic)) == 0 && header.bytes != bytes &&
+        st.st_size > (off_t)HEADER_BYTES && header.bytes == (uint64_t)st.st_size - HEADER_BYTES &&
+        header.bytes % ALIGN == 0 && header.bytes >= SHARE * RECORD_HEADER) {
+        used = header.tail - header.head;
+        found = used > 0 && used <= header.bytes ? (size_t)header.bytes : 0;
+    }
+    close(fd);
+    return found;
+}
+
+/* Copy what waits in old to the same positions of fresh, the oldest of which may have to go. */
+static void move_records(const struct tars_journal *old, struct tars_journal *fresh,
+                         unsigned char *record)
+{
+    struct header *header = fresh->header;
+    uint64_t at = tars_journal_head(old);
+    uint64_t next;
+    size_t seen = 0;
+    size_t kept = 0;
+    size_t len;
+
+    header->id = tars_journal_id(old);
+    header->head = header->tail = header->wiped = at;
+    for (; (len = tars_journal_read(old, at, record, RECORD_MAX, &next)) > 0; at = next) {
+        seen++;
+        if (len <= tars_journal_record_max(fresh)) {
+            kept = kept + 1 - tars_journal_put(fresh, record, len, 0);
+        } else {
+            /* Positions must not shift: what is kept begins behind it. */
+            header->head = header->tail = header->wiped = next;
+            kept = 0;
+        }
+    }
+    fresh->lost = seen - kept;
+}
+
+/* Make path a ring of journal's size with the rows of the one of old_bytes that is there. */
+static tars_status move_file(struct tars_journal *journal, const char *path, size_t old_bytes,
+                             struct tars_err *err)
+{
+    struct tars_journal old = {.bytes = old_bytes};
+    size_t size = strlen(path) + sizeof(NEW_ENDING);
+    char *beside = malloc(size);
+    unsigned char *record = malloc(RECORD_MAX);
+    tars_status status = beside && record
+                             ? map_file(&old, path, err)
+                             : tars_fail(TARS_ENOMEM, err, "no memory for the journal");
+
+    if (status != TARS_OK || !beside) {
+        free(record);
+        free(beside);
+        return status;
+    }
+    (void)snprintf(beside, size, "%s" NEW_ENDING, path);
+    (void)unlink(beside);
+    status = old.header && is_ours(&old) ? map_file(journal, beside, err) : TARS_OK;
+    if (status == TARS_OK && journal->header) {
+        begin_anew(journal);
+        move_records(&old, journal, record);
+        if (msync(journal->header, HEADER_BYTES + journal->bytes, MS_SYNC) || rename(beside, path))
+            status = fail_file(path, "replace", errno, err);
+        unmap(journal); /* it is opened like any other */
+    }
+    if (status != TARS_OK)
+        (void)unlink(beside);
+    unmap(&old);
+    free(record);
+    free(beside);
+    return status;
+}
+
+static tars_status open_file(struct tars_journal *journal, const char *path, struct tars_err *err)
+{
+    size_t other = other_ring(path, journal->bytes);
+
+    if (other && move_file(journal, path, other, NULL) != TARS_OK) {
+        journal->bytes = other; /* no room on the disk: better small than empty */
+        journal->lost = 0;
+    }
+    return map_file(journal, path, err);
+}
+
+tars_status tars_journal_open(const char *path, size_t bytes, struct tars_journal **journal,
+                              struct tars_err *err)
+{
+    struct tars_journal *made = calloc(1, sizeof(*made));
+    tars_status status = TARS_OK;
+
+    assert(bytes % ALIGN == 0 && bytes >= SHARE * RECORD_HEADER);
+    if (!made)
+        return tars_fail(TARS_ENOMEM, err, "no memory for the journal");
+    made->bytes = bytes;
+    if (path) {
+        status = open_file(made, path, err);
+    } else {
+        made->header = calloc(1, HEADER_BYTES + bytes);
+        status = made->header ? TARS_OK : tars_fail(TARS_ENOMEM, err, "no memory for the journal");
+    }
+    if (status != TARS_OK || !made->header) {
+        free(made);
+        return status;
+    }
+    made->ring = (unsigned char *)made->header + HEADER_BYTES;
+    if (!is_ours(made))
+        begin_anew(made);
+    wipe(made);
+    *journal = made;
+    return TARS_OK;
 }

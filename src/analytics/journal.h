@@ -4,7 +4,8 @@
  *           position names a record for the life of the file. A writer reads records without taking
  *           them out, writes them elsewhere together with the position behind them, and only then
  *           moves the head: after a crash it compares and nothing is written twice.
- * Bounds    bytes, fixed at birth and allocated at once. A full ring drops its oldest records.
+ * Bounds    bytes, fixed at opening and allocated at once. A full ring drops its oldest records.
+ * Privacy   What has been taken out or dropped is overwritten with zeros at once.
  * Crash     What was put survives the death of the process: the mapping is shared, and the tail
  *           moves last. A power cut may tear records; a checksum finds them and the rest is lost.
  * Threads   Not safe to share: the owner has a lock.
@@ -20,8 +21,10 @@
 
 struct tars_journal;
 
-/* path NULL: memory only. bytes is a multiple of 8. A file that is none of ours, damaged or of
- * another size is begun anew. EIO, EDENIED, ENOMEM. */
+/* path NULL: memory only. bytes is a multiple of 8. A file that is none of ours or damaged is begun
+ * anew. What waits in a file of another size moves into one of this size: positions and id stay,
+ * and what has no room is dropped (tars_journal_lost); where no such file can be made, the old one
+ * is gone on with. EIO, EDENIED, ENOMEM. */
 TARS_MUST_USE tars_status tars_journal_open(const char *path, size_t bytes,
                                             struct tars_journal **journal, struct tars_err *err);
 /* What waits in a file stays there. NULL is allowed. */
@@ -31,6 +34,10 @@ void tars_journal_close(struct tars_journal *journal);
 uint64_t tars_journal_id(const struct tars_journal *journal);
 uint64_t tars_journal_head(const struct tars_journal *journal);
 uint64_t tars_journal_tail(const struct tars_journal *journal);
+/* Bytes of the ring. */
+size_t tars_journal_bytes(const struct tars_journal *journal);
+/* Records that the opening had no room for. */
+size_t tars_journal_lost(const struct tars_journal *journal);
 /* Longest record that fits. */
 size_t tars_journal_record_max(const struct tars_journal *journal);
 

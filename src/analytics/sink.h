@@ -37,22 +37,6 @@ struct tars_analytics_mark {
     uint64_t position; /* behind the last row */
 };
 
-/* Where a page ended; zeros: before the first row. */
-struct tars_analytics_cursor {
-    int64_t time_us, id;
-};
-
-struct tars_analytics_wanted {
-    enum tars_analytics_table table;
-    const struct tars_analytics_range *range;
-    const char *request_id; /* metadata.request_id is this; of questions and errors. NULL: any */
-    bool newest_first;      /* the order is turned round: (timestamp, id) descending */
-    bool with_query;        /* of errors: query is filled in, where there is one. It is the first
-                             * question by id with the tenant and metadata.request_id of the error */
-    struct tars_analytics_cursor after;
-    size_t max;
-};
-
 struct tars_analytics_sink_ops {
     const char *name;
     void (*close)(struct tars_analytics_sink *sink);

@@ -14,6 +14,8 @@ static tars_status open_analytics(struct tars_wiring *w, struct tars_err *err)
 {
     struct tars_analytics_config config = {
         .journal = tars_arena_printf(&w->arena, "%s/analytics.queue", w->data),
+        .queue_bytes =
+            (size_t)tars_settings_int(w->settings, TARS_SET_ANALYTICS_JOURNAL_MB) << 20,
         .retention_days = tars_settings_int(w->settings, TARS_SET_ANALYTICS_RETENTION_DAYS),
         .log = w->log,
     };

@@ -193,6 +193,83 @@ static void other_files_are_begun_anew(void **state)
     assert_int_equal(tars_journal_open("/nowhere/queue", RING, &journal, NULL), TARS_EIO);
 }
 
+static struct tars_journal *open_sized(const char *path, size_t bytes)
+{
+    struct tars_journal *journal = NULL;
+    struct tars_err err = {.text = ""};
+
+    if (tars_journal_open(path, bytes, &journal, &err))
+        fail_msg("%s", err.text);
+    return journal;
+}
+
+static void another_size_keeps_what_waits(void **state)
+{
+    static const struct {
+        const char *name;
+        size_t bytes, lost;
+        const char *first; /* that is left */
+    } table[] = {
+        {"larger", 4 * RING, 0, "row 12"},
+        {"a little smaller", 96, 2, "row 14"},
+        {"small", 64, 4, "row 16"},
+        {"too small for any of them", 32, 8, ""},
+    };
+    struct world *world = *state;
+
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+        struct tars_journal *journal;
+        uint64_t head;
+        uint64_t id;
+        uint64_t tail;
+        char text[16];
+
+        (void)unlink(world->path);
+        journal = open_sized(world->path, RING);
+        /* So many that they go round the ring; each takes 16 bytes. */
+        for (int row = 0; row < 20; row++) {
+            (void)snprintf(text, sizeof(text), "row %d", row);
+            if (row == 12)
+                tars_journal_forget(journal, tars_journal_tail(journal));
+            assert_int_equal(tars_journal_put(journal, text, strlen(text) + 1, 0), 0);
+        }
+        id = tars_journal_id(journal);
+        head = tars_journal_head(journal);
+        tail = tars_journal_tail(journal);
+        tars_journal_close(journal);
+        journal = open_sized(world->path, table[i].bytes);
+        assert_int_equal(tars_journal_bytes(journal), table[i].bytes);
+        if (tars_journal_lost(journal) != table[i].lost)
+            fail_msg("%s: %zu lost", table[i].name, tars_journal_lost(journal));
+        assert_int_equal(tars_journal_id(journal), id);
+        assert_int_equal(tars_journal_tail(journal), tail);
+        assert_true(tars_journal_head(journal) >= head);
+        assert_string_equal(pop(journal), table[i].first);
+        tars_journal_close(journal);
+    }
+}
+
+/* What is taken out is in the file no more; what is not is. */
+static void what_is_forgotten_is_wiped(void **state)
+{
+    struct world *world = *state;
+    struct tars_journal *journal = open_journal(world->path);
+    char bytes[4096 + RING];
+    int fd;
+
+    for (int round = 0; round < 40; round++) {
+        assert_int_equal(tars_journal_put(journal, "secret", 7, 0), 0);
+        tars_journal_forget(journal, tars_journal_tail(journal));
+    }
+    assert_int_equal(tars_journal_put(journal, "kept", 5, 0), 0);
+    tars_journal_close(journal);
+    fd = open(world->path, O_RDONLY | O_CLOEXEC);
+    assert_int_equal(read(fd, bytes, sizeof(bytes)), sizeof(bytes));
+    close(fd);
+    assert_null(memmem(bytes, sizeof(bytes), "secret", 6));
+    assert_non_null(memmem(bytes, sizeof(bytes), "kept", 4));
+}
+
 static void open_once(void *ctx)
 {
     struct world *world = ctx;
@@ -304,6 +381,8 @@ int main(void)
         TEST(records_last),
         TEST(damage_is_found),
         TEST(other_files_are_begun_anew),
+        TEST(another_size_keeps_what_waits),
+        TEST(what_is_forgotten_is_wiped),
         TEST(every_allocation_may_fail),
         TEST(rows_come_back),
         TEST(cut_rows_are_refused),
