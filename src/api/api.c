@@ -143,6 +143,7 @@ void tars_api_reply_status(struct tars_exchange *ex, tars_status status, const s
     } else if (status == TARS_ECANCELED) {
         struct tars_buf out = ex->out;
 
+        tars_traced_end(ex, 0);
         ex->ops->abort(ex->ops_ctx);
         tars_buf_release(&out);
     } else if (code == 404) {
@@ -493,6 +494,7 @@ tars_status tars_api_call(struct tars_api *api, const struct tars_api_request *r
         return tars_fail(TARS_ENOMEM, err, "no memory for the rights of the owner");
     }
     tars_routes_match(&ex);
+    tars_traced_begin(&ex, NULL);
     if (request->begin)
         request->begin(request->begin_ctx, &ex.call.cancelled);
     tars_routes_run(&ex);

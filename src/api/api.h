@@ -43,6 +43,7 @@ struct tars_api_config {
     struct tars_metrics *metrics;     /* may be NULL */
     struct tars_analytics *analytics; /* NULL: nothing is kept */
     struct tars_log *log;             /* may be NULL */
+    struct tars_tracer *tracer;       /* NULL: traces are not recorded */
     const struct tars_health *health; /* required */
     struct tars_gpu *gpu;             /* NULL: there is none */
 

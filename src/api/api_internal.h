@@ -38,7 +38,9 @@ void tars_tally_free(struct tars_tally *tally);
 /* A new one, terminated, into id (TARS_REQUEST_ID_BYTES). Any thread. */
 void tars_api_new_id(const struct tars_api *api, char *id);
 /* Count the reply in metrics and log it; called before it is given away. */
-void tars_api_record(const struct tars_exchange *ex, int status);
+void tars_api_record(struct tars_exchange *ex, int status);
+/* "GET". */
+const char *tars_api_method_name(enum tars_http_method method);
 
 /* A request is turned away: "rate_limit", "quota", "busy" or "too_large". What is turned away by
  * size is known by its status, 413, and counted with the reply. */

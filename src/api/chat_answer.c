@@ -369,22 +369,55 @@ static void tell(struct tars_chat_job *job, tars_status status, const struct tar
     }
 }
 
+static tars_status answer(struct tars_chat_job *job, struct tars_err *err)
+{
+    tars_status status = TARS_ECANCELED;
+    bool is_chat = true;
+
+    if (!atomic_load(&job->call.cancelled))
+        status = admit(job, err);
+    if (status == TARS_OK && job->raw.len)
+        is_chat = understand_late(job);
+    if (status != TARS_OK || !is_chat)
+        return status;
+    return job->said.use_rag ? answer_rag(job, err) : answer_plain(job, err);
+}
+
+/* A message of a socket is a trace of its own: sockets live for hours. */
+static void begin_span(struct tars_chat_job *job, struct tars_trace_span *span)
+{
+    struct tars_trace *trace = &job->call.trace;
+
+    tars_trace_enter(trace, job->session->chat->api->config.tracer);
+    tars_trace_begin(trace, span, "MESSAGE /ws/chat", TARS_SPAN_SERVER);
+    tars_trace_text(span, "http.route", "/ws/chat");
+    tars_trace_text(span, "network.protocol.name", "websocket");
+    tars_trace_text(span, "tars.request.id", job->call.request_id);
+}
+
+static void end_span(struct tars_chat_job *job, struct tars_trace_span *span, tars_status status,
+                     const struct tars_err *err)
+{
+    tars_trace_text(span, "tars.tenant", job->call.tenant);
+    tars_trace_text(span, "gen_ai.conversation.id", job->said.conversation_id);
+    tars_trace_flag(span, "tars.chat.use_rag", job->said.use_rag);
+    tars_trace_status(span, status, err);
+    tars_trace_end(span);
+}
+
 static void run(void *ctx)
 {
     struct tars_chat_job *job = ctx;
     struct tars_chat_session *session = job->session;
     struct tars_err err = {{0}};
-    tars_status status = TARS_ECANCELED;
-    bool is_chat = true;
+    struct tars_trace_span span;
+    tars_status status;
 
     job->started_ms = tars_clock_mono_ms();
     job->call.deadline_ms = job->started_ms + session->chat->api->config.query_timeout_ms;
-    if (!atomic_load(&job->call.cancelled))
-        status = admit(job, &err);
-    if (status == TARS_OK && job->raw.len)
-        is_chat = understand_late(job);
-    if (status == TARS_OK && is_chat)
-        status = job->said.use_rag ? answer_rag(job, &err) : answer_plain(job, &err);
+    begin_span(job, &span);
+    status = answer(job, &err);
+    end_span(job, &span, status, &err);
     tell(job, status, &err);
     link_out(job);
     if (atomic_load(&session->is_ending))

@@ -30,6 +30,7 @@
 #include "net/http.h"
 #include "net/websocket.h"
 #include "obs/call.h"
+#include "obs/trace.h"
 
 #define TARS_SERVICE_NAME    "T.A.R.S. Backend"
 #define TARS_SERVICE_VERSION "v0.3.0-alpha" /* what clients of the contract compare with */
@@ -84,7 +85,8 @@ struct tars_exchange {
     bool has_protocol;            /* credential came as Sec-WebSocket-Protocol: bearer, ... */
     bool has_other_scheme;        /* an Authorization that is no Bearer's */
     struct tars_call call;
-    int64_t started_ns; /* on tars_clock_mono_ns() */
+    int64_t started_ns;           /* on tars_clock_mono_ns() */
+    struct tars_trace_span *span; /* of the request; NULL: not recorded */
 
     struct tars_buf out;                     /* the reply's body, or the line under way */
     struct tars_json json;                   /* into out */

@@ -6,14 +6,7 @@
 
 const char *tars_record_type(tars_status status)
 {
-    switch (status) {
-#define X(name, value, text) \
-    case name:               \
-        return #name;
-        TARS_STATUS_LIST(X)
-#undef X
-    }
-    return "unknown";
+    return tars_status_name(status);
 }
 
 void tars_record_error(const struct tars_api *api, const struct tars_call *call, const char *type,

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "api/api_internal.h"
+#include "api/traced.h"
 #include "base/crypto/digest.h"
 #include "base/crypto/siphash.h"
 
@@ -66,7 +67,7 @@ void tars_api_new_id(const struct tars_api *api, char *id)
     *id = '\0';
 }
 
-static const char *method_name(enum tars_http_method method)
+const char *tars_api_method_name(enum tars_http_method method)
 {
     static const char *const names[] = {"OTHER",
 #define X(name) #name,
@@ -86,13 +87,13 @@ static struct tars_series *requests_of(const struct tars_exchange *ex, const cha
     code[1] = (char)('0' + status / 10 % 10);
     code[2] = (char)('0' + status % 10);
     return tars_metrics_series(ex->api->config.metrics, TARS_METRIC_HTTP_REQUESTS,
-                               method_name(ex->method), endpoint, code);
+                               tars_api_method_name(ex->method), endpoint, code);
 }
 
 static struct tars_series *duration_of(const struct tars_exchange *ex, const char *endpoint)
 {
     return tars_metrics_series(ex->api->config.metrics, TARS_METRIC_HTTP_DURATION,
-                               method_name(ex->method), endpoint);
+                               tars_api_method_name(ex->method), endpoint);
 }
 
 /* The series of the route's usual reply. */
@@ -143,7 +144,7 @@ void tars_api_refused(void *ctx, const struct tars_http_request *request, int st
     }
 }
 
-void tars_api_record(const struct tars_exchange *ex, int status)
+void tars_api_record(struct tars_exchange *ex, int status)
 {
     const struct tars_api_config *config = &ex->api->config;
     const char *endpoint = endpoint_of(ex);
@@ -158,5 +159,6 @@ void tars_api_record(const struct tars_exchange *ex, int status)
     if (status == 413)
         tars_api_count_rejected(ex->api, "too_large");
     tars_log_call(config->log, TARS_LOG_DEBUG, "api", &ex->call, "%s %s %d %.1f ms",
-                  method_name(ex->method), endpoint, status, seconds * 1000);
+                  tars_api_method_name(ex->method), endpoint, status, seconds * 1000);
+    tars_traced_end(ex, status);
 }

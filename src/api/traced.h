@@ -1,4 +1,4 @@
-/* traced - the trace that a request belongs to.
+/* traced - the trace that a request belongs to, and the span of the request itself.
  *
  * Every request has a trace's id: that of the caller's traceparent, else one of its own, which is
  * that of the request where nobody gave one either. Log lines carry it, and exemplars.
@@ -13,7 +13,11 @@
 /* A trace of the call's own, from its request id as it was made here. */
 void tars_traced_init(struct tars_call *call);
 
-/* Go on with the caller's trace, if the request names a good one. */
+/* Go on with the caller's trace, if the request names a good one, and begin the request's span, if
+ * it is recorded. request NULL: asked in this process, and never recorded. */
 void tars_traced_begin(struct tars_exchange *ex, const struct tars_http_request *request);
+
+/* The reply has this status; 0: the asker went away before there was one. Ends the span. */
+void tars_traced_end(struct tars_exchange *ex, int status);
 
 #endif

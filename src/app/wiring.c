@@ -261,6 +261,7 @@ static tars_status open_ingest(struct tars_wiring *w, struct tars_err *err)
         .max_file_bytes = tars_settings_int(w->settings, TARS_SET_MAX_FILE_SIZE_MB) << 20U,
         .event = on_event,
         .event_ctx = w,
+        .tracer = w->tracer,
         .observer = &w->ingest_observer,
         .log = w->log,
     };
@@ -418,6 +419,7 @@ static tars_status open_api(struct tars_wiring *w, const struct tars_wiring_conf
         .status = w->status,
         .metrics = w->metrics,
         .log = w->log,
+        .tracer = w->tracer,
         .health = &w->health,
         .gpu = w->gpu,
         .collection_name = tars_settings_text(s, TARS_SET_CHROMA_COLLECTION_NAME),
@@ -489,6 +491,8 @@ static tars_status open_all(struct tars_wiring *w, const struct tars_wiring_conf
 
     if (status == TARS_OK)
         status = tars_metrics_new(&w->metrics);
+    if (status == TARS_OK)
+        status = tars_wiring_open_trace(w, config->serves, err);
     if (status == TARS_OK)
         status = tars_events_new(&w->events);
     if (status == TARS_OK)
@@ -582,6 +586,7 @@ void tars_wiring_close(struct tars_wiring *wiring)
     tars_store_close(w->store);
     tars_events_free(w->events);
     tars_gpu_close(w->gpu);
+    tars_wiring_close_trace(w);
     tars_metrics_free(w->metrics);
     tars_buf_release(&w->warnings);
     tars_arena_release(&w->arena);

@@ -13,6 +13,8 @@
 
 struct tars_analytics;
 struct tars_sampler;
+struct tars_tracer;
+struct tars_trace_export;
 
 #define TARS_OWNER_TOKEN_BYTES 32
 
@@ -25,6 +27,8 @@ struct tars_wiring {
     struct tars_buf warnings;
 
     struct tars_metrics *metrics;
+    struct tars_tracer *tracer;             /* NULL: traces are not recorded */
+    struct tars_trace_export *trace_export; /* likewise */
     struct tars_health health;
     struct tars_gpu *gpu; /* NULL: there is none */
     struct tars_store *store;
@@ -97,6 +101,11 @@ void tars_wiring_count_event(struct tars_wiring *w, const struct tars_ingest_eve
 TARS_MUST_USE tars_status tars_wiring_open_sampler(struct tars_wiring *w,
                                                    const struct tars_wiring_config *config,
                                                    struct tars_err *err);
+
+/* Traces, where they are to go somewhere (wiring_trace.c). What records them is closed before. */
+TARS_MUST_USE tars_status tars_wiring_open_trace(struct tars_wiring *w, bool serves,
+                                                 struct tars_err *err);
+void tars_wiring_close_trace(struct tars_wiring *w);
 
 /* MODEL_TEMPERATURE; below 0 where nobody set one. */
 float tars_wiring_temperature(const struct tars_settings *settings);

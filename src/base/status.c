@@ -17,6 +17,18 @@ const char *tars_status_text(tars_status status)
     return "unknown status";
 }
 
+const char *tars_status_name(tars_status status)
+{
+    switch (status) {
+#define X(name, value, text) \
+    case name:               \
+        return #name;
+        TARS_STATUS_LIST(X)
+#undef X
+    }
+    return "unknown";
+}
+
 /* Drop a UTF-8 sequence that the limit cut in two. */
 static void trim_partial_character(char *text)
 {

@@ -43,6 +43,9 @@ typedef enum {
 /* Static text for a status, never NULL; "unknown status" for a value not in the list. */
 const char *tars_status_text(tars_status status);
 
+/* "TARS_EIO": static, for logs and tables; "unknown" for a value not in the list. */
+const char *tars_status_name(tars_status status);
+
 #define TARS_ERR_TEXT_MAX 512 /* bytes of a message, with its final NUL */
 
 /* Words for people about the failure that is being returned. Lives on the caller's stack; wherever

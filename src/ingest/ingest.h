@@ -34,6 +34,7 @@
 #define TARS_INGEST_ATTEMPTS           3                 /* before a job fails for good */
 
 struct tars_index;
+struct tars_tracer;
 struct tars_encoder;
 struct tars_extract;
 struct tars_ingest;
@@ -106,6 +107,7 @@ struct tars_ingest_config {
     void *event_ctx;
     const struct tars_ingest_observer *observer; /* NULL: nobody */
     struct tars_log *log;                        /* NULL: silent */
+    struct tars_tracer *tracer;                  /* NULL: jobs are not traced */
 };
 
 /* Check the store's model against the encoder's, bring the index up to date with the store (replay)

@@ -20,6 +20,7 @@
 #include "base/sys/clock.h"
 #include "index/index.h"
 #include "ingest/ingest.h"
+#include "obs/trace.h"
 #include "text/analyzer.h"
 
 #define TARS_INGEST_RUN_BYTES   ((size_t)1 << 20) /* arena of a job's strings */
@@ -42,10 +43,14 @@ struct tars_ingest_run {
     bool is_new;           /* reader: the file has never been taken in as a whole */
     /* Stages up to chunk are the reader's, the others the writer's; all are read at the end. */
     double stage_ms[TARS_INGEST_STAGES];
+    struct tars_trace read_trace; /* reader: a copy of trace */
     /* The writer's: */
     tars_status status; /* the first failure of a part */
     struct tars_err err;
-    bool stored; /* a part of it */
+    bool stored;                 /* a part of it */
+    size_t parts;                /* that have come */
+    struct tars_trace trace;     /* of the job */
+    struct tars_trace_span span; /* of all of it */
     int64_t documents;
     int64_t chunks;
     char document_id[TARS_DOCUMENT_ID_BYTES]; /* of the only document */
@@ -127,6 +132,15 @@ static inline double tars_ingest_ms_since(int64_t start_ns)
 {
     return (double)(tars_clock_mono_ns() - start_ns) / 1e6;
 }
+
+/* traced.c: the spans of a run, and which trace the stages of its present part belong to; NULL: to
+ * none. */
+void tars_ingest_trace_begin(struct tars_ingest *ingest, struct tars_ingest_run *run);
+void tars_ingest_trace_end(struct tars_ingest_run *run, const char *outcome);
+struct tars_trace *tars_ingest_trace_of(struct tars_ingest_run *run);
+/* Embedding the batch began then and has ended now. */
+void tars_ingest_trace_embedded(struct tars_ingest *ingest, const struct tars_ingest_batch *batch,
+                                int64_t start_ns);
 
 /* walk.c: forget files of the store below path that are not on disk any more; counts into
  * *forgotten. */

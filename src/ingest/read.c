@@ -195,12 +195,17 @@ static tars_status extract(struct reader *reader, struct tars_ingest_run *run, i
                            struct tars_err *err)
 {
     int64_t start_ns = tars_clock_mono_ns();
+    struct tars_trace_span span;
     tars_status status;
 
     reader->taking_ms = 0;
+    tars_trace_begin(&run->read_trace, &span, "extract", TARS_SPAN_INTERNAL);
     status = tars_extract_file(reader->ingest->config.extract, fd, run->file_name, &run->halted,
                                take_document, reader, NULL, err);
     run->stage_ms[TARS_INGEST_STAGE_EXTRACT] = tars_ingest_ms_since(start_ns) - reader->taking_ms;
+    tars_trace_real(&span, "tars.ingest.chunk_ms", run->stage_ms[TARS_INGEST_STAGE_CHUNK]);
+    tars_trace_status(&span, status, err);
+    tars_trace_end(&span);
     return status == TARS_OK ? check_still(run, fd, err) : status;
 }
 
@@ -296,6 +301,7 @@ static struct tars_ingest_run *claim(struct tars_ingest *ingest)
     }
     name_run(run);
     run->started_ns = tars_clock_mono_ns();
+    tars_ingest_trace_begin(ingest, run);
     pthread_mutex_lock(&ingest->lock);
     run->round = ingest->now_us();
     if (run->round <= ingest->last_round)

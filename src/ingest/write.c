@@ -149,6 +149,8 @@ static void embed(struct tars_ingest *ingest, struct tars_ingest_batch *batch)
     float *vectors;
     tars_status status;
 
+    for (struct tars_ingest_part *part = batch->first; part; part = part->next)
+        part->run->parts++;
     if (!ingest->dim || batch->window_count == 0)
         return;
     for (struct tars_ingest_part *part = batch->first; part; part = part->next) {
@@ -161,10 +163,11 @@ static void embed(struct tars_ingest *ingest, struct tars_ingest_batch *batch)
     } else {
         status = tars_fail(TARS_ENOMEM, &err, "no memory for vectors");
     }
-    if (status) {
+    if (status)
         fail_runs(batch, status, &err);
+    tars_ingest_trace_embedded(ingest, batch, start_ns);
+    if (status)
         return;
-    }
     place_vectors(ingest, batch, vectors);
     share_time(batch, tars_ingest_ms_since(start_ns));
     pthread_mutex_lock(&ingest->lock);
@@ -203,8 +206,11 @@ static void apply(struct tars_ingest *ingest, const struct tars_store_changes *c
                   struct tars_ingest_part *part)
 {
     int64_t start_ns = tars_clock_mono_ns();
+    struct tars_trace_span span;
 
+    tars_trace_begin(tars_ingest_trace_of(part->run), &span, "index", TARS_SPAN_INTERNAL);
     tars_ingest_apply(ingest, changes, part);
+    tars_trace_end(&span);
     part->run->stage_ms[TARS_INGEST_STAGE_INDEX] += tars_ingest_ms_since(start_ns);
 }
 
@@ -219,15 +225,19 @@ static tars_status store_part(struct tars_ingest *ingest, struct tars_ingest_bat
                                    .round = run->round,
                                    .finish = part->last,
                                    .dim = ingest->dim};
+    struct tars_trace_span span;
     int64_t start_ns;
     tars_status status;
 
     run->file.indexed_us = ingest->now_us();
     pthread_mutex_lock(&ingest->index_lock);
     start_ns = tars_clock_mono_ns();
+    tars_trace_begin(tars_ingest_trace_of(run), &span, "store", TARS_SPAN_INTERNAL);
     status = note_partial(ingest, err);
     if (!status)
         status = tars_store_put(ingest->config.store, &put, &batch->arena, &changes, err);
+    tars_trace_status(&span, status, err);
+    tars_trace_end(&span);
     run->stage_ms[TARS_INGEST_STAGE_STORE] += tars_ingest_ms_since(start_ns);
     if (!status)
         apply(ingest, &changes, part);
@@ -283,6 +293,7 @@ static void requeue(struct tars_ingest *ingest, struct tars_ingest_run *run, boo
                          run->err.text);
     }
     note_stage(ingest, run, "waiting", 0);
+    tars_ingest_trace_end(run, "waiting");
     tars_ingest_wake(ingest);
 }
 
@@ -363,6 +374,7 @@ static void end_run(struct tars_ingest *ingest, const struct tars_ingest_part *p
     take_back(ingest, run);
     finish_job(ingest, run, outcome);
     count_outcome(ingest, run, outcome);
+    tars_ingest_trace_end(run, tars_ingest_outcome_text(outcome));
     tars_ingest_tell(ingest, &event);
 }
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/sys/clock.h"
+#include "llm/traced.h"
 
 tars_status tars_llm_generate(struct tars_llm *llm, const struct tars_llm_request *request,
                               struct tars_call *call, const struct tars_llm_sink *sink,
@@ -12,6 +13,7 @@ tars_status tars_llm_generate(struct tars_llm *llm, const struct tars_llm_reques
 {
     int64_t start_ns = tars_clock_mono_ns();
     struct tars_llm_ended ended = {.llm = llm, .result = result};
+    struct tars_llm_traced traced;
 
     *result = (struct tars_llm_result){.started = false};
     memcpy(result->model, llm->model, sizeof(result->model));
@@ -21,7 +23,9 @@ tars_status tars_llm_generate(struct tars_llm *llm, const struct tars_llm_reques
                          "generation: a prompt is needed, max_tokens and top_k from 0, "
                          "top_p from 0 to 1");
     }
-    ended.status = llm->ops->generate(llm, request, call, sink, result, err);
+    tars_llm_trace_begin(&traced, llm, request, call, sink);
+    ended.status = llm->ops->generate(llm, request, call, &traced.sink, result, err);
+    tars_llm_trace_end(&traced, result, ended.status, err);
     ended.ms = (double)(tars_clock_mono_ns() - start_ns) / 1e6;
     if (llm->observe)
         llm->observe(llm->observe_ctx, &ended);

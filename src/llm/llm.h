@@ -35,6 +35,7 @@
 #define TARS_LLM_TOP_K_DEFAULT       40   /* MODEL_TOP_K */
 #define TARS_LLM_SMALL_PARAMETERS    UINT64_C(1000000000)
 #define TARS_LLM_NAME_BYTES          128 /* a model's name and its NUL; cut if longer */
+#define TARS_LLM_ADDRESS_BYTES       256
 #define TARS_LLM_OUTPUT_MAX          ((size_t)1 << 20U) /* bytes of text of one generation */
 
 /* A sentence quoted from a source, for back ends that only quote. */
@@ -97,8 +98,9 @@ struct tars_llm_ended {
 typedef void tars_llm_observe_fn(void *ctx, const struct tars_llm_ended *ended);
 
 struct tars_llm_ops {
-    const char *name;  /* "llama", "ollama", "openai", "extract"; static */
-    bool needs_quotes; /* reads request->quotes */
+    const char *name;     /* "llama", "ollama", "openai", "extract"; static */
+    const char *provider; /* gen_ai.provider.name in traces; NULL: not a model itself */
+    bool needs_quotes;    /* reads request->quotes */
     /* EUNAVAILABLE: away or refused; EUNSUPPORTED: free text from one that only quotes; ETIMEOUT,
      * ECANCELED: see above; EFORMAT: it talks nonsense; ETOOBIG: the prompt does not fit the
      * model's context. */
@@ -117,11 +119,13 @@ struct tars_llm_ops {
 /* First member of every back end's object. */
 struct tars_llm {
     const struct tars_llm_ops *ops;
-    char model[TARS_LLM_NAME_BYTES]; /* shown as the answer's model; constant after opening */
-    size_t context_tokens;           /* prompt and answer together; 0: unknown. Constant too */
-    uint64_t parameters;             /* weights of the model; 0: unknown. Constant too */
-    tars_llm_observe_fn *observe;    /* hears of each end, on the caller's thread; NULL: nobody.
-                                        Set before the object is shared */
+    char model[TARS_LLM_NAME_BYTES];      /* shown as the answer's model; constant after opening */
+    size_t context_tokens;                /* prompt and answer together; 0: unknown. Constant too */
+    uint64_t parameters;                  /* weights of the model; 0: unknown. Constant too */
+    char address[TARS_LLM_ADDRESS_BYTES]; /* host of the server; "": this process. Constant too */
+    int port;                             /* of it; 0: this process. Constant too */
+    tars_llm_observe_fn *observe; /* hears of each end, on the caller's thread; NULL: nobody.
+                                     Set before the object is shared */
     void *observe_ctx;
 };
 

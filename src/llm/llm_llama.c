@@ -589,6 +589,7 @@ static void release(struct tars_llm *llm)
 
 static const struct tars_llm_ops ops = {
     .name = "llama",
+    .provider = "llama.cpp",
     .generate = generate,
     .health = health,
     .count_tokens = count_tokens,

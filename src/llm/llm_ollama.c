@@ -14,6 +14,7 @@
 
 static const struct tars_llm_protocol protocol = {
     .name = "ollama",
+    .provider = "ollama",
     .setting = "OLLAMA_MODEL",
     .write = tars_ollama_write,
     .parse = tars_ollama_parse,

@@ -6,6 +6,7 @@
 
 static const struct tars_llm_protocol protocol = {
     .name = "openai",
+    .provider = "openai",
     .setting = "OPENAI_MODEL",
     .write = tars_openai_write,
     .parse = tars_openai_parse,

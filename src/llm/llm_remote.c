@@ -78,12 +78,14 @@ tars_status tars_llm_remote_open(const struct tars_llm_protocol *protocol,
     me->protocol = protocol;
     me->ops = (struct tars_llm_ops){
         .name = protocol->name,
+        .provider = protocol->provider,
         .generate = generate,
         .health = health,
         .breaker = breaker,
         .free = release,
     };
     me->base.ops = &me->ops;
+    tars_remote_place(config->base_url, me->base.address, sizeof(me->base.address), &me->base.port);
     tars_llm_set_model(me->base.model, model);
     *llm = &me->base;
     return TARS_OK;

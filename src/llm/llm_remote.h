@@ -10,8 +10,9 @@
 
 /* Static; outlives every back end that is opened with it. */
 struct tars_llm_protocol {
-    const char *name;    /* of the back end: "ollama" */
-    const char *setting; /* that names the model, for messages: "OLLAMA_MODEL" */
+    const char *name;     /* of the back end: "ollama" */
+    const char *provider; /* as in struct tars_llm_ops */
+    const char *setting;  /* that names the model, for messages: "OLLAMA_MODEL" */
     /* Append the request's body, in which model is to be used. */
     void (*write)(struct tars_buf *body, const char *model, const struct tars_llm_request *request);
     tars_remote_parse_fn *parse;

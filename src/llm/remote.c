@@ -13,6 +13,8 @@
 #define ATTEMPTS_DEFAULT   3
 #define CONNECT_MS         10000 /* wire contract 7.8 */
 #define WAIT_STEP_MS       50
+#define PARENT             "traceparent: "
+#define STATE              "tracestate: "
 
 /* One attempt. */
 struct stream {
@@ -94,6 +96,29 @@ void tars_remote_release(struct tars_remote *remote)
     free(remote->health_url);
     free(remote->authorization);
     remote->generate_url = remote->health_url = remote->authorization = NULL;
+}
+
+void tars_remote_place(const char *base_url, char *host, size_t size, int *port)
+{
+    bool is_tls = strncmp(base_url, "https://", 8) == 0;
+    const char *start = base_url + (is_tls ? 8 : 7);
+    size_t len = strcspn(start, "/?#");
+    const char *at = memrchr(start, '@', len);
+    const char *colon;
+    const char *end;
+
+    if (at) {
+        len -= (size_t)(at + 1 - start);
+        start = at + 1;
+    }
+    end = len && start[0] == '[' ? memchr(start, ']', len) : NULL;
+    colon = memrchr(end ? end : start, ':', len - (size_t)((end ? end : start) - start));
+    *port = colon ? (int)strtol(colon + 1, NULL, 10) : 0;
+    if (*port <= 0 || *port > 65535)
+        *port = is_tls ? 443 : 80;
+    if (colon)
+        len = (size_t)(colon - start);
+    (void)snprintf(host, size, "%.*s", (int)len, start);
 }
 
 void tars_remote_drop(void *hold)
@@ -208,17 +233,40 @@ static tars_status conclude(const struct tars_remote *remote, struct stream *str
                      tars_status_text(stream->status));
 }
 
+/* The headers beside the type of the body; how many there are then. The server may go on with the
+ * call's trace. */
+static size_t fill_headers(const struct tars_remote *remote, const struct tars_call *call,
+                           const char **headers, char *parent, char *state)
+{
+    size_t count = 1;
+
+    if (remote->authorization)
+        headers[count++] = remote->authorization;
+    memcpy(parent, PARENT, sizeof(PARENT));
+    if (!call || !tars_traceparent_write(&call->trace, parent + sizeof(PARENT) - 1))
+        return count;
+    headers[count++] = parent;
+    if (call->trace.state.len) {
+        (void)snprintf(state, sizeof(STATE) + TARS_TRACESTATE_MAX, "%s%.*s", STATE,
+                       (int)call->trace.state.len, call->trace.state.ptr);
+        headers[count++] = state;
+    }
+    return count;
+}
+
 /* *may_pass: trying again might help. */
 static tars_status attempt(const struct tars_remote *remote, struct tars_span body,
                            struct stream *stream, struct tars_call *call, bool *may_pass,
                            struct tars_err *err)
 {
-    const char *headers[] = {"content-type: application/json", remote->authorization};
+    const char *headers[4] = {"content-type: application/json"};
+    char parent[sizeof(PARENT) + TARS_TRACEPARENT_BYTES];
+    char state[sizeof(STATE) + TARS_TRACESTATE_MAX];
     struct tars_client_request request = {
         .method = "POST",
         .url = remote->generate_url,
         .headers = headers,
-        .header_count = remote->authorization ? 2 : 1,
+        .header_count = fill_headers(remote, call, headers, parent, state),
         .body = body,
         .connect_timeout_ms = CONNECT_MS,
         .idle_timeout_ms = remote->timeout_ms,

@@ -82,6 +82,9 @@ TARS_MUST_USE tars_status tars_remote_generate(struct tars_remote *remote, struc
 TARS_MUST_USE tars_status tars_remote_health(const struct tars_remote *remote,
                                              struct tars_call *call, struct tars_err *err);
 
+/* Host and port of an address that _init() has taken; host is cut to size, with its NUL. */
+void tars_remote_place(const char *base_url, char *host, size_t size, int *port);
+
 /* For parsers. */
 void tars_remote_drop(void *hold);
 

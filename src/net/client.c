@@ -361,12 +361,15 @@ static tars_status fail(const struct fetch *fetch, CURLcode code, struct tars_er
 static void fill_reply(const struct fetch *fetch, struct tars_client_reply *reply)
 {
     long status = 0;
+    curl_off_t retry_after = 0;
     char *type = NULL;
 
     *reply = (struct tars_client_reply){.body_bytes = fetch->seen};
     curl_easy_getinfo(fetch->easy, CURLINFO_RESPONSE_CODE, &status);
     curl_easy_getinfo(fetch->easy, CURLINFO_CONTENT_TYPE, &type);
+    curl_easy_getinfo(fetch->easy, CURLINFO_RETRY_AFTER, &retry_after);
     reply->status = (int)status;
+    reply->retry_after_s = retry_after;
     if (type && strlen(type) < sizeof(reply->content_type))
         memcpy(reply->content_type, type, strlen(type) + 1);
 }

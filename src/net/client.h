@@ -46,6 +46,7 @@ struct tars_client_request {
 struct tars_client_reply {
     int status;                                /* 200, ... */
     size_t body_bytes;                         /* seen by the callback */
+    int64_t retry_after_s;                     /* of Retry-After, a date too; 0: not said */
     char content_type[TARS_CLIENT_TYPE_BYTES]; /* terminated; "" if none or too long */
 };
 

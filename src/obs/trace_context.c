@@ -70,6 +70,7 @@ bool tars_traceparent_parse(const char *ptr, size_t len, struct tars_trace *trac
     memcpy(trace->id, ptr + TRACE_AT, TRACE_DIGITS);
     trace->id[TRACE_DIGITS] = '\0';
     trace->span = span;
+    trace->is_remote = true;
     trace->sampled = flags & FLAG_SAMPLED;
     return true;
 }

@@ -29,6 +29,7 @@ struct tars_tracer; /* obs/trace.h */
 struct tars_trace {
     char id[TARS_TRACE_ID_BYTES]; /* lower-case hex, terminated; "": none */
     bool sampled;                 /* as told by and to others */
+    bool is_remote;               /* span is the caller's */
     uint64_t span;                /* under which new spans go; 0: they are roots */
     struct tars_span state;       /* tracestate to give on; borrowed; may be empty */
     struct tars_tracer *tracer;   /* NULL: nothing is recorded; borrowed */
@@ -36,7 +37,7 @@ struct tars_trace {
 };
 
 /* A caller's traceparent, without white space around it. False: not one; *trace is as before. Sets
- * id, sampled and span. */
+ * id, sampled, span and is_remote. */
 bool tars_traceparent_parse(const char *ptr, size_t len, struct tars_trace *trace);
 
 /* True when (ptr, len) is a list of at most 32 members, "key=value" joined by commas, no key twice,

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/sys/clock.h"
+#include "obs/trace.h"
 #include "rag/expand.h"
 
 /* What is searched for. */
@@ -22,6 +23,20 @@ static void add_wording(struct wordings *wordings, const char *text)
         wordings->texts[wordings->count++] = text;
 }
 
+static tars_status expand(struct tars_expander *expander, const char *whole, struct tars_call *call,
+                          const char *const **variants, size_t *count)
+{
+    struct tars_trace_span span;
+    tars_status status;
+
+    tars_trace_begin(&call->trace, &span, "expand", TARS_SPAN_INTERNAL);
+    status = tars_expand(expander, whole, call, variants, count);
+    tars_trace_int(&span, "tars.expansions", (int64_t)*count);
+    tars_trace_status(&span, status, NULL);
+    tars_trace_end(&span);
+    return status;
+}
+
 static tars_status word(const struct tars_rag_config *config,
                         const struct tars_rag_request *request, struct tars_call *call,
                         struct wordings *wordings, struct tars_gathered *out)
@@ -35,7 +50,7 @@ static tars_status word(const struct tars_rag_config *config,
     add_wording(wordings, request->query);
     add_wording(wordings, whole);
     if (config->expander && !request->quotes_only) {
-        status = tars_expand(config->expander, whole, call, &variants, &count);
+        status = expand(config->expander, whole, call, &variants, &count);
         out->expand_ms = (double)(tars_clock_mono_ns() - start_ns) / 1e6;
     }
     for (size_t i = 0; i < count && status == TARS_OK; i++)

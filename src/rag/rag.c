@@ -17,6 +17,7 @@
 
 #include "base/mem/buf.h"
 #include "base/sys/clock.h"
+#include "obs/trace.h"
 #include "rag/gather.h"
 #include "rag/prompt.h"
 #include "rag/quote.h"
@@ -278,7 +279,15 @@ static tars_status write_with(struct answering *state, struct tars_llm *llm, str
     };
     struct tars_llm_result result = {.started = false};
     int64_t start_ns = tars_clock_mono_ns();
-    tars_status status = write_prompt(state, llm, &request);
+    struct tars_trace_span span;
+    tars_status status;
+
+    tars_trace_begin(&state->call->trace, &span, "write prompt", TARS_SPAN_INTERNAL);
+    status = write_prompt(state, llm, &request);
+    tars_trace_int(&span, "tars.prompt.bytes",
+                   request.prompt ? (int64_t)strlen(request.prompt) : 0);
+    tars_trace_status(&span, status, NULL);
+    tars_trace_end(&span);
 
     note_stage(state, TARS_RAG_STAGE_PROMPT, start_ns);
     if (status != TARS_OK) {
@@ -399,8 +408,15 @@ static bool claims_nothing(const struct tars_rag_answer *answer)
 static tars_status cite(struct answering *state)
 {
     int64_t start_ns = tars_clock_mono_ns();
-    tars_status status = check_sentences(state);
+    struct tars_trace_span span;
+    tars_status status;
 
+    tars_trace_begin(&state->call->trace, &span, "check citations", TARS_SPAN_INTERNAL);
+    status = check_sentences(state);
+    tars_trace_int(&span, "tars.citations", (int64_t)state->out->citation_count);
+    tars_trace_int(&span, "tars.citations.unsupported", (int64_t)state->out->unsupported_count);
+    tars_trace_status(&span, status, NULL);
+    tars_trace_end(&span);
     note_stage(state, TARS_RAG_STAGE_CITE, start_ns);
     state->out->refused =
         status == TARS_OK && (state->out->source_count == 0 || claims_nothing(state->out));

@@ -21,6 +21,7 @@
 #include "retrieve/fuse.h"
 #include "retrieve/relevance.h"
 #include "retrieve/scope.h"
+#include "retrieve/traced.h"
 #include "store/store.h"
 #include "text/analyzer.h"
 
@@ -239,6 +240,25 @@ static bool recall_vector(struct search *search, struct tars_span key, float *ve
     return true;
 }
 
+static tars_status run_encoder(struct search *search, struct tars_encoder *encoder, float *vector)
+{
+    const struct tars_encoder_info *info = tars_encoder_info(encoder);
+    struct tars_trace_span span;
+    tars_status status;
+
+    tars_trace_begin(&search->call->trace, &span, "embeddings", TARS_SPAN_INTERNAL);
+    tars_trace_subject(&span, info->name);
+    tars_trace_text(&span, "gen_ai.operation.name", "embeddings");
+    tars_trace_text(&span, "gen_ai.provider.name", "tars");
+    tars_trace_text(&span, "gen_ai.request.model", info->name);
+    tars_trace_int(&span, "gen_ai.embeddings.dimension.count", (int64_t)info->dim);
+    status = tars_encoder_embed(encoder, TARS_EMBED_QUERY, &search->request->query, 1, vector,
+                                search->err);
+    tars_trace_status(&span, status, search->err);
+    tars_trace_end(&span);
+    return status;
+}
+
 static tars_status embed_query(struct search *search)
 {
     struct tars_encoder *encoder = search->retriever->config.encoder;
@@ -254,8 +274,7 @@ static tars_status embed_query(struct search *search)
         search->vector = vector;
         return TARS_OK;
     }
-    status = tars_encoder_embed(encoder, TARS_EMBED_QUERY, &search->request->query, 1, vector,
-                                search->err);
+    status = run_encoder(search, encoder, vector);
     if (status != TARS_OK)
         return status;
     search->vector = vector;
@@ -477,6 +496,32 @@ static tars_status need_vector(struct search *search, struct tars_retrieved *res
     return status;
 }
 
+static tars_status search_by_vector(struct search *search)
+{
+    struct tars_trace_span span;
+    tars_status status;
+
+    tars_trace_begin(&search->call->trace, &span, "search vectors", TARS_SPAN_INTERNAL);
+    status = search_vectors(search);
+    tars_retrieve_trace_step(&span, "tars.search.hits", search->vector_count, status);
+    return status;
+}
+
+/* The words are wanted for relevance even where nothing is looked for by them. */
+static tars_status search_by_words(struct search *search, bool looks)
+{
+    struct tars_trace_span span;
+    tars_status status;
+
+    tars_trace_begin(&search->call->trace, &span, "search words", TARS_SPAN_INTERNAL);
+    status = make_terms(search);
+    if (status == TARS_OK && looks)
+        status = search_words(search);
+    tars_trace_int(&span, "tars.search.terms", (int64_t)search->term_count);
+    tars_retrieve_trace_step(&span, "tars.search.hits", search->word_count, status);
+    return status;
+}
+
 /* Both lists. A side that is switched off or away stays empty. */
 static tars_status gather(struct search *search, struct tars_retrieved *result)
 {
@@ -485,14 +530,12 @@ static tars_status gather(struct search *search, struct tars_retrieved *result)
     int64_t start = tars_clock_mono_ns();
 
     if (status == TARS_OK && search->vector) {
-        status = search_vectors(search);
+        status = search_by_vector(search);
         result->by_vector = true;
         result->vector_ms = ms_since(start);
     }
     if (status == TARS_OK)
-        status = make_terms(search);
-    if (status == TARS_OK && (mode != TARS_RETRIEVE_VECTORS || !search->vector))
-        status = search_words(search);
+        status = search_by_words(search, mode != TARS_RETRIEVE_VECTORS || !search->vector);
     result->search_ms = ms_since(start);
     return status;
 }
@@ -529,11 +572,35 @@ static tars_status gather_visible(struct search *search, struct tars_retrieved *
     return status == TARS_OK ? gather(search, result) : status;
 }
 
+static size_t fuse_lists(const struct search *search, struct tars_fused *fused, const char **method)
+{
+    struct tars_trace_span span;
+    size_t count;
+
+    tars_trace_begin(&search->call->trace, &span, "fuse", TARS_SPAN_INTERNAL);
+    count = fuse(search, fused, method);
+    tars_retrieve_trace_step(&span, "tars.search.candidates", count, TARS_OK);
+    return count;
+}
+
+static tars_status fetch_winners(struct search *search, struct tars_fused *fused, size_t count,
+                                 struct tars_retrieved *result)
+{
+    int64_t start = tars_clock_mono_ns();
+    struct tars_trace_span span;
+    tars_status status;
+
+    tars_trace_begin(&search->call->trace, &span, "fetch", TARS_SPAN_INTERNAL);
+    status = fetch(search, fused, reach(search, count), result);
+    result->fetch_ms = ms_since(start);
+    tars_retrieve_trace_step(&span, "tars.retrieval.passages", result->count, status);
+    return status;
+}
+
 static tars_status run(struct search *search, struct tars_retrieved *result)
 {
     struct tars_fused *fused;
     size_t count;
-    int64_t start;
     tars_status status = gather_visible(search, result);
 
     if (status == TARS_OK)
@@ -543,16 +610,13 @@ static tars_status run(struct search *search, struct tars_retrieved *result)
     fused = tars_arena_calloc(search->call->arena, 2 * search->pool, sizeof(*fused));
     if (!fused)
         return TARS_ENOMEM;
-    count = fuse(search, fused, &result->fusion_method);
-    start = tars_clock_mono_ns();
-    status = fetch(search, fused, reach(search, count), result);
-    result->fetch_ms = ms_since(start);
-    return status;
+    count = fuse_lists(search, fused, &result->fusion_method);
+    return fetch_winners(search, fused, count, result);
 }
 
-tars_status tars_retrieve(struct tars_retriever *retriever,
-                          const struct tars_retrieve_request *request, struct tars_call *call,
-                          struct tars_retrieved *result, struct tars_err *err)
+static tars_status retrieve(struct tars_retriever *retriever,
+                            const struct tars_retrieve_request *request, struct tars_call *call,
+                            struct tars_retrieved *result, struct tars_err *err)
 {
     struct search search = {.retriever = retriever, .request = request, .call = call, .err = err};
     struct tars_retrieved made = {.fusion_method = "linear"};
@@ -579,5 +643,18 @@ tars_status tars_retrieve(struct tars_retriever *retriever,
         retriever->config.observe(retriever->config.observe_ctx, &made);
     if (status == TARS_OK)
         *result = made;
+    return status;
+}
+
+tars_status tars_retrieve(struct tars_retriever *retriever,
+                          const struct tars_retrieve_request *request, struct tars_call *call,
+                          struct tars_retrieved *result, struct tars_err *err)
+{
+    struct tars_trace_span span;
+    tars_status status;
+
+    tars_trace_begin(&call->trace, &span, "retrieval", TARS_SPAN_INTERNAL);
+    status = retrieve(retriever, request, call, result, err);
+    tars_retrieve_trace_end(&span, request, call, result, status, err);
     return status;
 }
