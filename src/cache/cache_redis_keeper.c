@@ -12,7 +12,7 @@
 #define TICK_MS      1000  /* when all is well */
 #define TICK_AWAY_MS 50    /* while a server is away: its breaker says when to try */
 #define LOOK_MS      5000  /* how often the servers are asked how they are */
-#define LOOK_WAIT_MS 1000  /* for one answer */
+#define LOOK_WAIT_MS 50    /* for the answer, unless callers wait longer for theirs */
 #define REFUSAL_MS   60000 /* that a refusal is told after it happened last */
 
 /* ------------------------------------------------------------- how they are */
@@ -47,12 +47,14 @@ static void info_text(struct tars_span info, const char *name, char *room, size_
 }
 
 /* Add what one server says of itself. */
-static void look_at(struct tars_redis_node *node, struct tars_cache_state *state)
+static void look_at(struct tars_redis *redis, struct tars_redis_node *node,
+                    struct tars_cache_state *state)
 {
+    int64_t wait_ms = redis->timeout_ms > LOOK_WAIT_MS ? redis->timeout_ms : LOOK_WAIT_MS;
     struct tars_redis_conn *conn = tars_redis_node_take_idle(node);
     struct tars_redis_reply *info = NULL;
     struct tars_redis_reply *size = NULL;
-    int64_t deadline_ms = tars_clock_mono_ms() + LOOK_WAIT_MS;
+    int64_t deadline_ms = tars_clock_mono_ms() + wait_ms;
     tars_status status;
 
     if (!conn)
@@ -83,7 +85,7 @@ static void look(struct tars_redis *redis)
     size_t count = tars_redis_map_masters(&redis->map, nodes);
 
     for (size_t i = 0; i < count; i++)
-        look_at(nodes[i], &seen);
+        look_at(redis, nodes[i], &seen);
     if (!seen.version[0]) /* not asked, or not told */
         return;
     (void)pthread_mutex_lock(&redis->lock);

@@ -159,10 +159,14 @@ tars_status tars_redis_conn_ask(struct tars_redis_conn *conn, int64_t deadline_m
     return status == TARS_OK ? tars_redis_conn_reply(conn, deadline_ms, reply) : status;
 }
 
-bool tars_redis_conn_is_quiet(const struct tars_redis_conn *conn)
+bool tars_redis_conn_is_quiet(struct tars_redis_conn *conn)
 {
+    size_t len;
     char byte;
 
+    if (!tars_redis_reader_is_empty(conn->reader) ||
+        (conn->tls && tars_tls_read(conn->tls, &byte, 1, &len) != TARS_EAGAIN))
+        return false;
     return recv(conn->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 &&
            (errno == EAGAIN || errno == EWOULDBLOCK);
 }

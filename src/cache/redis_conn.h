@@ -57,8 +57,9 @@ TARS_MUST_USE tars_status tars_redis_conn_open(const struct tars_redis_address *
                                                struct tars_err *err);
 /* NULL is allowed. */
 void tars_redis_conn_close(struct tars_redis_conn *conn);
-/* False where the other end has closed it or said something unasked. Costs one system call. */
-bool tars_redis_conn_is_quiet(const struct tars_redis_conn *conn);
+/* False where the other end has closed it or said something unasked, which would be taken for the
+ * next reply. Costs one system call. */
+bool tars_redis_conn_is_quiet(struct tars_redis_conn *conn);
 
 /* Forget the last commands and replies; build the next ones in conn->out. */
 void tars_redis_conn_begin(struct tars_redis_conn *conn);

@@ -2,13 +2,13 @@
  *
  *     {0.5F, -1.0F, 0.1F}   <->   [0.5,-1.0,0.1]
  *
- * Written   The fewest digits, of at most nine, that read back as the same float, bit for bit, -0.0
- *           too. A float that JSON cannot say (NaN, infinity) is refused.
- * Read      Any JSON array of numbers (RFC 8259), as other programs write it, with white space and
- *           exponents; each number becomes the nearest double and then the nearest float, as it
- *           does for whoever reads it with a JSON library. Nothing after the array.
- * Cost      About 30 ns a float written and 15 ns read; numbers of more than 15 digits, which
- *           others write, about 100 ns.
+ * Written   The fewest digits, from six to nine, that read back as the same float, bit for bit,
+ * -0.0 too; below 1e-7 and from 1e9 on always nine, with an exponent. A float that JSON cannot say
+ * (NaN, infinity) is refused. Read      Any JSON array of numbers (RFC 8259), as other programs
+ * write it, with white space and exponents; each number becomes the nearest double and then the
+ * nearest float, as it does for whoever reads it with a JSON library. Nothing after the array. Cost
+ * About 30 ns a float written and 15 ns read; numbers of more than 15 digits, which others write,
+ * about 100 ns.
  */
 #ifndef TARS_CACHE_REDIS_FLOATS_H
 #define TARS_CACHE_REDIS_FLOATS_H

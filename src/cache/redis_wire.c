@@ -185,6 +185,11 @@ tars_status tars_redis_reader_next(struct tars_redis_reader *reader, struct tars
     return TARS_OK;
 }
 
+bool tars_redis_reader_is_empty(const struct tars_redis_reader *reader)
+{
+    return reader->parser->pos == reader->parser->len && reader->parser->ridx < 0;
+}
+
 bool tars_redis_reply_is(const struct tars_redis_reply *reply, const char *text)
 {
     return (reply->type == TARS_REDIS_STATUS || reply->type == TARS_REDIS_TEXT) &&

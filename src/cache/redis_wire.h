@@ -67,6 +67,9 @@ TARS_MUST_USE tars_status tars_redis_reader_next(struct tars_redis_reader *reade
                                                  struct tars_arena *arena,
                                                  struct tars_redis_reply **reply);
 
+/* True where no byte waits to be read as a reply. */
+bool tars_redis_reader_is_empty(const struct tars_redis_reader *reader);
+
 /* True for a status or text that is this. */
 bool tars_redis_reply_is(const struct tars_redis_reply *reply, const char *text);
 /* True for an error whose first word is this: "MOVED". */
