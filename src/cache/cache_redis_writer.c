@@ -153,7 +153,8 @@ static struct tars_redis_item *split(struct writer *writer, struct tars_redis_it
     while (*at) {
         struct tars_redis_item *item = *at;
 
-        if (item != *batch && node_of(writer, item) != *node) {
+        /* The first goes along whatever the map says by now. */
+        if (first && node_of(writer, item) != *node) {
             at = &item->next;
             continue;
         }

@@ -402,10 +402,12 @@ static tars_status hear_steps(struct tars_redis_conn *conn,
     return TARS_OK;
 }
 
-static const char *words_of(tars_status status)
+static const char *words_of(const struct tars_redis_conn *conn, tars_status status)
 {
     if (status == TARS_EFORMAT)
         return "what answers there is not Redis";
+    if (status == TARS_EIO && conn->tls)
+        return "the other end hung up; does it want a certificate?";
     if (status == TARS_EIO)
         return "the other end hung up; does it want TLS?";
     return tars_status_text(status);
@@ -429,7 +431,8 @@ static tars_status introduce(struct tars_redis_conn *conn, const struct tars_red
         return TARS_OK;
     if (why.text[0])
         return tars_fail(status, err, "%s", why.text);
-    return tars_fail(status, err, "%s:%d: %s", address->host, address->port, words_of(status));
+    return tars_fail(status, err, "%s:%d: %s", address->host, address->port,
+                     words_of(conn, status));
 }
 
 static tars_status make(const struct tars_redis_conn_config *config, struct tars_redis_conn **conn)

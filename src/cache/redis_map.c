@@ -293,6 +293,27 @@ static tars_status learn_slots(struct tars_redis_map *map, const struct tars_red
     return TARS_OK;
 }
 
+/* Nodes that answer may know more than the seeds, which may all be gone by now. */
+static bool ask_nodes(struct tars_redis_map *map, const struct lesson *lesson)
+{
+    struct tars_redis_node *nodes[TARS_REDIS_NODES_MAX];
+    size_t count = tars_redis_map_masters(map, nodes);
+    struct tars_err err;
+
+    for (size_t i = 0; i < count; i++) {
+        struct tars_redis_address address;
+
+        if (!tars_redis_node_is_up(nodes[i]))
+            continue;
+        (void)pthread_mutex_lock(&nodes[i]->lock);
+        address = nodes[i]->address;
+        (void)pthread_mutex_unlock(&nodes[i]->lock);
+        if (ask_seed(map, lesson, &address, &err) == TARS_OK)
+            return true;
+    }
+    return false;
+}
+
 /* Ask the seeds in turn, the one that answered last first, until one knows. */
 static void learn(struct tars_redis_map *map)
 {
@@ -315,6 +336,8 @@ static void learn(struct tars_redis_map *map)
         if (map->seed_at == map->seed_count)
             map->seed_at = 0;
     }
+    if (map->mode == TARS_REDIS_CLUSTER && ask_nodes(map, lesson))
+        err.text[0] = '\0';
     set_error(map, err.text);
 }
 
