@@ -164,9 +164,36 @@ static void no_memory(void **state)
     assert_true(faults_each(add_one, NULL) >= 1);
 }
 
+static tars_status ill(void *ctx, struct tars_err *err)
+{
+    return tars_fail(TARS_EUNAVAILABLE, err, "%s", (const char *)ctx);
+}
+
+static void parts_are_found_by_name(void **state)
+{
+    char words[] = "gone fishing";
+    const struct tars_health_part well = {.name = "store"};
+    const struct tars_health_part bad = {
+        .name = "model", .optional = true, .check = ill, .ctx = words};
+    struct tars_health health = {0};
+    struct tars_err err = {{0}};
+
+    (void)state;
+    assert_int_equal(tars_health_add(&health, &well), TARS_OK);
+    assert_int_equal(tars_health_add(&health, &bad), TARS_OK);
+    assert_int_equal(tars_health_check(&health, "store", &err), TARS_OK);
+    assert_int_equal(tars_health_check(&health, "model", &err), TARS_EUNAVAILABLE);
+    assert_string_equal(err.text, "gone fishing");
+    assert_int_equal(tars_health_check(&health, "nobody", &err), TARS_ENOTFOUND);
+    while (health.count < TARS_HEALTH_PARTS_MAX)
+        assert_int_equal(tars_health_add(&health, &well), TARS_OK);
+    assert_int_equal(tars_health_add(&health, &well), TARS_ETOOBIG);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(parts_are_found_by_name),
         cmocka_unit_test(slow_parts_answer),
         cmocka_unit_test(a_hanging_part_is_told),
         cmocka_unit_test(askers_share_a_check),
