@@ -21,7 +21,7 @@
 #define CROWD    (TARS_METRICS_THREADS_MAX + 16) /* more than have cells of their own */
 #define STRANGER 1000000                         /* label values that somebody makes up */
 #define TRACE    "0af7651916cd43dd8448eb211c80319c"
-#define TOO_LONG TRACE "0"
+#define TOO_LONG "0af7651916cd43dd8448eb211c80319c0"
 #define AT       "1700000000.123456"
 
 #define ROWS(table) (sizeof(table) / sizeof((table)[0]))
