@@ -1,0 +1,560 @@
+/* postgres_conn - see postgres_conn.h for the contract. */
+#include "store/postgres_conn.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <libpq-fe.h>
+#include <math.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/sys/clock.h"
+
+#define TIMEOUT_MS  5000
+#define SLICE_MS    200     /* how soon a wait notices that it is given up */
+#define HOUR_MS     3600000 /* of a statement without a bound */
+#define COPY_BYTES  ((size_t)64 << 10)
+#define OPTIONS_MAX 320
+#define US_PER_S    INT64_C(1000000)
+#define YEAR_1_US   (-INT64_C(62135596800) * US_PER_S)
+#define YEAR_9999_US (INT64_C(253402300799) * US_PER_S)
+
+/* ------------------------------------------------------------------- faults */
+
+/* libpq's words are lines, and the last ends with a line feed. */
+static void one_line(const char *from, char *to, size_t size)
+{
+    size_t n = 0;
+
+    for (; *from && n + 1 < size; from++) {
+        bool is_space = *from == '\n' || *from == '\t' || *from == ' ';
+
+        if (!is_space || (n > 0 && to[n - 1] != ' '))
+            to[n++] = is_space ? ' ' : *from;
+    }
+    while (n > 0 && to[n - 1] == ' ')
+        n--;
+    to[n] = '\0';
+}
+
+static tars_status lose(struct tars_pg_conn *conn, const char *words, struct tars_err *err)
+{
+    char line[TARS_ERR_TEXT_MAX];
+
+    conn->is_broken = true;
+    one_line(words ? words : PQerrorMessage(conn->pg), line, sizeof(line));
+    return tars_fail(TARS_EUNAVAILABLE, err, "PostgreSQL: %s",
+                     line[0] ? line : "the connection is lost");
+}
+
+/* Classes: 22 data, 23 constraint, 54 a bound of the server; 57014 stopped, 0A000 a plan that has
+ * become another, 26000 a statement that is no longer prepared, 57P the server goes down. */
+static tars_status refuse(struct tars_pg_conn *conn, const PGresult *result, struct tars_err *err)
+{
+    const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+    const char *words = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+    tars_status status = TARS_EUNAVAILABLE;
+
+    if (!state || PQstatus(conn->pg) == CONNECTION_BAD)
+        return lose(conn, PQresultErrorMessage(result), err);
+    (void)snprintf(conn->state, sizeof(conn->state), "%s", state);
+    if (strncmp(state, "22", 2) == 0 || strncmp(state, "23", 2) == 0 ||
+        strncmp(state, "54", 2) == 0)
+        status = TARS_EINVAL;
+    if (strcmp(state, "57014") == 0)
+        status = TARS_ETIMEOUT;
+    if (strcmp(state, "0A000") == 0 || strcmp(state, "26000") == 0 ||
+        strncmp(state, "57P", 3) == 0)
+        conn->is_broken = true;
+    return tars_fail(status, err, "PostgreSQL: %s (%s)", words ? words : "refused", state);
+}
+
+/* ------------------------------------------------------------------- waiting */
+
+/* Until the socket is ready for events, or the deadline. */
+static tars_status wait_ready(struct tars_pg_conn *conn, short events, int64_t deadline_ms,
+                              struct tars_err *err)
+{
+    for (;;) {
+        struct pollfd fd = {.fd = PQsocket(conn->pg), .events = events};
+        int64_t left_ms = deadline_ms - tars_clock_mono_ms();
+        int rc;
+
+        if (fd.fd < 0)
+            return lose(conn, NULL, err);
+        if (conn->is_given_up && atomic_load(conn->is_given_up))
+            return lose(conn, "the server does not answer", err);
+        if (left_ms <= 0)
+            return lose(conn, "the server did not answer in time", err);
+        rc = poll(&fd, 1, (int)(left_ms < SLICE_MS ? left_ms : SLICE_MS));
+        if (rc > 0)
+            return TARS_OK;
+        if (rc < 0 && errno != EINTR)
+            return lose(conn, strerror(errno), err);
+    }
+}
+
+/* Send what is queued; what comes meanwhile is taken in, so that both sides go on. */
+static tars_status flush(struct tars_pg_conn *conn, int64_t deadline_ms, struct tars_err *err)
+{
+    int rc;
+
+    while ((rc = PQflush(conn->pg)) > 0) {
+        tars_status status = wait_ready(conn, POLLIN | POLLOUT, deadline_ms, err);
+
+        if (status != TARS_OK)
+            return status;
+        if (!PQconsumeInput(conn->pg))
+            return lose(conn, NULL, err);
+    }
+    return rc == 0 ? TARS_OK : lose(conn, NULL, err);
+}
+
+/* The next result; *result NULL when there is no more. */
+static tars_status next_result(struct tars_pg_conn *conn, int64_t deadline_ms, PGresult **result,
+                               struct tars_err *err)
+{
+    tars_status status = flush(conn, deadline_ms, err);
+
+    while (status == TARS_OK && PQisBusy(conn->pg)) {
+        status = wait_ready(conn, POLLIN, deadline_ms, err);
+        if (status == TARS_OK && !PQconsumeInput(conn->pg))
+            status = lose(conn, NULL, err);
+    }
+    if (status == TARS_OK) {
+        *result = PQgetResult(conn->pg);
+        conn->used_ms = tars_clock_mono_ms();
+    }
+    return status;
+}
+
+static int64_t deadline(const struct tars_pg_conn *conn)
+{
+    return tars_clock_mono_ms() + conn->wait_ms;
+}
+
+static bool is_good(const PGresult *result)
+{
+    ExecStatusType type = PQresultStatus(result);
+
+    return type == PGRES_COMMAND_OK || type == PGRES_TUPLES_OK || type == PGRES_EMPTY_QUERY;
+}
+
+/* All results of what was sent: the last good one goes to *kept (NULL: to nobody), the first
+ * failure is returned. */
+static tars_status gather(struct tars_pg_conn *conn, PGresult **kept, struct tars_err *err)
+{
+    int64_t due_ms = deadline(conn);
+    tars_status first = TARS_OK;
+
+    for (;;) {
+        PGresult *result = NULL;
+        tars_status status = next_result(conn, due_ms, &result, first == TARS_OK ? err : NULL);
+
+        if (status != TARS_OK)
+            return first == TARS_OK ? status : first;
+        if (!result)
+            return first;
+        if (!is_good(result) && first == TARS_OK)
+            first = refuse(conn, result, err);
+        if (kept && is_good(result)) {
+            PQclear(*kept);
+            *kept = result;
+        } else {
+            PQclear(result);
+        }
+    }
+}
+
+/* --------------------------------------------------------------- connecting */
+
+static void keep_quiet(void *ctx, const PGresult *result)
+{
+    (void)ctx;
+    (void)result;
+}
+
+static const char *or_null(const char *text)
+{
+    return text && text[0] ? text : NULL;
+}
+
+static void write_options(const struct tars_pg_config *config, char *out)
+{
+    (void)snprintf(out, OPTIONS_MAX,
+                   "-c timezone=UTC -c datestyle=ISO -c statement_timeout=%lld "
+                   "-c idle_in_transaction_session_timeout=120000 -c extra_float_digits=1 "
+                   "-c plan_cache_mode=force_custom_plan -c standard_conforming_strings=on",
+                   (long long)config->statement_timeout_ms);
+}
+
+static PGconn *begin_connecting(const struct tars_pg_config *config)
+{
+    char port[16];
+    char options[OPTIONS_MAX];
+    bool is_several = config->host && strchr(config->host, ',');
+    const char *const names[] = {
+        "host",        "port",       "dbname",           "user",
+        "password",    "sslmode",    "sslrootcert",      "sslcert",
+        "sslkey",      "options",    "application_name", "client_encoding",
+        "keepalives",  "keepalives_idle", "keepalives_interval", "keepalives_count",
+        "tcp_user_timeout", "gssencmode", "target_session_attrs", NULL};
+    const char *const values[] = {
+        or_null(config->host),        port,
+        or_null(config->database),    or_null(config->user),
+        or_null(config->password),    or_null(config->sslmode),
+        or_null(config->sslrootcert), or_null(config->sslcert),
+        or_null(config->sslkey),      options,
+        or_null(config->application), "UTF8",
+        "1",                          "10",
+        "5",                          "3",
+        "20000",                      "disable",
+        is_several ? "read-write" : "any", NULL};
+
+    (void)snprintf(port, sizeof(port), "%u", (unsigned)config->port);
+    write_options(config, options);
+    return PQconnectStartParams(names, values, 0);
+}
+
+static tars_status finish_connecting(struct tars_pg_conn *conn, int64_t due_ms,
+                                     struct tars_err *err)
+{
+    PostgresPollingStatusType wants = PGRES_POLLING_WRITING;
+
+    while (wants != PGRES_POLLING_OK) {
+        tars_status status;
+
+        if (wants == PGRES_POLLING_FAILED || PQstatus(conn->pg) == CONNECTION_BAD)
+            return lose(conn, NULL, err);
+        status = wait_ready(conn, wants == PGRES_POLLING_READING ? POLLIN : POLLOUT, due_ms, err);
+        if (status != TARS_OK)
+            return status;
+        wants = PQconnectPoll(conn->pg);
+    }
+    return TARS_OK;
+}
+
+void tars_pg_reset(struct tars_pg_conn *conn)
+{
+    const struct tars_pg_config *config = conn->config;
+
+    conn->wait_ms = config->statement_timeout_ms
+                        ? config->statement_timeout_ms + config->timeout_ms
+                        : HOUR_MS;
+    conn->state[0] = '\0';
+}
+
+tars_status tars_pg_open(struct tars_pg_conn *conn, const struct tars_pg_config *config,
+                         const atomic_bool *is_given_up, struct tars_err *err)
+{
+    int64_t timeout_ms = config->timeout_ms ? config->timeout_ms : TIMEOUT_MS;
+    tars_status status;
+
+    *conn = (struct tars_pg_conn){.config = config};
+    conn->is_prepared = calloc(config->text_count + 1, sizeof(*conn->is_prepared));
+    if (!conn->is_prepared)
+        return tars_fail(TARS_ENOMEM, err, "no memory for a connection");
+    conn->pg = begin_connecting(config);
+    if (!conn->pg) {
+        tars_pg_close(conn);
+        return tars_fail(TARS_ENOMEM, err, "no memory for a connection");
+    }
+    (void)PQsetNoticeReceiver(conn->pg, keep_quiet, NULL);
+    status = finish_connecting(conn, tars_clock_mono_ms() + timeout_ms, err);
+    if (status == TARS_OK && PQsetnonblocking(conn->pg, 1))
+        status = lose(conn, NULL, err);
+    if (status != TARS_OK) {
+        tars_pg_close(conn);
+        return status;
+    }
+    conn->is_given_up = is_given_up;
+    tars_pg_reset(conn);
+    conn->opened_ms = conn->used_ms = tars_clock_mono_ms();
+    return TARS_OK;
+}
+
+void tars_pg_close(struct tars_pg_conn *conn)
+{
+    PQfinish(conn->pg);
+    free(conn->is_prepared);
+    *conn = (struct tars_pg_conn){.is_broken = true};
+}
+
+bool tars_pg_is_whole(struct tars_pg_conn *conn)
+{
+    struct pollfd fd = {.fd = PQsocket(conn->pg), .events = POLLIN};
+
+    if (conn->is_broken || fd.fd < 0 || PQstatus(conn->pg) != CONNECTION_OK)
+        return false;
+    /* Idle, the server speaks only to say goodbye (or to report a setting). */
+    if (poll(&fd, 1, 0) > 0 && !PQconsumeInput(conn->pg))
+        conn->is_broken = true;
+    return !conn->is_broken && PQstatus(conn->pg) == CONNECTION_OK;
+}
+
+tars_status tars_pg_ping(struct tars_pg_conn *conn, int64_t wait_ms, struct tars_err *err)
+{
+    int64_t kept_ms = conn->wait_ms;
+    tars_status status;
+
+    conn->wait_ms = wait_ms;
+    status = tars_pg_exec(conn, "SELECT 1", err);
+    conn->wait_ms = kept_ms;
+    return status;
+}
+
+bool tars_pg_is_idle(const struct tars_pg_conn *conn)
+{
+    return !conn->is_broken && PQtransactionStatus(conn->pg) == PQTRANS_IDLE;
+}
+
+int tars_pg_server_version(const struct tars_pg_conn *conn)
+{
+    return PQserverVersion(conn->pg);
+}
+
+const char *tars_pg_reported(const struct tars_pg_conn *conn, const char *name)
+{
+    const char *value = PQparameterStatus(conn->pg, name);
+
+    return value ? value : "";
+}
+
+/* ------------------------------------------------------- without parameters */
+
+tars_status tars_pg_exec(struct tars_pg_conn *conn, const char *sql, struct tars_err *err)
+{
+    if (conn->is_broken)
+        return tars_fail(TARS_EUNAVAILABLE, err, "PostgreSQL: the connection is lost");
+    if (!PQsendQuery(conn->pg, sql))
+        return lose(conn, NULL, err);
+    return gather(conn, NULL, err);
+}
+
+tars_status tars_pg_conclude(struct tars_pg_conn *conn, tars_status status, struct tars_err *err)
+{
+    if (status == TARS_OK)
+        return tars_pg_exec(conn, "COMMIT", err);
+    if (!conn->is_broken && tars_pg_exec(conn, "ROLLBACK", NULL) != TARS_OK)
+        conn->is_broken = true;
+    return status;
+}
+
+static tars_status send_data(struct tars_pg_conn *conn, const struct tars_pg_copy *data,
+                             struct tars_err *err)
+{
+    tars_status status = TARS_OK;
+    size_t sent = 0;
+
+    while (status == TARS_OK && sent < data->len) {
+        size_t n = data->len - sent < COPY_BYTES ? data->len - sent : COPY_BYTES;
+        int rc = PQputCopyData(conn->pg, data->ptr + sent, (int)n);
+
+        if (rc < 0)
+            return lose(conn, NULL, err);
+        sent += rc > 0 ? n : 0;
+        status = flush(conn, deadline(conn), err);
+    }
+    if (status == TARS_OK && PQputCopyEnd(conn->pg, NULL) < 0)
+        status = lose(conn, NULL, err);
+    return status;
+}
+
+tars_status tars_pg_copy(struct tars_pg_conn *conn, const char *sql,
+                         const struct tars_pg_copy *data, size_t count, struct tars_err *err)
+{
+    tars_status first = TARS_OK;
+    size_t next = 0;
+
+    if (conn->is_broken)
+        return tars_fail(TARS_EUNAVAILABLE, err, "PostgreSQL: the connection is lost");
+    if (!PQsendQuery(conn->pg, sql))
+        return lose(conn, NULL, err);
+    for (;;) {
+        PGresult *result = NULL;
+        tars_status status = next_result(conn, deadline(conn), &result, err);
+        bool takes_data = result && PQresultStatus(result) == PGRES_COPY_IN;
+
+        if (result && !takes_data && !is_good(result) && first == TARS_OK)
+            first = refuse(conn, result, err);
+        PQclear(result);
+        if (status == TARS_OK && takes_data) {
+            assert(next < count);
+            status = send_data(conn, &data[next++], err);
+        }
+        if (status != TARS_OK)
+            return first == TARS_OK ? status : first;
+        if (!result)
+            return first;
+    }
+}
+
+/* ------------------------------------------------------------------ queries */
+
+struct tars_pg_query tars_pg_ask(struct tars_pg_conn *conn, size_t sql)
+{
+    struct tars_pg_query query;
+
+    query.conn = conn;
+    query.sql = sql;
+    query.bound = query.column = 0;
+    query.row = -1;
+    query.result = NULL;
+    query.status = TARS_OK;
+    query.why.text[0] = '\0';
+    return query;
+}
+
+void tars_pg_bind_text(struct tars_pg_query *query, const char *text)
+{
+    assert(query->bound < TARS_PG_PARAMETERS_MAX);
+    query->values[query->bound++] = text;
+}
+
+/* A query may be moved before it is run, so a number is found by its place then. */
+static const char number[] = "";
+
+void tars_pg_bind_int(struct tars_pg_query *query, int64_t value)
+{
+    assert(query->bound < TARS_PG_PARAMETERS_MAX);
+    (void)snprintf(query->numbers[query->bound], TARS_PG_NUMBER_BYTES, "%lld", (long long)value);
+    query->values[query->bound++] = number;
+}
+
+void tars_pg_bind_real(struct tars_pg_query *query, double value)
+{
+    assert(query->bound < TARS_PG_PARAMETERS_MAX);
+    (void)snprintf(query->numbers[query->bound], TARS_PG_NUMBER_BYTES, "%.17g", value);
+    query->values[query->bound++] = isnan(value) ? NULL : number;
+}
+
+static tars_status prepare(struct tars_pg_conn *conn, size_t sql, const char *name,
+                           struct tars_err *err)
+{
+    tars_status status;
+
+    if (conn->is_prepared[sql])
+        return TARS_OK;
+    if (!PQsendPrepare(conn->pg, name, conn->config->texts[sql], 0, NULL))
+        return lose(conn, NULL, err);
+    status = gather(conn, NULL, err);
+    conn->is_prepared[sql] = status == TARS_OK;
+    return status;
+}
+
+static tars_status run(struct tars_pg_query *query)
+{
+    struct tars_pg_conn *conn = query->conn;
+    char name[TARS_PG_NUMBER_BYTES];
+    tars_status status;
+
+    if (conn->is_broken)
+        return tars_fail(TARS_EUNAVAILABLE, &query->why, "PostgreSQL: the connection is lost");
+    for (int i = 0; i < query->bound; i++) {
+        if (query->values[i] == number)
+            query->values[i] = query->numbers[i];
+    }
+    (void)snprintf(name, sizeof(name), "tars_%zu", query->sql);
+    status = prepare(conn, query->sql, name, &query->why);
+    if (status != TARS_OK)
+        return status;
+    if (!PQsendQueryPrepared(conn->pg, name, query->bound, query->values, NULL, NULL, 0))
+        return lose(conn, NULL, &query->why);
+    return gather(conn, &query->result, &query->why);
+}
+
+bool tars_pg_step(struct tars_pg_query *query)
+{
+    if (query->status == TARS_OK && !query->result)
+        query->status = run(query);
+    if (query->status != TARS_OK)
+        return false;
+    query->column = 0;
+    return ++query->row < PQntuples(query->result);
+}
+
+/* The next column's text; NULL for NULL. */
+static const char *take(struct tars_pg_query *query)
+{
+    int column = query->column++;
+
+    if (PQgetisnull(query->result, query->row, column))
+        return NULL;
+    return PQgetvalue(query->result, query->row, column);
+}
+
+int64_t tars_pg_int_or(struct tars_pg_query *query, int64_t otherwise)
+{
+    const char *text = take(query);
+
+    if (!text)
+        return otherwise;
+    return text[0] == 't' ? 1 : strtoll(text, NULL, 10);
+}
+
+int64_t tars_pg_int(struct tars_pg_query *query)
+{
+    return tars_pg_int_or(query, 0);
+}
+
+double tars_pg_real(struct tars_pg_query *query)
+{
+    const char *text = take(query);
+
+    return text ? strtod(text, NULL) : NAN;
+}
+
+const char *tars_pg_text(struct tars_pg_query *query, struct tars_arena *arena)
+{
+    const char *text = take(query);
+    const char *copy = text ? tars_arena_strdup(arena, text) : NULL;
+
+    if (text && !copy && query->status == TARS_OK)
+        query->status = tars_fail(TARS_ENOMEM, &query->why, "no memory for rows");
+    return copy;
+}
+
+int64_t tars_pg_changed(const struct tars_pg_query *query)
+{
+    return query->result ? strtoll(PQcmdTuples(query->result), NULL, 10) : 0;
+}
+
+size_t tars_pg_rows(const struct tars_pg_query *query)
+{
+    return query->result ? (size_t)PQntuples(query->result) : 0;
+}
+
+tars_status tars_pg_end(struct tars_pg_query *query, struct tars_err *err)
+{
+    PQclear(query->result);
+    query->result = NULL;
+    if (query->status != TARS_OK && err)
+        *err = query->why;
+    return query->status;
+}
+
+tars_status tars_pg_run(struct tars_pg_query *query, int64_t *changed, struct tars_err *err)
+{
+    (void)tars_pg_step(query);
+    if (changed && query->status == TARS_OK)
+        *changed = tars_pg_changed(query);
+    return tars_pg_end(query, err);
+}
+
+/* --------------------------------------------------------------------- time */
+
+void tars_pg_write_time(int64_t time_us, char *out)
+{
+    int64_t us = time_us < YEAR_1_US ? YEAR_1_US : time_us;
+    struct tars_civil civil;
+    int64_t fraction;
+
+    us = us > YEAR_9999_US ? YEAR_9999_US : us;
+    fraction = (us % US_PER_S + US_PER_S) % US_PER_S;
+    tars_clock_civil(us, &civil);
+    (void)snprintf(out, TARS_PG_TIME_BYTES, "%04d-%02d-%02d %02d:%02d:%02d.%06d", civil.year % 10000,
+                   civil.month % 100, civil.day % 100, civil.hour % 100, civil.minute % 100,
+                   civil.second % 100, (int)fraction);
+}

@@ -1,0 +1,386 @@
+/* postgres_pool - see postgres_pool.h for the contract.
+ *
+ * INVARIANTS
+ *
+ *   1. total = idle + lent + being opened, and total <= size + overflow.
+ *   2. idle <= size.
+ *   3. is_away is set only while the breaker is not closed.
+ */
+#include "store/postgres_pool.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/sys/clock.h"
+
+#define SIZE             20
+#define RECYCLE_MS       3600000
+#define KEEPER_MS        1000
+#define PING_AFTER_MS    30000 /* silence after which an idle connection is asked */
+#define PING_MS          2000  /* a server that does not answer in this time hangs */
+#define QUIET_MS         1000  /* heard of so recently, the keeper need not ask */
+#define BREAKER_FAILURES 3
+
+struct tars_pg_pool {
+    struct tars_pg_pool_config config; /* with every default filled in */
+    struct tars_breaker breaker;
+    atomic_bool is_away; /* the server hangs: whoever waits for an answer gives up */
+    pthread_t keeper;
+    bool has_keeper;
+
+    pthread_mutex_t lock; /* guards all below */
+    pthread_cond_t given; /* a connection or room for one */
+    pthread_cond_t stop;  /* the keeper shall end */
+    struct tars_pg_conn **idle; /* (idle_count,) newest last; room for size */
+    size_t idle_count, total;
+    bool is_stopping;
+    bool was_reached;   /* ever */
+    int64_t heard_ms;   /* of the server, last */
+    struct tars_err why; /* words of the last failure */
+    struct tars_pg_pool_stats stats;
+};
+
+/* -------------------------------------------------------------------- notes */
+
+static void note_failure(struct tars_pg_pool *pool, const struct tars_err *why)
+{
+    pthread_mutex_lock(&pool->lock);
+    pool->why = *why;
+    pool->stats.failures++;
+    pthread_mutex_unlock(&pool->lock);
+    tars_breaker_note(&pool->breaker, false, tars_clock_mono_ms());
+}
+
+static void note_success(struct tars_pg_pool *pool)
+{
+    pthread_mutex_lock(&pool->lock);
+    pool->heard_ms = tars_clock_mono_ms();
+    pool->was_reached = true;
+    pthread_mutex_unlock(&pool->lock);
+    tars_breaker_note(&pool->breaker, true, tars_clock_mono_ms());
+    if (tars_breaker_state(&pool->breaker) == TARS_BREAKER_CLOSED)
+        atomic_store(&pool->is_away, false);
+}
+
+/* ----------------------------------------------------------- taking, giving */
+
+static void destroy(struct tars_pg_conn *conn)
+{
+    tars_pg_close(conn);
+    free(conn);
+}
+
+/* Room that was taken for a connection is free again. */
+static void leave(struct tars_pg_pool *pool)
+{
+    pthread_mutex_lock(&pool->lock);
+    pool->total--;
+    pthread_cond_signal(&pool->given);
+    pthread_mutex_unlock(&pool->lock);
+}
+
+static void wait_until(pthread_cond_t *cond, pthread_mutex_t *lock, int64_t due_ms)
+{
+    const struct timespec due = {.tv_sec = due_ms / 1000, .tv_nsec = due_ms % 1000 * 1000000};
+
+    (void)pthread_cond_timedwait(cond, lock, &due);
+}
+
+/* An idle connection into *conn, or NULL with room taken for a new one. False: neither, in time. */
+static bool take_room(struct tars_pg_pool *pool, struct tars_pg_conn **conn)
+{
+    int64_t due_ms = tars_clock_mono_ms() + pool->config.server.timeout_ms;
+    size_t max = pool->config.size + pool->config.overflow;
+    bool has_room;
+
+    pthread_mutex_lock(&pool->lock);
+    while (pool->idle_count == 0 && pool->total >= max && tars_clock_mono_ms() < due_ms)
+        wait_until(&pool->given, &pool->lock, due_ms);
+    *conn = NULL;
+    has_room = pool->idle_count > 0 || pool->total < max;
+    if (pool->idle_count > 0) {
+        *conn = pool->idle[--pool->idle_count];
+    } else if (has_room) {
+        pool->total++;
+    }
+    pthread_mutex_unlock(&pool->lock);
+    return has_room;
+}
+
+static bool is_old(const struct tars_pg_pool *pool, const struct tars_pg_conn *conn, int64_t now_ms)
+{
+    return now_ms - conn->opened_ms > pool->config.recycle_ms;
+}
+
+/* Well enough to be lent; asks after a long silence. */
+static bool is_well(struct tars_pg_pool *pool, struct tars_pg_conn *conn)
+{
+    int64_t now_ms = tars_clock_mono_ms();
+
+    if (is_old(pool, conn, now_ms)) {
+        pthread_mutex_lock(&pool->lock);
+        pool->stats.recycled++;
+        pthread_mutex_unlock(&pool->lock);
+        return false;
+    }
+    if (!tars_pg_is_whole(conn))
+        return false;
+    return now_ms - conn->used_ms < PING_AFTER_MS || tars_pg_ping(conn, PING_MS, NULL) == TARS_OK;
+}
+
+static tars_status open_new(struct tars_pg_pool *pool, struct tars_pg_conn **conn,
+                            struct tars_err *err)
+{
+    struct tars_pg_conn *made = calloc(1, sizeof(*made));
+    struct tars_err why = {.text = ""};
+    tars_status status = TARS_ENOMEM;
+
+    if (made)
+        status = tars_pg_open(made, &pool->config.server, &pool->is_away, &why);
+    if (status != TARS_OK) {
+        free(made);
+        leave(pool);
+        if (status == TARS_ENOMEM)
+            return tars_fail(status, err, "no memory for a connection");
+        note_failure(pool, &why);
+        return tars_fail(status, err, "%s", why.text);
+    }
+    pthread_mutex_lock(&pool->lock);
+    pool->stats.opened++;
+    pthread_mutex_unlock(&pool->lock);
+    *conn = made;
+    return TARS_OK;
+}
+
+/* Past the breaker. */
+static tars_status take(struct tars_pg_pool *pool, struct tars_pg_conn **conn, struct tars_err *err)
+{
+    struct tars_pg_conn *idle;
+
+    if (!take_room(pool, &idle)) {
+        return tars_fail(TARS_EBUSY, err, "PostgreSQL: all %zu connections are in use",
+                         pool->config.size + pool->config.overflow);
+    }
+    while (idle && !is_well(pool, idle)) {
+        destroy(idle);
+        pthread_mutex_lock(&pool->lock);
+        idle = pool->idle_count > 0 ? pool->idle[--pool->idle_count] : NULL;
+        pool->total -= idle ? 1 : 0; /* the room of the one that was closed, else kept for a new one */
+        pthread_mutex_unlock(&pool->lock);
+    }
+    if (!idle)
+        return open_new(pool, conn, err);
+    tars_pg_reset(idle);
+    *conn = idle;
+    return TARS_OK;
+}
+
+tars_status tars_pg_take(struct tars_pg_pool *pool, struct tars_pg_conn **conn,
+                         struct tars_err *err)
+{
+    tars_status status;
+
+    /* While the server hangs only the keeper tries. */
+    if (atomic_load(&pool->is_away) || !tars_breaker_may_try(&pool->breaker, tars_clock_mono_ms())) {
+        pthread_mutex_lock(&pool->lock);
+        status = tars_fail(TARS_EUNAVAILABLE, err, "%s", pool->why.text);
+        pthread_mutex_unlock(&pool->lock);
+        return status;
+    }
+    return take(pool, conn, err);
+}
+
+void tars_pg_give(struct tars_pg_pool *pool, struct tars_pg_conn *conn)
+{
+    bool is_kept;
+
+    if (!conn)
+        return;
+    if (conn->is_broken) {
+        static const struct tars_err lost = {.text = "PostgreSQL: the connection is lost"};
+
+        destroy(conn);
+        leave(pool);
+        note_failure(pool, &lost);
+        return;
+    }
+    note_success(pool);
+    is_kept = tars_pg_is_idle(conn) && !is_old(pool, conn, tars_clock_mono_ms());
+    pthread_mutex_lock(&pool->lock);
+    is_kept = is_kept && pool->total <= pool->config.size && !pool->is_stopping;
+    if (is_kept)
+        pool->idle[pool->idle_count++] = conn;
+    pthread_cond_signal(&pool->given);
+    pthread_mutex_unlock(&pool->lock);
+    if (!is_kept) {
+        destroy(conn);
+        leave(pool);
+    }
+}
+
+/* ------------------------------------------------------------------- keeper */
+
+/* The server hangs: nobody shall go on waiting for it. */
+static void give_up(struct tars_pg_pool *pool)
+{
+    int64_t now_ms = tars_clock_mono_ms();
+
+    for (int i = 0; i < BREAKER_FAILURES; i++)
+        tars_breaker_note(&pool->breaker, false, now_ms);
+    if (tars_breaker_state(&pool->breaker) != TARS_BREAKER_CLOSED)
+        atomic_store(&pool->is_away, true);
+}
+
+static bool may_look(struct tars_pg_pool *pool)
+{
+    int64_t now_ms = tars_clock_mono_ms();
+    bool is_wanted;
+
+    if (tars_breaker_state(&pool->breaker) != TARS_BREAKER_CLOSED)
+        return tars_breaker_may_try(&pool->breaker, now_ms);
+    pthread_mutex_lock(&pool->lock);
+    is_wanted = now_ms - pool->heard_ms >= QUIET_MS &&
+                (pool->idle_count > 0 || pool->total < pool->config.size + pool->config.overflow);
+    pthread_mutex_unlock(&pool->lock);
+    return is_wanted;
+}
+
+/* Ask the server whether it is there, on a connection that is not in use. */
+static void look(struct tars_pg_pool *pool)
+{
+    struct tars_pg_conn *conn = NULL;
+    struct tars_err why = {.text = ""};
+    tars_status status;
+
+    if (!may_look(pool))
+        return;
+    status = take(pool, &conn, &why);
+    if (status != TARS_OK)
+        return;
+    /* Its own look is not given up, else a server that is back would not be noticed. */
+    conn->is_given_up = NULL;
+    status = tars_pg_ping(conn, PING_MS, &why);
+    conn->is_given_up = &pool->is_away;
+    tars_pg_give(pool, conn);
+    if (status == TARS_OK)
+        return;
+    pthread_mutex_lock(&pool->lock);
+    pool->why = why;
+    pthread_mutex_unlock(&pool->lock);
+    give_up(pool);
+}
+
+static void *keep(void *ctx)
+{
+    struct tars_pg_pool *pool = ctx;
+    bool goes_on = true;
+
+    while (goes_on) {
+        int64_t due_ms;
+
+        look(pool);
+        /* While it is away the breaker's pauses say when the next trial is; look often enough. */
+        due_ms = tars_clock_mono_ms() +
+                 (tars_breaker_state(&pool->breaker) == TARS_BREAKER_CLOSED
+                      ? pool->config.ping_ms
+                      : pool->config.ping_ms / 4 + 1);
+        pthread_mutex_lock(&pool->lock);
+        while (!pool->is_stopping && tars_clock_mono_ms() < due_ms)
+            wait_until(&pool->stop, &pool->lock, due_ms);
+        goes_on = !pool->is_stopping;
+        pthread_mutex_unlock(&pool->lock);
+    }
+    return NULL;
+}
+
+/* --------------------------------------------------------------- life cycle */
+
+static void init_locks(struct tars_pg_pool *pool)
+{
+    pthread_condattr_t attr;
+
+    pthread_mutex_init(&pool->lock, NULL);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&pool->given, &attr);
+    pthread_cond_init(&pool->stop, &attr);
+    pthread_condattr_destroy(&attr);
+}
+
+tars_status tars_pg_pool_new(const struct tars_pg_pool_config *config, struct tars_pg_pool **pool,
+                             struct tars_err *err)
+{
+    const struct tars_breaker_config breaker = {.failures = BREAKER_FAILURES,
+                                                .seed = config->seed};
+    struct tars_pg_pool *made = calloc(1, sizeof(*made));
+
+    if (!made)
+        return tars_fail(TARS_ENOMEM, err, "no memory for connections");
+    made->config = *config;
+    made->config.size = config->size ? config->size : SIZE;
+    made->config.recycle_ms = config->recycle_ms ? config->recycle_ms : RECYCLE_MS;
+    made->config.ping_ms = config->ping_ms ? config->ping_ms : KEEPER_MS;
+    if (!made->config.server.timeout_ms)
+        made->config.server.timeout_ms = 5000;
+    (void)tars_fail(TARS_EUNAVAILABLE, &made->why, "PostgreSQL: not reached yet");
+    init_locks(made);
+    tars_breaker_init(&made->breaker, &breaker);
+    made->idle = calloc(made->config.size, sizeof(struct tars_pg_conn *));
+    if (!made->idle) {
+        tars_pg_pool_free(made);
+        return tars_fail(TARS_ENOMEM, err, "no memory for connections");
+    }
+    if (made->config.ping_ms > 0 && pthread_create(&made->keeper, NULL, keep, made)) {
+        tars_pg_pool_free(made);
+        return tars_fail(TARS_ENOMEM, err, "cannot start a thread");
+    }
+    made->has_keeper = made->config.ping_ms > 0;
+    *pool = made;
+    return TARS_OK;
+}
+
+void tars_pg_pool_free(struct tars_pg_pool *pool)
+{
+    if (!pool)
+        return;
+    pthread_mutex_lock(&pool->lock);
+    pool->is_stopping = true;
+    pthread_cond_signal(&pool->stop);
+    pthread_mutex_unlock(&pool->lock);
+    if (pool->has_keeper)
+        pthread_join(pool->keeper, NULL);
+    for (size_t i = 0; i < pool->idle_count; i++)
+        destroy(pool->idle[i]);
+    tars_breaker_release(&pool->breaker);
+    pthread_cond_destroy(&pool->stop);
+    pthread_cond_destroy(&pool->given);
+    pthread_mutex_destroy(&pool->lock);
+    free(pool->idle);
+    free(pool);
+}
+
+tars_status tars_pg_pool_health(struct tars_pg_pool *pool, struct tars_err *err)
+{
+    tars_status status = TARS_OK;
+
+    pthread_mutex_lock(&pool->lock);
+    if (!pool->was_reached || tars_breaker_state(&pool->breaker) != TARS_BREAKER_CLOSED)
+        status = tars_fail(TARS_EUNAVAILABLE, err, "%s", pool->why.text);
+    pthread_mutex_unlock(&pool->lock);
+    return status;
+}
+
+struct tars_pg_pool_stats tars_pg_pool_stats(struct tars_pg_pool *pool)
+{
+    struct tars_pg_pool_stats stats;
+
+    pthread_mutex_lock(&pool->lock);
+    stats = pool->stats;
+    stats.idle = pool->idle_count;
+    stats.active = pool->total - pool->idle_count;
+    stats.max = pool->config.size + pool->config.overflow;
+    pthread_mutex_unlock(&pool->lock);
+    stats.breaker = tars_breaker_state(&pool->breaker);
+    return stats;
+}
