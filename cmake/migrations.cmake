@@ -29,3 +29,4 @@ endfunction()
 
 migrations_table(sqlite)
 migrations_table(sqlite_analytics)
+migrations_table(postgres_analytics)

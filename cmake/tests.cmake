@@ -3,9 +3,10 @@
 pkg_check_modules(CMOCKA REQUIRED IMPORTED_TARGET cmocka)
 add_library(tars_test_support OBJECT tests/support/faults.c tests/support/guard.c
                                      tests/support/files.c tests/support/process.c
-                                     tests/support/redis.c)
+                                     tests/support/redis.c tests/support/postgres.c)
 target_include_directories(tars_test_support PUBLIC tests src)
 target_link_libraries(tars_test_support PUBLIC PkgConfig::CMOCKA)
+target_compile_definitions(tars_test_support PRIVATE TARS_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
 
 file(GLOB_RECURSE unit_tests CONFIGURE_DEPENDS tests/unit/test_*.c)
 foreach(source ${unit_tests})

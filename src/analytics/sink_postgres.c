@@ -116,6 +116,7 @@ static const struct tars_analytics_sink_ops ops = {
     .patterns = pg_patterns,
     .totals = pg_totals,
     .history = pg_history,
+    .read = pg_read,
 };
 
 /* The texts that the pool lends for its life. */
@@ -123,9 +124,9 @@ static tars_status copy_texts(struct sink_postgres *postgres, struct tars_pg_con
                               struct tars_err *err)
 {
     const char **const fields[] = {
-        &server->host,        &server->database, &server->user,   &server->password,
-        &server->sslmode,     &server->sslrootcert, &server->sslcert, &server->sslkey,
-        &server->application,
+        &server->host,     &server->database, &server->user,
+        &server->password, &server->sslmode,  &server->sslrootcert,
+        &server->sslcert,  &server->sslkey,   &server->application,
     };
 
     for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {

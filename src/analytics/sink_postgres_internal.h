@@ -8,8 +8,8 @@
 #include "analytics/sink_postgres.h"
 #include "base/mem/buf.h"
 
-#define WRITE_MS  30000 /* for one answer while writing */
-#define MONTHS_MAX 64   /* months whose partitions are known to be there */
+#define WRITE_MS   30000 /* for one answer while writing */
+#define MONTHS_MAX 64    /* months whose partitions are known to be there */
 
 enum pg_sql {
 #define SQL(name, text) PG_SQL_##name,
@@ -57,6 +57,20 @@ TARS_MUST_USE tars_status pg_begin(struct sink_postgres *postgres, const char *o
 /* Give it back; status is returned. */
 tars_status pg_end(struct sink_postgres *postgres, struct pg_use *use, tars_status status);
 
+/* A range as values. */
+struct pg_bounds {
+    char from[TARS_PG_TIME_BYTES], to[TARS_PG_TIME_BYTES];
+    struct tars_buf keys; /* array of visible collections; nothing: all */
+};
+TARS_MUST_USE tars_status pg_bounds_init(struct pg_bounds *bounds,
+                                         const struct tars_analytics_range *range,
+                                         struct tars_err *err);
+/* A statement with $1 to $3 bound. */
+struct tars_pg_query pg_ask(struct tars_pg_conn *conn, enum pg_sql sql,
+                            const struct tars_analytics_range *range,
+                            const struct pg_bounds *bounds);
+void pg_read_sample(struct tars_pg_query *query, struct tars_system_row *row);
+
 /* sink_postgres_setup.c: under setup_lock. */
 TARS_MUST_USE tars_status pg_make_current(struct sink_postgres *postgres, struct tars_pg_conn *conn,
                                           struct tars_err *err);
@@ -99,5 +113,10 @@ tars_status pg_totals(struct tars_analytics_sink *sink, const struct tars_analyt
 tars_status pg_history(struct tars_analytics_sink *sink, const struct tars_analytics_range *range,
                        int64_t interval_s, struct tars_arena *arena, struct tars_system_row **out,
                        size_t *count, struct tars_err *err);
+
+/* sink_postgres_pages.c */
+tars_status pg_read(struct tars_analytics_sink *sink, const struct tars_analytics_wanted *wanted,
+                    struct tars_arena *arena, struct tars_logged **out, size_t *count,
+                    struct tars_err *err);
 
 #endif

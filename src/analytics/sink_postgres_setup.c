@@ -1,10 +1,9 @@
-/* sink_postgres_setup - the tables brought up to date, once, by whoever first reaches the database. */
+/* sink_postgres_setup - the tables brought up to date, once, by whoever first reaches the database.
+ */
 #include <string.h>
 
 #include "analytics/sink_postgres_internal.h"
 #include "store/migrate.h"
-
-#define WORDS_BYTES 192
 
 static tars_status read_version(struct tars_pg_conn *conn, int *version, struct tars_err *err)
 {
@@ -43,7 +42,7 @@ static tars_status check_shape(struct tars_pg_conn *conn, struct tars_err *err)
     tars_arena_release(&arena);
     if (status == TARS_OK)
         return tars_pg_end(&query, err);
-    (void)!tars_pg_end(&query, NULL);
+    tars_pg_drop(&query);
     return status;
 }
 

@@ -129,20 +129,20 @@ static tars_status make_months(struct sink_postgres *postgres, struct tars_pg_co
 
 /* ----------------------------------------------------------------- writing */
 
-#define COPY_QUERIES                                                                              \
-    "COPY query_logs (id, timestamp, query_text, query_hash, client_id, retrieval_time_ms, "      \
-    "generation_time_ms, total_time_ms, sources_count, relevance_scores, avg_relevance_score, "   \
-    "model_used, tokens_generated, expansion_count, used_reranking, used_hybrid_search, "         \
-    "used_query_expansion, success, error_message, metadata, tenant) FROM STDIN;"                 \
-    "COPY document_accesses (timestamp, query_id, document_id, file_name, chunk_id, "             \
+#define COPY_QUERIES                                                                            \
+    "COPY query_logs (id, timestamp, query_text, query_hash, client_id, retrieval_time_ms, "    \
+    "generation_time_ms, total_time_ms, sources_count, relevance_scores, avg_relevance_score, " \
+    "model_used, tokens_generated, expansion_count, used_reranking, used_hybrid_search, "       \
+    "used_query_expansion, success, error_message, metadata, tenant) FROM STDIN;"               \
+    "COPY document_accesses (timestamp, query_id, document_id, file_name, chunk_id, "           \
     "relevance_score, rank, tenant, collection) FROM STDIN;"
-#define COPY_ERRORS                                                                               \
-    "COPY error_logs (timestamp, error_type, error_message, service, operation, client_id, "      \
+#define COPY_ERRORS                                                                          \
+    "COPY error_logs (timestamp, error_type, error_message, service, operation, client_id, " \
     "severity, metadata, tenant) FROM STDIN;"
-#define COPY_SAMPLES                                                                              \
-    "COPY system_metrics (timestamp, cpu_usage_percent, memory_usage_percent, "                   \
-    "gpu_usage_percent, gpu_memory_usage_percent, cache_hit_rate, avg_query_time_ms, "            \
-    "avg_retrieval_time_ms, avg_generation_time_ms, queries_per_minute, active_connections, "     \
+#define COPY_SAMPLES                                                                          \
+    "COPY system_metrics (timestamp, cpu_usage_percent, memory_usage_percent, "               \
+    "gpu_usage_percent, gpu_memory_usage_percent, cache_hit_rate, avg_query_time_ms, "        \
+    "avg_retrieval_time_ms, avg_generation_time_ms, queries_per_minute, active_connections, " \
     "total_documents, total_chunks) FROM STDIN;"
 
 /* By which tables have rows: 1 questions, 2 errors, 4 samples. */
@@ -214,8 +214,10 @@ static tars_status write_all(struct sink_postgres *postgres, struct tars_pg_conn
         questions += rows[i].kind == TARS_ROW_QUERY;
     tars_arena_init(&arena, (size_t)64 << 20);
     ids = tars_arena_calloc(&arena, questions + 1, sizeof(*ids));
+    if (!ids)
+        return tars_fail(TARS_ENOMEM, err, "no memory for rows of analytics");
     pg_rows_init(&made);
-    status = ids ? tars_pg_exec(conn, "BEGIN", err) : tars_fail(TARS_ENOMEM, err, "no memory");
+    status = tars_pg_exec(conn, "BEGIN", err);
     if (status == TARS_OK) {
         status = move_mark(postgres, conn, mark, ids, questions, err);
         if (status == TARS_OK)

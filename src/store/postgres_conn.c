@@ -12,13 +12,13 @@
 
 #include "base/sys/clock.h"
 
-#define TIMEOUT_MS  5000
-#define SLICE_MS    200     /* how soon a wait notices that it is given up */
-#define HOUR_MS     3600000 /* of a statement without a bound */
-#define COPY_BYTES  ((size_t)64 << 10)
-#define OPTIONS_MAX 320
-#define US_PER_S    INT64_C(1000000)
-#define YEAR_1_US   (-INT64_C(62135596800) * US_PER_S)
+#define TIMEOUT_MS   5000
+#define SLICE_MS     200     /* how soon a wait notices that it is given up */
+#define HOUR_MS      3600000 /* of a statement without a bound */
+#define COPY_BYTES   ((size_t)64 << 10)
+#define OPTIONS_MAX  320
+#define US_PER_S     INT64_C(1000000)
+#define YEAR_1_US    (-INT64_C(62135596800) * US_PER_S)
 #define YEAR_9999_US (INT64_C(253402300799) * US_PER_S)
 
 /* ------------------------------------------------------------------- faults */
@@ -29,10 +29,12 @@ static void one_line(const char *from, char *to, size_t size)
     size_t n = 0;
 
     for (; *from && n + 1 < size; from++) {
-        bool is_space = *from == '\n' || *from == '\t' || *from == ' ';
+        char c = *from;
 
-        if (!is_space || (n > 0 && to[n - 1] != ' '))
-            to[n++] = is_space ? ' ' : *from;
+        if (c == '\n' || c == '\t')
+            c = ' ';
+        if (c != ' ' || (n > 0 && to[n - 1] != ' '))
+            to[n++] = c;
     }
     while (n > 0 && to[n - 1] == ' ')
         n--;
@@ -65,8 +67,7 @@ static tars_status refuse(struct tars_pg_conn *conn, const PGresult *result, str
         status = TARS_EINVAL;
     if (strcmp(state, "57014") == 0)
         status = TARS_ETIMEOUT;
-    if (strcmp(state, "0A000") == 0 || strcmp(state, "26000") == 0 ||
-        strncmp(state, "57P", 3) == 0)
+    if (strcmp(state, "0A000") == 0 || strcmp(state, "26000") == 0 || strncmp(state, "57P", 3) == 0)
         conn->is_broken = true;
     return tars_fail(status, err, "PostgreSQL: %s (%s)", words ? words : "refused", state);
 }
@@ -142,30 +143,50 @@ static bool is_good(const PGresult *result)
     return type == PGRES_COMMAND_OK || type == PGRES_TUPLES_OK || type == PGRES_EMPTY_QUERY;
 }
 
+/* What became of what was sent. */
+struct outcome {
+    tars_status status; /* the first failure */
+    PGresult *last;     /* good one; owned, or NULL */
+};
+
+/* Takes the result. Words of the first failure alone. */
+static void settle(struct tars_pg_conn *conn, PGresult *result, struct outcome *outcome,
+                   struct tars_err *err)
+{
+    if (is_good(result)) {
+        PQclear(outcome->last);
+        outcome->last = result;
+        return;
+    }
+    if (outcome->status == TARS_OK && PQresultStatus(result) != PGRES_COPY_IN)
+        outcome->status = refuse(conn, result, err);
+    PQclear(result);
+}
+
 /* All results of what was sent: the last good one goes to *kept (NULL: to nobody), the first
  * failure is returned. */
 static tars_status gather(struct tars_pg_conn *conn, PGresult **kept, struct tars_err *err)
 {
     int64_t due_ms = deadline(conn);
-    tars_status first = TARS_OK;
+    struct outcome outcome = {TARS_OK, NULL};
+    PGresult *result = NULL;
+    tars_status status;
 
-    for (;;) {
-        PGresult *result = NULL;
-        tars_status status = next_result(conn, due_ms, &result, first == TARS_OK ? err : NULL);
+    do {
+        struct tars_err *words = outcome.status == TARS_OK ? err : NULL;
 
-        if (status != TARS_OK)
-            return first == TARS_OK ? status : first;
-        if (!result)
-            return first;
-        if (!is_good(result) && first == TARS_OK)
-            first = refuse(conn, result, err);
-        if (kept && is_good(result)) {
-            PQclear(*kept);
-            *kept = result;
-        } else {
-            PQclear(result);
-        }
+        status = next_result(conn, due_ms, &result, words);
+        if (status == TARS_OK && result)
+            settle(conn, result, &outcome, err);
+    } while (status == TARS_OK && result);
+    if (outcome.status != TARS_OK)
+        status = outcome.status;
+    if (kept && status == TARS_OK) {
+        *kept = outcome.last;
+    } else {
+        PQclear(outcome.last);
     }
+    return status;
 }
 
 /* --------------------------------------------------------------- connecting */
@@ -195,23 +216,46 @@ static PGconn *begin_connecting(const struct tars_pg_config *config)
     char port[16];
     char options[OPTIONS_MAX];
     bool is_several = config->host && strchr(config->host, ',');
-    const char *const names[] = {
-        "host",        "port",       "dbname",           "user",
-        "password",    "sslmode",    "sslrootcert",      "sslcert",
-        "sslkey",      "options",    "application_name", "client_encoding",
-        "keepalives",  "keepalives_idle", "keepalives_interval", "keepalives_count",
-        "tcp_user_timeout", "gssencmode", "target_session_attrs", NULL};
-    const char *const values[] = {
-        or_null(config->host),        port,
-        or_null(config->database),    or_null(config->user),
-        or_null(config->password),    or_null(config->sslmode),
-        or_null(config->sslrootcert), or_null(config->sslcert),
-        or_null(config->sslkey),      options,
-        or_null(config->application), "UTF8",
-        "1",                          "10",
-        "5",                          "3",
-        "20000",                      "disable",
-        is_several ? "read-write" : "any", NULL};
+    const char *const names[] = {"host",
+                                 "port",
+                                 "dbname",
+                                 "user",
+                                 "password",
+                                 "sslmode",
+                                 "sslrootcert",
+                                 "sslcert",
+                                 "sslkey",
+                                 "options",
+                                 "application_name",
+                                 "client_encoding",
+                                 "keepalives",
+                                 "keepalives_idle",
+                                 "keepalives_interval",
+                                 "keepalives_count",
+                                 "tcp_user_timeout",
+                                 "gssencmode",
+                                 "target_session_attrs",
+                                 NULL};
+    const char *const values[] = {or_null(config->host),
+                                  port,
+                                  or_null(config->database),
+                                  or_null(config->user),
+                                  or_null(config->password),
+                                  or_null(config->sslmode),
+                                  or_null(config->sslrootcert),
+                                  or_null(config->sslcert),
+                                  or_null(config->sslkey),
+                                  options,
+                                  or_null(config->application),
+                                  "UTF8",
+                                  "1",
+                                  "10",
+                                  "5",
+                                  "3",
+                                  "20000",
+                                  "disable",
+                                  is_several ? "read-write" : "any",
+                                  NULL};
 
     (void)snprintf(port, sizeof(port), "%u", (unsigned)config->port);
     write_options(config, options);
@@ -240,9 +284,8 @@ void tars_pg_reset(struct tars_pg_conn *conn)
 {
     const struct tars_pg_config *config = conn->config;
 
-    conn->wait_ms = config->statement_timeout_ms
-                        ? config->statement_timeout_ms + config->timeout_ms
-                        : HOUR_MS;
+    conn->wait_ms =
+        config->statement_timeout_ms ? config->statement_timeout_ms + config->timeout_ms : HOUR_MS;
     conn->state[0] = '\0';
 }
 
@@ -365,30 +408,30 @@ static tars_status send_data(struct tars_pg_conn *conn, const struct tars_pg_cop
 tars_status tars_pg_copy(struct tars_pg_conn *conn, const char *sql,
                          const struct tars_pg_copy *data, size_t count, struct tars_err *err)
 {
-    tars_status first = TARS_OK;
+    struct outcome outcome = {TARS_OK, NULL};
+    PGresult *result = NULL;
     size_t next = 0;
+    tars_status status;
 
     if (conn->is_broken)
         return tars_fail(TARS_EUNAVAILABLE, err, "PostgreSQL: the connection is lost");
     if (!PQsendQuery(conn->pg, sql))
         return lose(conn, NULL, err);
-    for (;;) {
-        PGresult *result = NULL;
-        tars_status status = next_result(conn, deadline(conn), &result, err);
-        bool takes_data = result && PQresultStatus(result) == PGRES_COPY_IN;
+    do {
+        bool takes_data;
 
-        if (result && !takes_data && !is_good(result) && first == TARS_OK)
-            first = refuse(conn, result, err);
-        PQclear(result);
-        if (status == TARS_OK && takes_data) {
+        status = next_result(conn, deadline(conn), &result, outcome.status == TARS_OK ? err : NULL);
+        if (status != TARS_OK || !result)
+            break;
+        takes_data = PQresultStatus(result) == PGRES_COPY_IN;
+        settle(conn, result, &outcome, err);
+        if (takes_data) {
             assert(next < count);
             status = send_data(conn, &data[next++], err);
         }
-        if (status != TARS_OK)
-            return first == TARS_OK ? status : first;
-        if (!result)
-            return first;
-    }
+    } while (status == TARS_OK);
+    PQclear(outcome.last);
+    return outcome.status != TARS_OK ? outcome.status : status;
 }
 
 /* ------------------------------------------------------------------ queries */
@@ -516,6 +559,11 @@ const char *tars_pg_text(struct tars_pg_query *query, struct tars_arena *arena)
     return copy;
 }
 
+bool tars_pg_is_null(const struct tars_pg_query *query)
+{
+    return PQgetisnull(query->result, query->row, query->column) != 0;
+}
+
 int64_t tars_pg_changed(const struct tars_pg_query *query)
 {
     return query->result ? strtoll(PQcmdTuples(query->result), NULL, 10) : 0;
@@ -526,10 +574,15 @@ size_t tars_pg_rows(const struct tars_pg_query *query)
     return query->result ? (size_t)PQntuples(query->result) : 0;
 }
 
-tars_status tars_pg_end(struct tars_pg_query *query, struct tars_err *err)
+void tars_pg_drop(struct tars_pg_query *query)
 {
     PQclear(query->result);
     query->result = NULL;
+}
+
+tars_status tars_pg_end(struct tars_pg_query *query, struct tars_err *err)
+{
+    tars_pg_drop(query);
     if (query->status != TARS_OK && err)
         *err = query->why;
     return query->status;
@@ -554,7 +607,7 @@ void tars_pg_write_time(int64_t time_us, char *out)
     us = us > YEAR_9999_US ? YEAR_9999_US : us;
     fraction = (us % US_PER_S + US_PER_S) % US_PER_S;
     tars_clock_civil(us, &civil);
-    (void)snprintf(out, TARS_PG_TIME_BYTES, "%04d-%02d-%02d %02d:%02d:%02d.%06d", civil.year % 10000,
-                   civil.month % 100, civil.day % 100, civil.hour % 100, civil.minute % 100,
-                   civil.second % 100, (int)fraction);
+    (void)snprintf(out, TARS_PG_TIME_BYTES, "%04d-%02d-%02d %02d:%02d:%02d.%06d",
+                   civil.year % 10000, civil.month % 100, civil.day % 100, civil.hour % 100,
+                   civil.minute % 100, civil.second % 100, (int)fraction);
 }

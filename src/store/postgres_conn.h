@@ -39,12 +39,12 @@ struct tars_pg_config {
     const char *host; /* name, address, or folder of a socket; several, with commas */
     uint16_t port;
     const char *database, *user, *password;
-    const char *sslmode;                       /* libpq's; NULL or "": prefer */
+    const char *sslmode;                        /* libpq's; NULL or "": prefer */
     const char *sslrootcert, *sslcert, *sslkey; /* files; NULL or "": libpq's */
-    const char *application;                   /* application_name */
-    int64_t timeout_ms;                        /* to connect; 0: 5,000 */
-    int64_t statement_timeout_ms;              /* of one statement; 0: no bound but an hour */
-    const char *const *texts;                  /* (text_count,) statements */
+    const char *application;                    /* application_name */
+    int64_t timeout_ms;                         /* to connect; 0: 5,000 */
+    int64_t statement_timeout_ms;               /* of one statement; 0: no bound but an hour */
+    const char *const *texts;                   /* (text_count,) statements */
     size_t text_count;
 };
 
@@ -121,10 +121,13 @@ int64_t tars_pg_int_or(struct tars_pg_query *query, int64_t otherwise);
 double tars_pg_real(struct tars_pg_query *query); /* NaN for NULL */
 /* Into the arena; NULL for NULL. */
 const char *tars_pg_text(struct tars_pg_query *query, struct tars_arena *arena);
+bool tars_pg_is_null(const struct tars_pg_query *query); /* the next column */
 /* Rows changed by a statement that was stepped. */
 int64_t tars_pg_changed(const struct tars_pg_query *query);
 size_t tars_pg_rows(const struct tars_pg_query *query);
 TARS_MUST_USE tars_status tars_pg_end(struct tars_pg_query *query, struct tars_err *err);
+/* End it, whatever became of it: another failure came first. */
+void tars_pg_drop(struct tars_pg_query *query);
 /* Step a statement that gives no rows, and end it. changed may be NULL. */
 TARS_MUST_USE tars_status tars_pg_run(struct tars_pg_query *query, int64_t *changed,
                                       struct tars_err *err);

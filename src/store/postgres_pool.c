@@ -29,14 +29,14 @@ struct tars_pg_pool {
     pthread_t keeper;
     bool has_keeper;
 
-    pthread_mutex_t lock; /* guards all below */
-    pthread_cond_t given; /* a connection or room for one */
-    pthread_cond_t stop;  /* the keeper shall end */
+    pthread_mutex_t lock;       /* guards all below */
+    pthread_cond_t given;       /* a connection or room for one */
+    pthread_cond_t stop;        /* the keeper shall end */
     struct tars_pg_conn **idle; /* (idle_count,) newest last; room for size */
     size_t idle_count, total;
     bool is_stopping;
-    bool was_reached;   /* ever */
-    int64_t heard_ms;   /* of the server, last */
+    bool was_reached;    /* ever */
+    int64_t heard_ms;    /* of the server, last */
     struct tars_err why; /* words of the last failure */
     struct tars_pg_pool_stats stats;
 };
@@ -166,7 +166,8 @@ static tars_status take(struct tars_pg_pool *pool, struct tars_pg_conn **conn, s
         destroy(idle);
         pthread_mutex_lock(&pool->lock);
         idle = pool->idle_count > 0 ? pool->idle[--pool->idle_count] : NULL;
-        pool->total -= idle ? 1 : 0; /* the room of the one that was closed, else kept for a new one */
+        pool->total -=
+            idle ? 1 : 0; /* the room of the one that was closed, else kept for a new one */
         pthread_mutex_unlock(&pool->lock);
     }
     if (!idle)
@@ -182,7 +183,8 @@ tars_status tars_pg_take(struct tars_pg_pool *pool, struct tars_pg_conn **conn,
     tars_status status;
 
     /* While the server hangs only the keeper tries. */
-    if (atomic_load(&pool->is_away) || !tars_breaker_may_try(&pool->breaker, tars_clock_mono_ms())) {
+    if (atomic_load(&pool->is_away) ||
+        !tars_breaker_may_try(&pool->breaker, tars_clock_mono_ms())) {
         pthread_mutex_lock(&pool->lock);
         status = tars_fail(TARS_EUNAVAILABLE, err, "%s", pool->why.text);
         pthread_mutex_unlock(&pool->lock);
@@ -256,7 +258,7 @@ static void look(struct tars_pg_pool *pool)
     if (!may_look(pool))
         return;
     status = take(pool, &conn, &why);
-    if (status != TARS_OK)
+    if (status != TARS_OK || !conn)
         return;
     /* Its own look is not given up, else a server that is back would not be noticed. */
     conn->is_given_up = NULL;
@@ -281,10 +283,9 @@ static void *keep(void *ctx)
 
         look(pool);
         /* While it is away the breaker's pauses say when the next trial is; look often enough. */
-        due_ms = tars_clock_mono_ms() +
-                 (tars_breaker_state(&pool->breaker) == TARS_BREAKER_CLOSED
-                      ? pool->config.ping_ms
-                      : pool->config.ping_ms / 4 + 1);
+        due_ms = tars_clock_mono_ms() + (tars_breaker_state(&pool->breaker) == TARS_BREAKER_CLOSED
+                                             ? pool->config.ping_ms
+                                             : pool->config.ping_ms / 4 + 1);
         pthread_mutex_lock(&pool->lock);
         while (!pool->is_stopping && tars_clock_mono_ms() < due_ms)
             wait_until(&pool->stop, &pool->lock, due_ms);
@@ -311,8 +312,7 @@ static void init_locks(struct tars_pg_pool *pool)
 tars_status tars_pg_pool_new(const struct tars_pg_pool_config *config, struct tars_pg_pool **pool,
                              struct tars_err *err)
 {
-    const struct tars_breaker_config breaker = {.failures = BREAKER_FAILURES,
-                                                .seed = config->seed};
+    const struct tars_breaker_config breaker = {.failures = BREAKER_FAILURES, .seed = config->seed};
     struct tars_pg_pool *made = calloc(1, sizeof(*made));
 
     if (!made)
