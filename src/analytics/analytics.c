@@ -12,7 +12,8 @@
  * hand (a full journal): those are not lost and not counted.
  *
  * When the sink fails, rows stay in the journal and the writer tries again, later and later up to
- * RETRY_MAX_MS; whoever flushes makes it try at once, and is told by nothing but the answer.
+ * two seconds; whoever flushes makes it try at once, waits FLUSH_MAX_MS at most, and is told by
+ * nothing but the answer.
  *
  * INVARIANTS
  *
@@ -32,12 +33,12 @@
 #include "base/sys/clock.h"
 #include "store/accounts.h"
 
-#define BATCH_ROWS        512
+#define BATCH_ROWS        2048
 #define ARENA_MAX         ((size_t)4 << 20)
 #define GATHER_MS         100
 #define LINGER_MS         2000
-#define RETRY_MIN_MS      500
-#define RETRY_MAX_MS      60000
+#define FLUSH_MAX_MS      5000  /* of whoever asks for statistics */
+#define SETTLE_MAX_MS     60000 /* of whoever must know */
 #define PRUNE_ROWS        500
 #define PRUNE_INTERVAL_MS 3600000
 #define ROLL_HOURS        4
@@ -120,8 +121,7 @@ static size_t take_batch(struct tars_analytics *analytics, uint64_t *end)
 
     tars_arena_clear(&analytics->arena);
     *end = tars_journal_head(journal);
-    /* Rows of another process are a batch of their own, to be counted. */
-    while (count < BATCH_ROWS && (count == 0 || *end != analytics->replay_until)) {
+    while (count < BATCH_ROWS) {
         uint64_t next;
         unsigned char *at = analytics->batch + used;
         size_t len = tars_journal_read(journal, *end, at, analytics->batch_bytes - used, &next);
@@ -136,80 +136,51 @@ static size_t take_batch(struct tars_analytics *analytics, uint64_t *end)
         *end = next;
         used += len;
         if (status == TARS_OK) {
-            count++;
+            analytics->ends[count++] = next;
         } else {
-            analytics->counts.dropped++;
+            tars_analytics_lose(analytics, 1);
         }
     }
     analytics->taken = *end;
     return count;
 }
 
-static void count_rows(struct tars_analytics *analytics, size_t n)
+/* Under the lock: say when a journal that was full has room again. */
+static void note_room(struct tars_analytics *analytics)
 {
-    struct tars_analytics_counts *counts = &analytics->counts;
-
-    for (size_t i = 0; i < n; i++) {
-        const struct tars_row *row = &analytics->rows[i];
-
-        counts->queries += row->kind == TARS_ROW_QUERY;
-        counts->errors += row->kind == TARS_ROW_ERROR;
-        counts->samples += row->kind == TARS_ROW_SYSTEM;
-        if (row->kind == TARS_ROW_QUERY)
-            counts->accesses += row->as.query.access_count;
-    }
-}
-
-/* Under the lock: what became of the batch that ends at end. */
-static void settle(struct tars_analytics *analytics, tars_status status, size_t n, uint64_t end,
-                   const struct tars_err *err)
-{
-    bool is_lost = status == TARS_EINVAL || status == TARS_EFORMAT || status == TARS_ETOOBIG;
-
-    if (status == TARS_OK || is_lost)
-        tars_journal_forget(analytics->journal, end);
-    if (analytics->is_overflowing && !is_half_full(analytics)) {
-        analytics->is_overflowing = false;
-        tars_log_warning(
-            analytics->config.log, "analytics", "the queue has room again: %llu rows were lost",
-            (unsigned long long)(analytics->counts.dropped - analytics->overflow_before));
-    }
-    if (status == TARS_OK) {
-        count_rows(analytics, n);
-        analytics->counts.replayed += end <= analytics->replay_until ? n : 0;
-        analytics->retry_ms = 0;
+    if (!analytics->is_overflowing || is_half_full(analytics))
         return;
-    }
-    analytics->taken = tars_journal_head(analytics->journal);
-    analytics->counts.dropped += is_lost ? n : 0;
-    analytics->counts.failures++;
-    analytics->failed = analytics->begun;
-    analytics->failure = *err;
-    if (!analytics->retry_ms)
-        tars_log_warning(analytics->config.log, "analytics", "rows wait: %s", err->text);
-    analytics->retry_ms = analytics->retry_ms ? analytics->retry_ms * 2 : RETRY_MIN_MS;
-    if (analytics->retry_ms > RETRY_MAX_MS)
-        analytics->retry_ms = RETRY_MAX_MS;
+    analytics->is_overflowing = false;
+    tars_log_warning(analytics->config.log, "analytics",
+                     "the queue has room again: %llu rows were lost",
+                     (unsigned long long)(analytics->counts.dropped - analytics->overflow_before));
 }
 
 /* Under the lock, which is let go of meanwhile. False when nothing could be written. */
 static bool write_batch(struct tars_analytics *analytics)
 {
-    struct tars_analytics_mark mark = {.journal = tars_journal_id(analytics->journal)};
     struct tars_err err = {.text = ""};
-    size_t n = take_batch(analytics, &mark.position);
     tars_status status = TARS_OK;
+    uint64_t end = 0;
+    size_t n = 0;
 
     analytics->begun++;
-
+    if (analytics->must_ask)
+        status = tars_analytics_ask(analytics, &err);
+    if (status == TARS_OK)
+        n = take_batch(analytics, &end);
     if (n > 0) {
         pthread_mutex_unlock(&analytics->lock);
-        pthread_mutex_lock(&analytics->write_lock);
-        status = analytics->sink->ops->write(analytics->sink, analytics->rows, n, &mark, &err);
-        pthread_mutex_unlock(&analytics->write_lock);
+        status = tars_analytics_write(analytics, n, &err);
         pthread_mutex_lock(&analytics->lock);
     }
-    settle(analytics, status, n, mark.position, &err);
+    if (status == TARS_OK) {
+        tars_journal_forget(analytics->journal, end);
+        analytics->retry_ms = 0;
+    } else {
+        tars_analytics_put_off(analytics, &err);
+    }
+    note_room(analytics);
     pthread_cond_broadcast(&analytics->done);
     return status == TARS_OK;
 }
@@ -298,7 +269,7 @@ static void put(struct tars_analytics *analytics, const struct tars_row *row)
         tars_row_write(row, bytes);
     pthread_mutex_lock(&analytics->lock);
     if (!fits) {
-        analytics->counts.dropped++;
+        tars_analytics_lose(analytics, 1);
     } else {
         size_t dropped = tars_journal_put(analytics->journal, bytes, size, analytics->taken);
 
@@ -307,7 +278,7 @@ static void put(struct tars_analytics *analytics, const struct tars_row *row)
             analytics->is_overflowing = true;
             analytics->overflow_before = analytics->counts.dropped;
         }
-        analytics->counts.dropped += dropped;
+        tars_analytics_lose(analytics, dropped);
         if (analytics->is_asleep || is_half_full(analytics))
             pthread_cond_signal(&analytics->work);
     }
@@ -368,8 +339,11 @@ void tars_analytics_system(struct tars_analytics *analytics, const struct tars_s
     put(analytics, &made);
 }
 
-tars_status tars_analytics_settle(struct tars_analytics *analytics, struct tars_err *err)
+/* Until what was given before is in the sink, or it fails, max_ms at most. */
+static tars_status wait_written(struct tars_analytics *analytics, int64_t max_ms,
+                                struct tars_err *err)
 {
+    int64_t due_ms = tars_clock_mono_ms() + max_ms;
     tars_status status = TARS_OK;
     uint64_t target;
     uint64_t begun;
@@ -379,8 +353,9 @@ tars_status tars_analytics_settle(struct tars_analytics *analytics, struct tars_
     begun = analytics->begun; /* what this try comes to says nothing about now */
     analytics->flushers++;
     pthread_cond_signal(&analytics->work);
-    while (tars_journal_head(analytics->journal) < target && analytics->failed <= begun)
-        (void)pthread_cond_wait(&analytics->done, &analytics->lock);
+    while (tars_journal_head(analytics->journal) < target && analytics->failed <= begun &&
+           tars_clock_mono_ms() < due_ms)
+        wait_until(&analytics->done, &analytics->lock, due_ms);
     analytics->flushers--;
     if (tars_journal_head(analytics->journal) < target)
         status = tars_fail(TARS_EUNAVAILABLE, err, "rows wait: %s", analytics->failure.text);
@@ -388,9 +363,14 @@ tars_status tars_analytics_settle(struct tars_analytics *analytics, struct tars_
     return status;
 }
 
+tars_status tars_analytics_settle(struct tars_analytics *analytics, struct tars_err *err)
+{
+    return wait_written(analytics, SETTLE_MAX_MS, err);
+}
+
 void tars_analytics_flush(struct tars_analytics *analytics)
 {
-    if (analytics && tars_analytics_settle(analytics, NULL) != TARS_OK)
+    if (analytics && wait_written(analytics, FLUSH_MAX_MS, NULL) != TARS_OK)
         return; /* they wait, and health says so */
 }
 
@@ -557,7 +537,7 @@ static void init_locks(struct tars_analytics *analytics)
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(&analytics->work, &attr);
-    pthread_cond_init(&analytics->done, NULL);
+    pthread_cond_init(&analytics->done, &attr);
     pthread_condattr_destroy(&attr);
 }
 
@@ -565,14 +545,19 @@ static void init_locks(struct tars_analytics *analytics)
 static tars_status catch_up(struct tars_analytics *analytics, struct tars_err *err)
 {
     uint64_t position = 0;
+    struct tars_err why = {.text = ""};
     tars_status status = analytics->sink->ops->position(
-        analytics->sink, tars_journal_id(analytics->journal), &position, err);
+        analytics->sink, tars_journal_id(analytics->journal), &position, &why);
 
-    if (status == TARS_OK)
-        tars_journal_forget(analytics->journal, position);
+    if (status == TARS_ENOMEM)
+        return tars_fail(status, err, "%s", why.text);
+    tars_journal_forget(analytics->journal, position);
     analytics->taken = tars_journal_head(analytics->journal);
     analytics->replay_until = tars_journal_tail(analytics->journal);
-    return status;
+    /* Whoever is away is asked by the writer. */
+    if (status != TARS_OK)
+        tars_analytics_put_off(analytics, &why);
+    return TARS_OK;
 }
 
 /* A journal of another size than is wanted, or one that rows were left out of. */
@@ -581,7 +566,7 @@ static void note_size(struct tars_analytics *analytics)
     size_t bytes = tars_journal_bytes(analytics->journal);
     size_t lost = tars_journal_lost(analytics->journal);
 
-    analytics->counts.dropped += lost;
+    tars_analytics_lose(analytics, lost);
     if (lost > 0) {
         tars_log_warning(analytics->config.log, "analytics",
                          "the queue was made smaller: %zu rows are lost", lost);
@@ -607,7 +592,8 @@ static tars_status start(struct tars_analytics *analytics, struct tars_err *err)
         config->queue_bytes / 4 < BATCH_BYTES_MAX ? config->queue_bytes / 4 : BATCH_BYTES_MAX;
     analytics->batch = malloc(analytics->batch_bytes);
     analytics->rows = calloc(BATCH_ROWS, sizeof(*analytics->rows));
-    if (!analytics->batch || !analytics->rows)
+    analytics->ends = calloc(BATCH_ROWS, sizeof(*analytics->ends));
+    if (!analytics->batch || !analytics->rows || !analytics->ends)
         return tars_fail(TARS_ENOMEM, err, "no memory for analytics");
     status = catch_up(analytics, err);
     if (status != TARS_OK)
@@ -686,6 +672,7 @@ void tars_analytics_close(struct tars_analytics *analytics)
     pthread_mutex_destroy(&analytics->write_lock);
     tars_arena_release(&analytics->arena);
     free(analytics->key);
+    free(analytics->ends);
     free(analytics->rows);
     free(analytics->batch);
     free(analytics);

@@ -27,6 +27,7 @@
 #include "base/status.h"
 #include "obs/call.h"
 #include "obs/log.h"
+#include "obs/metrics.h"
 
 struct tars_analytics;
 struct tars_analytics_sink; /* a back end: analytics/sink_sqlite.h */
@@ -204,6 +205,7 @@ struct tars_analytics_config {
     int64_t gather_ms;                /* rows wait so long for company; 0: 100 */
     const char *pseudonym_key;        /* names of anonymous clients come from it; NULL: no names */
     struct tars_log *log;             /* may be NULL */
+    struct tars_metrics *metrics;     /* rag_analytics_*; may be NULL */
 };
 
 TARS_MUST_USE tars_status tars_analytics_open(const struct tars_analytics_config *config,
@@ -211,7 +213,7 @@ TARS_MUST_USE tars_status tars_analytics_open(const struct tars_analytics_config
                                               struct tars_err *err);
 /* Writes what is queued, then closes. NULL is allowed. */
 void tars_analytics_close(struct tars_analytics *analytics);
-/* Wait until what was given before is in the sink. */
+/* Wait until what was given before is in the sink, or it fails, five seconds at most. */
 void tars_analytics_flush(struct tars_analytics *analytics);
 
 void tars_analytics_query(struct tars_analytics *analytics, const struct tars_query_row *row);

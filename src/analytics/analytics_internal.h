@@ -19,6 +19,7 @@ struct tars_analytics {
     /* The writer's own. */
     unsigned char *batch;  /* (batch_bytes,) */
     struct tars_row *rows; /* (BATCH_ROWS,) */
+    uint64_t *ends;        /* (BATCH_ROWS,) positions behind them */
     struct tars_arena arena;
     size_t batch_bytes;
     int64_t next_prune_ms; /* 0: never */
@@ -30,6 +31,7 @@ struct tars_analytics {
     pthread_cond_t done;        /* the writer has tried */
     struct tars_journal *journal;
     uint64_t taken;   /* rows before it are in the sink or in the writer's hands */
+    bool must_ask;    /* how far the journal has been written is not known */
     uint64_t begun;   /* tries of the writer, ever */
     uint64_t failed;  /* number of the last one that failed, from 1 */
     size_t flushers;  /* who wait for done */
@@ -47,5 +49,18 @@ struct tars_analytics {
  * not. */
 TARS_MUST_USE tars_status tars_analytics_settle(struct tars_analytics *analytics,
                                                 struct tars_err *err);
+
+/* analytics_write.c: of the writer. Under the lock, which _ask() lets go of meanwhile: */
+void tars_analytics_lose(struct tars_analytics *analytics, uint64_t n);
+/* The sink has failed: later, and first ask what it has. */
+void tars_analytics_put_off(struct tars_analytics *analytics, const struct tars_err *err);
+/* Forget what has been written already. */
+TARS_MUST_USE tars_status tars_analytics_ask(struct tars_analytics *analytics,
+                                             struct tars_err *err);
+/* Not under it: write n rows of the batch. Where rows among them will never be taken, in ever
+ * smaller parts, so that only those are lost; after a part that went well the next is twice as
+ * large. */
+TARS_MUST_USE tars_status tars_analytics_write(struct tars_analytics *analytics, size_t n,
+                                               struct tars_err *err);
 
 #endif

@@ -1,6 +1,7 @@
 /* sink - where rows go and statistics come from: one const struct of functions a back end.
  *
- *     sink_sqlite    a SQLite file of its own, beside the store
+ *     sink_sqlite      a SQLite file of its own, beside the store
+ *     sink_postgres    a PostgreSQL database
  *
  * All back ends pass tests/unit/analytics/test_sink.c. Statistics are made by the back end's SQL;
  * what they mean is said in analytics.h.
@@ -41,7 +42,8 @@ struct tars_analytics_sink_ops {
     const char *name;
     void (*close)(struct tars_analytics_sink *sink);
     /* All rows and the mark, or nothing. Every text but those that may be NULL is set, and time_us
-     * too. EINVAL, EFORMAT and ETOOBIG: these rows will never be taken. */
+     * too. EINVAL, EFORMAT and ETOOBIG: some of these rows will never be taken. After any other
+     * failure it may have been done after all: position() tells. */
     tars_status (*write)(struct tars_analytics_sink *sink, const struct tars_row *rows, size_t n,
                          const struct tars_analytics_mark *mark, struct tars_err *err);
     /* The position that was written last for this journal; 0 when none was. */

@@ -43,11 +43,13 @@ static void count_use(struct sink_postgres *postgres, const struct pg_use *use)
 
     if (!postgres->metrics)
         return;
+    tars_metrics_set(postgres->metrics, TARS_METRIC_DB_POOL_ACTIVE, (double)stats.active);
+    if (!use->operation)
+        return;
     tars_metrics_add(postgres->metrics, TARS_METRIC_DB_QUERIES, 1);
     tars_series_observe(
         tars_metrics_series(postgres->metrics, TARS_METRIC_DB_QUERY_DURATION, use->operation),
         seconds);
-    tars_metrics_set(postgres->metrics, TARS_METRIC_DB_POOL_ACTIVE, (double)stats.active);
 }
 
 static void count_failure(struct sink_postgres *postgres, tars_status status)

@@ -46,7 +46,8 @@ static inline struct sink_postgres *pg_of(struct tars_analytics_sink *sink)
     return (struct sink_postgres *)sink;
 }
 
-/* A connection with the tables up to date, for an operation of this name. */
+/* A connection with the tables up to date, for an operation of this name; NULL: it is a question,
+ * which is counted where it is asked. */
 struct pg_use {
     struct tars_pg_conn *conn;
     const char *operation;

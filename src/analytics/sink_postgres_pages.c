@@ -178,7 +178,7 @@ tars_status pg_read(struct tars_analytics_sink *sink, const struct tars_analytic
     status = pg_bounds_init(&bounds, wanted->range, err);
     if (status != TARS_OK)
         return status;
-    status = pg_begin(pg_of(sink), "read", &use, err);
+    status = pg_begin(pg_of(sink), NULL, &use, err);
     if (status == TARS_OK) {
         status = read_page(use.conn, wanted, &bounds, arena, made, &n, err);
         status = pg_end(pg_of(sink), &use, status == TARS_EINVAL ? TARS_EUNAVAILABLE : status);

@@ -73,15 +73,14 @@ struct reading {
 };
 
 static tars_status begin(struct reading *reading, struct tars_analytics_sink *sink,
-                         const struct tars_analytics_range *range, const char *operation,
-                         struct tars_err *err)
+                         const struct tars_analytics_range *range, struct tars_err *err)
 {
     tars_status status = pg_bounds_init(&reading->bounds, range, err);
 
     if (status != TARS_OK)
         return status;
     reading->postgres = pg_of(sink);
-    status = pg_begin(reading->postgres, operation, &reading->use, err);
+    status = pg_begin(reading->postgres, NULL, &reading->use, err);
     if (status != TARS_OK)
         tars_buf_release(&reading->bounds.keys);
     return status;
@@ -109,7 +108,7 @@ tars_status pg_stats(struct tars_analytics_sink *sink, const struct tars_analyti
     struct tars_query_stats made = {0};
     struct reading reading;
     struct tars_pg_query query;
-    tars_status status = begin(&reading, sink, range, "stats", err);
+    tars_status status = begin(&reading, sink, range, err);
 
     if (status != TARS_OK)
         return status;
@@ -144,7 +143,7 @@ tars_status pg_popular(struct tars_analytics_sink *sink, const struct tars_analy
 
     if (!made)
         return tars_fail(TARS_ENOMEM, err, "no memory for %zu documents", top_n);
-    status = begin(&reading, sink, range, "popular", err);
+    status = begin(&reading, sink, range, err);
     if (status != TARS_OK)
         return status;
     query = pg_ask(reading.use.conn, PG_SQL_POPULAR, range, &reading.bounds);
@@ -172,7 +171,7 @@ tars_status pg_totals(struct tars_analytics_sink *sink, const struct tars_analyt
     struct tars_analytics_totals made = {0};
     struct reading reading;
     struct tars_pg_query query;
-    tars_status status = begin(&reading, sink, range, "totals", err);
+    tars_status status = begin(&reading, sink, range, err);
 
     if (status != TARS_OK)
         return status;
@@ -253,7 +252,7 @@ tars_status pg_patterns(struct tars_analytics_sink *sink, const struct tars_anal
 
     if (!made.top_words)
         return tars_fail(TARS_ENOMEM, err, "no memory for the words");
-    status = begin(&reading, sink, range, "patterns", err);
+    status = begin(&reading, sink, range, err);
     if (status != TARS_OK)
         return status;
     status = read_lengths(&reading, range, &made, err);
@@ -293,7 +292,7 @@ tars_status pg_history(struct tars_analytics_sink *sink, const struct tars_analy
     struct reading reading;
     struct tars_pg_query query;
     size_t n = 0;
-    tars_status status = begin(&reading, sink, range, "history", err);
+    tars_status status = begin(&reading, sink, range, err);
 
     if (status != TARS_OK)
         return status;

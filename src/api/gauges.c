@@ -117,5 +117,7 @@ void tars_gauges_read(void *ctx)
     }
     tars_metrics_set(metrics, TARS_METRIC_ANALYTICS_DROPPED,
                      (double)tars_analytics_counts(config->analytics).dropped);
+    tars_metrics_set(metrics, TARS_METRIC_RAG_ANALYTICS_WAITING,
+                     (double)tars_analytics_counts(config->analytics).queued_bytes);
     tars_metrics_set(metrics, TARS_METRIC_LOG_DROPPED, (double)tars_log_dropped(config->log));
 }

@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "analytics/analytics.h"
-#include "analytics/sink_sqlite.h"
 #include "api/record.h"
 #include "app/sampler.h"
 #include "app/wiring_internal.h"
@@ -14,18 +13,21 @@ static tars_status open_analytics(struct tars_wiring *w, struct tars_err *err)
 {
     struct tars_analytics_config config = {
         .journal = tars_arena_printf(&w->arena, "%s/analytics.queue", w->data),
-        .queue_bytes =
-            (size_t)tars_settings_int(w->settings, TARS_SET_ANALYTICS_JOURNAL_MB) << 20,
+        .queue_bytes = (size_t)tars_settings_int(w->settings, TARS_SET_ANALYTICS_JOURNAL_MB) << 20,
         .retention_days = tars_settings_int(w->settings, TARS_SET_ANALYTICS_RETENTION_DAYS),
         .log = w->log,
+        .metrics = w->metrics,
     };
-    const char *path = tars_arena_printf(&w->arena, "%s/analytics.db", w->data);
     tars_status status;
 
-    if (!path || !config.journal)
+    if (!config.journal)
         return tars_fail(TARS_ENOMEM, err, "no memory for analytics");
-    status = tars_sink_sqlite_open(path, &config.sink, err);
-    return status == TARS_OK ? tars_analytics_open(&config, &w->analytics, err) : status;
+    status = tars_wiring_open_sink(w, &config.sink, err);
+    if (status == TARS_OK)
+        status = tars_analytics_open(&config, &w->analytics, err);
+    if (status != TARS_OK)
+        w->postgres = NULL;
+    return status;
 }
 
 static tars_status check_analytics(void *ctx, struct tars_err *err)
@@ -59,6 +61,7 @@ void tars_wiring_close_analytics(struct tars_wiring *w)
 {
     tars_analytics_close(w->analytics);
     w->analytics = NULL;
+    w->postgres = NULL;
 }
 
 /* An absolute path, so that absolute names inside it are known as such. */

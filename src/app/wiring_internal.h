@@ -12,6 +12,7 @@
 #include "retrieve/retrieve.h"
 
 struct tars_analytics;
+struct tars_analytics_sink;
 struct tars_sampler;
 struct tars_tracer;
 struct tars_trace_export;
@@ -38,8 +39,9 @@ struct tars_wiring {
     struct tars_cache *cache; /* or NULL */
     struct tars_extract *extract;
     struct tars_events *events;
-    struct tars_sampler *sampler;     /* or NULL */
-    struct tars_analytics *analytics; /* NULL: switched off, or away */
+    struct tars_sampler *sampler;         /* or NULL */
+    struct tars_analytics *analytics;     /* NULL: switched off, or away */
+    struct tars_analytics_sink *postgres; /* of analytics, where it is PostgreSQL; lent by it */
     struct tars_ingest *ingest;
     struct tars_ingest_observer ingest_observer;
     struct tars_watch *watch;
@@ -95,6 +97,11 @@ TARS_MUST_USE tars_status tars_wiring_open_gpu(struct tars_wiring *w, struct tar
 struct tars_ingest_observer tars_wiring_ingest_observer(struct tars_metrics *metrics);
 void tars_wiring_count_file(const struct tars_wiring *w, const struct tars_ingest_event *event);
 
+/* Where its rows are kept (wiring_postgres.c); adds the health part "postgres" where it is there.
+ */
+TARS_MUST_USE tars_status tars_wiring_open_sink(struct tars_wiring *w,
+                                                struct tars_analytics_sink **sink,
+                                                struct tars_err *err);
 /* How a file ended: into metrics, the watched folder's numbers, and the error log. */
 void tars_wiring_count_event(struct tars_wiring *w, const struct tars_ingest_event *event);
 /* Samples of the machine, for a server. */

@@ -47,8 +47,9 @@ static tars_status lose(struct tars_pg_conn *conn, const char *words, struct tar
 
     conn->is_broken = true;
     one_line(words ? words : PQerrorMessage(conn->pg), line, sizeof(line));
-    return tars_fail(TARS_EUNAVAILABLE, err, "PostgreSQL: %s",
-                     line[0] ? line : "the connection is lost");
+    (void)tars_fail(TARS_EUNAVAILABLE, &conn->why, "PostgreSQL: %s",
+                    line[0] ? line : "the connection is lost");
+    return tars_fail(TARS_EUNAVAILABLE, err, "%s", conn->why.text);
 }
 
 /* Classes: 22 data, 23 constraint, 54 a bound of the server; 57014 stopped, 0A000 a plan that has
@@ -87,8 +88,10 @@ static tars_status wait_ready(struct tars_pg_conn *conn, short events, int64_t d
             return lose(conn, NULL, err);
         if (conn->is_given_up && atomic_load(conn->is_given_up))
             return lose(conn, "the server does not answer", err);
-        if (left_ms <= 0)
-            return lose(conn, "the server did not answer in time", err);
+        if (left_ms <= 0) {
+            (void)lose(conn, "the server did not answer in time", err);
+            return TARS_ETIMEOUT;
+        }
         rc = poll(&fd, 1, (int)(left_ms < SLICE_MS ? left_ms : SLICE_MS));
         if (rc > 0)
             return TARS_OK;

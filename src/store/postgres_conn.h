@@ -11,7 +11,8 @@
  *     status = tars_pg_end(&query, err);
  *
  * Statuses  TARS_EINVAL: the values can never be taken (a bad encoding, a broken constraint).
- *           TARS_ETIMEOUT: the statement was stopped for its time. TARS_EUNAVAILABLE: all else.
+ *           TARS_ETIMEOUT: no answer in time, or the statement was stopped for its time.
+ *           TARS_EUNAVAILABLE: all else.
  *           After a lost connection is_broken is set and everything fails at once.
  * Times     Sessions are in UTC. statement_timeout_ms is the server's; the client waits timeout_ms
  *           longer. Names are resolved by the C library before the deadline begins to count.
@@ -56,11 +57,12 @@ struct tars_pg_conn {
     int64_t opened_ms, used_ms;          /* monotonic; used: last heard of */
     int64_t wait_ms;                     /* for an answer; who borrows it may set it */
     char state[6];                       /* SQLSTATE of the last refusal; "" */
+    struct tars_err why;                 /* of is_broken */
     bool is_broken;
 };
 
 /* Connect, within timeout_ms. Its words are libpq's: who was asked, and why not. EUNAVAILABLE,
- * ENOMEM. */
+ * ETIMEOUT, ENOMEM. */
 TARS_MUST_USE tars_status tars_pg_open(struct tars_pg_conn *conn,
                                        const struct tars_pg_config *config,
                                        const atomic_bool *is_given_up, struct tars_err *err);

@@ -200,11 +200,9 @@ void tars_pg_give(struct tars_pg_pool *pool, struct tars_pg_conn *conn)
     if (!conn)
         return;
     if (conn->is_broken) {
-        static const struct tars_err lost = {.text = "PostgreSQL: the connection is lost"};
-
+        note_failure(pool, &conn->why);
         destroy(conn);
         leave(pool);
-        note_failure(pool, &lost);
         return;
     }
     note_success(pool);
@@ -258,6 +256,8 @@ static void look(struct tars_pg_pool *pool)
     if (!may_look(pool))
         return;
     status = take(pool, &conn, &why);
+    if (status == TARS_ETIMEOUT)
+        give_up(pool);
     if (status != TARS_OK || !conn)
         return;
     /* Its own look is not given up, else a server that is back would not be noticed. */

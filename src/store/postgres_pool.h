@@ -42,8 +42,8 @@ TARS_MUST_USE tars_status tars_pg_pool_new(const struct tars_pg_pool_config *con
 /* All connections have been given back. NULL is allowed. */
 void tars_pg_pool_free(struct tars_pg_pool *pool);
 
-/* Lend a connection that is well. EUNAVAILABLE: the server is away, with the words of the last
- * failure; EBUSY: none became free in time. */
+/* Lend a connection that is well. EUNAVAILABLE, ETIMEOUT: the server is away, with the words of the
+ * last failure; EBUSY: none became free in time. */
 TARS_MUST_USE tars_status tars_pg_take(struct tars_pg_pool *pool, struct tars_pg_conn **conn,
                                        struct tars_err *err);
 /* Give it back; one that is broken, or in a transaction, is closed. NULL is allowed. */
