@@ -234,7 +234,7 @@ class Analytics(AnalyticsTest):
         }
         for table, columns in expected.items():
             found = [c["name"] for c in self.rows(f"PRAGMA table_info({table})")]
-            self.assertEqual([c for c in found if c not in ("tenant", "collection")], columns.split())
+            self.assertEqual([c for c in found if c not in ("tenant", "collection", "request_id", "imported_id")], columns.split())
         names = {r["name"] for r in self.rows("SELECT name FROM sqlite_master WHERE type = 'index'")}
         for name in ("idx_query_timestamp", "idx_query_client_timestamp", "idx_query_success",
                      "idx_query_features", "ix_query_logs_query_hash", "idx_doc_access_timestamp",
