@@ -188,7 +188,7 @@ tars_status tars_answer_recall(const struct tars_api *api, struct tars_call *cal
     start_ns = tars_clock_mono_ns();
     status = tars_history_recall(api->config.history, call, asking->conversation_id,
                                  asking->request.query, &before, &why);
-    tars_record_stage(api->config.metrics, "history",
+    tars_record_stage(api->config.metrics, call, "history",
                       (double)(tars_clock_mono_ns() - start_ns) / 1e6);
     if (status == TARS_EDENIED)
         return tars_fail(status, err, "Access denied");

@@ -27,10 +27,11 @@ void tars_record_error(const struct tars_api *api, const struct tars_call *call,
 
 /* ------------------------------------------------------------------ metrics */
 
-void tars_record_stage(struct tars_metrics *metrics, const char *stage, double ms)
+void tars_record_stage(struct tars_metrics *metrics, const struct tars_call *call,
+                       const char *stage, double ms)
 {
-    tars_series_observe(tars_metrics_series(metrics, TARS_METRIC_RAG_STAGE_DURATION, stage),
-                        ms / 1000);
+    tars_series_observe_traced(tars_metrics_series(metrics, TARS_METRIC_RAG_STAGE_DURATION, stage),
+                               ms / 1000, call->trace.id);
 }
 
 static bool any_reranked(const struct tars_rag_answer *answer)
@@ -87,33 +88,37 @@ static void count_citations(struct tars_metrics *metrics, const struct tars_rag_
 }
 
 /* Also of an answer that failed: as far as it went. */
-static void count_stages(struct tars_metrics *metrics, const struct tars_rag_answer *answer)
+static void count_stages(struct tars_metrics *metrics, const struct tars_call *call,
+                         const struct tars_rag_answer *answer)
 {
     for (int stage = 0; stage < TARS_RAG_STAGES; stage++) {
         if (answer->stage_ms[stage] > 0)
-            tars_record_stage(metrics, tars_rag_stage_text(stage), answer->stage_ms[stage]);
+            tars_record_stage(metrics, call, tars_rag_stage_text(stage), answer->stage_ms[stage]);
     }
     if (answer->first_token_ms > 0) {
-        tars_metrics_observe(metrics, TARS_METRIC_RAG_FIRST_TOKEN, answer->first_token_ms / 1000);
+        tars_metrics_observe_traced(metrics, TARS_METRIC_RAG_FIRST_TOKEN,
+                                    answer->first_token_ms / 1000, call->trace.id);
     }
 }
 
-static void count_answer(struct tars_metrics *metrics, tars_status status,
-                         const struct tars_rag_answer *answer)
+static void count_answer(struct tars_metrics *metrics, const struct tars_call *call,
+                         tars_status status, const struct tars_rag_answer *answer)
 {
     const char *outcome = status == TARS_OK ? "success" : "failed";
+    const char *trace_id = call->trace.id;
 
     tars_series_add(tars_metrics_series(metrics, TARS_METRIC_RAG_QUERIES, outcome), 1);
-    count_stages(metrics, answer);
+    count_stages(metrics, call, answer);
     if (status != TARS_OK) {
         tars_metrics_add(metrics, TARS_METRIC_RAG_QUERIES_FAILED, 1);
         return;
     }
-    tars_metrics_observe(metrics, TARS_METRIC_RAG_QUERY_DURATION, answer->total_time_ms / 1000);
-    tars_metrics_observe(metrics, TARS_METRIC_RAG_RETRIEVAL_DURATION,
-                         answer->retrieval_time_ms / 1000);
-    tars_metrics_observe(metrics, TARS_METRIC_RAG_GENERATION_DURATION,
-                         answer->generation_time_ms / 1000);
+    tars_metrics_observe_traced(metrics, TARS_METRIC_RAG_QUERY_DURATION,
+                                answer->total_time_ms / 1000, trace_id);
+    tars_metrics_observe_traced(metrics, TARS_METRIC_RAG_RETRIEVAL_DURATION,
+                                answer->retrieval_time_ms / 1000, trace_id);
+    tars_metrics_observe_traced(metrics, TARS_METRIC_RAG_GENERATION_DURATION,
+                                answer->generation_time_ms / 1000, trace_id);
     if (answer->source_count == 0)
         tars_metrics_add(metrics, TARS_METRIC_RAG_EMPTY, 1);
     if (answer->refused)
@@ -173,7 +178,7 @@ void tars_record_answer(const struct tars_api *api, const struct tars_call *call
 
     if (answered->status == TARS_EINVAL)
         return;
-    count_answer(api->config.metrics, answered->status, answer);
+    count_answer(api->config.metrics, call, answered->status, answer);
     tars_series_add(tars_metrics_series(api->config.metrics, TARS_METRIC_TENANT_QUESTIONS,
                                         call->tenant ? call->tenant : TARS_TENANT),
                     1);

@@ -30,7 +30,8 @@ void tars_record_error(const struct tars_api *api, const struct tars_call *call,
                        const char *operation, const char *words);
 
 /* A stage of a question took so long: "history", "search", those of rag/rag.h. */
-void tars_record_stage(struct tars_metrics *metrics, const char *stage, double ms);
+void tars_record_stage(struct tars_metrics *metrics, const struct tars_call *call,
+                       const char *stage, double ms);
 
 /* "TARS_EIO": for error_type. */
 const char *tars_record_type(tars_status status);

@@ -445,7 +445,7 @@ ROWS = [
     Row("rag_system_outlier", GAUGE, "metric", ANY),
     Row("rag_system_trend_per_hour", GAUGE, "metric", Plausible(lambda values: all(map(math.isfinite, values.values())))),
     Row("rag_metrics_overflow_total", TOTAL, "family", lambda s: {}),
-    Row("rag_trace_spans_total", TOTAL, "result", lambda s: {}),
+    Row("rag_trace_spans_total", TOTAL, "result", lambda s: {("dropped",): 0}),
     Row("rag_requests_rejected_total", TOTAL, "reason", lambda s: {(r,): n for r, n in s.rejected.items()}),
 ]
 
@@ -462,6 +462,13 @@ class Table(unittest.TestCase):
         self.assertEqual(sorted(row.name for row in ROWS), sorted(name for name, _ in families_of_the_source()))
         self.assertEqual({row.name: row.labels for row in ROWS},
                          {name: labels.split(",") if labels else [] for name, labels in families_of_the_source()})
+
+
+    def test_every_family_is_in_the_guide(self):
+        with open(os.path.join(ROOT, "docs", "monitoring.md"), encoding="utf-8") as guide:
+            cells = [line.split("|")[1] for line in guide if line.startswith("| `")]
+        told = re.findall(r"`(\w+)(?:\{([\w,]+)\})?`", " ".join(cells))
+        self.assertEqual(sorted(told), sorted(families_of_the_source()))
 
 
 class Families(Session):
