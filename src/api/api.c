@@ -23,15 +23,25 @@
 
 /* --------------------------------------------------------------- life cycle */
 
+static struct tars_live_texts texts_of(const struct tars_api_config *config)
+{
+    return (struct tars_live_texts){.cors_origins = config->cors_origins,
+                                    .hosts = config->hosts,
+                                    .metrics_token = config->metrics_token};
+}
+
 tars_status tars_api_new(const struct tars_api_config *config, struct tars_api **api,
                          struct tars_err *err)
 {
+    const struct tars_live_texts texts = texts_of(config);
     struct tars_api *made = calloc(1, sizeof(*made));
     tars_status status;
 
     if (!made)
         return tars_fail(TARS_ENOMEM, err, "no memory for the API");
     status = tars_tally_new(&made->tally);
+    if (status == TARS_OK)
+        status = tars_live_new(&texts, &made->live);
     if (status == TARS_OK)
         status = tars_machine_watch_new(&made->machine);
     if (status == TARS_OK)
@@ -75,9 +85,20 @@ void tars_api_free(struct tars_api *api)
     tars_refresh_free(api->gauges); /* first: it reads the rest */
     tars_machine_watch_free(api->machine);
     tars_chat_free(api->chat);
+    tars_live_free(api->live);
     tars_tally_free(api->tally);
     free(api->openapi);
     free(api);
+}
+
+tars_status tars_api_change(struct tars_api *api, const struct tars_api_config *config)
+{
+    const struct tars_live_texts texts = texts_of(config);
+    tars_status status = tars_live_set(api->live, &texts);
+
+    if (status == TARS_OK)
+        tars_chat_set(api->chat, config);
+    return status;
 }
 
 void tars_api_drain(struct tars_api *api)

@@ -6,6 +6,7 @@
 
 #include "api/api.h"
 #include "api/exchange.h"
+#include "api/live.h"
 #include "api/machine.h"
 #include "api/routes.h"
 #include "base/sys/clock.h"
@@ -16,6 +17,7 @@ struct tars_chat;
 
 struct tars_api {
     struct tars_chat *chat;             /* the sockets of /ws/chat; owned */
+    struct tars_live_box *live;         /* what may change of config; owned */
     struct tars_tally *tally;           /* what tally.c keeps; owned */
     struct tars_machine_watch *machine; /* owned */
     struct tars_refresh *gauges;        /* reads them before they are told; owned */

@@ -275,6 +275,16 @@ static tars_status init_locks(struct tars_chat *chat)
     return TARS_OK;
 }
 
+void tars_chat_set(struct tars_chat *chat, const struct tars_api_config *config)
+{
+    atomic_store(&chat->heartbeat_ms,
+                 config->chat_heartbeat_ms ? config->chat_heartbeat_ms : HEARTBEAT_MS);
+    atomic_store(&chat->timeout_ms, config->chat_timeout_ms ? config->chat_timeout_ms : TIMEOUT_MS);
+    atomic_store(&chat->max_connections,
+                 config->chat_connections ? config->chat_connections : CONNECTIONS);
+    atomic_store(&chat->queue_messages, config->chat_queue ? config->chat_queue : QUEUE);
+}
+
 tars_status tars_chat_new(const struct tars_api *api, struct tars_chat **chat)
 {
     const struct tars_api_config *config = &api->config;
@@ -285,10 +295,7 @@ tars_status tars_chat_new(const struct tars_api *api, struct tars_chat **chat)
         return TARS_ENOMEM;
     }
     made->api = api;
-    made->heartbeat_ms = config->chat_heartbeat_ms ? config->chat_heartbeat_ms : HEARTBEAT_MS;
-    made->timeout_ms = config->chat_timeout_ms ? config->chat_timeout_ms : TIMEOUT_MS;
-    made->max_connections = config->chat_connections ? config->chat_connections : CONNECTIONS;
-    made->queue_messages = config->chat_queue ? config->chat_queue : QUEUE;
+    tars_chat_set(made, config);
     made->sent = tars_metrics_series(config->metrics, TARS_METRIC_WEBSOCKET_MESSAGES, "sent");
     made->received =
         tars_metrics_series(config->metrics, TARS_METRIC_WEBSOCKET_MESSAGES, "received");

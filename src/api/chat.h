@@ -35,6 +35,9 @@ TARS_MUST_USE tars_status tars_chat_new(const struct tars_api *api, struct tars_
 /* All sockets are closed and the answer pool is empty by then. NULL is allowed. */
 void tars_chat_free(struct tars_chat *chat);
 
+/* Take the chat settings of config from now on. Any thread. Sockets that are open stay. */
+void tars_chat_set(struct tars_chat *chat, const struct tars_api_config *config);
+
 /* Go on with ex, whose caller is known, as a chat. Gives the exchange back. */
 void tars_chat_open(struct tars_chat *chat, struct tars_exchange *ex);
 

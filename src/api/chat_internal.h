@@ -18,8 +18,8 @@
 
 struct tars_chat {
     const struct tars_api *api;
-    int64_t heartbeat_ms, timeout_ms; /* constants */
-    size_t max_connections, queue_messages;
+    atomic_llong heartbeat_ms, timeout_ms;
+    atomic_size_t max_connections, queue_messages;
 
     atomic_llong total_connections, total_messages, total_tokens, total_errors;
     struct tars_series *sent, *received;

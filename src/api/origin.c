@@ -67,15 +67,15 @@ static bool is_address(struct tars_span name)
 }
 
 /* An address cannot be rebound; without a name it is no browser. */
-static bool is_own_name(const struct tars_api_config *config, struct tars_span host)
+static bool is_own_name(const struct tars_live_texts *live, struct tars_span host)
 {
     struct tars_span name;
 
     if (host.len == 0 || host.ptr[0] == '[')
         return true;
     name = name_of(host);
-    return is_localhost(name) || is_address(name) || is_listed_name(config->hosts, name) ||
-           is_listed_name(config->cors_origins, name);
+    return is_localhost(name) || is_address(name) || is_listed_name(live->hosts, name) ||
+           is_listed_name(live->cors_origins, name);
 }
 
 /* -------------------------------------------------------------------- pages */
@@ -129,13 +129,16 @@ static void answer_preflight(struct tars_exchange *ex, const struct tars_http_re
 static bool answers_page(struct tars_exchange *ex, const struct tars_http_request *request,
                          struct tars_http_reply *reply)
 {
+    const struct tars_live_texts *live;
     struct tars_span origin;
     struct tars_span wanted;
     bool listed;
 
     if (!tars_http_request_header(request, "origin", &origin))
         return false;
-    listed = is_listed(ex->api->config.cors_origins, origin);
+    live = tars_live_take(ex->api->live);
+    listed = is_listed(live->cors_origins, origin);
+    tars_live_give(live);
     tars_http_reply_add_header(reply, "vary", "Origin");
     if (listed) {
         tars_http_reply_add_header(reply, "access-control-allow-origin", text_of(ex, origin));
@@ -197,9 +200,15 @@ static void insist_on_https(struct tars_exchange *ex, const struct tars_http_req
 
 bool tars_origin_is_strange(struct tars_exchange *ex)
 {
-    const struct tars_api_config *config = &ex->api->config;
+    const struct tars_live_texts *live;
+    bool is_own;
 
-    if (!config->checks_hosts || is_own_name(config, ex->host))
+    if (!ex->api->config.checks_hosts)
+        return false;
+    live = tars_live_take(ex->api->live);
+    is_own = is_own_name(live, ex->host);
+    tars_live_give(live);
+    if (is_own)
         return false;
     tars_exchange_fail(ex, 421,
                        "This server does not go by the name in the Host header; use localhost, "

@@ -12,12 +12,21 @@
 
 /* -------------------------------------------------------------------- guard */
 
-static bool has_token(const struct tars_exchange *ex)
-{
-    const char *token = ex->api->config.metrics_token;
+enum guard { OPEN, SHOWN, SHUT };
 
-    return token && token[0] && ex->credential.len > 0 &&
-           tars_api_same_secret(ex->credential, token);
+static enum guard look_at_token(const struct tars_exchange *ex)
+{
+    const struct tars_live_texts *live = tars_live_take(ex->api->live);
+    const char *token = live->metrics_token;
+    enum guard guard = SHUT;
+
+    if (!token[0]) {
+        guard = OPEN;
+    } else if (ex->credential.len > 0 && tars_api_same_secret(ex->credential, token)) {
+        guard = SHOWN;
+    }
+    tars_live_give(live);
+    return guard;
 }
 
 /* An administrator of the default tenant, who showed that; in no mode is that nobody. */
@@ -29,9 +38,7 @@ static bool is_operator(const struct tars_exchange *ex)
 /* False when the answer is given. */
 static bool may_scrape(struct tars_exchange *ex)
 {
-    const char *token = ex->api->config.metrics_token;
-
-    if (!token || !token[0] || has_token(ex) || is_operator(ex))
+    if (look_at_token(ex) != SHUT || is_operator(ex))
         return true;
     tars_exchange_fail(ex, 401, "Could not validate credentials");
     return false;
@@ -57,7 +64,7 @@ void tars_route_prometheus(struct tars_exchange *ex)
                          TARS_REFRESH_WAIT_MS);
     }
     /* Whose tenants there are is nothing for a stranger who scrapes. */
-    sees_tenants = tars_api_sees_server(ex) || has_token(ex);
+    sees_tenants = tars_api_sees_server(ex) || look_at_token(ex) == SHOWN;
     tars_buf_clear(&ex->out);
     tars_metrics_render(config->metrics, is_open ? TARS_METRICS_OPENMETRICS : TARS_METRICS_TEXT,
                         sees_tenants ? TARS_METRIC_COUNT : TARS_METRIC_TENANT_QUESTIONS, &ex->out);

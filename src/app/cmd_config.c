@@ -55,9 +55,12 @@ static bool is_shown(const struct tars_cli *cli, enum tars_setting id,
 static void print_setting(const struct tars_cli *cli, enum tars_setting id,
                           const struct tars_setting_info *info)
 {
+    const char *note = info->is_unused     ? " (not used by this version)"
+                       : info->is_reloaded ? " (SIGHUP reads it again)"
+                                           : "";
+
     printf("%-30s %-42s %s%s\n", info->name, info->value[0] ? info->value : "\"\"",
-           tars_setting_origin_text(tars_settings_origin(cli->settings, id)),
-           info->is_unused ? " (not used by this version)" : "");
+           tars_setting_origin_text(tars_settings_origin(cli->settings, id)), note);
 }
 
 static void write_setting(const struct tars_cli *cli, enum tars_setting id,
@@ -68,6 +71,7 @@ static void write_setting(const struct tars_cli *cli, enum tars_setting id,
     tars_json_text(json, "origin",
                    tars_setting_origin_text(tars_settings_origin(cli->settings, id)));
     tars_json_bool(json, "used", !info->is_unused);
+    tars_json_bool(json, "reloaded", info->is_reloaded);
     tars_json_text(json, "help", info->help);
     tars_json_end(json);
 }

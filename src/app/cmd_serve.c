@@ -1,6 +1,7 @@
 /* cmd_serve - the server: open everything, listen, say where, wait for a signal, stop cleanly. */
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -8,8 +9,10 @@
 #include "app/command.h"
 #include "app/metrics_port.h"
 #include "app/places.h"
+#include "app/reload.h"
 #include "app/wiring.h"
 #include "base/sys/clock.h"
+#include "base/sys/notify.h"
 #include "net/server.h"
 
 #define TEND_MS      3600000
@@ -52,10 +55,10 @@ static size_t raise_files(void)
 }
 
 /* Connections that may be open at once. */
-static size_t places(struct tars_cli *cli)
+static size_t places(struct tars_cli *cli, const struct tars_settings *settings)
 {
-    size_t set = (size_t)tars_settings_int(cli->settings, TARS_SET_TARS_MAX_CONNECTIONS);
-    size_t sockets = (size_t)tars_settings_int(cli->settings, TARS_SET_WS_MAX_CONNECTIONS);
+    size_t set = (size_t)tars_settings_int(settings, TARS_SET_TARS_MAX_CONNECTIONS);
+    size_t sockets = (size_t)tars_settings_int(settings, TARS_SET_WS_MAX_CONNECTIONS);
     size_t wanted = set ? set : sockets + HTTP_PLACES;
     size_t files = raise_files();
 
@@ -83,7 +86,7 @@ static tars_status open_server(struct tars_cli *cli, struct tars_wiring *wiring,
         .ctx = tars_wiring_api(wiring),
         .body_limit = tars_api_body_limit,
         .refused = tars_api_refused,
-        .max_connections = places(cli),
+        .max_connections = places(cli, cli->settings),
         .max_body_bytes = 2 * file + ((size_t)1 << 20U),
         .max_bodies_bytes = 2 * file + ((size_t)1 << 20U) > BODIES_MAX ? 4 * file : BODIES_MAX,
     };
@@ -149,16 +152,87 @@ static void set_running(struct running *running, struct tars_server *server)
     pthread_mutex_unlock(&running->lock);
 }
 
-/* Nobody comes in any more; who is there gets an answer. */
-static void drain(struct tars_cli *cli, struct tars_wiring *wiring, struct tars_server *server)
-{
-    int64_t seconds = tars_settings_int(cli->settings, TARS_SET_DRAIN_SECONDS);
+/* ------------------------------------------------------------------- running */
 
-    tars_log_info(cli->log, "app", "stopping: what is under way gets %lld s to end",
+/* A server that runs. */
+struct life {
+    struct tars_cli *cli;
+    struct tars_wiring *wiring;
+    struct tars_server *server;
+    struct tars_reload *reload;
+};
+
+/* To who started us, if they want to know. */
+static void tell(const struct tars_cli *cli, const char *lines)
+{
+    if (tars_notify(getenv("NOTIFY_SOCKET"), lines) != TARS_OK) /* NOLINT(concurrency-mt-unsafe) */
+        tars_log_warning(cli->log, "app", "NOTIFY_SOCKET: nobody listens there");
+}
+
+static void set_connections(void *ctx, const struct tars_settings *settings)
+{
+    struct life *life = ctx;
+
+    tars_server_set_connections(life->server, places(life->cli, settings));
+}
+
+static tars_status open_reload(struct life *life, struct tars_err *err)
+{
+    const struct tars_reload_config config = {
+        .sources = &life->cli->sources,
+        .needs_file = life->cli->names_file,
+        .settings = life->cli->settings,
+        .wiring = life->wiring,
+        .server = life->server,
+        .log = life->cli->log,
+        .connections = set_connections,
+        .connections_ctx = life,
+    };
+
+    return tars_reload_new(&config, &life->reload) == TARS_OK
+               ? TARS_OK
+               : tars_fail(TARS_ENOMEM, err, "no memory to reload settings");
+}
+
+static void reload(struct life *life)
+{
+    char lines[96];
+
+    (void)snprintf(lines, sizeof(lines), "RELOADING=1\nMONOTONIC_USEC=%lld\n",
+                   (long long)(tars_clock_mono_ns() / 1000));
+    tell(life->cli, lines);
+    (void)tars_reload_run(life->reload); /* the log has said what was wrong */
+    tell(life->cli, "READY=1\n");
+}
+
+/* Until a signal says stop. */
+static void live(struct life *life)
+{
+    int64_t tend_ms = tars_clock_mono_ms() + TEND_MS;
+
+    tell(life->cli, "READY=1\n");
+    while (!tars_lifecycle_wait(life->cli->lifecycle, tend_ms - tars_clock_mono_ms())) {
+        if (tars_lifecycle_take_reload(life->cli->lifecycle))
+            reload(life);
+        if (tars_clock_mono_ms() >= tend_ms) {
+            tars_wiring_tend(life->wiring);
+            tend_ms = tars_clock_mono_ms() + TEND_MS;
+        }
+    }
+}
+
+/* Nobody comes in any more; who is there gets an answer. */
+static void drain(struct life *life)
+{
+    const struct tars_settings *settings = tars_reload_settings(life->reload);
+    int64_t seconds = tars_settings_int(settings, TARS_SET_DRAIN_SECONDS);
+
+    tell(life->cli, "STOPPING=1\n");
+    tars_log_info(life->cli->log, "app", "stopping: what is under way gets %lld s to end",
                   (long long)seconds);
-    tars_api_drain(tars_wiring_api(wiring));
-    if (tars_server_stop(server, seconds * 1000) != TARS_OK) {
-        tars_log_warning(cli->log, "app", "some requests did not end in %lld s and were cut",
+    tars_api_drain(tars_wiring_api(life->wiring));
+    if (tars_server_stop(life->server, seconds * 1000) != TARS_OK) {
+        tars_log_warning(life->cli->log, "app", "some requests did not end in %lld s and were cut",
                          (long long)seconds);
     }
 }
@@ -166,28 +240,32 @@ static void drain(struct tars_cli *cli, struct tars_wiring *wiring, struct tars_
 static tars_status serve(struct tars_cli *cli, struct tars_wiring *wiring, struct running *running,
                          int64_t start_ms, struct tars_err *err)
 {
-    struct tars_server *server = NULL;
+    struct life life = {.cli = cli, .wiring = wiring};
     struct tars_server_note note = {.token = tars_wiring_token(wiring), .pid = getpid()};
     const char *data = tars_wiring_data(wiring);
     const char *bind = tars_settings_text(cli->settings, TARS_SET_TARS_BIND);
     const char *url;
-    tars_status status = open_server(cli, wiring, &server, err);
+    tars_status status = open_server(cli, wiring, &life.server, err);
 
-    if (status != TARS_OK)
+    if (status == TARS_OK)
+        status = open_reload(&life, err);
+    if (status != TARS_OK) {
+        tars_server_close(life.server);
         return status;
-    set_running(running, server);
-    note.url = url_of(cli, server, reachable(bind));
-    url = url_of(cli, server, bind);
+    }
+    set_running(running, life.server);
+    note.url = url_of(cli, life.server, reachable(bind));
+    url = url_of(cli, life.server, bind);
     status = note.url && url ? tars_note_write(data, &note, err) : TARS_ENOMEM;
     if (status == TARS_OK) {
         announce(cli, url, data, start_ms);
-        while (!tars_lifecycle_wait(cli->lifecycle, TEND_MS))
-            tars_wiring_tend(wiring);
+        live(&life);
     }
     tars_note_remove(data);
-    drain(cli, wiring, server);
+    drain(&life);
     set_running(running, NULL);
-    tars_server_close(server);
+    tars_server_close(life.server);
+    tars_reload_free(life.reload);
     return status;
 }
 
@@ -198,14 +276,17 @@ int tars_cmd_serve(struct tars_cli *cli)
                                               .log = cli->log,
                                               .serves = true,
                                               .ingests = true,
+                                              .stopping = tars_lifecycle_flag(cli->lifecycle),
                                               .connections = count_connections,
                                               .connections_ctx = &running};
     int64_t start_ms = tars_clock_mono_ms();
     struct tars_wiring *wiring = NULL;
     struct tars_server *metrics = NULL; /* answers until the server has stopped */
     struct tars_err err = {{0}};
-    tars_status status = tars_wiring_open(&config, &wiring, &err);
+    tars_status status;
 
+    tars_lifecycle_reloads(cli->lifecycle);
+    status = tars_wiring_open(&config, &wiring, &err);
     if (status == TARS_OK) {
         status = tars_metrics_port_open(cli->settings, cli->log, tars_wiring_api(wiring), &metrics,
                                         &err);

@@ -58,9 +58,11 @@ struct tars_cli {
     const char *values[TARS_OPTIONS_MAX]; /* as given, in the order of the table; "" for a flag */
     const char **arguments;               /* (argument_count,) */
     size_t argument_count;
-    bool json;                      /* --json */
-    struct tars_settings *settings; /* loaded */
-    struct tars_log *log;           /* for the rooms below */
+    bool json;                           /* --json */
+    struct tars_settings *settings;      /* loaded */
+    struct tars_settings_config sources; /* where from; borrowed for the run */
+    bool names_file;                     /* --env-file was given */
+    struct tars_log *log;                /* for the rooms below */
     struct tars_lifecycle *lifecycle;
     struct tars_arena arena; /* of the run */
 };

@@ -31,19 +31,20 @@ static tars_status open_log(struct tars_cli *cli)
 static tars_status load_settings(struct tars_cli *cli, const struct tars_parsed *parsed,
                                  struct tars_err *err)
 {
-    const struct tars_settings_config config = {
+    struct tars_buf warnings;
+    tars_status status;
+
+    cli->names_file = parsed->env_file != NULL;
+    cli->sources = (struct tars_settings_config){
         .overrides = parsed->overrides,
         .override_count = parsed->override_count,
         .environment = (const char *const *)environ,
         .dotenv_path = parsed->env_file ? parsed->env_file : ".env",
     };
-    struct tars_buf warnings;
-    tars_status status;
-
     if (parsed->env_file && access(parsed->env_file, R_OK) != 0)
         return tars_fail(TARS_EINVAL, err, "--env-file %s cannot be read", parsed->env_file);
     tars_buf_init(&warnings, (size_t)64 << 10);
-    status = tars_settings_load(&config, &cli->settings, &warnings, err);
+    status = tars_settings_load(&cli->sources, &cli->settings, &warnings, err);
     if (warnings.len > 0)
         (void)fprintf(stderr, "tars: warning: %s", warnings.ptr);
     tars_buf_release(&warnings);

@@ -20,7 +20,7 @@
 #define DOTENV_MAX       ((size_t)1 << 20)
 #define SETTING_NAME_MAX 64 /* bytes of a name with its NUL */
 
-enum { NONE = 0, SECRET = 1, UNUSED = 2 };
+enum { NONE = 0, SECRET = 1, UNUSED = 2, RELOAD = 4 };
 
 /* In the order of the columns of settings.def. NOLINTNEXTLINE(clang-analyzer-optin*) */
 struct description {
@@ -109,7 +109,8 @@ static const char *const ignored[] = {
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 
 struct value {
-    const char *text; /* terminated, in the arena or static */
+    const char *text;  /* terminated, in the arena or static */
+    const char *shown; /* the same, without a password that an address holds */
     int64_t integer;
     double real;
     bool flag;
@@ -187,6 +188,46 @@ static const char *find_choice(struct tars_arena *arena, const char *choices, co
     return NULL;
 }
 
+/* The '@' behind a password in what stands behind "://", and in *colon the ':' before it; or NULL.
+ */
+static const char *find_password(const char *authority, const char **colon)
+{
+    size_t len = strcspn(authority, "/?#, \t");
+    const char *at = memrchr(authority, '@', len);
+
+    *colon = at ? memchr(authority, ':', (size_t)(at - authority)) : NULL;
+    return *colon ? at : NULL;
+}
+
+/* "http://user:password@host" as "http://user:********@host"; several may stand in a text. NULL: no
+ * memory. */
+static const char *mask(struct tars_arena *arena, const char *text)
+{
+    const char *slashes = strstr(text, "://");
+    const char *shown = NULL;
+    struct tars_buf out;
+
+    if (!slashes)
+        return text;
+    tars_buf_init(&out, ARENA_MAX);
+    while (slashes) {
+        const char *colon = NULL;
+        const char *at = find_password(slashes + 3, &colon);
+
+        if (at) {
+            tars_buf_append(&out, text, (size_t)(colon - text));
+            tars_buf_append_text(&out, ":********");
+            text = at;
+        }
+        slashes = strstr(at ? at : slashes + 3, "://");
+    }
+    tars_buf_append_text(&out, text);
+    if (out.status == TARS_OK)
+        shown = tars_arena_strndup(arena, out.ptr ? out.ptr : "", out.len);
+    tars_buf_release(&out);
+    return shown;
+}
+
 static tars_status reject(const struct given *given, const struct description *about,
                           const char *expected, struct tars_err *err)
 {
@@ -246,6 +287,10 @@ static tars_status keep(struct loader *loader, enum tars_setting id, const struc
     } else if (!parse_flag(given->text, &value.flag)) {
         status = reject(given, about, "true or false", loader->err);
     }
+    if (status == TARS_OK)
+        value.shown = mask(&loader->settings->arena, value.text);
+    if (status == TARS_OK && !value.shown)
+        status = TARS_ENOMEM;
     if (status == TARS_OK)
         loader->settings->values[id] = value;
     return status;
@@ -562,7 +607,7 @@ struct tars_setting_info tars_settings_info(const struct tars_settings *settings
 {
     const struct description *about = &descriptions[id];
     bool is_secret = (about->flags & SECRET) != 0;
-    const char *value = settings->values[id].text;
+    const char *value = settings->values[id].shown;
 
     return (struct tars_setting_info){
         .name = about->name,
@@ -570,6 +615,13 @@ struct tars_setting_info tars_settings_info(const struct tars_settings *settings
         .type = about->type,
         .is_secret = is_secret,
         .is_unused = (about->flags & UNUSED) != 0,
+        .is_reloaded = (about->flags & RELOAD) != 0,
         .value = is_secret && value[0] ? "********" : value,
     };
+}
+
+bool tars_settings_same(const struct tars_settings *a, const struct tars_settings *b,
+                        enum tars_setting id)
+{
+    return strcmp(a->values[id].text, b->values[id].text) == 0;
 }

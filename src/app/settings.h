@@ -78,9 +78,15 @@ struct tars_setting_info {
     enum tars_setting_type type;
     bool is_secret;    /* its value is never shown */
     bool is_unused;    /* understood for compatibility; nothing reads it yet */
-    const char *value; /* the effective text; "********" for a secret that is set */
+    bool is_reloaded;  /* a running server takes a new value with SIGHUP */
+    const char *value; /* the effective text; "********" for a secret that is set, and in place of a
+                          password within an address */
 };
 struct tars_setting_info tars_settings_info(const struct tars_settings *settings,
                                             enum tars_setting id);
+
+/* True when both have the same text for it. */
+bool tars_settings_same(const struct tars_settings *a, const struct tars_settings *b,
+                        enum tars_setting id);
 
 #endif

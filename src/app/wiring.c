@@ -425,8 +425,6 @@ static tars_status open_api(struct tars_wiring *w, const struct tars_wiring_conf
         .collection_name = tars_settings_text(s, TARS_SET_CHROMA_COLLECTION_NAME),
         .roots = first_of(tars_settings_text(s, TARS_SET_TARS_ROOTS),
                           tars_settings_text(s, TARS_SET_NAS_MOUNT_POINT)),
-        .cors_origins = first_of(tars_settings_text(s, TARS_SET_ALLOWED_ORIGINS),
-                                 tars_settings_text(s, TARS_SET_CORS_ORIGINS)),
         .owner_token = w->token,
         .environment = tars_settings_text(s, TARS_SET_FASTAPI_ENV),
         .max_upload_bytes = (size_t)tars_settings_int(s, TARS_SET_MAX_FILE_SIZE_MB) << 20U,
@@ -435,12 +433,12 @@ static tars_status open_api(struct tars_wiring *w, const struct tars_wiring_conf
         .rerank = tars_settings_flag(s, TARS_SET_RAG_RERANK_ENABLED),
         .include_sources = tars_settings_flag(s, TARS_SET_RAG_INCLUDE_SOURCES),
         .prometheus = tars_settings_flag(s, TARS_SET_PROMETHEUS_ENABLED),
-        .metrics_token = tars_settings_text(s, TARS_SET_METRICS_TOKEN),
         .connections = wanted->connections,
         .connections_ctx = wanted->connections_ctx,
     };
     tars_status status;
 
+    tars_wiring_fill_live(s, &config);
     tars_wiring_fill_access(w, &config);
     tars_wiring_fill_chat(w, &config);
     status = tars_wiring_fill_analytics(w, &config, err);
@@ -509,6 +507,8 @@ static tars_status open_all(struct tars_wiring *w, const struct tars_wiring_conf
         status = tars_wiring_open_sampler(w, config, err);
     if (status == TARS_OK && config->ingests)
         status = tars_ingest_start(w->ingest, err);
+    if (status == TARS_OK && config->serves)
+        tars_wiring_await(w, config);
     return status;
 }
 

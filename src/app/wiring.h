@@ -8,6 +8,7 @@
 #ifndef TARS_APP_WIRING_H
 #define TARS_APP_WIRING_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 
 #include "api/api.h"
@@ -26,6 +27,7 @@ struct tars_wiring_config {
     struct tars_log *log;                 /* may be NULL; borrowed */
     bool serves;                          /* pools, watched folder, owner's token: for a server */
     bool ingests;                         /* start taking in queued jobs */
+    const atomic_bool *stopping;          /* ends the waiting of the start; may be NULL */
     double (*connections)(void *ctx);     /* as in struct tars_api_config; may be NULL */
     void *connections_ctx;
 };
@@ -38,6 +40,11 @@ void tars_wiring_close(struct tars_wiring *wiring);
 
 /* What wants doing once an hour: what has expired is forgotten. */
 void tars_wiring_tend(struct tars_wiring *wiring);
+
+/* Go on with what may change while a server runs: the settings flagged RELOAD that parts hold. The
+ * caller keeps them no longer than the call. TARS_ENOMEM: nothing was changed. */
+TARS_MUST_USE tars_status tars_wiring_change(struct tars_wiring *wiring,
+                                             const struct tars_settings *settings);
 
 struct tars_api *tars_wiring_api(struct tars_wiring *wiring);
 /* The data folder, and the token that server.json gives to its owner; lent. */

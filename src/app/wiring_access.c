@@ -212,7 +212,6 @@ void tars_wiring_fill_access(const struct tars_wiring *w, struct tars_api_config
     config->rate_limit = w->rate_limit;
     config->quota = w->quota;
     config->proxies = w->proxies;
-    config->hosts = tars_settings_text(s, TARS_SET_TARS_HOSTS);
     config->checks_hosts = tars_auth_mode(w->auth) == TARS_AUTH_OPEN;
     config->https_only = tars_settings_flag(s, TARS_SET_ENABLE_HTTPS) ||
                          tars_settings_flag(s, TARS_SET_HTTPS_ENABLED);

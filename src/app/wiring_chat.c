@@ -64,8 +64,4 @@ void tars_wiring_fill_chat(const struct tars_wiring *w, struct tars_api_config *
     config->temperature = tars_wiring_temperature(s);
     config->top_p = (float)tars_settings_real(s, TARS_SET_MODEL_TOP_P);
     config->top_k = (int)tars_settings_int(s, TARS_SET_MODEL_TOP_K);
-    config->chat_heartbeat_ms = tars_settings_int(s, TARS_SET_WS_HEARTBEAT_INTERVAL) * 1000;
-    config->chat_timeout_ms = tars_settings_int(s, TARS_SET_WS_TIMEOUT_SECONDS) * 1000;
-    config->chat_connections = (size_t)tars_settings_int(s, TARS_SET_WS_MAX_CONNECTIONS);
-    config->chat_queue = (size_t)tars_settings_int(s, TARS_SET_WS_MESSAGE_QUEUE_SIZE);
 }

@@ -114,6 +114,11 @@ TARS_MUST_USE tars_status tars_wiring_open_trace(struct tars_wiring *w, bool ser
                                                  struct tars_err *err);
 void tars_wiring_close_trace(struct tars_wiring *w);
 
+/* What a reload may change, into config; texts are lent by settings (wiring_life.c). */
+void tars_wiring_fill_live(const struct tars_settings *settings, struct tars_api_config *config);
+/* Wait for servers elsewhere, within the bound of the settings. */
+void tars_wiring_await(struct tars_wiring *w, const struct tars_wiring_config *config);
+
 /* MODEL_TEMPERATURE; below 0 where nobody set one. */
 float tars_wiring_temperature(const struct tars_settings *settings);
 

@@ -8,6 +8,7 @@
 
 #include <arpa/inet.h>
 #include <assert.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -40,7 +41,7 @@ struct shard {
 };
 
 struct tars_rate_limit {
-    int64_t limit;
+    atomic_llong limit; /* 0: none */
     int64_t step_ms;
     uint32_t capacity;     /* of a shard */
     uint32_t bucket_count; /* of a shard; a power of two */
@@ -84,7 +85,7 @@ tars_status tars_rate_limit_new(const struct tars_rate_limit_config *config,
     made = calloc(1, sizeof(*made));
     if (!made)
         return TARS_ENOMEM;
-    made->limit = config->limit;
+    atomic_init(&made->limit, config->limit);
     made->step_ms = (window_ms + STEPS - 1) / STEPS;
     made->capacity = (uint32_t)((max_keys + SHARDS - 1) / SHARDS);
     made->bucket_count = buckets_for(made->capacity);
@@ -111,6 +112,13 @@ void tars_rate_limit_free(struct tars_rate_limit *limiter)
         free(limiter->shards[i].buckets);
     }
     free(limiter);
+}
+
+void tars_rate_limit_set(struct tars_rate_limit *limiter, int64_t limit)
+{
+    assert(limit >= 0 && limit <= LIMIT_MAX);
+    if (limiter)
+        atomic_store(&limiter->limit, limit);
 }
 
 /* -------------------------------------------------------------------- table */
@@ -275,7 +283,7 @@ struct tars_rate tars_rate_limit_take_of(struct tars_rate_limit *limiter, struct
                                          int64_t limit, int64_t now_ms)
 {
     if (limiter && limit <= 0)
-        limit = limiter->limit;
+        limit = atomic_load(&limiter->limit);
     if (!limiter || limit <= 0)
         return (struct tars_rate){.allowed = true};
     return look(limiter, key, limit < LIMIT_MAX ? limit : LIMIT_MAX, now_ms, TAKE);
@@ -290,9 +298,11 @@ struct tars_rate tars_rate_limit_take(struct tars_rate_limit *limiter, struct ta
 struct tars_rate tars_rate_limit_peek(struct tars_rate_limit *limiter, struct tars_span key,
                                       int64_t now_ms)
 {
-    if (!limiter || limiter->limit == 0)
+    int64_t limit = limiter ? atomic_load(&limiter->limit) : 0;
+
+    if (limit == 0)
         return (struct tars_rate){.allowed = true};
-    return look(limiter, key, limiter->limit, now_ms, PEEK);
+    return look(limiter, key, limit, now_ms, PEEK);
 }
 
 void tars_rate_limit_refund(struct tars_rate_limit *limiter, struct tars_span key, int64_t now_ms)
@@ -301,7 +311,7 @@ void tars_rate_limit_refund(struct tars_rate_limit *limiter, struct tars_span ke
     struct shard *shard;
     uint32_t at;
 
-    if (!limiter || limiter->limit == 0)
+    if (!limiter || atomic_load(&limiter->limit) == 0)
         return;
     hash = tars_siphash(limiter->seed, key.ptr, key.len);
     shard = &limiter->shards[hash % SHARDS];

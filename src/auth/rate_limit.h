@@ -46,6 +46,9 @@ TARS_MUST_USE tars_status tars_rate_limit_new(const struct tars_rate_limit_confi
 /* NULL is allowed. */
 void tars_rate_limit_free(struct tars_rate_limit *limiter);
 
+/* Another limit from now on; what was counted stays counted. Any thread; NULL is allowed. */
+void tars_rate_limit_set(struct tars_rate_limit *limiter, int64_t limit);
+
 /* A request: counted if it is allowed. limiter NULL: no limit. */
 struct tars_rate tars_rate_limit_take(struct tars_rate_limit *limiter, struct tars_span key,
                                       int64_t now_ms);

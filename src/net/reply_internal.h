@@ -35,6 +35,7 @@ struct tars_net_shared {
     atomic_ullong handles;     /* replies at handlers now */
     atomic_ullong bodies_bytes;
     atomic_bool is_stopping;
+    atomic_size_t max_connections;
     size_t max_bodies_bytes;
     size_t max_arena_bytes;
     size_t reply_queue_bytes;

@@ -29,6 +29,7 @@
 #define TICK_MS         100
 #define THREADS_MAX     64
 #define BACKLOG         511
+#define CONNECTIONS     1024
 #define POLL_US         2000
 #define DOOR_MS         200 /* for connections that are being made when the server stops */
 #define TCP_FLAGS       13  /* offset in a TCP header */
@@ -45,6 +46,8 @@ struct shard {
     int64_t door_ms;             /* when the listener is to be closed; 0: not yet */
     struct tars_session_env env;
     struct tars_loop_job stop, cut, drop; /* jobs of _stop() */
+    struct tars_loop_job renew;           /* of _renew_tls() */
+    struct tars_tls_context *next_tls;    /* for it */
     struct tars_session_list waiting, bodies;
     struct tars_conn_group group;
     struct tars_server *server;
@@ -57,6 +60,7 @@ struct tars_server {
     uint16_t port;
     atomic_ullong listeners; /* open ones */
     atomic_llong door_ms;    /* how long they stay open when the server stops */
+    atomic_ullong renewing;  /* shards that have the old certificate still */
     bool is_stopped;
     struct shard *shards; /* (config.threads,) */
 };
@@ -81,7 +85,7 @@ static void fill_defaults(struct tars_server_config *config)
         config->bind = "127.0.0.1";
     if (config->threads == 0)
         config->threads = 1;
-    default_size(&config->max_connections, 1024);
+    default_size(&config->max_connections, CONNECTIONS);
     default_size(&config->max_head_bytes, (size_t)16 * 1024);
     default_size(&config->max_body_bytes, 64 * MIB);
     default_size(&config->max_bodies_bytes, 256 * MIB);
@@ -344,6 +348,44 @@ tars_status tars_server_stop(struct tars_server *server, int64_t grace_ms)
     return TARS_ETIMEOUT;
 }
 
+/* ------------------------------------------------------------------ renewal */
+
+/* Connections that are open hold on to what they began with. */
+static void renew_job(struct tars_loop_job *job)
+{
+    struct shard *shard = (struct shard *)((char *)job - offsetof(struct shard, renew));
+
+    shard->env.tls = shard->next_tls;
+    atomic_fetch_sub_explicit(&shard->server->renewing, 1, memory_order_release);
+}
+
+tars_status tars_server_renew_tls(struct tars_server *server, const char *cert, const char *key,
+                                  struct tars_err *err)
+{
+    struct tars_tls_context *made = NULL;
+    tars_status status;
+
+    if (!server->tls)
+        return tars_fail(TARS_EINVAL, err, "this server does not speak TLS");
+    status = tars_tls_context_new(cert, key, &made, err);
+    if (status)
+        return status;
+    for (unsigned i = 0; i < server->config.threads; i++) {
+        server->shards[i].next_tls = made;
+        atomic_fetch_add(&server->renewing, 1);
+    }
+    post_all(server, offsetof(struct shard, renew));
+    (void)await_zero(&server->renewing, 0);
+    tars_tls_context_free(server->tls);
+    server->tls = made;
+    return TARS_OK;
+}
+
+void tars_server_set_connections(struct tars_server *server, size_t max)
+{
+    atomic_store(&server->shared.max_connections, max ? max : CONNECTIONS);
+}
+
 static void release_shards(struct tars_server *server)
 {
     for (unsigned i = 0; i < server->config.threads; i++) {
@@ -392,6 +434,7 @@ static tars_status open_shard(struct tars_server *server, struct shard *shard,
     shard->server = server;
     shard->stop.run = stop_job;
     shard->cut.run = cut_job;
+    shard->renew.run = renew_job;
     shard->drop.run = drop_job;
     shard->group.loop = &shard->loop;
     shard->group.write_timeout_ms = server->config.write_timeout_ms;
@@ -434,6 +477,7 @@ static void share_limits(struct tars_server *server)
 {
     struct tars_net_shared *shared = &server->shared;
 
+    atomic_init(&shared->max_connections, server->config.max_connections);
     shared->max_bodies_bytes = server->config.max_bodies_bytes;
     shared->max_arena_bytes = server->config.max_arena_bytes;
     shared->reply_queue_bytes = server->config.reply_queue_bytes;

@@ -92,6 +92,14 @@ TARS_MUST_USE tars_status tars_server_open(const struct tars_server_config *conf
  * dropped, and sees TARS_ECANCELED. After it no request reaches the handler. */
 TARS_MUST_USE tars_status tars_server_stop(struct tars_server *server, int64_t grace_ms);
 
+/* Show another certificate from now on, to who connects; who is connected goes on with the old one.
+ * TARS_EINVAL: the server speaks no TLS; else as _open(), and then the old one stays. The owner
+ * calls it; waits until each loop has seen it. */
+TARS_MUST_USE tars_status tars_server_renew_tls(struct tars_server *server, const char *cert,
+                                                const char *key, struct tars_err *err);
+/* As max_connections of the configuration, from now on. Any thread. */
+void tars_server_set_connections(struct tars_server *server, size_t max);
+
 /* Stop at once if that was not done, join the threads, free. Waits for every reply handle that is
  * still out to be given back. NULL is allowed. */
 void tars_server_close(struct tars_server *server);

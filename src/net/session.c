@@ -707,7 +707,7 @@ static struct tars_session *make_session(const struct tars_session_env *env, boo
 bool tars_session_accept(const struct tars_session_env *env, uv_stream_t *listener)
 {
     struct tars_session *session;
-    size_t most = env->config->max_connections;
+    size_t most = atomic_load_explicit(&env->shared->max_connections, memory_order_relaxed);
     bool is_over = atomic_load(&env->shared->connections) >= most && !make_room(env);
 
     if (atomic_load(&env->shared->connections) >= most + OVER_MAX)

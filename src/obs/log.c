@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +23,7 @@
 
 struct tars_log {
     struct tars_log_config config; /* with every default filled in */
+    atomic_int level;              /* config.level, or what was set since */
     pthread_mutex_t lock;          /* guards the fields below */
     int64_t second;                /* the running one */
     int lines[2];                  /* written in it: below TARS_LOG_ERROR, and from it on */
@@ -72,6 +74,7 @@ tars_status tars_log_new(const struct tars_log_config *config, struct tars_log *
         made->config.max_per_second = TARS_LOG_PER_SECOND_DEFAULT;
     if (!made->config.now_us)
         made->config.now_us = tars_clock_wall_us;
+    atomic_init(&made->level, made->config.level);
     pthread_mutex_init(&made->lock, NULL);
     *log = made;
     return TARS_OK;
@@ -83,6 +86,12 @@ void tars_log_free(struct tars_log *log)
         return;
     pthread_mutex_destroy(&log->lock);
     free(log);
+}
+
+void tars_log_set_level(struct tars_log *log, enum tars_log_level level)
+{
+    if (log)
+        atomic_store(&log->level, level);
 }
 
 uint64_t tars_log_dropped(struct tars_log *log)
@@ -192,7 +201,7 @@ static void put(int fd, const char *ptr, size_t len)
 /* True when the line may go. */
 static bool begin_line(struct tars_log *log, struct line *line)
 {
-    if (!log || line->level < log->config.level)
+    if (!log || (int)line->level < atomic_load_explicit(&log->level, memory_order_relaxed))
         return false;
     line->now_us = log->config.now_us();
     return allow(log, line->level, line->now_us, &line->held);

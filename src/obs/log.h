@@ -71,6 +71,9 @@ tars_log_call(struct tars_log *log, enum tars_log_level level, const char *room,
     tars_log_write(log, TARS_LOG_WARNING, room, NULL, __VA_ARGS__)
 #define tars_log_error(log, room, ...) tars_log_write(log, TARS_LOG_ERROR, room, NULL, __VA_ARGS__)
 
+/* Another level from now on. Any thread. */
+void tars_log_set_level(struct tars_log *log, enum tars_log_level level);
+
 /* Lines held back since the log was made. */
 uint64_t tars_log_dropped(struct tars_log *log);
 
