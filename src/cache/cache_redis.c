@@ -156,6 +156,14 @@ static tars_status hear_value(void *ctx, const struct tars_redis_reply *reply)
     return TARS_OK;
 }
 
+/* The one server there is does not answer: known without looking at the key. */
+static bool is_away(struct tars_redis *redis)
+{
+    return redis->map.mode != TARS_REDIS_CLUSTER &&
+           (atomic_load_explicit(&redis->map.count, memory_order_acquire) == 0 ||
+            !tars_redis_node_is_up(&redis->map.nodes[0]));
+}
+
 static tars_status get(struct tars_cache *cache, enum tars_cache_kind kind, struct tars_span key,
                        struct tars_arena *arena, struct tars_span *value)
 {
@@ -164,8 +172,11 @@ static tars_status get(struct tars_cache *cache, enum tars_cache_kind kind, stru
     struct wanted wanted = {kind, arena, value};
     char room[TARS_CACHE_NAME_BYTES];
     struct tars_span name;
-    tars_status status = name_of(kind, key, room, &name);
+    tars_status status;
 
+    if (is_away(redis))
+        return TARS_EUNAVAILABLE;
+    status = name_of(kind, key, room, &name);
     if (status == TARS_OK)
         status = tars_redis_queue_find(&redis->queue, name, arena, value);
     if (status == TARS_ENOTFOUND) {
@@ -205,8 +216,11 @@ static tars_status set(struct tars_cache *cache, enum tars_cache_kind kind, stru
     char room[TARS_CACHE_NAME_BYTES];
     struct tars_redis_node *node;
     struct tars_span name;
-    tars_status status = name_of(kind, key, room, &name);
+    tars_status status;
 
+    if (is_away(redis))
+        return TARS_EUNAVAILABLE;
+    status = name_of(kind, key, room, &name);
     if (status == TARS_OK && is_floats(kind) && !is_finite_floats(value))
         status = TARS_EINVAL;
     if (status == TARS_OK) {

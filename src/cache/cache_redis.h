@@ -9,9 +9,14 @@
  *           cluster, where a slot's node is learned from CLUSTER SLOTS and from MOVED and ASK.
  * Bounds    max_connections; timeout_ms that a caller waits at most; bytes and number of values
  *           that wait to be set, past which they are dropped and counted.
- * Failure   A miss, counted as an error. A breaker (base/sys/breaker.h) keeps callers away from a
- *           server that does not answer: then asking costs one atomic load. A thread of the cache
- *           tries again with growing pauses; no caller ever connects or waits for a trial.
+ * Failure   A miss, counted as an error; TARS_EUNAVAILABLE, not counted, where nobody was asked. A
+ *           breaker (base/sys/breaker.h) for each server keeps callers away while it does not
+ *           answer: then asking costs an atomic load (in a cluster, the digest of the key besides).
+ *           A thread of the cache tries again with growing pauses; no caller ever connects or waits
+ *           for a trial. What is set while it is away is not kept.
+ * Own sets  Are found by get at once, while they wait to be sent. clear and drop come after them.
+ * End       _free() waits half a second at most for what is still to be sent; and for the resolver
+ *           of names, where that is what a thread waits for.
  * Threads   Safe to share. Not for loop threads: is_fast is false.
  */
 #ifndef TARS_CACHE_CACHE_REDIS_H

@@ -32,6 +32,7 @@ struct tars_redis {
     bool is_stopping;
     struct tars_cache_state state;   /* as the keeper saw it last */
     char refusal[TARS_ERR_TEXT_MAX]; /* what a server would not do, last */
+    bool is_refusal_told;            /* the log has it */
     int64_t refused_ms;              /* when */
 };
 

@@ -99,6 +99,23 @@ static void look(struct tars_redis *redis)
 
 /* ---------------------------------------------------------------- the thread */
 
+/* What a server would not do, once for as long as it goes on. */
+static void tell_refusal(struct tars_redis *redis)
+{
+    struct tars_err refusal = {""};
+
+    (void)pthread_mutex_lock(&redis->lock);
+    if (tars_clock_mono_ms() - redis->refused_ms > REFUSAL_MS)
+        redis->refusal[0] = '\0';
+    if (redis->refusal[0] && !redis->is_refusal_told) {
+        (void)snprintf(refusal.text, sizeof(refusal.text), "%s", redis->refusal);
+        redis->is_refusal_told = true;
+    }
+    (void)pthread_mutex_unlock(&redis->lock);
+    if (refusal.text[0])
+        tars_log_warning(redis->log, "cache", "Redis refuses: %s", refusal.text);
+}
+
 /* Tell who waits, and the log, when it comes or goes. Returns whether it is connected. */
 static bool tell(struct tars_redis *redis)
 {
@@ -112,8 +129,6 @@ static bool tell(struct tars_redis *redis)
         redis->state.is_connected != is_up || (!is_up && strcmp(redis->state.error, err.text) != 0);
     redis->state.is_connected = is_up;
     (void)snprintf(redis->state.error, sizeof(redis->state.error), "%.255s", is_up ? "" : err.text);
-    if (tars_clock_mono_ms() - redis->refused_ms > REFUSAL_MS)
-        redis->refusal[0] = '\0';
     (void)pthread_cond_broadcast(&redis->changed);
     (void)pthread_mutex_unlock(&redis->lock);
     if (is_news && is_up) {
@@ -151,6 +166,7 @@ void *tars_redis_keep(void *ctx)
     do {
         tars_redis_map_tend(&redis->map);
         is_up = tell(redis);
+        tell_refusal(redis);
         if (is_up && tars_clock_mono_ms() >= look_ms) {
             look(redis);
             look_ms = tars_clock_mono_ms() + LOOK_MS;
