@@ -5,6 +5,7 @@ import json
 import math
 import os
 import re
+import sys
 import time
 import unittest
 
@@ -13,6 +14,9 @@ from websockets.sync.client import connect
 
 from fake_ollama import MODEL, FakeOllama
 from server import ROOT, ServerTest
+
+sys.path.insert(0, os.path.join(ROOT, "tests", "support"))
+from postgres import Postgres  # noqa: E402
 
 LEAVE = """# Leave
 
@@ -253,9 +257,20 @@ class Session(ServerTest):
 
     @classmethod
     def is_settled(cls, families):
-        return ("language_model",) in families["rag_backend_up"].values
+        rows = families["rag_analytics_rows_total"].values
+        return (("language_model",) in families["rag_backend_up"].values and rows.get(("system_metrics",)) and
+                rows.get(("query_logs",)) == cls.questions and rows.get(("error_logs",)) == 2)
 
     # what follows from it
+
+    @classmethod
+    def number(cls, family, *labels):
+        return cls.families[family].values[labels]
+
+    @classmethod
+    def hit_rate(cls):
+        hits, misses = cls.number("tars_cache_hits_total"), cls.number("tars_cache_misses_total")
+        return 100 * hits / (hits + misses)
 
     @classmethod
     def refused(cls):
@@ -347,8 +362,11 @@ ROWS = [
     Row("tars_document_chunks_created", HISTOGRAM, "", lambda s: 2, (1, 5, 10, 25, 50, 100, 200, 500),
         lambda s: sum(s.chunks)),
     Row("tars_document_indexing_duration_seconds", HISTOGRAM, "", lambda s: 2, (.1, .5, 1, 2, 5, 10, 30, 60)),
-    Row("tars_cache_operations_total", TOTAL, "operation result", ANY),
-    Row("tars_cache_hit_rate", GAUGE, "", between(0, 100)),
+    Row("tars_cache_operations_total", TOTAL, "operation result",
+        lambda s: {("get", "hit"): s.number("tars_cache_hits_total"), ("all", "error"): 0,
+                   ("get", "miss"): s.number("tars_cache_misses_total"),
+                   ("set", "success"): s.number("tars_cache_operations_total", "set", "success")}),
+    Row("tars_cache_hit_rate", GAUGE, "", lambda s: between(s.hit_rate() - 0.01, s.hit_rate() + 0.01)),
     Row("tars_websocket_connections_active", GAUGE, "", lambda s: 1),
     Row("tars_websocket_messages_total", TOTAL, "direction",
         lambda s: {("sent",): s.heard, ("received",): s.said}),
@@ -367,8 +385,8 @@ ROWS = [
     Row("tars_analytics_queries_logged_total", TOTAL, "", lambda s: s.questions),
     Row("tars_analytics_documents_accessed_total", TOTAL, "", lambda s: sum(len(a["sources"]) for a in s.answers)),
     # names that dashboards and alerts ask for
-    Row("tars_cache_hits_total", TOTAL, "", ANY),
-    Row("tars_cache_misses_total", TOTAL, "", ANY),
+    Row("tars_cache_hits_total", TOTAL, "", between(2, 100)),
+    Row("tars_cache_misses_total", TOTAL, "", between(EMBEDDED, 200)),
     Row("tars_active_connections", GAUGE, "", between(2, 20)),
     Row("tars_embeddings_generated_total", TOTAL, "", lambda s: EMBEDDED + s.vectors()),
     Row("tars_rag_queries_failed_total", TOTAL, "", lambda s: 1),
@@ -376,7 +394,7 @@ ROWS = [
         lambda s: {(MODEL,): 5 + 4 + 1, ("extract",): 1}, (.5, 1, 2, 5, 10, 20, 30)),
     Row("tars_llm_tokens_generated_total", TOTAL, "model", lambda s: {(m,): n for m, n in s.generated.items()}),
     Row("tars_embedding_cache_hits_total", TOTAL, "", ANY),
-    Row("tars_embedding_cache_misses_total", TOTAL, "", ANY),
+    Row("tars_embedding_cache_misses_total", TOTAL, "", lambda s: EMBEDDED),
     Row("tars_redis_cache_hits_total", TOTAL, "", lambda s: 0),
     Row("tars_redis_cache_misses_total", TOTAL, "", lambda s: 0),
     Row("tars_redis_memory_usage_bytes", GAUGE, "", lambda s: 0),
@@ -437,10 +455,13 @@ ROWS = [
     Row("rag_cache_lookups_total", TOTAL, "level kind result", ANY),
     Row("rag_cache_shared_computations_total", TOTAL, "", ANY),
     Row("rag_analytics_waiting_bytes", GAUGE, "", ANY),
-    Row("rag_analytics_rows_total", TOTAL, "table", ANY),
+    Row("rag_analytics_rows_total", TOTAL, "table",
+        lambda s: {("query_logs",): s.questions, ("document_accesses",): sum(len(a["sources"]) for a in s.answers),
+                   ("error_logs",): 2,  # the empty file and the answer that broke off
+                   ("system_metrics",): s.number("rag_analytics_rows_total", "system_metrics")}),
     Row("rag_analytics_rows_lost_total", TOTAL, "", lambda s: 0),
     Row("rag_analytics_rows_replayed_total", TOTAL, "", lambda s: 0),
-    Row("rag_analytics_write_duration_seconds", HISTOGRAM, "", ANY,
+    Row("rag_analytics_write_duration_seconds", HISTOGRAM, "", between(1, 200),
         (.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 5)),
     Row("rag_system_outlier", GAUGE, "metric", ANY),
     Row("rag_system_trend_per_hour", GAUGE, "metric", Plausible(lambda values: all(map(math.isfinite, values.values())))),
@@ -514,6 +535,33 @@ class Families(Session):
                 for key, total in family.sums().items():
                     self.assertLessEqual(total, family.values[key] * self.elapsed)
                     self.assertGreater(total + (family.values[key] == 0), 0)
+
+
+DATABASE = [
+    Row("tars_db_connection_pool_max", GAUGE, "", lambda s: 20 + 10),
+    Row("tars_db_connection_pool_active", GAUGE, "", between(0, 30)),
+    Row("tars_db_queries_total", TOTAL, "", lambda s: sum(s.families["tars_db_query_duration_seconds"].values.values())),
+    Row("rag_backend_up", GAUGE, "backend",
+        lambda s: {(p,): 1 for p in ("store", "embedding_model", "language_model", "analytics", "postgres")}),
+    Row("rag_backend_breaker_state", GAUGE, "backend", lambda s: {("language_model",): 0, ("postgres",): 0}),
+]
+
+
+class FamiliesWithPostgres(Families):
+    """The log of questions is kept in PostgreSQL: the same, but for the families of the database."""
+    rows = [row for row in ROWS if row.name not in {other.name for other in DATABASE}] + DATABASE
+
+    @classmethod
+    def more_settings(cls):
+        return cls.postgres.environment()
+
+    @classmethod
+    def setUpClass(cls):
+        cls.postgres = cls.enterClassContext(Postgres())
+        super().setUpClass()
+
+    def test_the_rows_are_there(self):
+        self.assertEqual(int(self.postgres.query("SELECT count(*) FROM query_logs")[0][0]), self.questions)
 
 
 class TurnedAway(ServerTest):
