@@ -33,6 +33,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])) or b"{}")
         self.server.seen.append((self.path, body))
+        self.server.heads.append(self.headers)
         if self.path != "/api/generate":
             self.reply({})
             return
@@ -75,7 +76,7 @@ class FakeOllama:
     def __init__(self):
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
-        self.server.seen, self.server.hung_up = [], threading.Event()
+        self.server.seen, self.server.heads, self.server.hung_up = [], [], threading.Event()
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
         self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
         self.thread.start()
