@@ -116,18 +116,31 @@ tars_status tars_cache_get(struct tars_cache *cache, enum tars_cache_kind kind,
     return status;
 }
 
-void tars_cache_set(struct tars_cache *cache, enum tars_cache_kind kind, struct tars_span key,
-                    struct tars_span value)
+static void count_set(struct tars_cache *cache, tars_status status)
 {
-    tars_status status;
-
-    if (!cache)
-        return;
-    status = cache->ops->set(cache, kind, key, value);
     if (status == TARS_OK) {
         tars_series_add(cache->sets, 1);
     } else if (status != TARS_ETOOBIG) { /* what is not kept is made again */
         tars_series_add(cache->errors, 1);
+    }
+}
+
+void tars_cache_set(struct tars_cache *cache, enum tars_cache_kind kind, struct tars_span key,
+                    struct tars_span value)
+{
+    if (cache)
+        count_set(cache, cache->ops->set(cache, kind, key, value));
+}
+
+void tars_cache_set_near(struct tars_cache *cache, enum tars_cache_kind kind, struct tars_span key,
+                         struct tars_span value)
+{
+    if (!cache)
+        return;
+    if (cache->ops->set_near) {
+        count_set(cache, cache->ops->set_near(cache, kind, key, value));
+    } else if (cache->ops->is_fast) {
+        tars_cache_set(cache, kind, key, value);
     }
 }
 
@@ -164,6 +177,20 @@ tars_status tars_cache_clear_matching(struct tars_cache *cache, const char *patt
     return cache->ops->clear_matching(cache, pattern, removed, err);
 }
 
+tars_status tars_cache_count_matching(struct tars_cache *cache, const char *pattern,
+                                      uint64_t *count, struct tars_err *err)
+{
+    struct tars_cache *far = NULL;
+    struct tars_cache *level;
+
+    *count = 0;
+    for (size_t i = 0; (level = tars_cache_level(cache, i)) != NULL; i++)
+        far = level;
+    if (!far || !far->ops->count_matching || strlen(pattern) > TARS_CACHE_PATTERN_MAX)
+        return tars_fail(TARS_EUNAVAILABLE, err, "the cache does not say how much it holds");
+    return far->ops->count_matching(far, pattern, count, err);
+}
+
 tars_status tars_cache_name(enum tars_cache_kind kind, struct tars_span key, char *out)
 {
     char hex[TARS_SHA256_HEX_BYTES];
@@ -184,26 +211,58 @@ void tars_cache_stats(struct tars_cache *cache, struct tars_cache_stats *stats)
     stats->shared = tars_flights_shared(cache->flights);
 }
 
+/* What failed since the last time, whoever comes first. */
+static void tell_failures(struct tars_metrics *metrics, struct tars_cache *level, uint64_t errors)
+{
+    unsigned long long told = atomic_load_explicit(&level->told_errors, memory_order_relaxed);
+
+    while (told < errors &&
+           !atomic_compare_exchange_weak_explicit(&level->told_errors, &told, errors,
+                                                  memory_order_relaxed, memory_order_relaxed)) {
+    }
+    tars_series_add(tars_metrics_series(metrics, TARS_METRIC_RAG_BACKEND_FAILURES, "redis"),
+                    told < errors ? errors - told : 0);
+}
+
+static void sample_redis(struct tars_metrics *metrics, struct tars_cache *level, uint64_t errors)
+{
+    struct tars_cache_state state;
+
+    tars_cache_state(level, &state);
+    tars_series_set(tars_metrics_series(metrics, TARS_METRIC_RAG_BACKEND_UP, "redis"),
+                    state.is_connected);
+    tars_series_set(tars_metrics_series(metrics, TARS_METRIC_RAG_BACKEND_BREAKER, "redis"),
+                    state.breaker);
+    tars_metrics_set(metrics, TARS_METRIC_REDIS_MEMORY_USAGE, (double)state.used_memory);
+    tars_metrics_set(metrics, TARS_METRIC_REDIS_MEMORY_MAX, (double)state.max_memory);
+    tell_failures(metrics, level, errors);
+}
+
 void tars_cache_sample(struct tars_cache *cache)
 {
     struct tars_cache_stats stats;
     struct tars_cache_counts total;
     struct tars_cache *level;
+    struct tars_metrics *metrics = cache ? cache->metrics : NULL;
 
-    if (!cache || !cache->metrics)
+    if (!metrics)
         return;
     tars_cache_stats(cache, &stats);
     total = tars_cache_total(&stats);
-    tars_metrics_set(cache->metrics, TARS_METRIC_CACHE_HIT_RATE, tars_cache_hit_percent(&total));
-    tars_metrics_set(cache->metrics, TARS_METRIC_CACHE_BYTES, (double)total.bytes);
+    tars_metrics_set(metrics, TARS_METRIC_CACHE_HIT_RATE, tars_cache_hit_percent(&total));
+    tars_metrics_set(metrics, TARS_METRIC_CACHE_BYTES, (double)total.bytes);
     for (size_t i = 0; (level = tars_cache_level(cache, i)) != NULL; i++) {
         const char *name = level->ops->name;
 
         tars_cache_stats(level, &stats);
         total = tars_cache_total(&stats);
-        tars_series_set(tars_metrics_series(cache->metrics, TARS_METRIC_RAG_CACHE_BYTES, name),
+        if (level->is_redis) {
+            sample_redis(metrics, level, total.errors);
+            continue; /* what a server keeps for others, too, is in its own memory's family */
+        }
+        tars_series_set(tars_metrics_series(metrics, TARS_METRIC_RAG_CACHE_BYTES, name),
                         (double)total.bytes);
-        tars_series_set(tars_metrics_series(cache->metrics, TARS_METRIC_RAG_CACHE_ENTRIES, name),
+        tars_series_set(tars_metrics_series(metrics, TARS_METRIC_RAG_CACHE_ENTRIES, name),
                         (double)total.entries);
     }
 }

@@ -23,6 +23,7 @@
 #ifndef TARS_CACHE_CACHE_H
 #define TARS_CACHE_CACHE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -98,8 +99,14 @@ struct tars_cache_ops {
     tars_status (*get_near)(struct tars_cache *cache, enum tars_cache_kind kind,
                             struct tars_span key, struct tars_arena *arena,
                             struct tars_span *value);
+    /* As set, in this process only; NULL: as set where is_fast, else nothing. */
+    tars_status (*set_near)(struct tars_cache *cache, enum tars_cache_kind kind,
+                            struct tars_span key, struct tars_span value);
     /* Forget what has a name that a pattern of Redis matches (glob.h); NULL: it cannot. */
     tars_status (*clear_matching)(struct tars_cache *cache, const char *pattern, uint64_t *removed,
+                                  struct tars_err *err);
+    /* How many values have such a name; NULL: it does not say. May take long. */
+    tars_status (*count_matching)(struct tars_cache *cache, const char *pattern, uint64_t *count,
                                   struct tars_err *err);
     /* Level i, the nearest first, or NULL; NULL: it is a level itself. */
     struct tars_cache *(*level)(struct tars_cache *cache, size_t i);
@@ -116,13 +123,15 @@ struct tars_cache {
     struct tars_series *hits, *misses, *sets, *errors;
     struct tars_series *looks[TARS_CACHE_KINDS][3]; /* of this level: hit, miss, error */
     bool is_redis;                /* its hits and misses have families of their own, too */
+    atomic_ullong told_errors;    /* that the family of failures has been told of */
     struct tars_flights *flights; /* cache/fetch.h; NULL: everybody computes */
 };
 
 /* Count into the families of the contract (section 3) from now on, and into those of each level.
  * Before it is shared. */
 void tars_cache_count_into(struct tars_cache *cache, struct tars_metrics *metrics);
-/* Set the gauges of now: bytes and values of each level, the hit rate. */
+/* Set the gauges of now: bytes and values of each level, the hit rate, how a far level is. For who
+ * scrapes. */
 void tars_cache_sample(struct tars_cache *cache);
 
 /* TARS_OK and *value, a copy in arena; else nothing. */
@@ -132,6 +141,9 @@ TARS_MUST_USE tars_status tars_cache_get(struct tars_cache *cache, enum tars_cac
 /* Copies both. It may be lost at any time, at once too. */
 void tars_cache_set(struct tars_cache *cache, enum tars_cache_kind kind, struct tars_span key,
                     struct tars_span value);
+/* The same, in this process only: what others have no use for, or shall not have. */
+void tars_cache_set_near(struct tars_cache *cache, enum tars_cache_kind kind, struct tars_span key,
+                         struct tars_span value);
 bool tars_cache_drop(struct tars_cache *cache, enum tars_cache_kind kind, struct tars_span key);
 /* Forget all of one kind, or of every kind (TARS_CACHE_KINDS); returns how many. */
 uint64_t tars_cache_clear(struct tars_cache *cache, enum tars_cache_kind kind);
@@ -140,6 +152,10 @@ uint64_t tars_cache_clear(struct tars_cache *cache, enum tars_cache_kind kind);
  * words; the rest did. */
 TARS_MUST_USE tars_status tars_cache_clear_matching(struct tars_cache *cache, const char *pattern,
                                                     uint64_t *removed, struct tars_err *err);
+/* How many values on the farthest level have a name that the pattern matches. Waits as long as it
+ * takes. TARS_EUNAVAILABLE: it does not say, or is away. */
+TARS_MUST_USE tars_status tars_cache_count_matching(struct tars_cache *cache, const char *pattern,
+                                                    uint64_t *count, struct tars_err *err);
 /* The name of a value. out: TARS_CACHE_NAME_BYTES. */
 #define TARS_CACHE_NAME_BYTES  96
 #define TARS_CACHE_PATTERN_MAX 256

@@ -72,6 +72,20 @@ static tars_status set(struct tars_cache *cache, enum tars_cache_kind kind, stru
     return TARS_OK;
 }
 
+static tars_status set_near(struct tars_cache *cache, enum tars_cache_kind kind,
+                            struct tars_span key, struct tars_span value)
+{
+    struct levels *levels = levels_of(cache);
+    tars_status status = levels->near->ops->set(levels->near, kind, key, value);
+
+    if (status == TARS_OK) {
+        count(&levels->counts[kind].sets);
+    } else if (status != TARS_ETOOBIG) {
+        count(&levels->counts[kind].errors);
+    }
+    return status;
+}
+
 static bool drop(struct tars_cache *cache, enum tars_cache_kind kind, struct tars_span key)
 {
     struct levels *levels = levels_of(cache);
@@ -157,6 +171,7 @@ static const struct tars_cache_ops ops = {
     .clear = clear,
     .clear_matching = clear_matching,
     .get_near = get_near,
+    .set_near = set_near,
     .level = level,
     .state = state,
     .stats = stats,

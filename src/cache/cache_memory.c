@@ -330,6 +330,30 @@ static tars_status clear_matching(struct tars_cache *cache, const char *pattern,
     return TARS_OK;
 }
 
+struct census {
+    const char *pattern;
+    uint64_t *count;
+};
+
+static bool is_counted(const struct entry *entry, const void *ctx)
+{
+    const struct census *census = ctx;
+
+    *census->count += has_such_a_name(entry, census->pattern);
+    return false; /* it stays */
+}
+
+static tars_status count_matching(struct tars_cache *cache, const char *pattern, uint64_t *count,
+                                  struct tars_err *err)
+{
+    const struct census census = {pattern, count};
+
+    (void)err; /* it cannot fail */
+    *count = 0;
+    (void)sweep(memory_of(cache), is_counted, &census);
+    return TARS_OK;
+}
+
 static void add_counts(struct tars_cache_counts *to, const struct tars_cache_counts *from)
 {
     to->hits += from->hits;
@@ -389,6 +413,7 @@ static const struct tars_cache_ops ops = {
     .drop = drop,
     .clear = clear,
     .clear_matching = clear_matching,
+    .count_matching = count_matching,
     .get_near = get_near,
     .stats = stats,
     .free = free_memory,

@@ -23,9 +23,10 @@
 #define TIMEOUT_DEFAULT_MS  50
 #define CONNECT_DEFAULT_MS  5000
 #define QUEUE_BYTES         ((size_t)16 << 20)
-#define HOPS_MAX            3     /* servers that one question may be sent to */
-#define CLOSE_MS            500   /* that the end waits for what is still to be sent */
-#define CLEAR_WAIT_MS       5000  /* that a clear waits for it, and for each reply */
+#define HOPS_MAX            3    /* servers that one question may be sent to */
+#define CLOSE_MS            500  /* that the end waits for what is still to be sent */
+#define CLEAR_WAIT_MS       5000 /* that a clear waits for it, and for each reply */
+#define AWAY                "Redis is away; nothing was done there"
 #define CLEAR_ROUND         "500" /* keys looked at in one step of a scan */
 
 static struct tars_redis *redis_of(struct tars_cache *cache)
@@ -310,9 +311,22 @@ static tars_status unlink_keys(struct tars_redis_conn *conn, const struct tars_r
     return status;
 }
 
+/* What becomes of keys that were found: adds to *count. */
+typedef tars_status keys_fn(struct tars_redis_conn *conn, const struct tars_redis_reply *keys,
+                            uint64_t *count);
+
+/* A key that moves while the scan goes on may be counted twice: Redis promises no more. */
+static tars_status count_keys(struct tars_redis_conn *conn, const struct tars_redis_reply *keys,
+                              uint64_t *count)
+{
+    (void)conn;
+    *count += keys->count;
+    return TARS_OK;
+}
+
 /* *refusal: the server's words, lent by the connection, or NULL. */
-static tars_status clear_conn(struct tars_redis_conn *conn, const char *pattern, uint64_t *removed,
-                              struct tars_span *refusal)
+static tars_status scan_conn(struct tars_redis_conn *conn, const char *pattern, keys_fn *each,
+                             uint64_t *count, struct tars_span *refusal)
 {
     char cursor[24] = "0";
     tars_status status;
@@ -329,13 +343,13 @@ static tars_status clear_conn(struct tars_redis_conn *conn, const char *pattern,
         }
         (void)snprintf(cursor, sizeof(cursor), "%.*s", (int)reply->items[0]->text.len,
                        reply->items[0]->text.ptr ? reply->items[0]->text.ptr : "0");
-        status = unlink_keys(conn, reply->items[1], removed);
+        status = each(conn, reply->items[1], count);
     } while (status == TARS_OK && strcmp(cursor, "0") != 0);
     return status;
 }
 
-static tars_status clear_node(struct tars_redis_node *node, const char *pattern, uint64_t *removed,
-                              struct tars_err *err)
+static tars_status scan_node(struct tars_redis_node *node, const char *pattern, keys_fn *each,
+                             uint64_t *count, struct tars_err *err)
 {
     struct tars_span refusal = {NULL, 0};
     struct tars_redis_conn *conn;
@@ -343,8 +357,8 @@ static tars_status clear_node(struct tars_redis_node *node, const char *pattern,
     tars_status used;
 
     if (status != TARS_OK)
-        return tars_fail(status, err, "Redis is away; nothing was removed there");
-    used = status = clear_conn(conn, pattern, removed, &refusal);
+        return tars_fail(status, err, AWAY);
+    used = status = scan_conn(conn, pattern, each, count, &refusal);
     if (status != TARS_OK)
         tars_fail(status, err, "Redis went away meanwhile: %s", tars_status_text(status));
     if (refusal.len)
@@ -353,26 +367,39 @@ static tars_status clear_node(struct tars_redis_node *node, const char *pattern,
     return status;
 }
 
-tars_status tars_cache_redis_clear(struct tars_cache *cache, const char *pattern, uint64_t *removed,
-                                   struct tars_err *err)
+static tars_status scan_all(struct tars_redis *redis, const char *pattern, keys_fn *each,
+                            uint64_t *count, struct tars_err *err)
 {
-    struct tars_redis *redis = redis_of(cache);
     struct tars_redis_node *nodes[TARS_REDIS_NODES_MAX];
-    size_t count = tars_redis_map_masters(&redis->map, nodes);
+    size_t node_count = tars_redis_map_masters(&redis->map, nodes);
     tars_status status = TARS_OK;
 
-    *removed = 0;
-    /* What is set before has to be there, so that it goes too. */
-    (void)tars_redis_queue_wait(&redis->queue, tars_clock_mono_ms() + CLEAR_WAIT_MS);
-    if (count == 0)
-        return tars_fail(TARS_EUNAVAILABLE, err, "Redis is away; nothing was removed there");
-    for (size_t i = 0; i < count; i++) {
-        tars_status one = clear_node(nodes[i], pattern, removed, err);
+    *count = 0;
+    if (node_count == 0)
+        return tars_fail(TARS_EUNAVAILABLE, err, AWAY);
+    for (size_t i = 0; i < node_count; i++) {
+        tars_status one = scan_node(nodes[i], pattern, each, count, err);
 
         if (one != TARS_OK)
             status = one;
     }
     return status;
+}
+
+tars_status tars_cache_redis_clear(struct tars_cache *cache, const char *pattern, uint64_t *removed,
+                                   struct tars_err *err)
+{
+    struct tars_redis *redis = redis_of(cache);
+
+    /* What is set before has to be there, so that it goes too. */
+    (void)tars_redis_queue_wait(&redis->queue, tars_clock_mono_ms() + CLEAR_WAIT_MS);
+    return scan_all(redis, pattern, unlink_keys, removed, err);
+}
+
+tars_status tars_cache_redis_count(struct tars_cache *cache, const char *pattern, uint64_t *count,
+                                   struct tars_err *err)
+{
+    return scan_all(redis_of(cache), pattern, count_keys, count, err);
 }
 
 static uint64_t clear(struct tars_cache *cache, enum tars_cache_kind kind)
@@ -515,6 +542,7 @@ static const struct tars_cache_ops ops = {
     .drop = drop,
     .clear = clear,
     .clear_matching = tars_cache_redis_clear,
+    .count_matching = tars_cache_redis_count,
     .state = state,
     .stats = stats,
     .free = free_redis,

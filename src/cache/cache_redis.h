@@ -52,5 +52,8 @@ TARS_MUST_USE tars_status tars_cache_redis_wait(struct tars_cache *cache, int64_
  * Waits as long as it takes; returns how many. */
 TARS_MUST_USE tars_status tars_cache_redis_clear(struct tars_cache *cache, const char *pattern,
                                                  uint64_t *removed, struct tars_err *err);
+/* How many keys match, by SCAN; likewise. */
+TARS_MUST_USE tars_status tars_cache_redis_count(struct tars_cache *cache, const char *pattern,
+                                                 uint64_t *count, struct tars_err *err);
 
 #endif

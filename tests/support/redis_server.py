@@ -61,7 +61,7 @@ class Redis:
         environment = {**os.environ, **({"REDISCLI_AUTH": self.password} if self.password else {})}
         return subprocess.run(["redis-cli", "-h", "127.0.0.1", "-p", str(self.port), "--raw", *command], check=True,
                               env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-                              timeout=60).stdout
+                              errors="replace", timeout=60).stdout
 
     def keys(self, pattern="tars:*"):
         return sorted(line for line in self.cli("--scan", "--pattern", pattern).splitlines() if line)
