@@ -91,6 +91,11 @@ static tars_status apply_all(struct tars_ingest *ingest, const struct tars_store
     return status;
 }
 
+bool tars_ingest_is_behind(const struct tars_ingest *ingest)
+{
+    return atomic_load(&ingest->index_is_behind);
+}
+
 void tars_ingest_apply(struct tars_ingest *ingest, const struct tars_store_changes *changes,
                        const struct tars_ingest_part *part)
 {

@@ -176,6 +176,9 @@ TARS_MUST_USE tars_status tars_ingest_forget_path(struct tars_ingest *ingest,
 
 /* Write the index's snapshot now, without what was removed. */
 TARS_MUST_USE tars_status tars_ingest_save_now(struct tars_ingest *ingest, struct tars_err *err);
+/* The index could not follow the last changes of the store, for want of memory, and will try again:
+ * what it finds may be gone. Any thread; takes no lock. */
+bool tars_ingest_is_behind(const struct tars_ingest *ingest);
 
 /* Apply to the index what the store has and it has not. tars_ingest_open() does it too. */
 TARS_MUST_USE tars_status tars_ingest_replay(struct tars_ingest *ingest, struct tars_err *err);

@@ -118,8 +118,8 @@ struct tars_ingest {
 
     pthread_mutex_t index_lock; /* guards writing to store documents and index, and the two below */
     struct tars_analyzer *replay_analyzer;
-    bool index_is_behind; /* an apply failed: replay before the next */
-    bool partial_noted;   /* the store knows that some passages lack vectors */
+    atomic_bool index_is_behind; /* an apply failed: replay before the next; read without lock */
+    bool partial_noted;          /* the store knows that some passages lack vectors */
     int64_t last_round;
 };
 

@@ -66,6 +66,7 @@ tars_status tars_rag_fetch(void *ctx, const struct tars_rag_request *request,
     for (size_t i = 0; i < found.count; i++)
         fill(&found.found[i], found.fusion_method, &made[i]);
     *out = (struct tars_rag_fetched){made, found.count,
-                                     found.degraded ? text_or_empty(found.degraded_part) : NULL};
+                                     found.degraded ? text_or_empty(found.degraded_part) : NULL,
+                                     found.is_kept};
     return TARS_OK;
 }

@@ -101,6 +101,7 @@ static tars_status fetch_one(const struct tars_rag_config *config,
     out->sources = found.sources;
     out->count = found.count;
     out->degraded = found.degraded;
+    out->cached = found.cached;
     return status;
 }
 
@@ -123,6 +124,7 @@ tars_status tars_gather(const struct tars_rag_config *config,
         return fetch_one(config, &asked, call, out, err);
     if (make_room(call->arena, &wordings, request->top_k, out) != TARS_OK)
         return tars_fail(TARS_ENOMEM, err, "the passages found do not fit into memory");
+    out->cached = true;
     for (size_t i = 0; i < wordings.count; i++) {
         struct tars_rag_fetched found = {.count = 0};
 
@@ -134,6 +136,7 @@ tars_status tars_gather(const struct tars_rag_config *config,
             insert(out, &found.sources[at]);
         if (found.degraded)
             out->degraded = found.degraded;
+        out->cached = out->cached && found.cached;
     }
     if (out->count > top_k)
         out->count = top_k;

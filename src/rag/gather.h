@@ -18,6 +18,7 @@ struct tars_gathered {
     size_t count;
     size_t expansions;    /* variants of the model that were asked for */
     double expand_ms;     /* 0: the question was not expanded */
+    bool cached;          /* what was found by every wording was kept from earlier */
     const char *degraded; /* as in struct tars_rag_fetched, of any search */
 };
 

@@ -139,6 +139,7 @@ static tars_status retrieve(struct answering *state, struct tars_err *err)
     if (status == TARS_OK) {
         out->sources = gathered.sources;
         out->source_count = gathered.count;
+        out->cached = gathered.cached;
         if (gathered.degraded) {
             out->degraded =
                 tars_arena_printf(state->call->arena, "searched without %s", gathered.degraded);

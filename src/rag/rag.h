@@ -85,6 +85,7 @@ struct tars_rag_fetched {
     struct tars_rag_source *sources; /* (count,) best first */
     size_t count;
     const char *degraded; /* which part of the search was away, static; or NULL */
+    bool cached;          /* what was found was kept from an earlier question */
 };
 
 /* Finds passages, best first: the real one is rag/fetch over retrieve. */
@@ -132,7 +133,7 @@ struct tars_rag_answer {
     double generation_time_ms;
     double total_time_ms;
     const char *model;
-    bool cached;
+    bool cached;          /* all that was found was kept from earlier; the answer never is */
     bool used_history;    /* earlier turns were in the prompt, or in the search */
     size_t expansions;    /* variants of the question that were searched for; 0: not expanded */
     const char *degraded; /* why the answer is less than asked for, or NULL */

@@ -13,20 +13,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cache/cache.h"
+#include "cache/fetch.h"
 #include "index/index.h"
 #include "model/encoder.h"
 #include "retrieve/coverage.h"
 #include "retrieve/filter.h"
 #include "retrieve/fuse.h"
 #include "retrieve/relevance.h"
+#include "retrieve/retrieve_internal.h"
 #include "retrieve/scope.h"
 #include "retrieve/traced.h"
 #include "store/store.h"
 #include "text/analyzer.h"
 
 #define ALPHA_DEFAULT 0.5
-#define TOP_DEFAULT   10
 #define STOCK_MAX     64   /* analyzers kept for the next call */
 #define POOL_FACTOR   2    /* candidates from each side, for each passage that is wanted */
 #define DISTINCT_MORE 4    /* the same, when passages of one document collapse into one */
@@ -226,21 +226,28 @@ static struct tars_span vector_key(const struct search *search)
     return tars_span(key, len + query.len);
 }
 
-/* True when the vector was kept from an earlier question. */
-static bool recall_vector(struct search *search, struct tars_span key, float *vector, size_t dim)
-{
-    struct tars_span kept;
+#define UNIT_SLACK 0.01 /* a vector's length is 1, give or take */
 
-    if (key.len == 0 || tars_cache_get(search->retriever->config.cache, TARS_CACHE_EMBEDDING, key,
-                                       search->call->arena, &kept) != TARS_OK)
+/* A shared cache may hold anything: only a vector of unit length is one. */
+static bool is_vector(void *ctx, struct tars_span bytes)
+{
+    const struct search *search = ctx;
+    size_t dim = tars_encoder_info(search->retriever->config.encoder)->dim;
+    double sum = 0;
+
+    if (bytes.len != dim * sizeof(float))
         return false;
-    if (kept.len != dim * sizeof(*vector))
-        return false;
-    memcpy(vector, kept.ptr, kept.len);
-    return true;
+    for (size_t i = 0; i < dim; i++) {
+        float x;
+
+        memcpy(&x, bytes.ptr + i * sizeof(x), sizeof(x));
+        sum += (double)x * (double)x;
+    }
+    return fabs(sum - 1) < UNIT_SLACK;
 }
 
-static tars_status run_encoder(struct search *search, struct tars_encoder *encoder, float *vector)
+static tars_status run_encoder(const struct search *search, struct tars_encoder *encoder,
+                               float *vector, struct tars_err *err)
 {
     const struct tars_encoder_info *info = tars_encoder_info(encoder);
     struct tars_trace_span span;
@@ -252,36 +259,43 @@ static tars_status run_encoder(struct search *search, struct tars_encoder *encod
     tars_trace_text(&span, "gen_ai.provider.name", "tars");
     tars_trace_text(&span, "gen_ai.request.model", info->name);
     tars_trace_int(&span, "gen_ai.embeddings.dimension.count", (int64_t)info->dim);
-    status = tars_encoder_embed(encoder, TARS_EMBED_QUERY, &search->request->query, 1, vector,
-                                search->err);
-    tars_trace_status(&span, status, search->err);
+    status = tars_encoder_embed(encoder, TARS_EMBED_QUERY, &search->request->query, 1, vector, err);
+    tars_trace_status(&span, status, err);
     tars_trace_end(&span);
     return status;
 }
 
-static tars_status embed_query(struct search *search)
+static tars_status make_vector(void *ctx, struct tars_arena *arena, struct tars_cache_made *made,
+                               struct tars_err *err)
 {
+    const struct search *search = ctx;
     struct tars_encoder *encoder = search->retriever->config.encoder;
     size_t dim = tars_encoder_info(encoder)->dim;
-    float *vector = tars_arena_calloc(search->call->arena, dim, sizeof(*vector));
-    struct tars_span key = vector_key(search);
-    tars_status status;
+    float *vector = tars_arena_calloc(arena, dim, sizeof(*vector));
 
     if (!vector)
         return TARS_ENOMEM;
-    search->vector_cached = recall_vector(search, key, vector, dim);
-    if (search->vector_cached) {
-        search->vector = vector;
-        return TARS_OK;
-    }
-    status = run_encoder(search, encoder, vector);
+    made->value = tars_span((const char *)vector, dim * sizeof(*vector));
+    return run_encoder(search, encoder, vector, err);
+}
+
+static tars_status embed_query(struct search *search)
+{
+    const struct tars_cache_wish wish = {.kind = TARS_CACHE_EMBEDDING,
+                                         .key = vector_key(search),
+                                         .wait_ms = tars_retrieve_patience_ms(search->call),
+                                         .compute = make_vector,
+                                         .is_good = is_vector,
+                                         .ctx = search};
+    enum tars_cache_source source;
+    struct tars_span bytes;
+    tars_status status = tars_cache_fetch(search->retriever->config.cache, &wish,
+                                          search->call->arena, &bytes, &source, search->err);
+
     if (status != TARS_OK)
         return status;
-    search->vector = vector;
-    if (key.len > 0) {
-        tars_cache_set(search->retriever->config.cache, TARS_CACHE_EMBEDDING, key,
-                       tars_span((const char *)vector, dim * sizeof(*vector)));
-    }
+    search->vector = (const float *)(const void *)bytes.ptr; /* of the arena, so it is aligned */
+    search->vector_cached = source != TARS_CACHE_COMPUTED;
     return TARS_OK;
 }
 
@@ -614,19 +628,15 @@ static tars_status run(struct search *search, struct tars_retrieved *result)
     return fetch_winners(search, fused, count, result);
 }
 
-static tars_status retrieve(struct tars_retriever *retriever,
-                            const struct tars_retrieve_request *request, struct tars_call *call,
-                            struct tars_retrieved *result, struct tars_err *err)
+tars_status tars_retrieve_anew(struct tars_retriever *retriever,
+                               const struct tars_retrieve_request *request, struct tars_call *call,
+                               struct tars_retrieved *result, struct tars_err *err)
 {
     struct search search = {.retriever = retriever, .request = request, .call = call, .err = err};
     struct tars_retrieved made = {.fusion_method = "linear"};
-    tars_status status = check_request(request, err);
+    tars_status status;
 
-    if (status == TARS_OK)
-        status = check_call(call);
-    if (status != TARS_OK)
-        return status;
-    search.top_k = request->top_k ? request->top_k : TOP_DEFAULT;
+    search.top_k = request->top_k ? request->top_k : TARS_RETRIEVE_TOP_DEFAULT;
     search.pool = search.top_k * (request->distinct_documents ? DISTINCT_MORE : POOL_FACTOR);
     if (search.pool < TARS_RETRIEVE_POOL)
         search.pool = TARS_RETRIEVE_POOL;
@@ -639,6 +649,22 @@ static tars_status retrieve(struct tars_retriever *retriever,
     if (made.searched)
         status = run(&search, &made);
     tars_scope_release(search.scope);
+    if (status == TARS_OK)
+        *result = made;
+    return status;
+}
+
+static tars_status answer(struct tars_retriever *retriever,
+                          const struct tars_retrieve_request *request, struct tars_call *call,
+                          struct tars_retrieved *result, struct tars_err *err)
+{
+    struct tars_retrieved made = {.fusion_method = "linear"};
+    tars_status status = check_request(request, err);
+
+    if (status == TARS_OK)
+        status = check_call(call);
+    if (status == TARS_OK)
+        status = tars_retrieve_kept(retriever, &retriever->config, request, call, &made, err);
     if (status == TARS_OK && retriever->config.observe)
         retriever->config.observe(retriever->config.observe_ctx, &made);
     if (status == TARS_OK)
@@ -654,7 +680,7 @@ tars_status tars_retrieve(struct tars_retriever *retriever,
     tars_status status;
 
     tars_trace_begin(&call->trace, &span, "retrieval", TARS_SPAN_INTERNAL);
-    status = retrieve(retriever, request, call, result, err);
+    status = answer(retriever, request, call, result, err);
     tars_retrieve_trace_end(&span, request, call, result, status, err);
     return status;
 }

@@ -13,6 +13,11 @@
  * answers the question (relevance.h). Order is by the fused score; the threshold applies to
  * relevance.
  *
+ * Kept      What was found for a question, passages and scores, is kept under a key of all that it
+ *           depends on (kept.h): the state of the documents, the rights of the call, the request,
+ *           the settings. The text is read from the store each time, so what was deleted cannot be
+ *           shown; if a passage is gone, the question is searched again. Many who ask the same at
+ *           once wait for one search (cache/fetch.h).
  * Rights    call->visible is obeyed inside both searches (scope.h): a passage of a collection that
  *           the call may not read is never a candidate. NULL finds nothing.
  * Threads   Safe to share once open. Readers of the index take no lock; the store is asked once a
@@ -39,6 +44,7 @@ struct tars_store_passage; /* store/store.h: text, place, its document */
 struct tars_index;
 struct tars_encoder;
 struct tars_cache;
+struct tars_epoch;
 struct tars_retriever;
 
 enum tars_retrieve_mode {
@@ -59,9 +65,13 @@ struct tars_retriever_config {
     struct tars_store *store;     /* required */
     struct tars_index *index;     /* required */
     struct tars_encoder *encoder; /* NULL: words only */
-    struct tars_cache *cache;     /* vectors of questions; NULL: none */
-    double alpha;                 /* weight of the words, 0..1; negative: 0.5 */
-    enum tars_fusion fusion;      /* how the sides are joined */
+    struct tars_cache *cache;     /* vectors of questions, and what was found; NULL: none */
+    /* What was found is kept only where both are given: the states of store, and what the order
+     * depends on besides (settings, identity of the model), as text. */
+    const struct tars_epoch *epoch;
+    const char *ranking;
+    double alpha;            /* weight of the words, 0..1; negative: 0.5 */
+    enum tars_fusion fusion; /* how the sides are joined */
     /* Hears of every search that ended well, for the metrics; NULL: nobody. */
     void (*observe)(void *ctx, const struct tars_retrieved *result);
     void *observe_ctx;
@@ -98,6 +108,7 @@ struct tars_retrieved {
     uint64_t index_seq;        /* state of the index that answered */
     bool degraded;             /* a part was away; words says which */
     const char *degraded_part; /* static, or NULL */
+    bool is_kept;              /* all but the text was kept from an earlier question */
     bool embed_cached;         /* the vector of the question was kept from earlier */
     bool embedded;             /* the vector of the question was wanted: made, or kept */
     bool searched;             /* what was asked has words, and there is what may be found */

@@ -79,7 +79,7 @@ static tars_status fetch(void *ctx, const struct tars_rag_request *request, stru
     made[1] = source_of("travel.txt", travel, 0.75);
     if (scene->passage)
         made[0].text = tars_span_of(scene->passage);
-    *out = (struct tars_rag_fetched){made, scene->found, scene->degraded};
+    *out = (struct tars_rag_fetched){made, scene->found, scene->degraded, false};
     return TARS_OK;
 }
 
