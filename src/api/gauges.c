@@ -84,15 +84,6 @@ static void sample_collection(const struct tars_api_config *config, struct tars_
     tars_metrics_set(metrics, TARS_METRIC_RAG_INDEX_UNSAVED, (double)vitals.index_unsaved);
 }
 
-static void sample_cache(const struct tars_api_config *config)
-{
-    struct tars_cache_view view;
-
-    config->service->cache_view(config->service_ctx, &view);
-    tars_metrics_set(config->metrics, TARS_METRIC_CACHE_HIT_RATE, view.hit_rate_percent);
-    tars_metrics_set(config->metrics, TARS_METRIC_CACHE_BYTES, (double)view.bytes);
-}
-
 void tars_gauges_read(void *ctx)
 {
     const struct tars_api *api = ctx;
@@ -105,7 +96,7 @@ void tars_gauges_read(void *ctx)
     tars_arena_init(&arena, ARENA_MAX);
     sample_collection(config, &arena);
     tars_arena_release(&arena);
-    sample_cache(config);
+    config->service->cache_sample(config->service_ctx);
     if (config->connections) {
         tars_metrics_set(metrics, TARS_METRIC_ACTIVE_CONNECTIONS,
                          config->connections(config->connections_ctx));

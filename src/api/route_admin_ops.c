@@ -1,5 +1,5 @@
-/* route_admin_ops - what an administrator does to the whole: forget what is cached, delete all
- * documents, have the parts looked at again. */
+/* route_admin_ops - what an administrator does to the whole: delete all documents, have the parts
+ * looked at again. */
 #include <string.h>
 
 #include "api/admin_internal.h"
@@ -7,17 +7,6 @@
 #include "obs/health.h"
 
 #define CONFIRMATION "delete-all"
-
-void tars_route_admin_clear_cache(struct tars_exchange *ex)
-{
-    const struct tars_api_config *config = &ex->api->config;
-
-    (void)config->service->cache_clear(config->service_ctx);
-    tars_access_note(ex, "cache-cleared", NULL, NULL, true);
-    tars_exchange_json(ex);
-    tars_json_text(&ex->json, "status", "cache cleared");
-    tars_exchange_send(ex, 200);
-}
 
 /* ------------------------------------------------------------------- delete */
 

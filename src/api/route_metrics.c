@@ -220,7 +220,7 @@ void tars_route_metrics_summary(struct tars_exchange *ex)
     (void)!tars_api_machine(ex->api, &machine);
     (void)!config->service->stats(config->service_ctx, tars_api_visible(ex), ex->call.arena, &stats,
                                   NULL);
-    config->service->cache_view(config->service_ctx, &cache);
+    config->service->cache_view(config->service_ctx, false, ex->call.arena, &cache);
     tars_exchange_json(ex);
     tars_json_object(&ex->json, "application");
     tars_json_text(&ex->json, "version", TARS_SERVICE_VERSION);
@@ -229,10 +229,10 @@ void tars_route_metrics_summary(struct tars_exchange *ex)
     tars_json_end(&ex->json);
     tars_json_object(&ex->json, "cache");
     tars_json_bool(&ex->json, "enabled", cache.enabled);
-    tars_json_fixed(&ex->json, "hit_rate_percent", cache.hit_rate_percent, 2);
-    tars_json_int(&ex->json, "total_hits", (int64_t)cache.hits);
-    tars_json_int(&ex->json, "total_misses", (int64_t)cache.misses);
-    tars_json_int(&ex->json, "total_sets", (int64_t)cache.sets);
+    tars_json_fixed(&ex->json, "hit_rate_percent", cache.total.hit_rate_percent, 2);
+    tars_json_int(&ex->json, "total_hits", (int64_t)cache.total.hits);
+    tars_json_int(&ex->json, "total_misses", (int64_t)cache.total.misses);
+    tars_json_int(&ex->json, "total_sets", (int64_t)cache.total.sets);
     tars_json_end(&ex->json);
     tars_json_object(&ex->json, "system");
     tars_json_fixed(&ex->json, "cpu_percent", machine.cpu_percent, 2);

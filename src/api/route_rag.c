@@ -465,7 +465,7 @@ void tars_route_rag_search(struct tars_exchange *ex)
     results = write_results(ex, &request, &reply);
     if (results.len > 0)
         config->service->keep(config->service_ctx, &request, &ex->call, &reply, results);
-    write_found(ex, (int64_t)reply.count, false);
+    write_found(ex, (int64_t)reply.count, reply.is_kept);
     if (reply.degraded)
         tars_json_text(&ex->json, "degraded", reply.degraded);
     tars_exchange_send(ex, 200);

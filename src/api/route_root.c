@@ -138,7 +138,7 @@ static void write_checks(struct tars_json *json, const struct states *states)
         tars_json_text(json, checks[i].contract, well ? "healthy" : "unhealthy");
     }
     tars_json_text(json, "nas_watcher", state_of(states, "watcher") == 1 ? "enabled" : "disabled");
-    tars_json_text(json, "redis_cache", connection(states, "redis_cache"));
+    tars_json_text(json, "redis_cache", connection(states, "redis"));
     tars_json_text(json, "postgres", connection(states, "postgres"));
     tars_json_end(json);
 }

@@ -69,6 +69,7 @@ struct tars_search_reply {
     const char *fusion_method;
     const char *degraded; /* which part was away, or NULL */
     uint64_t index_seq;   /* state of the documents that it is of */
+    bool is_kept;         /* what was found was kept from an earlier question */
 };
 
 /* What was rendered of an earlier reply to the same request. */
@@ -89,12 +90,45 @@ struct tars_nas_view {
     int64_t started_us;    /* 0: not watched */
 };
 
-/* What the cache has done since the start. */
+#define TARS_CACHE_VIEW_KINDS  4
+#define TARS_CACHE_VIEW_LEVELS 2
+
+/* What a cache has done since the start. */
+struct tars_cache_tally {
+    const char *name; /* of the kind */
+    uint64_t hits, misses, sets, errors, evictions;
+    uint64_t entries, bytes; /* now; 0 where a level does not know */
+    double hit_rate_percent;
+};
+
+struct tars_cache_level_view {
+    const char *name; /* "memory", "redis" */
+    struct tars_cache_tally total;
+    struct tars_cache_tally kinds[TARS_CACHE_VIEW_KINDS];
+};
+
+/* How Redis is. Texts live in the call's arena. */
+struct tars_redis_view {
+    bool configured; /* it is to be used */
+    bool connected;
+    const char *breaker; /* closed, half open, open */
+    const char *host;
+    int64_t port, db;
+    const char *version;
+    const char *error; /* of the last failure, while it lasts; "" else */
+    uint64_t used_memory, max_memory, clients, total_keys, tars_keys;
+    uint64_t reconnects, connections, busy;
+};
+
 struct tars_cache_view {
     bool enabled;
-    uint64_t hits, misses, sets, errors, evictions;
-    uint64_t entries, bytes; /* now */
-    double hit_rate_percent;
+    struct tars_cache_tally total; /* of the whole: a look counts once, wherever it was found */
+    struct tars_cache_tally kinds[TARS_CACHE_VIEW_KINDS];
+    uint64_t shared; /* computations that were not done twice */
+    struct tars_cache_level_view levels[TARS_CACHE_VIEW_LEVELS]; /* (level_count,) nearest first */
+    size_t level_count;
+    struct tars_redis_view redis;
+    int64_t embedding_ttl_s, reranker_ttl_s, default_ttl_s; /* 0: no end */
 };
 
 struct tars_collection_stats {
@@ -221,9 +255,16 @@ struct tars_service_ops {
     /* Keep the results of reply, as rendered. */
     void (*keep)(void *ctx, const struct tars_search_request *request, struct tars_call *call,
                  const struct tars_search_reply *reply, struct tars_span results);
-    void (*cache_view)(void *ctx, struct tars_cache_view *view);
-    /* Forget all that is kept; returns how much it was. */
-    uint64_t (*cache_clear)(void *ctx);
+    /* counts_keys: ask Redis how many keys are ours, too, which waits for it. */
+    void (*cache_view)(void *ctx, bool counts_keys, struct tars_arena *arena,
+                       struct tars_cache_view *view);
+    /* Set the gauges of the cache. */
+    void (*cache_sample)(void *ctx);
+    /* Forget what is kept on every level; *removed says how much. pattern: only what has a name
+     * that it matches (cache/glob.h); kind: only of this kind; either may be NULL. EINVAL: there is
+     * no such kind, or the pattern is too long. Others: a level was not cleared. */
+    tars_status (*cache_clear)(void *ctx, const char *kind, const char *pattern, uint64_t *removed,
+                               struct tars_err *err);
     void (*nas)(void *ctx, struct tars_nas_view *view);
     /* Of what may be seen, jobs too. */
     tars_status (*stats)(void *ctx, const struct tars_visible *visible, struct tars_arena *arena,

@@ -3,8 +3,8 @@
  * A value is the number of results (8 bytes) and then their JSON. A key, each text ended by a NUL
  * that none of them holds, fixed parts first:
  *
- *     seq 8 | top_k 8 | threshold 8 | mode, flags, sees all 8 | keys that it sees | "" | ranking |
- *     filters | query
+ *     "shown" | seq 8 | top_k 8 | threshold 8 | mode, flags, sees all 8 | keys that it sees | "" |
+ * ranking | filters | query
  */
 #include "app/recall.h"
 
@@ -12,6 +12,7 @@
 
 #include "cache/cache.h"
 #include "index/index.h"
+#include "ingest/ingest.h"
 
 struct fixed {
     uint64_t seq;
@@ -47,6 +48,7 @@ static void make_key(struct tars_buf *out, const struct tars_service *service,
             (uint32_t)request->distinct_documents << 1U | (uint32_t)request->include_content,
     };
 
+    append(out, "shown"); /* no key of what was found begins so: those begin with an epoch */
     tars_buf_append(out, (const char *)&fixed, sizeof(fixed));
     append_visible(out, call->visible);
     append(out, service->ranking);
@@ -65,14 +67,14 @@ tars_status tars_recall(const struct tars_service *service,
     struct tars_buf key;
     tars_status status;
 
-    if (!tars_cache_is_fast(service->cache))
+    if (!service->cache || tars_ingest_is_behind(service->ingest))
         return TARS_ENOTFOUND;
     tars_buf_init(&key, KEY_MAX);
     make_key(&key, service, request, call, tars_index_seq(service->index));
     status = key.status;
     if (status == TARS_OK) {
-        status = tars_cache_get(service->cache, TARS_CACHE_RESULT, tars_buf_span(&key), call->arena,
-                                &value);
+        status = tars_cache_get_near(service->cache, TARS_CACHE_RESULT, tars_buf_span(&key),
+                                     call->arena, &value);
     }
     tars_buf_release(&key);
     if (status != TARS_OK || value.len < sizeof(recalled->count))
@@ -91,7 +93,8 @@ void tars_recall_keep(const struct tars_service *service, const struct tars_sear
     struct tars_buf key;
     struct tars_buf value;
 
-    if (!service->cache || reply->degraded || reply->index_seq != tars_index_seq(service->index))
+    if (!service->cache || reply->degraded || tars_ingest_is_behind(service->ingest) ||
+        reply->index_seq != tars_index_seq(service->index))
         return;
     tars_buf_init(&key, KEY_MAX);
     tars_buf_init(&value, sizeof(count) + results.len);
@@ -99,8 +102,8 @@ void tars_recall_keep(const struct tars_service *service, const struct tars_sear
     tars_buf_append(&value, (const char *)&count, sizeof(count));
     tars_buf_append(&value, results.ptr, results.len);
     if (key.status == TARS_OK && value.status == TARS_OK) {
-        tars_cache_set(service->cache, TARS_CACHE_RESULT, tars_buf_span(&key),
-                       tars_buf_span(&value));
+        tars_cache_set_near(service->cache, TARS_CACHE_RESULT, tars_buf_span(&key),
+                            tars_buf_span(&value));
     }
     tars_buf_release(&key);
     tars_buf_release(&value);

@@ -94,10 +94,10 @@ static void set_collection(const struct tars_sampler *sampler, struct tars_syste
         row->total_documents = vitals.documents;
         row->total_chunks = vitals.chunks;
     }
-    tars_arena_release(&arena);
-    config->service->cache_view(config->service_ctx, &cache);
+    config->service->cache_view(config->service_ctx, false, &arena, &cache);
     if (cache.enabled)
-        row->cache_hit_rate = cache.hit_rate_percent;
+        row->cache_hit_rate = cache.total.hit_rate_percent;
+    tars_arena_release(&arena);
     if (config->connections)
         row->active_connections = (int64_t)config->connections(config->connections_ctx);
 }

@@ -96,6 +96,7 @@ static tars_status search(void *ctx, const struct tars_search_request *request,
     reply->fusion_method = found.fusion_method ? found.fusion_method : "";
     reply->degraded = found.degraded ? found.degraded_part : NULL;
     reply->index_seq = found.index_seq;
+    reply->is_kept = found.is_kept;
     return TARS_OK;
 }
 
@@ -110,34 +111,6 @@ static void keep_results(void *ctx, const struct tars_search_request *request,
                          struct tars_span results)
 {
     tars_recall_keep(ctx, request, call, reply, results);
-}
-
-static void cache_view(void *ctx, struct tars_cache_view *view)
-{
-    const struct tars_service *service = ctx;
-    struct tars_cache_stats stats;
-    struct tars_cache_counts total;
-
-    tars_cache_stats(service->cache, &stats);
-    total = tars_cache_total(&stats);
-    *view = (struct tars_cache_view){
-        .enabled = service->cache != NULL,
-        .hits = total.hits,
-        .misses = total.misses,
-        .sets = total.sets,
-        .errors = total.errors,
-        .evictions = total.evictions,
-        .entries = total.entries,
-        .bytes = total.bytes,
-        .hit_rate_percent = tars_cache_hit_percent(&total),
-    };
-}
-
-static uint64_t cache_clear(void *ctx)
-{
-    const struct tars_service *service = ctx;
-
-    return tars_cache_clear(service->cache, TARS_CACHE_KINDS);
 }
 
 /* -------------------------------------------------------------------- stats */
@@ -694,8 +667,9 @@ const struct tars_service_ops tars_service_ops = {
     .search = search,
     .recall = recall,
     .keep = keep_results,
-    .cache_view = cache_view,
-    .cache_clear = cache_clear,
+    .cache_view = tars_service_cache_view,
+    .cache_sample = tars_service_cache_sample,
+    .cache_clear = tars_service_cache_clear,
     .nas = tars_nas,
     .stats = stats,
     .vitals = vitals,

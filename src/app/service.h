@@ -12,6 +12,7 @@ struct tars_cache;
 struct tars_index;
 struct tars_retriever;
 struct tars_ingest;
+struct tars_settings;
 struct tars_writer;
 struct tars_watch;
 
@@ -22,6 +23,7 @@ struct tars_service {
     const struct tars_index *index;
     struct tars_cache *cache; /* or NULL */
     const char *ranking;      /* the settings that results depend on, as text */
+    const struct tars_settings *settings;
     struct tars_ingest *ingest;
     struct tars_events *events;
     struct tars_metrics *metrics;     /* may be NULL */
@@ -44,5 +46,12 @@ tars_status tars_service_documents(void *ctx, const struct tars_visible *visible
                                    struct tars_err *err);
 tars_status tars_service_document(void *ctx, const char *document_id, struct tars_arena *arena,
                                   struct tars_document_view *out, struct tars_err *err);
+
+/* Of service_cache.c. */
+void tars_service_cache_view(void *ctx, bool counts_keys, struct tars_arena *arena,
+                             struct tars_cache_view *view);
+void tars_service_cache_sample(void *ctx);
+tars_status tars_service_cache_clear(void *ctx, const char *kind, const char *pattern,
+                                     uint64_t *removed, struct tars_err *err);
 
 #endif

@@ -6,7 +6,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "app/caches.h"
 #include "app/places.h"
 #include "app/sampler.h"
 #include "app/tenants.h"
@@ -24,6 +23,7 @@
 #include "rag/fetch.h"
 #include "rag/rag.h"
 #include "retrieve/retrieve.h"
+#include "store/epoch.h"
 #include "store/store_sqlite.h"
 #include "text/wordpiece.h"
 
@@ -99,7 +99,7 @@ static tars_status register_parts(struct tars_wiring *w)
 
     for (size_t i = 0; i < count && status == TARS_OK; i++)
         status = tars_health_add(&w->health, &parts[i]);
-    return status;
+    return status == TARS_OK ? tars_wiring_register_redis(w) : status;
 }
 
 /* ---------------------------------------------------------------- the parts */
@@ -270,11 +270,6 @@ static tars_status open_ingest(struct tars_wiring *w, struct tars_err *err)
     return tars_ingest_open(&config, &w->ingest, err);
 }
 
-static tars_status open_cache(struct tars_wiring *w, struct tars_err *err)
-{
-    return tars_caches_open(w->settings, w->metrics, &w->cache, err);
-}
-
 static tars_status open_retriever(struct tars_wiring *w, struct tars_err *err)
 {
     bool is_rrf = strcmp(tars_settings_text(w->settings, TARS_SET_HYBRID_FUSION), "rrf") == 0;
@@ -283,6 +278,8 @@ static tars_status open_retriever(struct tars_wiring *w, struct tars_err *err)
         .index = w->index,
         .encoder = w->encoder,
         .cache = w->cache,
+        .epoch = w->epoch,
+        .ranking = w->ranking,
         .alpha = tars_settings_real(w->settings, TARS_SET_HYBRID_ALPHA),
         .fusion = is_rrf ? TARS_FUSION_RRF : TARS_FUSION_LINEAR,
         .observe = tars_wiring_count_search,
@@ -339,7 +336,8 @@ static tars_status open_service(struct tars_wiring *w, struct tars_err *err)
         .retriever = w->retriever,
         .index = w->index,
         .cache = w->cache,
-        .ranking = tars_caches_ranking(w->settings, info ? info->identity : NULL, &w->arena),
+        .ranking = w->ranking,
+        .settings = w->settings,
         .ingest = w->ingest,
         .events = w->events,
         .spool_dir = tars_arena_printf(&w->arena, "%s/spool", w->data),
@@ -351,8 +349,7 @@ static tars_status open_service(struct tars_wiring *w, struct tars_err *err)
         .analytics = w->analytics,
         .watch_path = tars_settings_text(w->settings, TARS_SET_NAS_MOUNT_POINT),
     };
-    return w->service.spool_dir && w->service.ranking ? TARS_OK
-                                                      : tars_fail(TARS_ENOMEM, err, "no memory");
+    return w->service.spool_dir ? TARS_OK : tars_fail(TARS_ENOMEM, err, "no memory");
 }
 
 /* --------------------------------------------------------------------------------- for a server */
@@ -450,8 +447,15 @@ static tars_status open_api(struct tars_wiring *w, const struct tars_wiring_conf
 static tars_status open_rooms(struct tars_wiring *w, struct tars_err *err)
 {
     static tars_status (*const steps[])(struct tars_wiring *, struct tars_err *) = {
-        open_model,   open_index, open_extract,   tars_wiring_open_analytics,
-        open_ingest,  open_cache, open_retriever, open_rag,
+        tars_wiring_open_epoch,
+        open_model,
+        open_index,
+        open_extract,
+        tars_wiring_open_analytics,
+        open_ingest,
+        tars_wiring_open_cache,
+        open_retriever,
+        open_rag,
         open_service,
     };
     tars_status status =
@@ -575,8 +579,8 @@ void tars_wiring_close(struct tars_wiring *wiring)
     tars_writer_close(w->writer);
     tars_llm_free(w->quoter);
     tars_retriever_free(w->retriever);
-    tars_cache_free(w->cache);
     tars_ingest_close(w->ingest);
+    tars_wiring_close_cache(w);
     tars_wiring_close_analytics(w);
     save_index(w);
     tars_extract_close(w->extract);
@@ -630,6 +634,8 @@ tars_status tars_wiring_reindex(const struct tars_settings *settings, bool besid
     status = tars_places_data(settings, &arena, &data, err);
     if (status == TARS_OK)
         status = open_store(data, 2, beside, &store, err);
+    if (status == TARS_OK)
+        status = tars_epoch_forget(store, err);
     if (status == TARS_OK)
         status = open_encoder(settings, data, &arena, &encoder, err);
     if (status == TARS_OK) {

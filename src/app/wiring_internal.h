@@ -37,6 +37,8 @@ struct tars_wiring {
     struct tars_wordpiece *plain; /* tokenizer where there is no encoder; owned */
     struct tars_index *index;
     struct tars_cache *cache; /* or NULL */
+    struct tars_epoch *epoch; /* of the store */
+    const char *ranking;      /* the settings that results depend on, as text */
     struct tars_extract *extract;
     struct tars_events *events;
     struct tars_sampler *sampler;         /* or NULL */
@@ -80,6 +82,14 @@ void tars_wiring_fill_access(const struct tars_wiring *w, struct tars_api_config
 TARS_MUST_USE tars_status tars_wiring_open_chat(struct tars_wiring *w, struct tars_err *err);
 void tars_wiring_close_chat(struct tars_wiring *w);
 void tars_wiring_fill_chat(const struct tars_wiring *w, struct tars_api_config *config);
+
+/* The cache and the names of the store's states (wiring_cache.c); epoch after the store and before
+ * any change, cache after the model. Closed when nothing changes documents any more. */
+TARS_MUST_USE tars_status tars_wiring_open_epoch(struct tars_wiring *w, struct tars_err *err);
+TARS_MUST_USE tars_status tars_wiring_open_cache(struct tars_wiring *w, struct tars_err *err);
+/* Redis into health, where it is to be used. */
+TARS_MUST_USE tars_status tars_wiring_register_redis(struct tars_wiring *w);
+void tars_wiring_close_cache(struct tars_wiring *w);
 
 /* What was asked and how the machine was (wiring_analytics.c). A file that cannot be opened costs
  * the feature, with a warning. */

@@ -49,6 +49,8 @@ void tars_wiring_count_search(void *ctx, const struct tars_retrieved *found)
 {
     struct tars_metrics *metrics = ctx;
 
+    if (found->is_kept)
+        count_stage(metrics, TARS_METRIC_RAG_STAGE_DURATION, "fetch", found->fetch_ms);
     if (!found->searched)
         return;
     if (found->embedded) {

@@ -55,7 +55,7 @@ static tars_status fake_search(void *ctx, const struct tars_search_request *requ
                              .sha256 = "",
                              .metadata_json = "{\"a\":1}",
                              .vector_score = 0.5};
-    *reply = (struct tars_search_reply){hit, 1, "linear", "embedding_model", 0};
+    *reply = (struct tars_search_reply){hit, 1, "linear", "embedding_model", 0, false};
     return outcome(ctx, err);
 }
 
@@ -241,16 +241,26 @@ static tars_status fake_vitals(void *ctx, struct tars_arena *arena, struct tars_
     return TARS_OK;
 }
 
-static void fake_cache_view(void *ctx, struct tars_cache_view *view)
+static void fake_cache_view(void *ctx, bool counts_keys, struct tars_arena *arena,
+                            struct tars_cache_view *view)
 {
     (void)ctx;
+    (void)counts_keys;
+    (void)arena;
     *view = (struct tars_cache_view){.enabled = true};
 }
 
-static uint64_t fake_cache_clear(void *ctx)
+static void fake_cache_sample(void *ctx)
 {
     (void)ctx;
-    return 0;
+}
+
+static tars_status fake_cache_clear(void *ctx, const char *kind, const char *pattern,
+                                    uint64_t *removed, struct tars_err *err)
+{
+    (void)ctx, (void)kind, (void)pattern, (void)err;
+    *removed = 0;
+    return TARS_OK;
 }
 
 static const struct tars_service_ops fake_ops = {
@@ -258,6 +268,7 @@ static const struct tars_service_ops fake_ops = {
     .recall = fake_recall,
     .keep = fake_keep,
     .cache_view = fake_cache_view,
+    .cache_sample = fake_cache_sample,
     .cache_clear = fake_cache_clear,
     .stats = fake_stats,
     .vitals = fake_vitals,
