@@ -119,6 +119,12 @@ static const struct tars_analytics_sink_ops ops = {
     .totals = pg_totals,
     .history = pg_history,
     .read = pg_read,
+    .rollup = pg_rollup,
+    .import = pg_import,
+    .erase = pg_erase,
+    .clients = pg_clients,
+    .anonymize = pg_anonymize,
+    .scrub = pg_scrub,
 };
 
 /* The texts that the pool lends for its life. */

@@ -58,7 +58,7 @@ TARS_MUST_USE tars_status pg_begin(struct sink_postgres *postgres, const char *o
 /* Give it back; status is returned. */
 tars_status pg_end(struct sink_postgres *postgres, struct pg_use *use, tars_status status);
 
-/* A range as values. */
+/* A range as texts, which are ordered as hours are. */
 struct pg_bounds {
     char from[TARS_PG_TIME_BYTES], to[TARS_PG_TIME_BYTES];
     struct tars_buf keys; /* array of visible collections; nothing: all */
@@ -66,7 +66,14 @@ struct pg_bounds {
 TARS_MUST_USE tars_status pg_bounds_init(struct pg_bounds *bounds,
                                          const struct tars_analytics_range *range,
                                          struct tars_err *err);
-/* A statement with $1 to $3 bound. */
+/* As times: infinity where they are open. */
+const char *pg_from(const struct pg_bounds *bounds);
+const char *pg_to(const struct pg_bounds *bounds);
+/* Whether words must be lower-cased by another collation than the database's, and what parts them.
+ */
+bool pg_needs_icu(const struct sink_postgres *postgres);
+const char *pg_spaces(const struct sink_postgres *postgres);
+/* A statement with $1 to $3 bound, as texts. */
 struct tars_pg_query pg_ask(struct tars_pg_conn *conn, enum pg_sql sql,
                             const struct tars_analytics_range *range,
                             const struct pg_bounds *bounds);
@@ -90,7 +97,9 @@ TARS_MUST_USE tars_status pg_rows_add(struct pg_rows *rows, const struct tars_ro
                                       struct tars_err *err);
 TARS_MUST_USE tars_status pg_rows_status(const struct pg_rows *rows);
 
-/* sink_postgres_write.c */
+/* sink_postgres_write.c: see to it that rows of this time have a partition. */
+TARS_MUST_USE tars_status pg_make_month(struct sink_postgres *postgres, struct tars_pg_conn *conn,
+                                        int64_t time_us, struct tars_err *err);
 tars_status pg_write(struct tars_analytics_sink *sink, const struct tars_row *rows, size_t n,
                      const struct tars_analytics_mark *mark, struct tars_err *err);
 tars_status pg_position(struct tars_analytics_sink *sink, uint64_t journal, uint64_t *position,
@@ -114,6 +123,23 @@ tars_status pg_totals(struct tars_analytics_sink *sink, const struct tars_analyt
 tars_status pg_history(struct tars_analytics_sink *sink, const struct tars_analytics_range *range,
                        int64_t interval_s, struct tars_arena *arena, struct tars_system_row **out,
                        size_t *count, struct tars_err *err);
+
+/* sink_postgres_rollup.c */
+tars_status pg_rollup(struct tars_analytics_sink *sink, int64_t before_us, size_t max,
+                      size_t *rolled, struct tars_err *err);
+
+/* sink_postgres_change.c */
+tars_status pg_import(struct tars_analytics_sink *sink, const struct tars_logged_query *rows,
+                      size_t n, size_t *added, struct tars_err *err);
+tars_status pg_erase(struct tars_analytics_sink *sink, const struct tars_analytics_who *who,
+                     size_t max, struct tars_analytics_changed *removed, struct tars_err *err);
+tars_status pg_clients(struct tars_analytics_sink *sink, const struct tars_analytics_who *who,
+                       const char *after, size_t max, struct tars_arena *arena, const char ***out,
+                       size_t *count, struct tars_err *err);
+tars_status pg_anonymize(struct tars_analytics_sink *sink, const struct tars_analytics_who *who,
+                         const char *pseudonym, size_t max, struct tars_analytics_changed *changed,
+                         struct tars_err *err);
+tars_status pg_scrub(struct tars_analytics_sink *sink, struct tars_err *err);
 
 /* sink_postgres_pages.c */
 tars_status pg_read(struct tars_analytics_sink *sink, const struct tars_analytics_wanted *wanted,

@@ -148,7 +148,7 @@ static tars_status read_page(struct tars_pg_conn *conn, const struct tars_analyt
                              const struct pg_bounds *bounds, struct tars_arena *arena,
                              struct tars_logged *rows, size_t *count, struct tars_err *err)
 {
-    struct tars_pg_query query = pg_ask(conn, statement_of(wanted), wanted->range, bounds);
+    struct tars_pg_query query = tars_pg_ask(conn, statement_of(wanted));
     char ended[TARS_PG_TIME_BYTES] = "-infinity";
     size_t n = 0;
 
@@ -156,6 +156,9 @@ static tars_status read_page(struct tars_pg_conn *conn, const struct tars_analyt
         (void)memcpy(ended, "infinity", sizeof("infinity"));
     if (wanted->after.id)
         tars_pg_write_time(wanted->after.time_us, ended);
+    tars_pg_bind_text(&query, wanted->range->tenant);
+    tars_pg_bind_text(&query, pg_from(bounds));
+    tars_pg_bind_text(&query, pg_to(bounds));
     bind_page(&query, wanted, bounds, ended);
     while (n < wanted->max && tars_pg_step(&query))
         read_row(&query, wanted->table, arena, &rows[n++]);

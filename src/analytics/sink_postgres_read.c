@@ -12,6 +12,16 @@
     "[\\s\\u0085\\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000]+"
 #define SPACES_ASCII "[\\s\\x1c-\\x1f]+"
 
+bool pg_needs_icu(const struct sink_postgres *postgres)
+{
+    return !postgres->lowers_beyond_ascii && postgres->has_icu;
+}
+
+const char *pg_spaces(const struct sink_postgres *postgres)
+{
+    return postgres->is_utf8 ? SPACES_UNICODE : SPACES_ASCII;
+}
+
 /* -------------------------------------------------------------------- ranges */
 
 /* An array of texts, as PostgreSQL reads one. */
@@ -31,8 +41,8 @@ tars_status pg_bounds_init(struct pg_bounds *bounds, const struct tars_analytics
 {
     const struct tars_visible *visible = range->visible;
 
-    (void)memcpy(bounds->from, "-infinity", sizeof("-infinity"));
-    (void)memcpy(bounds->to, "infinity", sizeof("infinity"));
+    bounds->from[0] = '\0';
+    (void)memcpy(bounds->to, "9999-12-31 24", sizeof("9999-12-31 24"));
     if (range->from_us)
         tars_pg_write_time(range->from_us, bounds->from);
     if (range->to_us)
@@ -51,6 +61,16 @@ tars_status pg_bounds_init(struct pg_bounds *bounds, const struct tars_analytics
         return TARS_OK;
     tars_buf_release(&bounds->keys);
     return tars_fail(TARS_ENOMEM, err, "no memory for the list of collections");
+}
+
+const char *pg_from(const struct pg_bounds *bounds)
+{
+    return bounds->from[0] ? bounds->from : "-infinity";
+}
+
+const char *pg_to(const struct pg_bounds *bounds)
+{
+    return strlen(bounds->to) > 13 ? bounds->to : "infinity";
 }
 
 struct tars_pg_query pg_ask(struct tars_pg_conn *conn, enum pg_sql sql,
@@ -99,7 +119,7 @@ static tars_status end(struct reading *reading, tars_status status)
 
 static double mean(int64_t sum, int64_t count, double unit)
 {
-    return count ? (double)sum / unit / (double)count : 0;
+    return count ? (double)sum / (double)count / unit : 0;
 }
 
 tars_status pg_stats(struct tars_analytics_sink *sink, const struct tars_analytics_range *range,
@@ -226,11 +246,11 @@ static tars_status read_words(struct reading *reading, const struct tars_analyti
                               struct tars_err *err)
 {
     const struct sink_postgres *postgres = reading->postgres;
-    bool needs_icu = !postgres->lowers_beyond_ascii && postgres->has_icu;
-    struct tars_pg_query query = pg_ask(
-        reading->use.conn, needs_icu ? PG_SQL_WORDS_ICU : PG_SQL_WORDS, range, &reading->bounds);
+    struct tars_pg_query query =
+        pg_ask(reading->use.conn, pg_needs_icu(postgres) ? PG_SQL_WORDS_ICU : PG_SQL_WORDS, range,
+               &reading->bounds);
 
-    tars_pg_bind_text(&query, postgres->is_utf8 ? SPACES_UNICODE : SPACES_ASCII);
+    tars_pg_bind_text(&query, pg_spaces(postgres));
     tars_pg_bind_int(&query, TARS_ANALYTICS_WORDS_MAX);
     while (out->top_word_count < TARS_ANALYTICS_WORDS_MAX && tars_pg_step(&query)) {
         struct tars_word_count *word = &out->top_words[out->top_word_count++];
@@ -297,8 +317,8 @@ tars_status pg_history(struct tars_analytics_sink *sink, const struct tars_analy
     if (status != TARS_OK)
         return status;
     query = tars_pg_ask(reading.use.conn, PG_SQL_HISTORY);
-    tars_pg_bind_text(&query, reading.bounds.from);
-    tars_pg_bind_text(&query, reading.bounds.to);
+    tars_pg_bind_text(&query, pg_from(&reading.bounds));
+    tars_pg_bind_text(&query, pg_to(&reading.bounds));
     tars_pg_bind_int(&query, interval_s > 0 ? interval_s : 1);
     tars_pg_bind_int(&query, TARS_ANALYTICS_HISTORY_MAX);
     while (tars_pg_step(&query) && status == TARS_OK) {

@@ -84,8 +84,8 @@ static int64_t time_of(const struct tars_row *row)
     return 0;
 }
 
-static tars_status make_month(struct sink_postgres *postgres, struct tars_pg_conn *conn,
-                              int64_t time_us, struct tars_err *err)
+tars_status pg_make_month(struct sink_postgres *postgres, struct tars_pg_conn *conn,
+                          int64_t time_us, struct tars_err *err)
 {
     struct tars_pg_query query;
     struct tars_civil civil;
@@ -93,6 +93,8 @@ static tars_status make_month(struct sink_postgres *postgres, struct tars_pg_con
     tars_status status;
     int month;
 
+    if (!postgres->is_partitioned)
+        return TARS_OK;
     tars_clock_civil(time_us, &civil);
     month = civil.year * 12 + civil.month - 1;
     for (size_t i = 0; i < postgres->month_count; i++) {
@@ -121,9 +123,9 @@ static tars_status make_months(struct sink_postgres *postgres, struct tars_pg_co
     if (!postgres->is_partitioned)
         return TARS_OK;
     for (size_t i = 0; i < n && status == TARS_OK; i++)
-        status = make_month(postgres, conn, time_of(&rows[i]), err);
+        status = pg_make_month(postgres, conn, time_of(&rows[i]), err);
     if (status == TARS_OK)
-        status = make_month(postgres, conn, tars_clock_wall_us() + month_us, err);
+        status = pg_make_month(postgres, conn, tars_clock_wall_us() + month_us, err);
     return status == TARS_EINVAL ? TARS_EUNAVAILABLE : status;
 }
 

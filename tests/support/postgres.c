@@ -18,8 +18,8 @@
 
 void postgres_open(struct postgres *server, const char *option, const char *value)
 {
-    int in[2];
-    int out[2];
+    int in[2] = {-1, -1};
+    int out[2] = {-1, -1};
     char line[64];
 
     if (pipe(in) != 0 || pipe(out) != 0)

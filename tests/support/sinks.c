@@ -4,7 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "analytics/sink_postgres.h"
 #include "analytics/sink_sqlite.h"
+#include "support/postgres.h"
 
 #define ROWS(a)        (sizeof(a) / sizeof((a)[0]))
 #define NAME_MAX_BYTES 64
@@ -26,11 +28,48 @@ static struct tars_analytics_sink *open_sqlite(const struct sinks_world *world, 
     return sink;
 }
 
+static struct postgres server; /* one for all tests of the program, with a database each */
+static int worlds;
+
+static struct tars_analytics_sink *open_postgres(const struct sinks_world *world, const char *name)
+{
+    char database[2 * NAME_MAX_BYTES] = "";
+    struct tars_sink_postgres_config config = {
+        .pool = {.server = postgres_config(&server, database), .size = 2, .ping_ms = -1}};
+    struct tars_analytics_sink *sink = NULL;
+    struct tars_err err = {.text = ""};
+
+    (void)world;
+    (void)snprintf(database, sizeof(database), "%s%d", name, worlds);
+    /* A world is opened again by its name. */
+    (void)postgres_try(&server, NULL, 0, "createdb %s", database);
+    if (tars_sink_postgres_open(&config, &sink, &err) || tars_sink_postgres_prepare(sink, &err))
+        fail_msg("%s", err.text);
+    return sink;
+}
+
+static void start_postgres(void)
+{
+    postgres_open(&server, NULL, NULL);
+}
+
+static void stop_postgres(void)
+{
+    postgres_close(&server);
+}
+
+static void nothing(void)
+{
+}
+
 static const struct {
     const char *name;
+    void (*start)(void);
+    void (*stop)(void);
     struct tars_analytics_sink *(*open)(const struct sinks_world *world, const char *name);
 } back_ends[] = {
-    {"sqlite", open_sqlite},
+    {"sqlite", nothing, nothing, open_sqlite},
+    {"postgres", start_postgres, stop_postgres, open_postgres},
 };
 
 static size_t back_end; /* which of them is tested now */
@@ -47,6 +86,7 @@ int sinks_set_up(void **state)
     memset(&world, 0, sizeof(world));
     files_make_dir(world.dir);
     tars_arena_init(&world.arena, (size_t)64 << 20);
+    worlds++;
     world.sink = sinks_open(&world, "analytics");
     *state = &world;
     return 0;
@@ -66,8 +106,11 @@ int sinks_run(const struct CMUnitTest *tests, size_t count)
 {
     int failed = 0;
 
-    for (back_end = 0; back_end < ROWS(back_ends); back_end++)
+    for (back_end = 0; back_end < ROWS(back_ends); back_end++) {
+        back_ends[back_end].start();
         failed += _cmocka_run_group_tests(back_ends[back_end].name, tests, count, NULL, NULL);
+        back_ends[back_end].stop();
+    }
     return failed;
 }
 
