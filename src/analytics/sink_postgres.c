@@ -33,7 +33,12 @@ static tars_status make_ready(struct sink_postgres *postgres, struct tars_pg_con
         }
     }
     pthread_mutex_unlock(&postgres->setup_lock);
-    return status == TARS_OK ? status : tars_fail(status, err, "%s", why.text);
+    if (status == TARS_OK)
+        return status;
+    /* The database is to blame, not the rows: they wait until somebody has mended it. */
+    if (status != TARS_ENOMEM)
+        status = TARS_EUNAVAILABLE;
+    return tars_fail(status, err, "%s", why.text);
 }
 
 static void count_use(struct sink_postgres *postgres, const struct pg_use *use)

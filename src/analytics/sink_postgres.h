@@ -34,8 +34,8 @@ struct tars_sink_postgres_config {
 TARS_MUST_USE tars_status tars_sink_postgres_open(const struct tars_sink_postgres_config *config,
                                                   struct tars_analytics_sink **sink,
                                                   struct tars_err *err);
-/* Connect and bring the tables up to date, now; says what is wrong. EUNAVAILABLE, EMISMATCH: the
- * database is of a newer program, EFORMAT: a table of that name is another's. */
+/* Connect and bring the tables up to date, now; says what is wrong: who does not answer, which
+ * table is another's, that a newer program made the database. EUNAVAILABLE, ENOMEM. */
 TARS_MUST_USE tars_status tars_sink_postgres_prepare(struct tars_analytics_sink *sink,
                                                      struct tars_err *err);
 /* As tars_pg_pool_health(), and why the tables cannot be used, if so. */

@@ -5,19 +5,26 @@
 #include "analytics/sink_postgres_internal.h"
 #include "store/migrate.h"
 
+/* The table of versions is there. */
 static tars_status read_version(struct tars_pg_conn *conn, int *version, struct tars_err *err)
+{
+    struct tars_pg_query query = tars_pg_ask(conn, PG_SQL_VERSION);
+
+    *version = 0;
+    if (tars_pg_step(&query))
+        *version = (int)tars_pg_int(&query);
+    return tars_pg_end(&query, err);
+}
+
+/* 0 where there is no table of versions. */
+static tars_status look_for_version(struct tars_pg_conn *conn, int *version, struct tars_err *err)
 {
     struct tars_pg_query query = tars_pg_ask(conn, PG_SQL_HAS_VERSIONS);
     bool is_there = tars_pg_step(&query) && tars_pg_int(&query) != 0;
     tars_status status = tars_pg_end(&query, err);
 
     *version = 0;
-    if (status != TARS_OK || !is_there)
-        return status;
-    query = tars_pg_ask(conn, PG_SQL_VERSION);
-    if (tars_pg_step(&query))
-        *version = (int)tars_pg_int(&query);
-    return tars_pg_end(&query, err);
+    return status == TARS_OK && is_there ? read_version(conn, version, err) : status;
 }
 
 /* Tables of these names that are another's are not touched. */
@@ -69,17 +76,18 @@ static tars_status bring_up(struct sink_postgres *postgres, struct tars_pg_conn 
     tars_status status = tars_pg_run(&query, NULL, err);
     int version = 0;
 
-    if (status == TARS_OK)
-        status = read_version(conn, &version, err);
-    if (status == TARS_OK && version == 0) {
+    /* This first: it makes the session notice what others made while it waited for the lock. */
+    if (status == TARS_OK) {
         status = tars_pg_exec(conn,
                               "CREATE TABLE IF NOT EXISTS tars_migrations (version integer PRIMARY "
                               "KEY, name text NOT NULL, applied_at timestamp NOT NULL DEFAULT "
                               "(now() AT TIME ZONE 'utc'))",
                               err);
-        if (status == TARS_OK)
-            status = check_shape(conn, err);
     }
+    if (status == TARS_OK)
+        status = read_version(conn, &version, err);
+    if (status == TARS_OK && version == 0)
+        status = check_shape(conn, err);
     if (status == TARS_OK) {
         query = tars_pg_ask(conn, PG_SQL_PARTITION);
         tars_pg_bind_text(&query, postgres->partition ? "on" : "off");
@@ -119,7 +127,7 @@ tars_status pg_make_current(struct sink_postgres *postgres, struct tars_pg_conn 
 {
     int latest = tars_migrate_latest(tars_migrations_postgres_analytics);
     int version = 0;
-    tars_status status = read_version(conn, &version, err);
+    tars_status status = look_for_version(conn, &version, err);
 
     if (status == TARS_OK && version > latest) {
         return tars_fail(TARS_EMISMATCH, err,
