@@ -205,7 +205,7 @@ static void large_values_are_kept(void **state)
         vector[i] = (float)(i - 5000) / 12345.0F;
     tars_arena_init(&arena, 64 * MIB);
     for (int i = 0; i < 20; i++) {
-        char key[8];
+        char key[16];
 
         (void)snprintf(key, sizeof(key), "%d", i);
         tars_cache_set(cache, TARS_CACHE_RERANK, tars_span_of(key),
@@ -215,7 +215,7 @@ static void large_values_are_kept(void **state)
     tars_cache_free(cache);
     cache = open_cache();
     for (int i = 0; i < 20; i++) {
-        char key[8];
+        char key[16];
 
         (void)snprintf(key, sizeof(key), "%d", i);
         assert_int_equal(look(cache, TARS_CACHE_RERANK, key, &arena, &value), TARS_OK);
