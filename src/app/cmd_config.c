@@ -8,16 +8,19 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "app/caches.h"
 #include "app/command.h"
 #include "app/places.h"
 #include "app/writer.h"
 #include "base/codec/json_write.h"
 #include "base/sys/file.h"
+#include "cache/cache_redis.h"
 #include "extract/client.h"
 #include "model/encoder.h"
 #include "net/server.h"
 #include "store/store_sqlite.h"
 
+#define REDIS_WAIT_MS 2000
 #define OUTPUT_MAX    ((size_t)1 << 20)
 #define DISK_LOW      ((unsigned long long)1 << 30) /* bytes */
 #define PROBE_PATTERN "/tars-doctor-XXXXXX"
@@ -303,6 +306,28 @@ static void check_writer(struct doctor *doctor)
     tars_writer_close(writer);
 }
 
+static void check_redis(struct doctor *doctor)
+{
+    const char *place = tars_caches_redis_place(doctor->cli->settings, &doctor->cli->arena);
+    struct tars_cache *redis = NULL;
+    struct tars_err err = {{0}};
+    tars_status status;
+
+    if (!tars_caches_wants_redis(doctor->cli->settings))
+        return;
+    status = tars_caches_open_redis(doctor->cli->settings, NULL, &redis, &err);
+    if (status == TARS_OK)
+        status = tars_cache_redis_wait(redis, REDIS_WAIT_MS, &err);
+    if (status == TARS_OK) {
+        find(doctor, WELL, "redis", NULL, "%s answers", place ? place : "it");
+    } else {
+        find(doctor, POOR, "redis",
+             "start it, or mend REDIS_*; until then what is cached is in memory alone", "%s",
+             err.text);
+    }
+    tars_cache_free(redis);
+}
+
 static void handle_nothing(void *ctx, const struct tars_http_request *request,
                            struct tars_http_reply *reply)
 {
@@ -376,6 +401,7 @@ int tars_cmd_doctor(struct tars_cli *cli)
     check_store(&doctor);
     check_extract(&doctor);
     check_writer(&doctor);
+    check_redis(&doctor);
     check_port(&doctor);
     summarize(&doctor);
     tars_buf_release(&doctor.text);

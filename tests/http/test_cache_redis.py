@@ -195,6 +195,15 @@ class Restart(RedisTest):
         again = self.search(query)
         self.assertEqual([hit["chunk_id"] for hit in again["results"]], [hit["chunk_id"] for hit in found])
 
+    def test_doctor(self):
+        def finding(**settings):
+            checks = json.loads(run("doctor", "--json", data=self.data, **settings).stdout)["checks"]
+            return [(c["status"], c["finding"]) for c in checks if c["check"] == "redis"]
+
+        self.assertEqual(finding(), [])
+        self.assertEqual(finding(**self.redis.settings()), [("ok", f"127.0.0.1:{self.redis.port} answers")])
+        self.assertEqual(finding(REDIS_HOST="127.0.0.1", REDIS_PORT="1")[0][0], "warning")
+
     def test_the_question_of_a_command(self):
         """What commands open by themselves uses Redis as the server does."""
         self.connected()
