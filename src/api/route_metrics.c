@@ -46,6 +46,18 @@ static void write_gpu(struct tars_json *json, const struct tars_gpu_use *use)
     write_known(json, "gpu_memory_total_mb", use->memory_total / BYTES_PER_MB);
 }
 
+/* Questions of all, to who sees the server; to others those of their tenant. */
+static int64_t questions_of(const struct tars_exchange *ex)
+{
+    struct tars_metrics *metrics = ex->api->config.metrics;
+    const char *tenant = ex->caller.tenant ? ex->caller.tenant : "";
+
+    if (tars_api_sees_server(ex))
+        return (int64_t)tars_metrics_total(metrics, TARS_METRIC_RAG_QUERIES);
+    return (int64_t)tars_series_value(
+        tars_metrics_series(metrics, TARS_METRIC_TENANT_QUESTIONS, tenant));
+}
+
 void tars_route_metrics_system(struct tars_exchange *ex)
 {
     const struct tars_api_config *config = &ex->api->config;
@@ -71,8 +83,7 @@ void tars_route_metrics_system(struct tars_exchange *ex)
     tars_json_fixed(&ex->json, "memory_total_mb", machine.memory.total_mb, 2);
     tars_json_int(&ex->json, "documents_indexed", stats.documents);
     tars_json_int(&ex->json, "chunks_stored", stats.chunks);
-    tars_json_int(&ex->json, "queries_processed",
-                  (int64_t)tars_metrics_total(config->metrics, TARS_METRIC_RAG_QUERIES));
+    tars_json_int(&ex->json, "queries_processed", questions_of(ex));
     tars_json_fixed(&ex->json, "average_retrieval_time_ms",
                     average_ms(config->metrics, TARS_METRIC_RAG_RETRIEVAL_DURATION), 2);
     tars_exchange_time(ex, "timestamp");
@@ -143,6 +154,19 @@ static void write_sample(struct tars_json *json, const struct tars_system_row *r
     tars_json_end(json);
 }
 
+/* What a tenant may know of all: how busy the machine is, not who did what. */
+static void hide_others(struct tars_system_row *row)
+{
+    row->total_documents = -1;
+    row->total_chunks = -1;
+    row->active_connections = -1;
+    row->queries_per_minute = NAN;
+    row->avg_query_time_ms = NAN;
+    row->avg_retrieval_time_ms = NAN;
+    row->avg_generation_time_ms = NAN;
+    row->cache_hit_rate = NAN;
+}
+
 static const char *note_of(const struct tars_exchange *ex, const struct period *period,
                            size_t count)
 {
@@ -173,8 +197,11 @@ void tars_route_metrics_historical(struct tars_exchange *ex)
     }
     tars_exchange_json(ex);
     tars_json_array(&ex->json, "metrics");
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
+        if (!tars_api_sees_server(ex))
+            hide_others(&rows[i]);
         write_sample(&ex->json, &rows[i]);
+    }
     tars_json_end(&ex->json);
     tars_json_text(&ex->json, "start_time", period.start_time);
     tars_json_text(&ex->json, "end_time", period.end_time);
