@@ -197,7 +197,7 @@ static void all_that_a_result_depends_on_is_in_its_key(void **state)
     APART(visible.count = 1);
     APART(visible.count = 0);
     APART(visible.all = true);
-    APART(visible.keys = joined);
+    APART(visible = ((struct tars_visible){.keys = joined, .count = 1}));
     key_of(&again, &a);
     again.request.query.ptr = "words that go on"; /* the same five bytes */
     key_of(&again, &b);
