@@ -21,9 +21,15 @@ static double known_count(int64_t count)
     return count < 0 ? NAN : (double)count;
 }
 
-#define X(name, unit, value) +1
-enum { METRICS = 0 TARS_TRENDS(X) };
+static const struct {
+    const char *name, *unit;
+} metrics[] = {
+#define X(name, unit, value) {name, unit},
+    TARS_TRENDS(X)
 #undef X
+};
+
+#define METRICS (sizeof(metrics) / sizeof(metrics[0]))
 
 static double value_of(const struct tars_system_row *row, size_t metric)
 {
@@ -35,14 +41,6 @@ static double value_of(const struct tars_system_row *row, size_t metric)
 
     return values[metric];
 }
-
-static const struct {
-    const char *name, *unit;
-} metrics[METRICS] = {
-#define X(name, unit, value) {name, unit},
-    TARS_TRENDS(X)
-#undef X
-};
 
 struct point {
     double hour, value;

@@ -10,6 +10,7 @@
 #include "api/api_internal.h"
 #include "api/chat_internal.h"
 #include "api/reader.h"
+#include "api/record.h"
 #include "api/traced.h"
 #include "auth/rate_limit.h"
 #include "base/sys/clock.h"
@@ -405,6 +406,16 @@ static void end_span(struct tars_chat_job *job, struct tars_trace_span *span, ta
     tars_trace_end(span);
 }
 
+/* An answer without documents leaves no row of questions; its failure is one all the same. */
+static void record_plain(const struct tars_chat_job *job, tars_status status,
+                         const struct tars_err *err)
+{
+    if (job->said.use_rag || status == TARS_OK || status == TARS_ECANCELED || status == TARS_EINVAL)
+        return;
+    tars_record_error(job->session->chat->api, &job->call, tars_record_type(status), "chat",
+                      err->text[0] ? err->text : tars_status_text(status));
+}
+
 static void run(void *ctx)
 {
     struct tars_chat_job *job = ctx;
@@ -418,6 +429,7 @@ static void run(void *ctx)
     begin_span(job, &span);
     status = answer(job, &err);
     end_span(job, &span, status, &err);
+    record_plain(job, status, &err);
     tell(job, status, &err);
     link_out(job);
     if (atomic_load(&session->is_ending))

@@ -6,7 +6,7 @@
 #include "analytics/analytics.h"
 #include "api/analytics_csv.h"
 #include "api/access.h"
-#include "api/api_internal.h"
+#include "api/analytics_routes.h"
 #include "api/export_path.h"
 #include "api/reader.h"
 
@@ -16,16 +16,17 @@
 #define PIECE_MAX      ((size_t)1 << 20)  /* and a row behind it */
 #define HOUR_KEY_BYTES 4
 
-static const char *tenant_of(const struct tars_exchange *ex)
+const char *tars_analytics_route_tenant(const struct tars_exchange *ex)
 {
     return ex->call.tenant ? ex->call.tenant : TARS_TENANT;
 }
 
-static struct tars_analytics_range range_of(const struct tars_exchange *ex)
+struct tars_analytics_range tars_analytics_route_range(const struct tars_exchange *ex)
 {
     if (ex->is_owner)
         return (struct tars_analytics_range){0};
-    return (struct tars_analytics_range){.tenant = tenant_of(ex), .visible = ex->call.visible};
+    return (struct tars_analytics_range){.tenant = tars_analytics_route_tenant(ex),
+                                         .visible = ex->call.visible};
 }
 
 /* ------------------------------------------------------------------ writing */
@@ -113,8 +114,9 @@ static void count_asked(const struct tars_exchange *ex, const char *operation)
 void tars_route_analytics_health(struct tars_exchange *ex)
 {
     const struct tars_api_config *config = &ex->api->config;
-    const struct tars_analytics_range range = range_of(ex);
+    const struct tars_analytics_range range = tars_analytics_route_range(ex);
     struct tars_analytics_totals totals = {0};
+    struct tars_analytics_counts counts;
     struct tars_err err = {{0}};
     tars_status status = tars_analytics_totals(config->analytics, &range, &totals, &err);
     bool is_well = !config->analytics || tars_analytics_health(config->analytics, NULL) == TARS_OK;
@@ -129,6 +131,11 @@ void tars_route_analytics_health(struct tars_exchange *ex)
     tars_json_int(&ex->json, "total_queries", totals.queries);
     tars_json_int(&ex->json, "total_errors", totals.errors);
     tars_json_int(&ex->json, "tracked_documents", totals.documents);
+    counts = tars_analytics_counts(config->analytics);
+    tars_json_int(&ex->json, "waiting_bytes", (int64_t)counts.queued_bytes);
+    tars_json_int(&ex->json, "journal_bytes", (int64_t)counts.queue_bytes);
+    tars_json_int(&ex->json, "lost_rows", (int64_t)counts.dropped);
+    tars_json_int(&ex->json, "replayed_rows", (int64_t)counts.replayed);
     tars_exchange_send(ex, 200);
 }
 
@@ -151,9 +158,15 @@ static bool read_time(struct tars_exchange *ex, const char *text, int64_t *us)
     return false;
 }
 
+bool tars_analytics_route_times(struct tars_exchange *ex, const char *start_time,
+                                const char *end_time, struct tars_analytics_range *range)
+{
+    return read_time(ex, start_time, &range->from_us) && read_time(ex, end_time, &range->to_us);
+}
+
 void tars_route_analytics_stats(struct tars_exchange *ex)
 {
-    struct tars_analytics_range range = range_of(ex);
+    struct tars_analytics_range range = tars_analytics_route_range(ex);
     struct tars_err err = {{0}};
     struct tars_query_stats stats;
     struct tars_reader reader;
@@ -170,7 +183,7 @@ void tars_route_analytics_stats(struct tars_exchange *ex)
         return;
     }
     tars_reader_release(&reader);
-    if (!read_time(ex, start_time, &range.from_us) || !read_time(ex, end_time, &range.to_us))
+    if (!tars_analytics_route_times(ex, start_time, end_time, &range))
         return;
     status = tars_analytics_stats(ex->api->config.analytics, &range, &stats, &err);
     count_asked(ex, "query_stats");
@@ -185,7 +198,7 @@ void tars_route_analytics_stats(struct tars_exchange *ex)
 
 void tars_route_analytics_documents(struct tars_exchange *ex)
 {
-    const struct tars_analytics_range range = range_of(ex);
+    const struct tars_analytics_range range = tars_analytics_route_range(ex);
     struct tars_popular_document *documents = NULL;
     struct tars_err err = {{0}};
     struct tars_reader reader;
@@ -215,7 +228,7 @@ void tars_route_analytics_documents(struct tars_exchange *ex)
 
 void tars_route_analytics_patterns(struct tars_exchange *ex)
 {
-    const struct tars_analytics_range range = range_of(ex);
+    const struct tars_analytics_range range = tars_analytics_route_range(ex);
     struct tars_query_patterns patterns;
     struct tars_err err = {{0}};
     tars_status status =
@@ -233,7 +246,7 @@ void tars_route_analytics_patterns(struct tars_exchange *ex)
 void tars_route_analytics_summary(struct tars_exchange *ex)
 {
     struct tars_analytics *analytics = ex->api->config.analytics;
-    const struct tars_analytics_range range = range_of(ex);
+    const struct tars_analytics_range range = tars_analytics_route_range(ex);
     struct tars_popular_document *documents = NULL;
     struct tars_query_patterns patterns;
     struct tars_query_stats stats;
@@ -290,13 +303,12 @@ static void write_piece(struct exporter *exporter)
 
 static bool export_row(void *ctx, const struct tars_logged *row)
 {
-    const struct tars_logged_query *query = &row->as.query;
     struct exporter *exporter = ctx;
 
     if (exporter->file.is_json) {
-        tars_analytics_json_row(&exporter->json, query);
+        tars_analytics_json(&exporter->json, row);
     } else {
-        tars_analytics_csv_row(&exporter->out, query);
+        tars_analytics_csv(&exporter->out, row);
     }
     if (exporter->out.len >= PIECE_BYTES)
         write_piece(exporter);
@@ -307,7 +319,7 @@ static bool export_row(void *ctx, const struct tars_logged *row)
 
 static tars_status export_rows(struct tars_exchange *ex, struct exporter *exporter)
 {
-    const struct tars_analytics_range range = range_of(ex);
+    const struct tars_analytics_range range = tars_analytics_route_range(ex);
     tars_status status;
 
     tars_buf_init(&exporter->out, PIECE_MAX);
@@ -315,7 +327,7 @@ static tars_status export_rows(struct tars_exchange *ex, struct exporter *export
     if (exporter->file.is_json) {
         tars_json_array(&exporter->json, NULL);
     } else {
-        tars_analytics_csv_header(&exporter->out);
+        tars_analytics_csv_names(&exporter->out, TARS_TABLE_QUERIES);
     }
     status = tars_analytics_each(ex->api->config.analytics, TARS_TABLE_QUERIES, &range, export_row,
                                  exporter, exporter->err);
@@ -333,9 +345,9 @@ static const char *folder_of(struct tars_exchange *ex)
 {
     const char *root = ex->api->config.export_dir;
 
-    if (ex->is_owner || strcmp(tenant_of(ex), TARS_TENANT) == 0)
+    if (ex->is_owner || strcmp(tars_analytics_route_tenant(ex), TARS_TENANT) == 0)
         return root;
-    return tars_arena_printf(ex->call.arena, "%s/%s", root, tenant_of(ex));
+    return tars_arena_printf(ex->call.arena, "%s/%s", root, tars_analytics_route_tenant(ex));
 }
 
 static void export_to(struct tars_exchange *ex, const char *wanted)
@@ -381,7 +393,7 @@ void tars_route_analytics_export(struct tars_exchange *ex)
 
 void tars_route_analytics_clear(struct tars_exchange *ex)
 {
-    const char *tenant = ex->is_owner ? NULL : tenant_of(ex);
+    const char *tenant = ex->is_owner ? NULL : tars_analytics_route_tenant(ex);
     struct tars_err err = {{0}};
     tars_status status = tars_analytics_clear(ex->api->config.analytics, tenant, &err);
 

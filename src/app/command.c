@@ -10,9 +10,11 @@
 #include "base/mem/buf.h"
 
 static const struct tars_command table[] = {
-#define TARS_COMMAND(name, usage, summary) \
-    {#name, usage, summary, tars_options_##name, tars_cmd_##name},
+#define TARS_COMMAND(name, usage, summary) TARS_COMMAND_AS(name, #name, usage, summary)
+#define TARS_COMMAND_AS(name, word, usage, summary) \
+    {word, usage, summary, tars_options_##name, tars_cmd_##name},
 #include "app/commands.def"
+#undef TARS_COMMAND_AS
 #undef TARS_COMMAND
 };
 

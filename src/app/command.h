@@ -82,10 +82,12 @@ __attribute__((format(printf, 1, 2))) void tars_cli_complain(const char *format,
 /* The exit status that goes with a room's status. */
 int tars_cli_exit(const struct tars_cli *cli, tars_status status);
 
-#define TARS_COMMAND(name, usage, summary)                 \
+#define TARS_COMMAND(name, usage, summary) TARS_COMMAND_AS(name, #name, usage, summary)
+#define TARS_COMMAND_AS(name, word, usage, summary)        \
     extern const struct tars_option tars_options_##name[]; \
     tars_command_fn tars_cmd_##name;
 #include "app/commands.def"
+#undef TARS_COMMAND_AS
 #undef TARS_COMMAND
 
 #endif

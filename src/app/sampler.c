@@ -7,11 +7,13 @@
 #include <time.h>
 
 #include "api/machine.h"
+#include "analytics/trends.h"
 #include "base/sys/clock.h"
 #include "base/sys/machine.h"
 
 #define ARENA_MAX ((size_t)4 << 20)
 #define MINUTE_MS 60000.0
+#define TRENDS_MS INT64_C(55000) /* a minute, or a little less */
 
 /* What has been counted since the start. */
 struct counted {
@@ -157,6 +159,33 @@ static void look(struct tars_sampler *sampler)
     }
 }
 
+/* Of the last day, the row that was just given among them. */
+static void set_trends(struct tars_sampler *sampler)
+{
+    const struct tars_sampler_config *config = &sampler->config;
+    struct tars_trend *trends = NULL;
+    struct tars_arena arena;
+    size_t count = 0;
+
+    tars_arena_init(&arena, ARENA_MAX);
+    if (tars_analytics_trends(config->analytics, tars_clock_wall_us(), &arena, &trends, &count,
+                              NULL) != TARS_OK)
+        count = 0; /* analytics are away, which is said elsewhere */
+    for (size_t i = 0; i < count; i++) {
+        const struct tars_trend *trend = &trends[i];
+
+        tars_series_set(
+            tars_metrics_series(config->metrics, TARS_METRIC_RAG_OUTLIER, trend->metric),
+            trend->is_outlier);
+        if (isfinite(trend->per_hour)) {
+            tars_series_set(
+                tars_metrics_series(config->metrics, TARS_METRIC_RAG_TREND, trend->metric),
+                trend->per_hour);
+        }
+    }
+    tars_arena_release(&arena);
+}
+
 static void *run(void *ctx)
 {
     struct tars_sampler *sampler = ctx;
@@ -164,6 +193,7 @@ static void *run(void *ctx)
     bool has_rows = config->analytics && config->interval_ms > 0;
     int64_t row_ms = has_rows ? tars_clock_mono_ms() + config->interval_ms : INT64_MAX;
     int64_t tick_ms = tars_clock_mono_ms();
+    int64_t trend_ms = has_rows ? row_ms : INT64_MAX;
 
     while (sleep_until(sampler, tick_ms < row_ms ? tick_ms : row_ms)) {
         if (tars_clock_mono_ms() >= tick_ms) {
@@ -173,6 +203,10 @@ static void *run(void *ctx)
         if (tars_clock_mono_ms() >= row_ms) {
             add_row(sampler);
             row_ms = tars_clock_mono_ms() + config->interval_ms;
+            if (tars_clock_mono_ms() >= trend_ms) {
+                set_trends(sampler);
+                trend_ms = tars_clock_mono_ms() + TRENDS_MS;
+            }
         }
     }
     return NULL;

@@ -49,7 +49,8 @@ class Empty(AnalyticsTest):
     def test_zeros(self):
         self.assertEqual(self.get("health").json(),
                          {"status": "healthy", "enable_logging": True, "total_queries": 0,
-                          "total_errors": 0, "tracked_documents": 0})
+                          "total_errors": 0, "tracked_documents": 0, "waiting_bytes": 0,
+                          "journal_bytes": 64 << 20, "lost_rows": 0, "replayed_rows": 0})
         self.assertEqual(self.get("query-stats").json(), ZEROS)
         self.assertEqual(self.get("document-popularity").json(), [])
         self.assertEqual(self.get("query-patterns").json(), NO_PATTERNS)

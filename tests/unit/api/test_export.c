@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -155,7 +156,7 @@ static void rows_are_written_as_the_contract_has_them(void **state)
         "generation_time_ms,total_time_ms,sources_count,avg_relevance_score,max_relevance_score,"
         "model_used,tokens_generated,used_reranking,used_hybrid_search,used_query_expansion,"
         "expansion_count,success,error_message\r\n";
-    const struct tars_logged_query plain = {
+    const struct tars_logged_query query = {
         .row = {.time_us = INT64_C(1762516800000000),
                 .client_id = "desk-1",
                 .query_text = "a \"b\",\nc",
@@ -170,30 +171,94 @@ static void rows_are_written_as_the_contract_has_them(void **state)
         .avg_relevance_score = 0.12345,
         .max_relevance_score = 1,
     };
-    struct tars_logged_query failed = plain;
+    const struct tars_logged plain = {.table = TARS_TABLE_QUERIES, .as.query = query};
+    struct tars_logged failed = plain;
     struct tars_buf out;
     struct tars_json json;
 
     (void)state;
-    failed.row.query_text = "x";
-    failed.row.error_message = "it broke";
-    failed.query_id = "q_1";
+    failed.as.query.row.query_text = "x";
+    failed.as.query.row.error_message = "it broke";
+    failed.as.query.query_id = "q_1";
     tars_buf_init(&out, 4096);
-    tars_analytics_csv_header(&out);
+    tars_analytics_csv_names(&out, TARS_TABLE_QUERIES);
     assert_string_equal(out.ptr, header);
     tars_buf_clear(&out);
-    tars_analytics_csv_row(&out, &plain);
+    tars_analytics_csv(&out, &plain);
     assert_string_equal(out.ptr, "q_1762516800000,2025-11-07T12:00:00,desk-1,\"a \"\"b\"\",\nc\",8,"
                                  "1.23,20.0,21.24,2,0.1235,1.0,m,3,False,True,False,0,True,\r\n");
     tars_buf_clear(&out);
-    tars_analytics_csv_row(&out, &failed);
+    tars_analytics_csv(&out, &failed);
     assert_non_null(strstr(out.ptr, "q_1,"));
     assert_non_null(strstr(out.ptr, ",False,it broke\r\n"));
     tars_buf_clear(&out);
     tars_json_init(&json, &out);
-    tars_analytics_json_row(&json, &plain);
+    tars_analytics_json(&json, &plain);
     assert_non_null(strstr(out.ptr, "\"success\":true,\"error_message\":null}"));
     tars_buf_release(&out);
+}
+
+static void other_tables_have_their_columns(void **state)
+{
+    static const struct {
+        const char *names, *csv, *json;
+        struct tars_logged row;
+    } table[] = {
+        {"id,timestamp,query_id,document_id,file_name,chunk_id,relevance_score,rank,collection,"
+         "tenant\r\n",
+         "7,2025-11-07T12:00:00,3,d,\"a,b.pdf\",,0.5,2,hr,default\r\n",
+         "\"chunk_id\":null,\"relevance_score\":0.5,\"rank\":2,",
+         {.table = TARS_TABLE_ACCESSES,
+          .as.access = {.row = {"d", "a,b.pdf", NULL, "hr", 0.5, 2},
+                        .id = 7,
+                        .time_us = INT64_C(1762516800000000),
+                        .query_id = 3,
+                        .tenant = "default"}}},
+        {"id,timestamp,error_type,error_message,service,operation,client_id,severity,request_id,"
+         "tenant\r\n",
+         "8,2025-11-07T12:00:00,TARS_EIO,it broke,,,c,ERROR,r1,default\r\n",
+         "\"service\":null,\"operation\":null,\"client_id\":\"c\",",
+         {.table = TARS_TABLE_ERRORS,
+          .as.error = {.row = {.time_us = INT64_C(1762516800000000),
+                               .tenant = "default",
+                               .error_type = "TARS_EIO",
+                               .error_message = "it broke",
+                               .client_id = "c",
+                               .request_id = "r1",
+                               .severity = "ERROR"},
+                       .id = 8}}},
+        {"id,timestamp,cpu_usage_percent,memory_usage_percent,gpu_usage_percent,"
+         "gpu_memory_usage_percent,cache_hit_rate,avg_query_time_ms,avg_retrieval_time_ms,"
+         "avg_generation_time_ms,queries_per_minute,active_connections,total_documents,"
+         "total_chunks\r\n",
+         "9,2025-11-07T12:00:00,12.5,0.0,,0.0,0.0,0.0,0.0,0.0,0.0,3,,0\r\n",
+         "\"gpu_usage_percent\":null,",
+         {.table = TARS_TABLE_SYSTEM,
+          .as.system = {.row = {.time_us = INT64_C(1762516800000000),
+                                .cpu_usage_percent = 12.5,
+                                .gpu_usage_percent = NAN,
+                                .active_connections = 3,
+                                .total_documents = -1},
+                        .id = 9}}},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+        struct tars_json json;
+        struct tars_buf out;
+
+        tars_buf_init(&out, 4096);
+        tars_analytics_csv_names(&out, table[i].row.table);
+        assert_string_equal(out.ptr, table[i].names);
+        tars_buf_clear(&out);
+        tars_analytics_csv(&out, &table[i].row);
+        assert_string_equal(out.ptr, table[i].csv);
+        tars_buf_clear(&out);
+        tars_json_init(&json, &out);
+        tars_analytics_json(&json, &table[i].row);
+        assert_non_null(strstr(out.ptr, table[i].json));
+        tars_buf_release(&out);
+    }
 }
 
 int main(void)
@@ -206,6 +271,7 @@ int main(void)
         TEST(a_folder_goes_with_all_that_is_in_it),
         TEST(a_failure_leaves_the_old_file),
         TEST(rows_are_written_as_the_contract_has_them),
+        TEST(other_tables_have_their_columns),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
