@@ -82,6 +82,8 @@ static void sample_collection(const struct tars_api_config *config, struct tars_
     tars_metrics_set(metrics, TARS_METRIC_RAG_INDEX_VECTORS, (double)vitals.index_vectors);
     tars_metrics_set(metrics, TARS_METRIC_RAG_INDEX_TOMBSTONES, (double)vitals.index_removed);
     tars_metrics_set(metrics, TARS_METRIC_RAG_INDEX_UNSAVED, (double)vitals.index_unsaved);
+    tars_metrics_set(metrics, TARS_METRIC_RAG_DISK, vitals.disk_bytes);
+    tars_metrics_set(metrics, TARS_METRIC_RAG_DISK_FREE, vitals.disk_free_bytes);
 }
 
 void tars_gauges_read(void *ctx)

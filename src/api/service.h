@@ -152,6 +152,7 @@ struct tars_vitals {
     uint64_t index_vectors; /* held, those of removed passages included */
     uint64_t index_removed; /* passages that are gone and whose vectors wait for the next save */
     uint64_t index_unsaved; /* passages added or removed since the snapshot */
+    double disk_bytes, disk_free_bytes; /* of the disk with the data folder; 0: it does not tell */
 };
 
 struct tars_collection_view {

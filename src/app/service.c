@@ -10,6 +10,7 @@
 #include "app/tenants.h"
 #include "app/writer.h"
 #include "base/sys/file.h"
+#include "base/sys/machine.h"
 #include "cache/cache.h"
 #include "index/index.h"
 #include "ingest/ingest.h"
@@ -181,6 +182,7 @@ static tars_status vitals(void *ctx, struct tars_arena *arena, struct tars_vital
     static const struct tars_visible everything = {.all = true};
     const struct tars_service *service = ctx;
     struct tars_collection_stats held = {0};
+    struct tars_disk_use disk = {0, 0};
     struct tars_index_stats index;
     tars_status status = add_sizes(service, &everything, arena, &held, NULL);
 
@@ -189,6 +191,8 @@ static tars_status vitals(void *ctx, struct tars_arena *arena, struct tars_vital
     if (status != TARS_OK)
         return status;
     tars_index_stats(service->index, &index);
+    if (service->data && tars_disk_read(service->data, &disk) != TARS_OK)
+        disk = (struct tars_disk_use){0, 0};
     *out = (struct tars_vitals){
         .documents = held.documents,
         .chunks = held.chunks,
@@ -198,6 +202,8 @@ static tars_status vitals(void *ctx, struct tars_arena *arena, struct tars_vital
         .index_vectors = index.windows,
         .index_removed = index.removed,
         .index_unsaved = index.unsaved,
+        .disk_bytes = disk.total_bytes,
+        .disk_free_bytes = disk.free_bytes,
     };
     return TARS_OK;
 }

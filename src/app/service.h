@@ -28,6 +28,7 @@ struct tars_service {
     struct tars_events *events;
     struct tars_metrics *metrics;     /* may be NULL */
     struct tars_analytics *analytics; /* may be NULL */
+    const char *data;                 /* the data folder */
     const char *spool_dir;
     int64_t max_upload_bytes;
     int64_t dimension;           /* of the vectors; 0: words only */

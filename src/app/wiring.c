@@ -340,6 +340,7 @@ static tars_status open_service(struct tars_wiring *w, struct tars_err *err)
         .settings = w->settings,
         .ingest = w->ingest,
         .events = w->events,
+        .data = w->data,
         .spool_dir = tars_arena_printf(&w->arena, "%s/spool", w->data),
         .max_upload_bytes = tars_settings_int(w->settings, TARS_SET_MAX_FILE_SIZE_MB) << 20U,
         .dimension = info ? (int64_t)info->dim : 0,

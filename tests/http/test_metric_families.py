@@ -446,6 +446,8 @@ ROWS = [
     Row("rag_index_vectors", GAUGE, "", between(2, 100)),
     Row("rag_index_tombstones", GAUGE, "", lambda s: s.chunks[1]),
     Row("rag_index_unsaved_changes", GAUGE, "", lambda s: sum(s.chunks) + s.chunks[1]),
+    Row("rag_disk_bytes", GAUGE, "", between(1e6, 1e18)),
+    Row("rag_disk_free_bytes", GAUGE, "", between(1, 1e18)),
     Row("rag_backend_up", GAUGE, "backend",
         lambda s: {(part,): 1 for part in ("store", "embedding_model", "language_model", "analytics")}),
     Row("rag_backend_breaker_state", GAUGE, "backend", lambda s: {("language_model",): 0}),

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #define TEXT_BYTES 4096 /* of /proc/stat only the first line is wanted */
@@ -75,6 +76,19 @@ tars_status tars_memory_read(struct tars_memory_use *use)
         .total_mb = total / KB_PER_MB,
         .used_mb = (total - available) / KB_PER_MB,
         .percent = 100 * (total - available) / total,
+    };
+    return TARS_OK;
+}
+
+tars_status tars_disk_read(const char *path, struct tars_disk_use *use)
+{
+    struct statvfs disk;
+
+    if (statvfs(path, &disk) != 0)
+        return TARS_EIO;
+    *use = (struct tars_disk_use){
+        .total_bytes = (double)disk.f_blocks * (double)disk.f_frsize,
+        .free_bytes = (double)disk.f_bavail * (double)disk.f_frsize,
     };
     return TARS_OK;
 }

@@ -33,6 +33,7 @@ static void the_machine_tells(void **state)
 {
     struct tars_cpu_ticks ticks;
     struct tars_memory_use use;
+    struct tars_disk_use disk;
 
     (void)state;
     assert_int_equal(tars_cpu_read(&ticks), TARS_OK);
@@ -40,6 +41,10 @@ static void the_machine_tells(void **state)
     assert_int_equal(tars_memory_read(&use), TARS_OK);
     assert_true(use.total_mb > 16 && use.used_mb > 0 && use.used_mb <= use.total_mb);
     assert_true(use.percent > 0 && use.percent <= 100);
+    assert_int_equal(tars_disk_read("/", &disk), TARS_OK);
+    assert_true(disk.total_bytes > 1e6 && disk.free_bytes >= 0 &&
+                disk.free_bytes <= disk.total_bytes);
+    assert_int_equal(tars_disk_read("/no/such/folder", &disk), TARS_EIO);
 }
 
 int main(void)
