@@ -1,6 +1,7 @@
 /* loop - see loop.h for the contract. */
 #include "net/loop.h"
 
+#include <signal.h>
 #include <stddef.h>
 
 static struct tars_loop_job *take_first(struct tars_loop *loop)
@@ -49,10 +50,22 @@ static void ticked(uv_timer_t *tick)
     loop->on_tick(loop->tick_ctx);
 }
 
+/* A connection that its peer has closed is found by the failure of a write; SIGPIPE, which comes
+ * with that failure, would end the process. */
+static void block_pipe_signal(void)
+{
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+}
+
 static void run(void *arg)
 {
     struct tars_loop *loop = arg;
 
+    block_pipe_signal();
     uv_run(&loop->uv, UV_RUN_DEFAULT);
 }
 

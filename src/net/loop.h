@@ -1,7 +1,7 @@
 /* loop - one event loop on one thread, and a way for other threads to have it do something.
  *
  * Threads   tars_loop_post() and tars_loop_is_current() from any thread, while the loop exists; uv
- *           and tick belong to the loop's thread once it runs.
+ *           and tick belong to the loop's thread once it runs, in which SIGPIPE is blocked.
  * Failure   Posting cannot fail: the job brings its own memory.
  */
 #ifndef TARS_NET_LOOP_H
