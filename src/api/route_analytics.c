@@ -234,6 +234,7 @@ void tars_route_analytics_patterns(struct tars_exchange *ex)
     tars_status status =
         tars_analytics_patterns(ex->api->config.analytics, &range, ex->call.arena, &patterns, &err);
 
+    count_asked(ex, "query_patterns");
     if (status != TARS_OK) {
         tars_api_reply_status(ex, status, &err);
         return;
