@@ -49,7 +49,7 @@ struct pending {
 
 struct tars_watch {
     struct tars_watch_config config;
-    char *path;       /* absolute, owned */
+    char *path;       /* absolute once the thread has looked, owned; lock, but for the thread */
     char *collection; /* owned */
     int inotify;      /* -1: none, scans only */
     int stop[2];      /* a pipe; its end is closed to stop the thread */
@@ -345,12 +345,27 @@ static void read_events(struct tars_watch *watch)
     }
 }
 
+/* Here and not at the start: a network folder that hangs must not hold up who opens. */
+static void resolve(struct tars_watch *watch)
+{
+    char *resolved = realpath(watch->path, NULL);
+    char *old = watch->path;
+
+    if (!resolved)
+        return;
+    pthread_mutex_lock(&watch->lock);
+    watch->path = resolved;
+    pthread_mutex_unlock(&watch->lock);
+    free(old);
+}
+
 static void *run(void *ctx)
 {
     struct tars_watch *watch = ctx;
     struct pollfd fds[2] = {{.fd = watch->stop[0], .events = POLLIN},
                             {.fd = watch->inotify, .events = POLLIN}};
 
+    resolve(watch);
     for (;;) {
         if (tars_clock_mono_ms() >= watch->next_scan_ms)
             scan(watch);
@@ -368,9 +383,8 @@ static void *run(void *ctx)
 static tars_status prepare(struct tars_watch *watch, struct tars_err *err)
 {
     const char *collection = watch->config.collection;
-    char *resolved = realpath(watch->config.path, NULL);
 
-    watch->path = resolved ? resolved : strdup(watch->config.path);
+    watch->path = strdup(watch->config.path);
     watch->collection = strdup(collection ? collection : TARS_COLLECTION);
     if (!watch->path || !watch->collection)
         return tars_fail(TARS_ENOMEM, err, "no memory to watch %s", watch->config.path);
@@ -453,10 +467,14 @@ void tars_watch_note(struct tars_watch *watch, const struct tars_ingest_event *e
 {
     struct tars_watch_stats *stats;
 
-    if (!watch || !event->job_id || !tars_path_is_below(event->path, watch->path))
+    if (!watch || !event->job_id)
         return;
     stats = &watch->stats;
     pthread_mutex_lock(&watch->lock);
+    if (!tars_path_is_below(event->path, watch->path)) {
+        pthread_mutex_unlock(&watch->lock);
+        return;
+    }
     stats->files_indexed += event->outcome == TARS_INGEST_INDEXED;
     stats->files_failed += event->outcome == TARS_INGEST_FAILED;
     stats->files_skipped +=
