@@ -30,11 +30,11 @@ typedef tars_status tars_health_fn(void *ctx, struct tars_err *err);
 struct tars_health_watch;
 
 struct tars_health_part {
-    const char *name; /* static */
-    bool optional;
+    const char *name;      /* static */
     tars_health_fn *check; /* NULL: always well */
     void *ctx;             /* argument of check; borrowed for the registry's life */
-    bool slow;             /* check may wait */
+    bool optional;
+    bool slow; /* check may wait */
 
     struct tars_health_watch *watch; /* of a slow part; made by _add() */
 };
