@@ -7,6 +7,7 @@
 #include "app/sampler.h"
 #include "app/secrets.h"
 #include "app/wiring_internal.h"
+#include "base/sys/clock.h"
 #include "ingest/ingest.h"
 #include "ingest/watch.h"
 
@@ -50,6 +51,7 @@ tars_status tars_wiring_open_analytics(struct tars_wiring *w, struct tars_err *e
     const char *words;
     tars_status status;
 
+    w->awaited_ms = tars_clock_mono_ms(); /* here begins what may wait for others */
     if (!tars_settings_flag(w->settings, TARS_SET_ANALYTICS_ENABLED))
         return TARS_OK;
     status = open_analytics(w, &why);

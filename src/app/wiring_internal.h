@@ -31,6 +31,8 @@ struct tars_wiring {
     struct tars_tracer *tracer;             /* NULL: traces are not recorded */
     struct tars_trace_export *trace_export; /* likewise */
     struct tars_health health;
+    int64_t
+        awaited_ms; /* since when servers elsewhere are waited for; 0: from the end of opening */
     struct tars_gpu *gpu; /* NULL: there is none */
     struct tars_store *store;
     struct tars_encoder *encoder; /* NULL: words only */

@@ -54,7 +54,7 @@ static void warn_away(struct tars_wiring *w, int64_t waited_ms)
 
 void tars_wiring_await(struct tars_wiring *w, const struct tars_wiring_config *config)
 {
-    int64_t began_ms = tars_clock_mono_ms();
+    int64_t began_ms = w->awaited_ms;
     int64_t until_ms =
         began_ms + tars_settings_int(w->settings, TARS_SET_START_WAIT_SECONDS) * 1000;
 

@@ -35,8 +35,11 @@ static tars_status open_postgres(struct tars_wiring *w, struct tars_analytics_si
     };
     struct tars_err why = {{0}};
     const char *words;
-    tars_status status = tars_sink_postgres_open(&config, sink, err);
+    tars_status status;
 
+    /* 0 would wait for as long as it takes. */
+    config.pool.first_ms = tars_settings_int(w->settings, TARS_SET_START_WAIT_SECONDS) * 1000 + 1;
+    status = tars_sink_postgres_open(&config, sink, err);
     if (status != TARS_OK)
         return status;
     w->postgres = *sink;

@@ -28,10 +28,13 @@ struct tars_pg_pool {
     atomic_bool is_away; /* the server hangs: whoever waits for an answer gives up */
     pthread_t keeper;
     bool has_keeper;
+    atomic_bool has_looked; /* the keeper, once */
+    int64_t first_due_ms;   /* until when it is waited for */
 
     pthread_mutex_t lock;       /* guards all below */
     pthread_cond_t given;       /* a connection or room for one */
     pthread_cond_t stop;        /* the keeper shall end */
+    pthread_cond_t looked;      /* has_looked is set */
     struct tars_pg_conn **idle; /* (idle_count,) newest last; room for size */
     size_t idle_count, total;
     bool is_stopping;
@@ -177,13 +180,25 @@ static tars_status take(struct tars_pg_pool *pool, struct tars_pg_conn **conn, s
     return TARS_OK;
 }
 
+/* The keeper's first look has ended, if need be after a wait. */
+static bool await_first_look(struct tars_pg_pool *pool)
+{
+    if (atomic_load(&pool->has_looked) || !pool->has_keeper || pool->config.first_ms == 0)
+        return true;
+    pthread_mutex_lock(&pool->lock);
+    while (!atomic_load(&pool->has_looked) && tars_clock_mono_ms() < pool->first_due_ms)
+        wait_until(&pool->looked, &pool->lock, pool->first_due_ms);
+    pthread_mutex_unlock(&pool->lock);
+    return atomic_load(&pool->has_looked);
+}
+
 tars_status tars_pg_take(struct tars_pg_pool *pool, struct tars_pg_conn **conn,
                          struct tars_err *err)
 {
     tars_status status;
 
     /* While the server hangs only the keeper tries. */
-    if (atomic_load(&pool->is_away) ||
+    if (!await_first_look(pool) || atomic_load(&pool->is_away) ||
         !tars_breaker_may_try(&pool->breaker, tars_clock_mono_ms())) {
         pthread_mutex_lock(&pool->lock);
         status = tars_fail(TARS_EUNAVAILABLE, err, "%s", pool->why.text);
@@ -273,6 +288,16 @@ static void look(struct tars_pg_pool *pool)
     give_up(pool);
 }
 
+static void note_look(struct tars_pg_pool *pool)
+{
+    if (atomic_load(&pool->has_looked))
+        return;
+    pthread_mutex_lock(&pool->lock);
+    atomic_store(&pool->has_looked, true);
+    pthread_cond_broadcast(&pool->looked);
+    pthread_mutex_unlock(&pool->lock);
+}
+
 static void *keep(void *ctx)
 {
     struct tars_pg_pool *pool = ctx;
@@ -282,6 +307,7 @@ static void *keep(void *ctx)
         int64_t due_ms;
 
         look(pool);
+        note_look(pool);
         /* While it is away the breaker's pauses say when the next trial is; look often enough. */
         due_ms = tars_clock_mono_ms() + (tars_breaker_state(&pool->breaker) == TARS_BREAKER_CLOSED
                                              ? pool->config.ping_ms
@@ -306,6 +332,7 @@ static void init_locks(struct tars_pg_pool *pool)
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(&pool->given, &attr);
     pthread_cond_init(&pool->stop, &attr);
+    pthread_cond_init(&pool->looked, &attr);
     pthread_condattr_destroy(&attr);
 }
 
@@ -331,6 +358,7 @@ tars_status tars_pg_pool_new(const struct tars_pg_pool_config *config, struct ta
         tars_pg_pool_free(made);
         return tars_fail(TARS_ENOMEM, err, "no memory for connections");
     }
+    made->first_due_ms = tars_clock_mono_ms() + made->config.first_ms;
     if (made->config.ping_ms > 0 && pthread_create(&made->keeper, NULL, keep, made)) {
         tars_pg_pool_free(made);
         return tars_fail(TARS_ENOMEM, err, "cannot start a thread");
@@ -353,6 +381,7 @@ void tars_pg_pool_free(struct tars_pg_pool *pool)
     for (size_t i = 0; i < pool->idle_count; i++)
         destroy(pool->idle[i]);
     tars_breaker_release(&pool->breaker);
+    pthread_cond_destroy(&pool->looked);
     pthread_cond_destroy(&pool->stop);
     pthread_cond_destroy(&pool->given);
     pthread_mutex_destroy(&pool->lock);

@@ -11,7 +11,10 @@
  *           everybody fail at once while the server is away; the keeper opens it when a hung server
  *           does not answer a ping, which ends the waits of all who are asking it, and closes it
  *           again within seconds of its return.
- * Threads   Safe to share. A connection belongs to whoever took it.
+ * First     Until the keeper's first look has ended, nobody else tries: who asks waits for it, at
+ * most until the pool is first_ms old, and then fails at once. So a server that hangs costs a start
+ * first_ms, however many ask in turn. Threads   Safe to share. A connection belongs to whoever took
+ * it.
  */
 #ifndef TARS_STORE_POSTGRES_POOL_H
 #define TARS_STORE_POSTGRES_POOL_H
@@ -26,6 +29,7 @@ struct tars_pg_pool_config {
     size_t size, overflow;        /* 0 for size: 20 */
     int64_t recycle_ms;           /* 0: an hour */
     int64_t ping_ms;              /* how often the keeper looks; 0: 1,000; < 0: there is none */
+    int64_t first_ms;             /* see First; 0: nobody waits for the keeper */
     uint64_t seed;                /* of the breaker's jitter; 0: random */
 };
 

@@ -1,0 +1,199 @@
+"""Redis and PostgreSQL that hang, are away, come and go: what a server does at its start, in between, and at its end.
+Real ones, stopped by SIGSTOP and SIGKILL."""
+import base64
+import json
+import os
+import re
+import socket
+import sys
+import threading
+import time
+import unittest
+
+from life import PATIENCE, Life
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from postgres import Postgres  # noqa: E402
+from redis_server import Redis  # noqa: E402
+
+READY_S = 2  # /ready answers within this time, whatever hangs
+BACK_S = 5  # a server that is there again is used again
+START_S = 1  # START_WAIT_SECONDS
+PROVIDER_S = 5  # a request to a provider of identities
+SLACK_S = 3  # for threads that end, and other work of the machine; one attempt to connect may take longer
+
+
+def setUpModule():
+    global POSTGRES, REDIS
+    POSTGRES = Postgres()
+    REDIS = Redis()
+
+
+def tearDownModule():
+    REDIS.stop()
+    POSTGRES.close()
+
+
+class Part:
+    """A server elsewhere: how it is named, switched on and ill-treated."""
+
+    def __init__(self, name, check, settings, **ways):
+        self.name, self.check, self.settings = name, check, settings
+        self.hang, self.resume, self.kill, self.start = (ways[way] for way in ("hang", "resume", "kill", "start"))
+
+
+def redis():
+    return Part("redis", "redis_cache", REDIS.settings(), hang=REDIS.hang, resume=REDIS.resume, kill=REDIS.kill,
+                start=REDIS.restart)
+
+
+class Dependencies(Life):
+    databases = 0
+
+    def postgres(self):
+        Dependencies.databases += 1
+        self.database = f"life_{Dependencies.databases}"
+        POSTGRES.create_database(self.database)
+        return Part("postgres", "postgres", POSTGRES.environment(POSTGRES_DB=self.database), hang=POSTGRES.pause,
+                    resume=POSTGRES.resume, kill=POSTGRES.kill, start=POSTGRES.start)
+
+    def parts(self):
+        return self.postgres(), redis()
+
+    def state(self, part):
+        """As /ready tells it, in time."""
+        begun = time.monotonic()
+        reply = self.ask("GET", "/ready")
+        self.assertLess(time.monotonic() - begun, READY_S)
+        told = reply.json()
+        self.assertEqual((reply.status, told["status"]), (200, "ready"), "what is optional costs no readiness")
+        state = told["checks"][part.check]
+        self.assertEqual(part.name in told["degraded"], state == "disconnected")
+        return state
+
+    def await_state(self, part, wanted, seconds=PATIENCE):
+        deadline = time.monotonic() + seconds
+        while self.state(part) != wanted:
+            self.assertLess(time.monotonic(), deadline, f"{part.name} is not {wanted}")
+            time.sleep(0.05)
+
+    def answer(self, *names):
+        """Questions and searches, all of which are answered."""
+        for name in names:
+            reply = self.ask("POST", "/rag/query", {"query": f"How long is the warranty of {name}?"})
+            self.assertEqual(reply.status, 200, reply.body)
+            found = self.ask("POST", "/rag/search", {"query": f"warranty of {name}", "top_k": 3})
+            self.assertEqual((found.status, found.json()["total_results"]), (200, 1))
+            self.answered.append(f"How long is the warranty of {name}?")
+
+    def index(self):
+        if not self.answered:
+            super().index()
+
+    def logged(self):
+        return sorted(row[0] for row in POSTGRES.query("SELECT query_text FROM query_logs", self.database))
+
+    def await_rows(self):
+        deadline = time.monotonic() + PATIENCE
+        while len(self.logged()) < len(self.answered) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        self.assertEqual(self.logged(), sorted(self.answered))
+
+    def setUp(self):
+        super().setUp()
+        self.answered = []
+
+    def test_one_that_hangs_and_goes_on(self):
+        for part in self.parts():
+            with self.subTest(part=part.name):
+                self.serve(**part.settings)
+                self.index()
+                self.assertEqual(self.state(part), "connected")
+                self.answer("a pump")
+                part.hang()
+                try:
+                    self.answer("a valve", "a hose")
+                    self.await_state(part, "disconnected")
+                    self.answer("a wheel")
+                finally:
+                    part.resume()
+                self.await_state(part, "connected", BACK_S)
+                if part.name == "postgres":
+                    self.await_rows()
+                self.assertEqual(self.stop(), 0)
+
+    def test_one_that_is_there_is_connected_at_the_first_look(self):
+        postgres = self.postgres()
+        self.serve(**postgres.settings, **redis().settings)
+        self.assertEqual([self.state(postgres), self.state(redis())], ["connected", "connected"])
+        self.assertEqual(self.ask("GET", "/analytics/query-stats", token=self.token()).status, 200)
+        self.assertNotIn("is not there after", self.log())
+
+    def test_a_start_without(self):
+        for part in self.parts():
+            for away, back in ((part.kill, part.start), (part.hang, part.resume)):
+                with self.subTest(part=part.name, away=away.__name__):
+                    away()
+                    try:
+                        self.serve(START_WAIT_SECONDS=str(START_S), **part.settings)
+                        told = self.await_log(f"{part.name} is not there after", "going on without")
+                        waited_ms = int(re.search(r"after (\d+) ms", told)[1])
+                        self.assertGreaterEqual(waited_ms, START_S * 1000)
+                        self.assertLess(waited_ms, (START_S + SLACK_S) * 1000)
+                        self.assertEqual(self.state(part), "disconnected")
+                    finally:
+                        back()
+                    self.await_state(part, "connected", BACK_S)
+                    self.assertEqual(self.stop(), 0)
+
+    def test_a_stop_while_it_hangs(self):
+        for part in self.parts():
+            with self.subTest(part=part.name):
+                self.serve(DRAIN_SECONDS="1", **part.settings)
+                self.index()
+                self.answer("a pump", "a valve")
+                part.hang()
+                try:
+                    self.answer("a hose", "a wheel")
+                    begun = time.monotonic()
+                    self.assertEqual(self.stop(), 0)
+                    self.assertLess(time.monotonic() - begun, 1 + BACK_S + SLACK_S)
+                finally:
+                    part.resume()
+                if part.name == "postgres":
+                    self.assertLess(len(self.logged()), 4)
+                    self.serve(**part.settings)
+                    self.await_rows()
+                    self.assertEqual(self.stop(), 0)
+                    self.assertEqual(self.logged(), sorted(self.answered))
+
+    def test_a_provider_of_identities_that_never_answers(self):
+        """It is asked by who signs in, for a bounded time, and by nobody else."""
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            issuer = f"http://127.0.0.1:{silent.getsockname()[1]}"
+            self.serve(TARS_AUTH="oidc", OIDC_ISSUER=issuer, OIDC_CLIENT_ID="tars")
+            silent.setblocking(False)
+            with self.assertRaises(BlockingIOError, msg="the start asked it"):
+                silent.accept()
+            claims = {"iss": issuer, "sub": "s", "aud": "tars", "exp": int(time.time()) + 3600}
+            token = ".".join(base64.urlsafe_b64encode(part).decode().rstrip("=") for part in (
+                b'{"alg":"RS256","kid":"k"}', json.dumps(claims).encode(), b"x" * 256))
+            asking = threading.Thread(target=self.ask, args=("GET", "/rag/stats", None, token))
+            asking.start()
+            silent.settimeout(PATIENCE)
+            self.addCleanup(silent.accept()[0].close)
+            self.assertEqual(self.ask("GET", "/health").status, 200)
+            self.assertEqual(self.ask("GET", "/ready").status, 200)
+            asking.join(timeout=PROVIDER_S + SLACK_S)
+            self.assertFalse(asking.is_alive())
+            self.assertEqual(self.stop(), 0)
+
+    def stop(self):
+        self.terminate()
+        code = self.wait()
+        self.end()
+        return code
+
+
+if __name__ == "__main__":
+    unittest.main()
