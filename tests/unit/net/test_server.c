@@ -5,7 +5,6 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -133,12 +132,6 @@ static void handle(void *ctx, const struct tars_http_request *request,
         tars_http_reply_end(reply);
     } else if (tars_span_is(request->path, "/204")) {
         tars_http_reply_send(reply, 204, NULL, 0, "ignored", 7);
-    } else if (tars_span_is(request->path, "/signals")) {
-        sigset_t blocked;
-
-        pthread_sigmask(SIG_BLOCK, NULL, &blocked);
-        tars_http_reply_send_text(reply, 200, "text/plain",
-                                  sigismember(&blocked, SIGPIPE) ? "blocked" : "open", 4);
     } else if (tars_span_is(request->path, "/bad-header")) {
         tars_http_reply_send(reply, 200, &bad, 1, "x", 1);
     } else if (tars_span_is(request->path, "/big")) {
@@ -603,25 +596,6 @@ static void test_gone(void **state)
     shut(bench);
 }
 
-/* A peer that is gone costs a connection, never the process, whatever the process does about
- * signals. */
-static void test_no_signal(void **state)
-{
-    struct tars_server_config config = {0};
-    struct bench *bench = open_with(&config);
-    int fd = dial(bench);
-    char *answer;
-
-    (void)state;
-    assert_true(signal(SIGPIPE, SIG_DFL) != SIG_ERR);
-    say(fd, "GET /signals HTTP/1.1\r\n" H "Connection: close\r\n\r\n");
-    answer = hear(fd, NULL);
-    assert_non_null(strstr(answer, "\r\n\r\nbloc"));
-    free(answer);
-    close(fd);
-    shut(bench);
-}
-
 static void test_abort(void **state)
 {
     struct tars_server_config config = {0};
@@ -803,23 +777,14 @@ static void test_without_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rows),
-        cmocka_unit_test(test_pipeline),
-        cmocka_unit_test(test_byte_by_byte),
-        cmocka_unit_test(test_continue),
-        cmocka_unit_test(test_big_bodies),
-        cmocka_unit_test(test_budget),
-        cmocka_unit_test(test_too_many),
-        cmocka_unit_test(test_slow_clients),
-        cmocka_unit_test(test_slowloris),
-        cmocka_unit_test(test_stalled_reader),
-        cmocka_unit_test(test_gone),
-        cmocka_unit_test(test_no_signal),
-        cmocka_unit_test(test_abort),
-        cmocka_unit_test(test_graceful),
-        cmocka_unit_test(test_grace_over),
-        cmocka_unit_test(test_open),
-        cmocka_unit_test(test_open_without_memory),
+        cmocka_unit_test(test_rows),           cmocka_unit_test(test_pipeline),
+        cmocka_unit_test(test_byte_by_byte),   cmocka_unit_test(test_continue),
+        cmocka_unit_test(test_big_bodies),     cmocka_unit_test(test_budget),
+        cmocka_unit_test(test_too_many),       cmocka_unit_test(test_slow_clients),
+        cmocka_unit_test(test_slowloris),      cmocka_unit_test(test_stalled_reader),
+        cmocka_unit_test(test_gone),           cmocka_unit_test(test_abort),
+        cmocka_unit_test(test_graceful),       cmocka_unit_test(test_grace_over),
+        cmocka_unit_test(test_open),           cmocka_unit_test(test_open_without_memory),
         cmocka_unit_test(test_without_memory),
     };
 
