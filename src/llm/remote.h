@@ -27,7 +27,7 @@
 #define TARS_REMOTE_BODY_MAX    ((size_t)64 << 20U) /* bytes of an answer */
 #define TARS_REMOTE_REQUEST_MAX ((size_t)16 << 20U)
 #define TARS_REMOTE_HEALTH_MS   5000
-#define TARS_REMOTE_PROBE_MS    1000
+#define TARS_REMOTE_PROBE_MS    3000
 
 struct tars_remote {
     struct tars_client *client; /* borrowed */

@@ -3,10 +3,12 @@
 The answer to a prompt that holds WORD:<n> is n pieces "piece0 " ...; any other gets three. A prompt with
 BREAK in it is broken off after two pieces, one with REFUSE gets status 500, one with DENY 400, SLOW waits between
 pieces.
+Run as a program (fake_ollama.py PORT) it can be killed and stopped like a real one.
 """
 import http.server
 import json
 import re
+import sys
 import threading
 import time
 
@@ -73,8 +75,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 
 class FakeOllama:
-    def __init__(self):
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    def __init__(self, port=0):
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
         self.server.daemon_threads = True
         self.server.seen, self.server.heads, self.server.hung_up = [], [], threading.Event()
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
@@ -85,3 +87,7 @@ class FakeOllama:
         self.server.shutdown()
         self.server.server_close()
         self.thread.join()
+
+
+if __name__ == "__main__":
+    FakeOllama(int(sys.argv[1])).thread.join()
