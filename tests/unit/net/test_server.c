@@ -214,7 +214,7 @@ static char *hear(int fd, const char *stop)
         ssize_t n;
 
         if (tars_clock_mono_ms() > until) {
-            fail_msg("the server says nothing more after: %.200s", all);
+            fail_msg("the server says nothing more after %zu bytes: %.200s", len, all);
         }
         if (poll(&p, 1, 100) == 0)
             continue;
@@ -225,6 +225,7 @@ static char *hear(int fd, const char *stop)
             break;
         len += (size_t)n;
         all[len] = '\0';
+        until = tars_clock_mono_ms() + PATIENCE_MS;
     }
     return all;
 }
