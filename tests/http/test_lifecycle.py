@@ -167,7 +167,7 @@ class Stop(Life):
     def test_files_are_taken_in_at_the_next_start(self):
         """What was accepted is done, if not before the stop, then after it."""
         self.serve()
-        page = "Part {0} wears out sooner than others do. " * 40
+        page = "Part {0} wears out sooner than others do. " * 10
         parts = [f'--X\r\nContent-Disposition: form-data; name="file"; filename="{n}.md"\r\n\r\n'
                  f"# Page {n}\n\n{page.format(n)}\r\n" for n in range(8)]
         connection = self.connection()
