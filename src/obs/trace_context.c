@@ -87,7 +87,8 @@ bool tars_traceparent_write(const struct tars_trace *trace, char *out)
 {
     if (!trace->id[0] || !trace->span)
         return false;
-    memcpy(out, "00-", 3);
+    out[0] = out[1] = '0'; /* the version */
+    out[TRACE_AT - 1] = '-';
     memcpy(out + TRACE_AT, trace->id, TRACE_DIGITS);
     out[SPAN_AT - 1] = '-';
     tars_trace_hex(out + SPAN_AT, trace->span);
