@@ -1,4 +1,5 @@
-/* A line of another server's log of questions: any bytes are a row or refused, and a row is whole. */
+/* A line of another server's log of questions: any bytes are a row or refused, and a row is whole.
+ */
 #include <math.h>
 #include <stdint.h>
 #include <stdlib.h>

@@ -6,7 +6,8 @@
  *     COMPUTE   on the compute pool: search, short and busy
  *     ANSWER    on the answer pool: what may wait for a language model
  *     WAIT      on the blocking pool: uploads and whatever waits for ingestion or a disk
- *     HEALTH    on a pool of its own, which nothing else can fill: how the parts are, and the scrape
+ *     HEALTH    on a pool of its own, which nothing else can fill: how the parts are, and the
+ * scrape
  */
 #ifndef TARS_API_ROUTES_H
 #define TARS_API_ROUTES_H
