@@ -9,7 +9,7 @@ no search fails, each part is in use again within seconds of its return, and at 
 PostgreSQL are those of the questions that were answered, each once. The P99 of searches during a fault,
 from one second after its beginning, is given beside that just before it.
 
-With --full or --soak the model is served by llama-cpp-python (installed once, below ~/.cache/tars), else by
+With --full the model is served by llama-cpp-python (installed once, below ~/.cache/tars), else by
 a stand-in that speaks as Ollama does. --full: every fault, for longer. --soak: random faults for so long;
 availability, memory, descriptors, time of exports. Ends in "N passed, N failed".
 """
@@ -406,7 +406,7 @@ def main():
     options.add_argument("--soak", type=float, default=0, help="seconds of random faults instead")
     options.add_argument("--seed", type=int, default=1)
     options = options.parse_args()
-    world = World(options.full or options.soak > 0)
+    world = World(options.full)
     print(f"        the model server is {world.model.kind}", flush=True)
     try:
         if options.soak:
