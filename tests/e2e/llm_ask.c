@@ -70,9 +70,14 @@ static void nap(long ms)
     (void)nanosleep(&time, NULL);
 }
 
+static long number_or(int argc, char **argv, int at, long otherwise)
+{
+    return argc > at ? strtol(argv[at], NULL, 10) : otherwise;
+}
+
 int main(int argc, char **argv)
 {
-    const long times = argc > 7 ? strtol(argv[7], NULL, 10) : 1;
+    const long times = number_or(argc, argv, 7, 1);
     const struct tars_client_config client_config = {.max_idle = 0};
     struct tars_client *client = NULL;
     struct tars_llm *llm = NULL;
@@ -84,14 +89,12 @@ int main(int argc, char **argv)
     status = tars_client_global_init();
     if (status == TARS_OK)
         status = tars_client_new(&client_config, &client);
-    if (status == TARS_OK) {
-        status =
-            open_backend(argv, argc > 6 ? (int)strtol(argv[6], NULL, 10) : 3, client, &llm, &err);
-    }
+    if (status == TARS_OK)
+        status = open_backend(argv, (int)number_or(argc, argv, 6, 3), client, &llm, &err);
     for (long i = 0; llm && i < times; i++) {
         if (i > 0)
-            nap(argc > 8 ? strtol(argv[8], NULL, 10) : 0);
-        status = ask(llm, argv[4], argc > 5 ? strtol(argv[5], NULL, 10) : 0, &err);
+            nap(number_or(argc, argv, 8, 0));
+        status = ask(llm, argv[4], number_or(argc, argv, 5, 0), &err);
     }
     if (status != TARS_OK)
         printf("%s: %s\n", tars_status_text(status), err.text);

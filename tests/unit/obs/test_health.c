@@ -111,11 +111,18 @@ static void a_hanging_part_is_told(void **state)
     gate_release(&gate);
 }
 
+struct asker {
+    const struct tars_health *health;
+    pthread_t thread;
+    tars_status status;
+};
+
 static void *ask(void *ctx)
 {
-    const struct tars_health *health = ctx;
+    struct asker *asker = ctx;
 
-    return (void *)(intptr_t)tars_health_check(health, "p", NULL);
+    asker->status = tars_health_check(asker->health, "p", NULL);
+    return NULL;
 }
 
 /* One check serves all who ask while it is under way. */
@@ -124,7 +131,7 @@ static void askers_share_a_check(void **state)
     struct gate gate;
     const struct tars_health_part part = {.name = "p", .check = pass, .ctx = &gate, .slow = true};
     struct tars_health health = {0};
-    pthread_t askers[ASKERS];
+    struct asker askers[ASKERS];
 
     (void)state;
     gate_init(&gate, false);
@@ -132,13 +139,13 @@ static void askers_share_a_check(void **state)
     tars_health_begin(&health);
     while (atomic_load(&gate.begun) == 0) {
     }
-    for (size_t i = 0; i < ASKERS; i++)
-        assert_int_equal(pthread_create(&askers[i], NULL, ask, &health), 0);
     for (size_t i = 0; i < ASKERS; i++) {
-        void *status = NULL;
-
-        assert_int_equal(pthread_join(askers[i], &status), 0);
-        assert_int_equal((intptr_t)status, TARS_ETIMEOUT);
+        askers[i].health = &health;
+        assert_int_equal(pthread_create(&askers[i].thread, NULL, ask, &askers[i]), 0);
+    }
+    for (size_t i = 0; i < ASKERS; i++) {
+        assert_int_equal(pthread_join(askers[i].thread, NULL), 0);
+        assert_int_equal(askers[i].status, TARS_ETIMEOUT);
     }
     assert_int_equal(atomic_load(&gate.begun), 1);
     gate_set(&gate, true);

@@ -124,7 +124,9 @@ static void state_has_bounds(void **state)
 
     for (size_t at = 0; at < 2; at++) {
         memset(text, ',', sizeof(text));
-        memcpy(text, "a=1", 3);
+        text[0] = 'a';
+        text[1] = '=';
+        text[2] = '1';
         assert_int_equal(tars_tracestate_is_good(text, TARS_TRACESTATE_MAX + at), at == 0);
     }
 }
