@@ -45,7 +45,7 @@ class Campaign:
         self.data = tempfile.mkdtemp(prefix="tars-crash-")
         self.acknowledged, self.asked, self.port = set(), 0, 0
         self.lock, self.is_over = threading.Lock(), False
-        kept = {name: value for name, value in os.environ.items() if name != "TARS_BIN"}
+        kept = {name: value for name, value in os.environ.items() if name not in ("TARS", "TARS_BIN")}
         self.environment = dict(kept, TARS_DATA=self.data, LLM_BACKEND="extract", RATE_LIMIT_PER_MINUTE="0",
                                 LOG_LEVEL="ERROR", **(server.environment() if server else {}))
         subprocess.run([tars, "ingest", "--quiet", str(ROOT / "samples")], env=self.environment, check=True)
@@ -152,7 +152,7 @@ def one(args, back_end):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tars", default=os.environ.get("TARS_BIN", str(ROOT / "build" / "debug" / "tars")))
+    parser.add_argument("--tars", default=os.environ.get("TARS", str(ROOT / "build" / "release" / "tars")))
     parser.add_argument("--kills", type=int, default=5)
     parser.add_argument("--full", action="store_true")
     parser.add_argument("--back-end", choices=("sqlite", "postgres", "both"), default="both")
