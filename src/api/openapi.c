@@ -209,7 +209,8 @@ static void put_success(struct builder *b, json_t *replies, const struct tars_ro
         json_t *schema = put_object(b, media, "schema");
         json_t *line;
 
-        put_text(b, schema, "type", "string");
+        if (strcmp(what, "*/*") != 0) /* it may be JSON */
+            put_text(b, schema, "type", "string");
         route_key(route, NULL, key);
         line = json_object_get(json_object_get(b->source, "lines"), key);
         if (line)

@@ -261,9 +261,10 @@ struct tars_service_ops {
                        struct tars_cache_view *view);
     /* Set the gauges of the cache. */
     void (*cache_sample)(void *ctx);
-    /* Forget what is kept on every level; *removed says how much. pattern: only what has a name
-     * that it matches (cache/glob.h); kind: only of this kind; either may be NULL. EINVAL: there is
-     * no such kind, or the pattern is too long. Others: a level was not cleared. */
+    /* Forget what is kept on every level; *removed says how much. pattern: what has a name that it
+     * matches (cache/glob.h); kind: what is of this kind; both: what either names; both NULL: all.
+     * EINVAL: there is no such kind, or the pattern is too long. Others: a level was not cleared.
+     */
     tars_status (*cache_clear)(void *ctx, const char *kind, const char *pattern, uint64_t *removed,
                                struct tars_err *err);
     void (*nas)(void *ctx, struct tars_nas_view *view);

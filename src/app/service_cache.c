@@ -123,14 +123,19 @@ tars_status tars_service_cache_clear(void *ctx, const char *kind, const char *pa
 {
     const struct tars_service *service = ctx;
     char of_kind[TARS_CACHE_NAME_BYTES];
+    uint64_t more = 0;
+    tars_status status;
 
     if (kind && kind_of(kind) == TARS_CACHE_KINDS)
         return tars_fail(TARS_EINVAL, err, "kind is one of embedding, rerank, result, generic");
-    if (kind && pattern)
-        return tars_fail(TARS_EINVAL, err, "either kind or pattern, not both");
-    if (kind) {
-        (void)snprintf(of_kind, sizeof(of_kind), "tars:%s:*", kind);
-        pattern = of_kind;
+    if (!kind)
+        return tars_cache_clear_matching(service->cache, pattern ? pattern : "tars:*", removed,
+                                         err);
+    (void)snprintf(of_kind, sizeof(of_kind), "tars:%s:*", kind);
+    status = tars_cache_clear_matching(service->cache, of_kind, removed, err);
+    if (status == TARS_OK && pattern) {
+        status = tars_cache_clear_matching(service->cache, pattern, &more, err);
+        *removed += more;
     }
-    return tars_cache_clear_matching(service->cache, pattern ? pattern : "tars:*", removed, err);
+    return status;
 }

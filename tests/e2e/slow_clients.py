@@ -27,7 +27,7 @@ from server import ServerTest  # noqa: E402
 FULL = "--full" in sys.argv
 CONNECTIONS, RATE = 2000, 1000
 SECONDS, ROUNDS, REQUESTS = (60, 6, 400) if FULL else (14, 3, 250)
-FLOOR_MS = 2.0
+FLOOR_MS = 5.0
 QUESTION = json.dumps({"query": "How long does an employee keep the handbook?"})
 
 

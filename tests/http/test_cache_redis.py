@@ -376,7 +376,7 @@ class Operations(RedisTest):
                     self.assertGreater(cleared["removed"], 0)
                     self.assertFalse(self.search(query)["cached"])
         self.assertEqual(self.redis.cli("GET", "others:key").strip(), "stays")
-        for bad in ("kind=none", "kind=result&pattern=*", f"pattern={'x' * 300}"):
+        for bad in ("kind=none", f"pattern={'x' * 300}"):
             self.assertEqual(self.ask("DELETE", f"/admin/clear-cache?{bad}").status, 422, bad)
 
     def test_a_value_that_somebody_else_wrote_is_no_result(self):
