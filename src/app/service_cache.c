@@ -128,9 +128,10 @@ tars_status tars_service_cache_clear(void *ctx, const char *kind, const char *pa
 
     if (kind && kind_of(kind) == TARS_CACHE_KINDS)
         return tars_fail(TARS_EINVAL, err, "kind is one of embedding, rerank, result, generic");
-    if (!kind)
-        return tars_cache_clear_matching(service->cache, pattern ? pattern : "tars:*", removed,
-                                         err);
+    if (!kind) {
+        pattern = pattern ? pattern : "tars:*";
+        return tars_cache_clear_matching(service->cache, pattern, removed, err);
+    }
     (void)snprintf(of_kind, sizeof(of_kind), "tars:%s:*", kind);
     status = tars_cache_clear_matching(service->cache, of_kind, removed, err);
     if (status == TARS_OK && pattern) {
