@@ -3,27 +3,13 @@
 #include <string.h>
 
 #include "analytics/sink_postgres_internal.h"
-#include "base/codec/json_write.h"
+#include "analytics/row_json.h"
 #include "base/crypto/digest.h"
 
 #define METADATA_MAX ((size_t)64 << 10)
 #define SCRUB_MS     3600000
 
 /* ---------------------------------------------------------------- importing */
-
-static void write_metadata(struct tars_buf *out, const struct tars_logged_query *row)
-{
-    struct tars_json json;
-
-    tars_buf_clear(out);
-    tars_json_init(&json, out);
-    tars_json_object(&json, NULL);
-    tars_json_text(&json, "query_id", row->query_id);
-    tars_json_int(&json, "query_length", row->query_length);
-    tars_json_double(&json, "max_relevance_score", row->max_relevance_score);
-    tars_json_bool(&json, "imported", true);
-    tars_json_end(&json);
-}
 
 /* *added: 0 where it is there already. */
 static tars_status add(struct tars_pg_conn *conn, const struct tars_logged_query *logged,
@@ -65,7 +51,7 @@ static tars_status import_row(struct tars_pg_conn *conn, const struct tars_logge
     int64_t changed = 0;
     tars_status status = tars_sha256_hex(text, strlen(text), hash);
 
-    write_metadata(metadata, row);
+    tars_row_import_metadata(row, metadata);
     if (status == TARS_OK)
         status = metadata->status;
     if (status != TARS_OK)

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "analytics/sink_postgres_internal.h"
-#include "base/codec/json_write.h"
+#include "analytics/row_json.h"
 #include "base/crypto/digest.h"
 #include "text/normalize.h"
 
@@ -158,50 +158,6 @@ static void put_json(struct tars_buf *out, struct tars_buf *json)
 
 /* --------------------------------------------------------------------- rows */
 
-struct relevance {
-    double mean, greatest; /* NaN without sources */
-};
-
-static struct relevance put_scores(struct pg_rows *rows, const struct tars_query_row *row)
-{
-    struct relevance found = {NAN, NAN};
-    struct tars_json json;
-    double sum = 0;
-
-    tars_json_init(&json, &rows->json);
-    tars_json_array(&json, NULL);
-    for (size_t i = 0; i < row->access_count; i++) {
-        double score = row->accesses[i].relevance_score;
-
-        tars_json_double(&json, NULL, score);
-        sum += score;
-        found.greatest = fmax(found.greatest, score);
-    }
-    tars_json_end(&json);
-    put_json(&rows->queries, &rows->json);
-    if (row->access_count)
-        found.mean = sum / (double)row->access_count;
-    return found;
-}
-
-static void put_metadata(struct pg_rows *rows, const struct tars_query_row *row,
-                         const struct relevance *relevance)
-{
-    struct tars_json json;
-
-    tars_json_init(&json, &rows->json);
-    tars_json_object(&json, NULL);
-    if (row->request_id)
-        tars_json_text(&json, "request_id", row->request_id);
-    if (row->conversation_id)
-        tars_json_text(&json, "conversation_id", row->conversation_id);
-    tars_json_bool(&json, "used_history", row->used_history);
-    if (row->access_count)
-        tars_json_double(&json, "max_relevance_score", relevance->greatest);
-    tars_json_end(&json);
-    put_json(&rows->queries, &rows->json);
-}
-
 static void add_access(struct pg_rows *rows, const struct tars_query_row *row,
                        const struct tars_access_row *access, int64_t query_id)
 {
@@ -223,7 +179,7 @@ static tars_status add_query(struct pg_rows *rows, const struct tars_query_row *
 {
     struct tars_buf *out = &rows->queries;
     char hash[TARS_SHA256_HEX_BYTES];
-    struct relevance relevance;
+    struct tars_row_relevance relevance;
     tars_status status = tars_sha256_hex(row->query_text, strlen(row->query_text), hash);
 
     if (status != TARS_OK)
@@ -237,7 +193,8 @@ static tars_status add_query(struct pg_rows *rows, const struct tars_query_row *
     real(out, known(row->generation_time_ms));
     real(out, known(row->total_time_ms));
     integer(out, (int64_t)row->access_count);
-    relevance = put_scores(rows, row);
+    relevance = tars_row_scores(row, &rows->json);
+    put_json(out, &rows->json);
     real(out, relevance.mean);
     text(out, row->model_used, MODEL_CHARS);
     integer(out, row->tokens_generated);
@@ -247,7 +204,8 @@ static tars_status add_query(struct pg_rows *rows, const struct tars_query_row *
     boolean(out, row->used_query_expansion);
     boolean(out, row->error_message == NULL);
     text(out, row->error_message, 0);
-    put_metadata(rows, row, &relevance);
+    tars_row_query_metadata(row, relevance.greatest, &rows->json);
+    put_json(out, &rows->json);
     text(out, row->tenant, TENANT_CHARS);
     end_line(out);
     for (size_t i = 0; i < row->access_count; i++)
@@ -258,7 +216,6 @@ static tars_status add_query(struct pg_rows *rows, const struct tars_query_row *
 static void add_error(struct pg_rows *rows, const struct tars_error_row *row)
 {
     struct tars_buf *out = &rows->errors;
-    struct tars_json json;
 
     moment(out, row->time_us);
     text(out, row->error_type, TYPE_CHARS);
@@ -267,11 +224,7 @@ static void add_error(struct pg_rows *rows, const struct tars_error_row *row)
     text(out, row->operation, SERVICE_CHARS);
     text(out, row->client_id, CLIENT_CHARS);
     text(out, row->severity, SEVERITY_CHARS);
-    tars_json_init(&json, &rows->json);
-    tars_json_object(&json, NULL);
-    if (row->request_id)
-        tars_json_text(&json, "request_id", row->request_id);
-    tars_json_end(&json);
+    tars_row_error_metadata(row, &rows->json);
     put_json(out, &rows->json);
     text(out, row->tenant, TENANT_CHARS);
     end_line(out);

@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "analytics/row_json.h"
 #include "analytics/sink_sqlite_internal.h"
-#include "base/codec/json_write.h"
 #include "base/crypto/digest.h"
 
 #define JSON_MAX ((size_t)64 << 10)
@@ -19,45 +19,8 @@ struct scratch {
     struct tars_buf scores, metadata;
     char time[SINK_TIME_BYTES];
     char hash[TARS_SHA256_HEX_BYTES];
-    double mean, greatest; /* relevance; NaN without sources */
+    struct tars_row_relevance relevance;
 };
-
-static void write_scores(struct scratch *scratch, const struct tars_query_row *row)
-{
-    struct tars_json json;
-    double sum = 0;
-
-    scratch->greatest = NAN;
-    tars_buf_clear(&scratch->scores);
-    tars_json_init(&json, &scratch->scores);
-    tars_json_array(&json, NULL);
-    for (size_t i = 0; i < row->access_count; i++) {
-        double score = row->accesses[i].relevance_score;
-
-        tars_json_double(&json, NULL, score);
-        sum += score;
-        scratch->greatest = fmax(scratch->greatest, score); /* of a NaN and a number, the number */
-    }
-    tars_json_end(&json);
-    scratch->mean = row->access_count ? sum / (double)row->access_count : NAN;
-}
-
-static void write_metadata(struct scratch *scratch, const struct tars_query_row *row)
-{
-    struct tars_json json;
-
-    tars_buf_clear(&scratch->metadata);
-    tars_json_init(&json, &scratch->metadata);
-    tars_json_object(&json, NULL);
-    if (row->request_id)
-        tars_json_text(&json, "request_id", row->request_id);
-    if (row->conversation_id)
-        tars_json_text(&json, "conversation_id", row->conversation_id);
-    tars_json_bool(&json, "used_history", row->used_history);
-    if (row->access_count)
-        tars_json_double(&json, "max_relevance_score", scratch->greatest);
-    tars_json_end(&json);
-}
 
 static tars_status add_access(struct tars_sqlite_conn *conn, const struct scratch *scratch,
                               const struct tars_query_row *row,
@@ -90,8 +53,8 @@ static tars_status add_query(struct tars_sqlite_conn *conn, struct scratch *scra
     int64_t id;
     tars_status status = tars_sha256_hex(row->query_text, strlen(row->query_text), scratch->hash);
 
-    write_scores(scratch, row);
-    write_metadata(scratch, row);
+    scratch->relevance = tars_row_scores(row, &scratch->scores);
+    tars_row_query_metadata(row, scratch->relevance.greatest, &scratch->metadata);
     if (status == TARS_OK && scratch->scores.status != TARS_OK)
         status = scratch->scores.status;
     if (status == TARS_OK && scratch->metadata.status != TARS_OK)
@@ -108,7 +71,7 @@ static tars_status add_query(struct tars_sqlite_conn *conn, struct scratch *scra
     tars_sqlite_bind_real(&query, known(row->total_time_ms));
     tars_sqlite_bind_int(&query, (int64_t)row->access_count);
     tars_sqlite_bind_text_or_null(&query, scratch->scores.ptr);
-    tars_sqlite_bind_real(&query, scratch->mean);
+    tars_sqlite_bind_real(&query, scratch->relevance.mean);
     tars_sqlite_bind_text_or_null(&query, row->model_used);
     tars_sqlite_bind_int(&query, row->tokens_generated);
     tars_sqlite_bind_int(&query, row->expansion_count);
@@ -131,14 +94,8 @@ static tars_status add_error(struct tars_sqlite_conn *conn, struct scratch *scra
                              const struct tars_error_row *row, struct tars_err *err)
 {
     struct tars_sqlite_query query = tars_sqlite_ask(conn, SINK_SQL_ERROR_ADD);
-    struct tars_json json;
 
-    tars_buf_clear(&scratch->metadata);
-    tars_json_init(&json, &scratch->metadata);
-    tars_json_object(&json, NULL);
-    if (row->request_id)
-        tars_json_text(&json, "request_id", row->request_id);
-    tars_json_end(&json);
+    tars_row_error_metadata(row, &scratch->metadata);
     tars_sqlite_bind_text_or_null(&query, scratch->time);
     tars_sqlite_bind_text_or_null(&query, row->error_type);
     tars_sqlite_bind_text_or_null(&query, row->error_message);

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "analytics/sink_sqlite_internal.h"
-#include "base/codec/json_write.h"
+#include "analytics/row_json.h"
 #include "base/crypto/digest.h"
 
 #define METADATA_MAX       ((size_t)64 << 10)
@@ -12,20 +12,6 @@
 #define CHECKPOINT_WAIT_MS 50
 
 /* ---------------------------------------------------------------- importing */
-
-static void write_metadata(struct tars_buf *out, const struct tars_logged_query *row)
-{
-    struct tars_json json;
-
-    tars_buf_clear(out);
-    tars_json_init(&json, out);
-    tars_json_object(&json, NULL);
-    tars_json_text(&json, "query_id", row->query_id);
-    tars_json_int(&json, "query_length", row->query_length);
-    tars_json_double(&json, "max_relevance_score", row->max_relevance_score);
-    tars_json_bool(&json, "imported", true);
-    tars_json_end(&json);
-}
 
 static tars_status is_there(struct tars_sqlite_conn *conn, const struct tars_logged_query *row,
                             const char *hash, bool *found, struct tars_err *err)
@@ -82,7 +68,7 @@ static tars_status import_row(struct tars_sqlite_conn *conn, const struct tars_l
         status = is_there(conn, row, hash, &found, err);
     if (status != TARS_OK || found)
         return status;
-    write_metadata(metadata, row);
+    tars_row_import_metadata(row, metadata);
     if (metadata->status != TARS_OK) {
         return tars_fail(metadata->status, err, "a row of a log: %s",
                          tars_status_text(metadata->status));
