@@ -1,0 +1,1 @@
+"""The measurements as a package, so that rows can import bench.context."""
