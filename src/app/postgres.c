@@ -22,5 +22,6 @@ struct tars_pg_pool_config tars_postgres_config(const struct tars_settings *sett
             },
         .size = (size_t)tars_settings_int(settings, TARS_SET_POSTGRES_POOL_SIZE),
         .overflow = (size_t)tars_settings_int(settings, TARS_SET_POSTGRES_MAX_OVERFLOW),
+        .hang_ms = tars_settings_int(settings, TARS_SET_POSTGRES_PING_TIMEOUT_MS),
     };
 }

@@ -14,6 +14,7 @@
 
 #define TIMEOUT_MS   5000
 #define SLICE_MS     200     /* how soon a wait notices that it is given up */
+#define BYE_MS       10      /* between a server's last words and its end */
 #define HOUR_MS      3600000 /* of a statement without a bound */
 #define COPY_BYTES   ((size_t)64 << 10)
 #define OPTIONS_MAX  320
@@ -334,9 +335,13 @@ bool tars_pg_is_whole(struct tars_pg_conn *conn)
 
     if (conn->is_broken || fd.fd < 0 || PQstatus(conn->pg) != CONNECTION_OK)
         return false;
-    /* Idle, the server speaks only to say goodbye (or to report a setting). */
-    if (poll(&fd, 1, 0) > 0 && !PQconsumeInput(conn->pg))
-        conn->is_broken = true;
+    /* Idle, the server speaks only to say goodbye (or to report a setting): the end of the stream
+     * comes right behind the words, and is found by another read. */
+    for (int wait_ms = 0; wait_ms <= BYE_MS && !conn->is_broken; wait_ms += BYE_MS) {
+        if (poll(&fd, 1, wait_ms) <= 0)
+            break;
+        conn->is_broken = !PQconsumeInput(conn->pg);
+    }
     return !conn->is_broken && PQstatus(conn->pg) == CONNECTION_OK;
 }
 

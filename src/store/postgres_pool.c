@@ -15,15 +15,19 @@
 #include "base/sys/clock.h"
 
 #define SIZE             20
+#define TIMEOUT_MS       5000
 #define RECYCLE_MS       3600000
 #define KEEPER_MS        1000
 #define PING_AFTER_MS    30000 /* silence after which an idle connection is asked */
-#define PING_MS          2000  /* a server that does not answer in this time hangs */
-#define QUIET_MS         1000  /* heard of so recently, the keeper need not ask */
+#define HANG_MS          1500
+#define CONNECT_PINGS    2   /* the keeper gives connecting the time of so many pings */
+#define QUIET_MS         500 /* heard of so recently, the keeper need not ask */
 #define BREAKER_FAILURES 3
+#define PAUSE_MAX_MS     1000 /* so that a server that is back is found within seconds */
 
 struct tars_pg_pool {
     struct tars_pg_pool_config config; /* with every default filled in */
+    struct tars_pg_config trial;       /* how the keeper connects: in less time */
     struct tars_breaker breaker;
     atomic_bool is_away; /* the server hangs: whoever waits for an answer gives up */
     pthread_t keeper;
@@ -90,10 +94,10 @@ static void wait_until(pthread_cond_t *cond, pthread_mutex_t *lock, int64_t due_
     (void)pthread_cond_timedwait(cond, lock, &due);
 }
 
-/* An idle connection into *conn, or NULL with room taken for a new one. False: neither, in time. */
-static bool take_room(struct tars_pg_pool *pool, struct tars_pg_conn **conn)
+/* An idle connection into *conn, or NULL with room taken for a new one. False: neither, until
+ * due_ms. */
+static bool take_room(struct tars_pg_pool *pool, int64_t due_ms, struct tars_pg_conn **conn)
 {
-    int64_t due_ms = tars_clock_mono_ms() + pool->config.server.timeout_ms;
     size_t max = pool->config.size + pool->config.overflow;
     bool has_room;
 
@@ -129,21 +133,40 @@ static bool is_well(struct tars_pg_pool *pool, struct tars_pg_conn *conn)
     }
     if (!tars_pg_is_whole(conn))
         return false;
-    return now_ms - conn->used_ms < PING_AFTER_MS || tars_pg_ping(conn, PING_MS, NULL) == TARS_OK;
+    return now_ms - conn->used_ms < PING_AFTER_MS ||
+           tars_pg_ping(conn, pool->config.hang_ms, NULL) == TARS_OK;
 }
 
-static tars_status open_new(struct tars_pg_pool *pool, struct tars_pg_conn **conn,
-                            struct tars_err *err)
+/* As take_room(), but an idle one is well. */
+static bool take_well(struct tars_pg_pool *pool, int64_t due_ms, struct tars_pg_conn **conn)
+{
+    if (!take_room(pool, due_ms, conn))
+        return false;
+    while (*conn && !is_well(pool, *conn)) {
+        destroy(*conn);
+        pthread_mutex_lock(&pool->lock);
+        *conn = pool->idle_count > 0 ? pool->idle[--pool->idle_count] : NULL;
+        if (*conn) { /* the room of the one that was closed, which else is kept for a new one */
+            pool->total--;
+            pthread_cond_signal(&pool->given);
+        }
+        pthread_mutex_unlock(&pool->lock);
+    }
+    return true;
+}
+
+/* Room for it is the caller's. */
+static tars_status open_new(struct tars_pg_pool *pool, const struct tars_pg_config *server,
+                            struct tars_pg_conn **conn, struct tars_err *err)
 {
     struct tars_pg_conn *made = calloc(1, sizeof(*made));
     struct tars_err why = {.text = ""};
     tars_status status = TARS_ENOMEM;
 
     if (made)
-        status = tars_pg_open(made, &pool->config.server, &pool->is_away, &why);
+        status = tars_pg_open(made, server, &pool->is_away, &why);
     if (status != TARS_OK) {
         free(made);
-        leave(pool);
         if (status == TARS_ENOMEM)
             return tars_fail(status, err, "no memory for a connection");
         note_failure(pool, &why);
@@ -160,21 +183,18 @@ static tars_status open_new(struct tars_pg_pool *pool, struct tars_pg_conn **con
 static tars_status take(struct tars_pg_pool *pool, struct tars_pg_conn **conn, struct tars_err *err)
 {
     struct tars_pg_conn *idle;
+    tars_status status = TARS_OK;
 
-    if (!take_room(pool, &idle)) {
+    if (!take_well(pool, tars_clock_mono_ms() + pool->config.server.timeout_ms, &idle)) {
         return tars_fail(TARS_EBUSY, err, "PostgreSQL: all %zu connections are in use",
                          pool->config.size + pool->config.overflow);
     }
-    while (idle && !is_well(pool, idle)) {
-        destroy(idle);
-        pthread_mutex_lock(&pool->lock);
-        idle = pool->idle_count > 0 ? pool->idle[--pool->idle_count] : NULL;
-        pool->total -=
-            idle ? 1 : 0; /* the room of the one that was closed, else kept for a new one */
-        pthread_mutex_unlock(&pool->lock);
+    if (!idle) {
+        status = open_new(pool, &pool->config.server, conn, err);
+        if (status != TARS_OK)
+            leave(pool);
+        return status;
     }
-    if (!idle)
-        return open_new(pool, conn, err);
     tars_pg_reset(idle);
     *conn = idle;
     return TARS_OK;
@@ -250,15 +270,46 @@ static void give_up(struct tars_pg_pool *pool)
 static bool may_look(struct tars_pg_pool *pool)
 {
     int64_t now_ms = tars_clock_mono_ms();
-    bool is_wanted;
+    bool is_quiet;
 
     if (tars_breaker_state(&pool->breaker) != TARS_BREAKER_CLOSED)
         return tars_breaker_may_try(&pool->breaker, now_ms);
     pthread_mutex_lock(&pool->lock);
-    is_wanted = now_ms - pool->heard_ms >= QUIET_MS &&
-                (pool->idle_count > 0 || pool->total < pool->config.size + pool->config.overflow);
+    is_quiet = now_ms - pool->heard_ms >= QUIET_MS;
     pthread_mutex_unlock(&pool->lock);
-    return is_wanted;
+    return is_quiet;
+}
+
+/* A connection to ask on, in less time than others get; *has_room: it is one of the pool's. */
+static tars_status take_to_look(struct tars_pg_pool *pool, struct tars_pg_conn **conn,
+                                bool *has_room, struct tars_err *err)
+{
+    tars_status status = TARS_OK;
+
+    *has_room = take_well(pool, 0, conn);
+    if (*conn)
+        return TARS_OK;
+    status = open_new(pool, &pool->trial, conn, err);
+    if (status == TARS_OK && *conn) {
+        (*conn)->config = &pool->config.server;
+    } else if (*has_room) {
+        leave(pool);
+    }
+    return status;
+}
+
+static void give_looked(struct tars_pg_pool *pool, struct tars_pg_conn *conn, bool has_room)
+{
+    if (has_room) {
+        tars_pg_give(pool, conn);
+        return;
+    }
+    if (conn->is_broken) {
+        note_failure(pool, &conn->why);
+    } else {
+        note_success(pool);
+    }
+    destroy(conn);
 }
 
 /* Ask the server whether it is there, on a connection that is not in use. */
@@ -266,20 +317,22 @@ static void look(struct tars_pg_pool *pool)
 {
     struct tars_pg_conn *conn = NULL;
     struct tars_err why = {.text = ""};
+    bool has_room = false;
     tars_status status;
 
     if (!may_look(pool))
         return;
-    status = take(pool, &conn, &why);
+    status = take_to_look(pool, &conn, &has_room, &why);
     if (status == TARS_ETIMEOUT)
         give_up(pool);
     if (status != TARS_OK || !conn)
         return;
     /* Its own look is not given up, else a server that is back would not be noticed. */
     conn->is_given_up = NULL;
-    status = tars_pg_ping(conn, PING_MS, &why);
+    tars_pg_reset(conn);
+    status = tars_pg_ping(conn, pool->config.hang_ms, &why);
     conn->is_given_up = &pool->is_away;
-    tars_pg_give(pool, conn);
+    give_looked(pool, conn, has_room);
     if (status == TARS_OK)
         return;
     pthread_mutex_lock(&pool->lock);
@@ -339,7 +392,8 @@ static void init_locks(struct tars_pg_pool *pool)
 tars_status tars_pg_pool_new(const struct tars_pg_pool_config *config, struct tars_pg_pool **pool,
                              struct tars_err *err)
 {
-    const struct tars_breaker_config breaker = {.failures = BREAKER_FAILURES, .seed = config->seed};
+    const struct tars_breaker_config breaker = {
+        .failures = BREAKER_FAILURES, .pause_max_ms = PAUSE_MAX_MS, .seed = config->seed};
     struct tars_pg_pool *made = calloc(1, sizeof(*made));
 
     if (!made)
@@ -348,8 +402,12 @@ tars_status tars_pg_pool_new(const struct tars_pg_pool_config *config, struct ta
     made->config.size = config->size ? config->size : SIZE;
     made->config.recycle_ms = config->recycle_ms ? config->recycle_ms : RECYCLE_MS;
     made->config.ping_ms = config->ping_ms ? config->ping_ms : KEEPER_MS;
+    made->config.hang_ms = config->hang_ms ? config->hang_ms : HANG_MS;
     if (!made->config.server.timeout_ms)
-        made->config.server.timeout_ms = 5000;
+        made->config.server.timeout_ms = TIMEOUT_MS;
+    made->trial = made->config.server;
+    if (made->trial.timeout_ms > CONNECT_PINGS * made->config.hang_ms)
+        made->trial.timeout_ms = CONNECT_PINGS * made->config.hang_ms;
     (void)tars_fail(TARS_EUNAVAILABLE, &made->why, "PostgreSQL: not reached yet");
     init_locks(made);
     tars_breaker_init(&made->breaker, &breaker);

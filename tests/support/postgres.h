@@ -15,7 +15,8 @@ struct postgres {
     uint16_t port;
 };
 
-/* Start one; option is "--encoding LATIN1" or the like, or NULL. Fails the test on error. */
+/* Start one; option and value are "--encoding", "LATIN1" or the like, or NULL; see
+ * tests/support/postgres.py. Fails the test on error. */
 void postgres_open(struct postgres *server, const char *option, const char *value);
 void postgres_close(struct postgres *server);
 /* One command of tests/support/postgres.py ("kill", "query DB SQL"): the answer's text goes into

@@ -8,9 +8,14 @@ loopback, never as root, and stopped by its pid. It dies with the process that s
     server.kill(); server.start()             # SIGKILL of all of it, and back
     server.close()
 
-Run as a program it serves one (--encoding E, --fsync), prints "PORT", and obeys lines of its standard input: query
-DB SQL, createdb NAME, start, stop, kill, pause, resume, restart; each is answered by one line, "ok ..." or
-"error ...". It ends with its input. tests/support/postgres.c talks to it so.
+With tls=True it speaks TLS, too: server.tls is a folder with ca.pem, other-ca.pem and client.pem with client.key, and
+server.certificate("expired") shows that one from now on; there are "right" (for 127.0.0.1), "elsewhere" (another name)
+and "expired". The database "certain" wants the client's.
+
+Run as a program it serves one (--encoding E, --fsync, --tls yes, --auth METHOD), prints "PORT", and obeys lines of its
+standard input: query DB SQL, createdb NAME, certificate NAME, tls (the folder), start, stop, kill, pause, resume,
+restart; each is answered by one line, "ok ..." or "error ...". It ends with its input. tests/support/postgres.c talks
+to it so.
 """
 import csv
 import glob
@@ -47,8 +52,32 @@ def free_port():
         return probe.getsockname()[1]
 
 
+def openssl(*words):
+    subprocess.run(["openssl", *words], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def make_certificates(folder):
+    """Two authorities; three certificates of a server, and one of a client, by the first."""
+    def at(name):
+        return os.path.join(folder, name)
+
+    key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
+    for name in ("ca", "other-ca"):
+        openssl("req", "-x509", *key, "-days", "2", "-subj", f"/CN={name}", "-keyout", at(f"{name}.key"), "-out",
+                at(f"{name}.pem"))
+    for name, common, where, days in (("right", "server", "IP:127.0.0.1", "2"),
+                                      ("elsewhere", "server", "DNS:elsewhere.example", "2"),
+                                      ("expired", "server", "IP:127.0.0.1", "-1"), ("client", USER, "DNS:client", "2")):
+        with open(at("extension"), "w", encoding="ascii") as file:
+            file.write(f"subjectAltName={where}\n")
+        openssl("req", *key, "-subj", f"/CN={common}", "-keyout", at(f"{name}.key"), "-out", at("request"))
+        openssl("x509", "-req", "-in", at("request"), "-CA", at("ca.pem"), "-CAkey", at("ca.key"), "-CAcreateserial",
+                "-days", days, "-extfile", at("extension"), "-out", at(f"{name}.pem"))
+        os.chmod(at(f"{name}.key"), 0o600)
+
+
 class Postgres:
-    def __init__(self, encoding="UTF8", hba=None, settings=None, fsync=False, database=DATABASE, start=True):
+    def __init__(self, encoding="UTF8", hba=None, settings=None, fsync=False, database=DATABASE, start=True, tls=False):
         self.dir = tempfile.mkdtemp(prefix="tars-postgres-")
         self.data = os.path.join(self.dir, "data")
         self.port = free_port()
@@ -67,6 +96,12 @@ class Postgres:
                  "synchronous_commit": "on", "shared_buffers": "64MB", **(settings or {})}
         with open(os.path.join(self.data, "postgresql.conf"), "a", encoding="utf-8") as file:
             file.writelines(f"{name} = '{value}'\n" for name, value in lines.items())
+        self.tls = os.path.join(self.dir, "tls")
+        if tls:
+            lines = self._prepare_tls()
+            hba = ["hostssl certain all 127.0.0.1/32 cert", "host all all 127.0.0.1/32 trust"]
+            with open(os.path.join(self.data, "postgresql.conf"), "a", encoding="utf-8") as file:
+                file.writelines(f"{name} = '{value}'\n" for name, value in lines.items())
         if hba:
             with open(os.path.join(self.data, "pg_hba.conf"), "w", encoding="utf-8") as file:
                 file.write("local all all trust\n" + "".join(f"{line}\n" for line in hba))
@@ -74,6 +109,23 @@ class Postgres:
             self.start()
             self.query(f"CREATE ROLE {USER} LOGIN PASSWORD 'changeme'", "postgres", "postgres")
             self.create_database(database)
+
+    def _prepare_tls(self):
+        os.mkdir(self.tls)
+        make_certificates(self.tls)
+        if os.geteuid() == 0:
+            user = unprivileged()
+            for name in (".", *os.listdir(self.tls)):
+                os.chown(os.path.join(self.tls, name), user.pw_uid, user.pw_gid)
+        return {"ssl": "on", "ssl_ca_file": os.path.join(self.tls, "ca.pem"),
+                "ssl_cert_file": os.path.join(self.tls, "right.pem"),
+                "ssl_key_file": os.path.join(self.tls, "right.key")}
+
+    def certificate(self, name):
+        """Show this one from now on."""
+        for kind, end in (("cert", "pem"), ("key", "key")):
+            self.query(f"ALTER SYSTEM SET ssl_{kind}_file = '{os.path.join(self.tls, name)}.{end}'", "postgres")
+        self.restart()
 
     def _run(self, program, *arguments):
         done = subprocess.run([*self.wrapper, os.path.join(BIN, program), *arguments], cwd=self.dir,
@@ -181,6 +233,10 @@ def obey(server, line):
         return "|".join(",".join(row) for row in server.query(sql, database))
     if word == "createdb":
         server.create_database(rest)
+    elif word == "certificate":
+        server.certificate(rest)
+    elif word == "tls":
+        return server.tls
     elif word in ("start", "stop", "kill", "pause", "resume", "restart"):
         getattr(server, word)()
     else:
@@ -189,8 +245,13 @@ def obey(server, line):
 
 
 def main():
-    encoding = sys.argv[sys.argv.index("--encoding") + 1] if "--encoding" in sys.argv else "UTF8"
-    with Postgres(encoding=encoding, fsync="--fsync" in sys.argv) as server:
+    def told(name, otherwise):
+        return sys.argv[sys.argv.index(name) + 1] if name in sys.argv else otherwise
+
+    method = told("--auth", "")
+    hba = [f"host all all 127.0.0.1/32 {method}"] if method else None
+    with Postgres(encoding=told("--encoding", "UTF8"), fsync="--fsync" in sys.argv, hba=hba,
+                  tls="--tls" in sys.argv) as server:
         print(server.port, flush=True)
         for line in sys.stdin:
             try:
