@@ -71,7 +71,8 @@ static size_t make_terms(uint64_t i, size_t words, char (*text)[16], struct tars
         (void)snprintf(text[count], 16, "w%u", draw(&random) % 1000000U);
         for (size_t t = 0; t <= count; t++) {
             if (t == count) {
-                terms[count] = (struct tars_index_term){text[t], (uint32_t)strlen(text[t]), 1};
+                terms[count] = (struct tars_index_term){text[t], (uint32_t)strlen(text[t]), 1,
+                                                        TARS_INDEX_TEXT};
                 count++;
                 break;
             }
@@ -218,7 +219,8 @@ static int64_t time_question(const struct tars_index *index, uint64_t i)
     size_t found;
 
     for (size_t t = 0; t < count; t++)
-        terms[t] = (struct tars_index_query_term){words[t].ptr, words[t].len, 1, 0};
+        terms[t] =
+            (struct tars_index_query_term){words[t].ptr, words[t].len, 1, 0, TARS_INDEX_TEXT};
     start = tars_clock_mono_ns();
     if (tars_index_search_words(index, terms, count, TOP, NULL, hits, &found) != TARS_OK)
         abort();

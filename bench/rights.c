@@ -92,7 +92,8 @@ static void index_one(struct tars_index *index, uint64_t id)
         for (size_t k = 0; k < add.term_count; k++)
             again = again || strcmp(terms[k].ptr, words[i]) == 0;
         if (!again)
-            terms[add.term_count++] = (struct tars_index_term){words[i], (uint32_t)len, 1};
+            terms[add.term_count++] =
+                (struct tars_index_term){words[i], (uint32_t)len, 1, TARS_INDEX_TEXT};
     }
     if (tars_index_add(index, &add))
         exit(1);
@@ -183,7 +184,8 @@ static void search(struct tars_index *index, const struct tars_index_filter *fil
         for (size_t k = 0; k < 4; k++) {
             int len = snprintf(words[k], sizeof(words[k]), "w%u", draw(&state));
 
-            terms[k] = (struct tars_index_query_term){words[k], (uint32_t)len, 1, 0};
+            terms[k] =
+                (struct tars_index_query_term){words[k], (uint32_t)len, 1, 0, TARS_INDEX_TEXT};
         }
         start = tars_clock_mono_ns();
         if (tars_index_search_vector(index, vector, TOP, filter, hits, &n))

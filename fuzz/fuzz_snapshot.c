@@ -47,12 +47,15 @@ static void mend_header(uint8_t *data, size_t size)
 static void use(struct tars_shadow *shadow, const char *path)
 {
     const float query[DIM] = {0.5F, 0.5F, 0.5F, 0.5F};
-    const struct tars_index_query_term terms[2] = {{"alpha", 5, 1, 0}, {"beta", 4, 1, 0}};
+    const struct tars_index_query_term terms[2] = {{"alpha", 5, 1, 0, TARS_INDEX_TEXT},
+                                                   {"beta", 4, 1, 0, TARS_INDEX_TITLE}};
     struct tars_bm25 bm25 = {&shadow->postings, &shadow->passages,
                              tars_passages_look(&shadow->passages), 1.2, 0.75};
     struct tars_hnsw_found *found = NULL;
     struct tars_index_hit hits[10];
     const struct tars_index_passage passage = {.id = UINT64_MAX, .length = 3};
+    const struct tars_index_term alpha = {"alpha", 5, 2, TARS_INDEX_TEXT};
+    const struct tars_index_term new = {"new", 3, 1, TARS_INDEX_TITLE};
     uint32_t ordinal;
     size_t n;
 
@@ -61,8 +64,8 @@ static void use(struct tars_shadow *shadow, const char *path)
     (void)!tars_bm25_search(&bm25, terms, 2, 10, NULL, hits, &n);
     if (tars_passages_prepare(&shadow->passages) == TARS_OK) {
         ordinal = tars_passages_take(&shadow->passages, &passage);
-        (void)!tars_postings_add(&shadow->postings, "alpha", 5, ordinal, 2, 3);
-        (void)!tars_postings_add(&shadow->postings, "new", 3, ordinal, 1, 3);
+        (void)!tars_postings_add(&shadow->postings, &alpha, ordinal, 3);
+        (void)!tars_postings_add(&shadow->postings, &new, ordinal, 3);
         (void)!tars_hnsw_add(&shadow->hnsw, query, ordinal, 0);
     }
     (void)tars_passages_remove(&shadow->passages, 2, 4);

@@ -13,6 +13,8 @@
 struct list {
     struct tars_postings_cursor cursor;
     double factor;   /* weight * idf * (k1 + 1) */
+    double per_word; /* k1 * b / mean length of the field */
+    enum tars_index_field field;
     double bound;    /* what it can add at most */
     double score;    /* what it adds to the passage at hand */
     size_t in_query; /* place among the query's terms */
@@ -21,11 +23,11 @@ struct list {
 struct scorer {
     const struct tars_bm25 *bm25;
     const struct tars_index_filter *filter;
-    double norm;         /* k1 * (1 - b) */
-    double per_word;     /* k1 * b / mean length */
-    struct list **lists; /* (count,) those with postings, weakest first */
-    struct list **query; /* (count,) the same in the order of the query */
-    double *reach;       /* (count + 1,) reach[i]: what lists 0 .. i - 1 can add together */
+    double norm;                        /* k1 * (1 - b) */
+    double per_word[TARS_INDEX_FIELDS]; /* k1 * b / mean length */
+    struct list **lists;                /* (count,) those with postings, weakest first */
+    struct list **query;                /* (count,) the same in the order of the query */
+    double *reach; /* (count + 1,) reach[i]: what lists 0 .. i - 1 can add together */
     size_t count;
     struct tars_top top;
 };
@@ -54,7 +56,7 @@ static double idf_of(const struct tars_bm25 *bm25, const struct tars_index_query
 
 static double part(const struct scorer *scorer, const struct list *list, double tf, double length)
 {
-    return list->factor * tf / (tf + scorer->norm + scorer->per_word * length);
+    return list->factor * tf / (tf + scorer->norm + list->per_word * length);
 }
 
 static double part_bound(const struct scorer *scorer, const struct list *list, uint32_t bound)
@@ -64,10 +66,11 @@ static double part_bound(const struct scorer *scorer, const struct list *list, u
 
 static uint32_t number_of(const struct tars_bm25 *bm25, const struct tars_index_query_term *term)
 {
-    if (term->len == 0 || term->len > TARS_POSTINGS_TERM_MAX || !(term->weight > 0) ||
+    if (term->len == 0 || term->len > TARS_POSTINGS_TERM_MAX ||
+        (unsigned)term->field >= TARS_INDEX_FIELDS || !(term->weight > 0) ||
         !isfinite(term->weight))
         return TARS_POSTINGS_NONE;
-    return tars_postings_find(bm25->postings, term->ptr, term->len);
+    return tars_postings_find(bm25->postings, term->ptr, term->len, term->field);
 }
 
 /* Passages with the term that filter accepts. */
@@ -135,6 +138,8 @@ static tars_status add_list(struct scorer *scorer, const struct tars_index_query
     if (!list)
         return TARS_ENOMEM;
     list->in_query = scorer->count;
+    list->field = term->field;
+    list->per_word = scorer->per_word[term->field];
     list->factor = (double)term->weight * idf_of(bm25, term, number) * (bm25->k1 + 1);
     list->bound =
         part_bound(scorer, list,
@@ -156,17 +161,24 @@ static int weakest_first(const void *a, const void *b)
     return (left->in_query > right->in_query) - (left->in_query < right->in_query);
 }
 
+static double mean_length(const struct tars_bm25 *bm25, enum tars_index_field field)
+{
+    double length =
+        (double)atomic_load_explicit(&bm25->passages->lengths[field], memory_order_relaxed);
+
+    return length > 0 && bm25->view.count > 0 ? length / bm25->view.count : 1;
+}
+
 static tars_status prepare(struct scorer *scorer, const struct tars_bm25 *bm25,
                            const struct tars_index_query_term *terms, size_t n_terms, size_t k)
 {
-    double length = (double)atomic_load_explicit(&bm25->passages->length, memory_order_relaxed);
-    double mean = length > 0 && bm25->view.count > 0 ? length / bm25->view.count : 1;
     tars_status status = tars_top_init(&scorer->top, k);
 
     n_terms = n_terms < TARS_BM25_TERMS_MAX ? n_terms : TARS_BM25_TERMS_MAX;
     scorer->bm25 = bm25;
     scorer->norm = bm25->k1 * (1 - bm25->b);
-    scorer->per_word = bm25->k1 * bm25->b / mean;
+    for (int field = 0; field < TARS_INDEX_FIELDS; field++)
+        scorer->per_word[field] = bm25->k1 * bm25->b / mean_length(bm25, field);
     scorer->lists = (struct list **)calloc(n_terms + 1, sizeof(*scorer->lists));
     scorer->query = (struct list **)calloc(n_terms + 1, sizeof(*scorer->query));
     scorer->reach = calloc(n_terms + 1, sizeof(*scorer->reach));
@@ -196,25 +208,26 @@ static uint32_t least(const struct scorer *scorer, size_t first)
 
 /* What list adds to the passage; its cursor goes there. */
 static double take(const struct scorer *scorer, struct list *list, uint32_t ordinal,
-                   uint32_t length)
+                   const struct tars_passage *passage)
 {
     if (list->cursor.ordinal < ordinal)
         tars_postings_seek(&list->cursor, ordinal);
     list->score = 0;
     if (list->cursor.ordinal == ordinal)
-        list->score = part(scorer, list, list->cursor.tf, length);
+        list->score =
+            part(scorer, list, list->cursor.tf, tars_passages_length(passage, list->field));
     return list->score;
 }
 
 /* The passage's score, 0 when it cannot be over floor. Lists from first on are taken in any case.
  */
-static double score_of(struct scorer *scorer, size_t first, uint32_t ordinal, uint32_t length,
-                       double floor)
+static double score_of(struct scorer *scorer, size_t first, uint32_t ordinal,
+                       const struct tars_passage *passage, double floor)
 {
     double sum = 0;
 
     for (size_t i = first; i < scorer->count; i++)
-        sum += take(scorer, scorer->lists[i], ordinal, length);
+        sum += take(scorer, scorer->lists[i], ordinal, passage);
     for (size_t i = first; i-- > 0;) {
         struct list *list = scorer->lists[i];
 
@@ -227,7 +240,7 @@ static double score_of(struct scorer *scorer, size_t first, uint32_t ordinal, ui
             if ((sum + scorer->reach[i] + part_bound(scorer, list, bound)) * SLACK <= floor)
                 return 0;
         }
-        sum += take(scorer, list, ordinal, length);
+        sum += take(scorer, list, ordinal, passage);
     }
     sum = 0;
     for (size_t i = 0; i < scorer->count; i++) {
@@ -254,7 +267,7 @@ static void consider(struct scorer *scorer, size_t first, uint32_t ordinal, doub
 
     if (!wanted(scorer, passage))
         return;
-    score = score_of(scorer, first, ordinal, passage->length, floor);
+    score = score_of(scorer, first, ordinal, passage, floor);
     if (score > 0)
         tars_top_offer(&scorer->top, passage->id, (float)score);
 }
@@ -334,7 +347,7 @@ tars_status tars_bm25_score(const struct tars_bm25 *bm25, const struct tars_inde
     const struct tars_passage *passage = tars_passages_at(bm25->passages, ordinal);
 
     if (status == TARS_OK)
-        *score = (float)score_of(&scorer, 0, ordinal, passage->length, -1);
+        *score = (float)score_of(&scorer, 0, ordinal, passage, -1);
     release(&scorer);
     return status;
 }

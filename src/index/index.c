@@ -159,7 +159,8 @@ static bool passage_is_valid(const struct tars_index_passage *passage, size_t di
     for (size_t i = 0; i < passage->term_count; i++) {
         const struct tars_index_term *term = &passage->terms[i];
 
-        if (term->len == 0 || term->len > TARS_POSTINGS_TERM_MAX || term->tf == 0)
+        if (term->len == 0 || term->len > TARS_POSTINGS_TERM_MAX || term->tf == 0 ||
+            (unsigned)term->field >= TARS_INDEX_FIELDS)
             return false;
     }
     for (size_t i = 0; dim > 0 && i < passage->vector_count * dim; i++) {
@@ -178,8 +179,8 @@ static tars_status fill(struct tars_shadow *shadow, const struct tars_index_pass
     for (size_t i = 0; i < passage->term_count && status == TARS_OK; i++) {
         const struct tars_index_term *term = &passage->terms[i];
 
-        status = tars_postings_add(&shadow->postings, term->ptr, term->len, ordinal, term->tf,
-                                   passage->length);
+        status = tars_postings_add(&shadow->postings, term, ordinal,
+                                   tars_passages_length(slot, term->field));
     }
     if (shadow->dim == 0)
         return status;

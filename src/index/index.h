@@ -34,6 +34,15 @@
 #define TARS_INDEX_WINDOWS_MAX  4096 /* of one passage */
 #define TARS_INDEX_K_MAX        100000
 
+/* Where in a passage a term stands. Each field has words of its own: how often and how rare a word
+ * is, and how long the field, is told apart. Text is what a question is asked of. */
+enum tars_index_field {
+    TARS_INDEX_TEXT = 0, /* all of it, title and heading included */
+    TARS_INDEX_TITLE = 1,
+    TARS_INDEX_HEADING = 2,
+};
+#define TARS_INDEX_FIELDS 3
+
 struct tars_index;
 
 /* A field left at zero takes the default that its comment names. Pointers are borrowed for the call
@@ -50,11 +59,12 @@ struct tars_index_config {
     double b;             /* of BM25; 0: 0.75; negative: none */
 };
 
-/* A distinct term of a passage. */
+/* A distinct term of a field of a passage. */
 struct tars_index_term {
     const char *ptr; /* (len,) bytes */
     uint32_t len;    /* 1..255 */
     uint32_t tf;     /* how often, at least 1 */
+    enum tars_index_field field;
 };
 
 struct tars_index_passage {
@@ -63,8 +73,10 @@ struct tars_index_passage {
     size_t vector_count;
     const struct tars_index_term *terms; /* (term_count,) */
     size_t term_count;
-    uint32_t length; /* words in the passage, as BM25 counts them: the sum of tf, usually */
-    int lang;        /* below TARS_INDEX_LANGUAGES */
+    uint32_t length;         /* words in the passage, as BM25 counts them: the sum of tf, usually */
+    uint16_t title_length;   /* words of its title */
+    uint16_t heading_length; /* words of its heading */
+    int lang;                /* below TARS_INDEX_LANGUAGES */
 };
 
 struct tars_index_query_term {
@@ -72,6 +84,7 @@ struct tars_index_query_term {
     uint32_t len;
     float weight; /* of the term, 1 usually; not negative */
     double idf;   /* of tars_index_idf(); 0: as all passages have it */
+    enum tars_index_field field;
 };
 
 /* Which passages may be found. accepts is called from the searching thread, may be called for any

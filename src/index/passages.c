@@ -71,6 +71,8 @@ uint32_t tars_passages_take(struct tars_passages *passages, const struct tars_in
     assert(from->lang >= 0 && from->lang < TARS_INDEX_LANGUAGES);
     passage->id = from->id;
     passage->length = from->length;
+    passage->title_length = from->title_length;
+    passage->heading_length = from->heading_length;
     passage->lang = (uint32_t)from->lang;
     return ordinal;
 }
@@ -87,7 +89,10 @@ void tars_passages_accept(struct tars_passages *passages, uint32_t ordinal)
 
     passages->last_id = passage->id;
     atomic_fetch_add_explicit(&passages->living, 1, memory_order_relaxed);
-    atomic_fetch_add_explicit(&passages->length, passage->length, memory_order_relaxed);
+    for (int field = 0; field < TARS_INDEX_FIELDS; field++) {
+        atomic_fetch_add_explicit(&passages->lengths[field], tars_passages_length(passage, field),
+                                  memory_order_relaxed);
+    }
     atomic_fetch_add_explicit(&passages->by_language[passage->lang], 1, memory_order_relaxed);
 }
 

@@ -29,17 +29,19 @@ struct tars_passage {
     uint64_t id;
     uint32_t window_first; /* node of the first window */
     uint32_t window_count;
-    uint32_t length;       /* words */
+    uint32_t length;       /* words of the text */
     uint32_t lang;         /* below TARS_INDEX_LANGUAGES; a damaged snapshot may say otherwise */
     _Atomic uint32_t died; /* epoch in which it goes; 0: it lives */
-    uint32_t reserved;     /* 0 */
+    uint16_t title_length;
+    uint16_t heading_length;
 };
 
 struct tars_passages {
     struct tars_column column; /* of struct tars_passage */
     _Atomic uint64_t published;
     _Atomic uint64_t living; /* passages that are published and live */
-    _Atomic uint64_t length; /* words in all published passages, dead ones too, as df has them */
+    /* Words in each field of all published passages, dead ones too, as df has them. */
+    _Atomic uint64_t lengths[TARS_INDEX_FIELDS];
     _Atomic uint64_t by_language[TARS_INDEX_LANGUAGES]; /* those of living */
     uint64_t last_id;                                   /* the writer's; greatest id ever added */
 };
@@ -67,6 +69,15 @@ static inline struct tars_passage *tars_passages_at(const struct tars_passages *
                                                     uint32_t ordinal)
 {
     return tars_column_at(&passages->column, ordinal);
+}
+
+/* Words of a field of the passage. */
+static inline uint32_t tars_passages_length(const struct tars_passage *passage,
+                                            enum tars_index_field field)
+{
+    if (field == TARS_INDEX_TEXT)
+        return passage->length;
+    return field == TARS_INDEX_TITLE ? passage->title_length : passage->heading_length;
 }
 
 /* The passage if the view has it, else NULL. Any ordinal. */

@@ -78,9 +78,9 @@ void tars_postings_release(struct tars_postings *postings)
 /* ----------------------------------------------------------------- the terms */
 
 /* FNV-1a. Not keyed: colliding words cost the searcher time, bounded by the table. */
-uint64_t tars_postings_hash(const char *ptr, size_t len)
+uint64_t tars_postings_hash(const char *ptr, size_t len, enum tars_index_field field)
 {
-    uint64_t hash = UINT64_C(14695981039346656037);
+    uint64_t hash = UINT64_C(14695981039346656037) + (uint64_t)field;
 
     for (size_t i = 0; i < len; i++)
         hash = (hash ^ (unsigned char)ptr[i]) * UINT64_C(1099511628211);
@@ -97,15 +97,23 @@ const char *tars_postings_text(const struct tars_postings *postings,
     return tars_column_at(texts, term->text);
 }
 
+/* A term that is sought. */
+struct sought {
+    const char *ptr;
+    size_t len;
+    enum tars_index_field field;
+    uint64_t hash;
+};
+
 static bool is_term(const struct tars_postings *postings, const struct tars_postings_term *term,
-                    uint64_t hash, const char *ptr, size_t len)
+                    const struct sought *sought)
 {
     const char *text;
 
-    if (term->hash != hash || term->len != len)
+    if (term->hash != sought->hash || term->len != sought->len || term->field != sought->field)
         return false;
     text = tars_postings_text(postings, term);
-    return text && memcmp(text, ptr, len) == 0;
+    return text && memcmp(text, sought->ptr, sought->len) == 0;
 }
 
 /* The mapped part of a damaged snapshot may name texts that were never there. */
@@ -115,9 +123,9 @@ static bool is_sound(const struct tars_postings *postings, uint32_t number)
            tars_postings_term_at(postings, number)->text < postings->texts.base_count;
 }
 
-static uint32_t find(const struct tars_postings *postings, uint64_t hash, const char *ptr,
-                     size_t len)
+static uint32_t find(const struct tars_postings *postings, const struct sought *sought)
 {
+    uint64_t hash = sought->hash;
     const struct tars_postings_slots *slots =
         atomic_load_explicit(&postings->slots, memory_order_acquire);
 
@@ -129,15 +137,18 @@ static uint32_t find(const struct tars_postings *postings, uint64_t hash, const 
             return TARS_POSTINGS_NONE;
         if (slot - 1 < atomic_load_explicit(&postings->term_count, memory_order_acquire) &&
             is_sound(postings, slot - 1) &&
-            is_term(postings, tars_postings_term_at(postings, slot - 1), hash, ptr, len))
+            is_term(postings, tars_postings_term_at(postings, slot - 1), sought))
             return slot - 1;
     }
     return TARS_POSTINGS_NONE;
 }
 
-uint32_t tars_postings_find(const struct tars_postings *postings, const char *ptr, size_t len)
+uint32_t tars_postings_find(const struct tars_postings *postings, const char *ptr, size_t len,
+                            enum tars_index_field field)
 {
-    return find(postings, tars_postings_hash(ptr, len), ptr, len);
+    const struct sought sought = {ptr, len, field, tars_postings_hash(ptr, len, field)};
+
+    return find(postings, &sought);
 }
 
 /* Whether the term went in; a damaged table may be full. */
@@ -185,10 +196,11 @@ static tars_status fit_slots(struct tars_postings *postings)
 }
 
 /* A new term without postings, in no slot yet. */
-static tars_status make_term(struct tars_postings *postings, uint64_t hash, const char *ptr,
-                             size_t len, uint32_t *number)
+static tars_status make_term(struct tars_postings *postings, const struct sought *sought,
+                             uint32_t *number)
 {
     struct tars_postings_term *term;
+    size_t len = sought->len;
     tars_status status = fit_slots(postings);
 
     if (status == TARS_OK)
@@ -201,12 +213,13 @@ static tars_status make_term(struct tars_postings *postings, uint64_t hash, cons
         return status;
     *number = tars_column_take(&postings->terms, 1);
     term = tars_postings_term_at(postings, *number);
-    term->hash = hash;
+    term->hash = sought->hash;
     term->text = tars_column_take(&postings->texts, (uint32_t)len);
-    term->len = (uint32_t)len;
+    term->len = (uint16_t)len;
+    term->field = (uint16_t)sought->field;
     term->first = TARS_POSTINGS_NONE;
     (void)tars_column_take(&postings->tails, 1);
-    memcpy(tars_column_at(&postings->texts, term->text), ptr, len);
+    memcpy(tars_column_at(&postings->texts, term->text), sought->ptr, len);
     return TARS_OK;
 }
 
@@ -332,24 +345,27 @@ static tars_status add_to(struct tars_postings *postings, uint32_t number, uint3
     return TARS_OK;
 }
 
-tars_status tars_postings_add(struct tars_postings *postings, const char *ptr, size_t len,
-                              uint32_t ordinal, uint32_t tf, uint32_t length)
+tars_status tars_postings_add(struct tars_postings *postings, const struct tars_index_term *term,
+                              uint32_t ordinal, uint32_t length)
 {
-    uint64_t hash = tars_postings_hash(ptr, len);
-    uint32_t number = find(postings, hash, ptr, len);
+    const struct sought sought = {term->ptr, term->len, term->field,
+                                  tars_postings_hash(term->ptr, term->len, term->field)};
+    uint32_t number = find(postings, &sought);
+    /* So that it fits a first block of CAP_FIRST bytes. */
+    uint32_t tf = term->tf < TF_MAX ? term->tf : TF_MAX;
     tars_status status;
 
-    assert(len > 0 && len <= TARS_POSTINGS_TERM_MAX);
-    tf = tf < TF_MAX ? tf : TF_MAX; /* so that it fits a first block of CAP_FIRST bytes */
+    assert(term->len > 0 && term->len <= TARS_POSTINGS_TERM_MAX);
     if (number != TARS_POSTINGS_NONE)
         return add_to(postings, number, ordinal, tf, length);
-    status = make_term(postings, hash, ptr, len, &number);
+    status = make_term(postings, &sought, &number);
     if (status != TARS_OK)
         return status;
     status = add_to(postings, number, ordinal, tf, length);
     /* Without its posting the term goes in all the same: it is empty, and its place is used. */
     atomic_store_explicit(&postings->term_count, number + 1, memory_order_release);
-    (void)put_slot(atomic_load_explicit(&postings->slots, memory_order_relaxed), hash, number);
+    (void)put_slot(atomic_load_explicit(&postings->slots, memory_order_relaxed), sought.hash,
+                   number);
     return status;
 }
 

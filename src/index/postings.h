@@ -29,6 +29,7 @@
 
 #include "base/status.h"
 #include "index/column.h"
+#include "index/index.h"
 
 #define TARS_POSTINGS_BLOCK    128 /* postings in a block */
 #define TARS_POSTINGS_TERM_MAX 255 /* bytes of a term */
@@ -40,9 +41,10 @@
 struct tars_postings_term {
     uint64_t hash;
     uint32_t text;          /* index in texts */
-    uint32_t len;           /* bytes */
+    uint16_t len;           /* bytes */
+    uint16_t field;         /* enum tars_index_field */
     uint32_t first;         /* unit of the first mapped block, or TARS_POSTINGS_NONE */
-    uint32_t reserved;      /* 0 */
+    uint32_t old;           /* 0; while a snapshot is written, which term it was before */
     _Atomic uint32_t df;    /* postings, those of dead passages included */
     _Atomic uint32_t bound; /* greatest tf << 16 | least length */
 };
@@ -96,15 +98,16 @@ TARS_MUST_USE tars_status tars_postings_set_slots(struct tars_postings *postings
                                                   _Atomic uint32_t *slots, uint32_t mask);
 void tars_postings_release(struct tars_postings *postings);
 
-/* Append a posting; ordinal is over every one of this term so far. TARS_ENOMEM, TARS_ETOOBIG: not
- * appended. */
-TARS_MUST_USE tars_status tars_postings_add(struct tars_postings *postings, const char *ptr,
-                                            size_t len, uint32_t ordinal, uint32_t tf,
+/* Append a posting of the passage whose field has length words; ordinal is over every one of this
+ * term so far. TARS_ENOMEM, TARS_ETOOBIG: not appended. */
+TARS_MUST_USE tars_status tars_postings_add(struct tars_postings *postings,
+                                            const struct tars_index_term *term, uint32_t ordinal,
                                             uint32_t length);
 
-uint64_t tars_postings_hash(const char *ptr, size_t len);
+uint64_t tars_postings_hash(const char *ptr, size_t len, enum tars_index_field field);
 /* The number of a term, or TARS_POSTINGS_NONE. */
-uint32_t tars_postings_find(const struct tars_postings *postings, const char *ptr, size_t len);
+uint32_t tars_postings_find(const struct tars_postings *postings, const char *ptr, size_t len,
+                            enum tars_index_field field);
 static inline struct tars_postings_term *tars_postings_term_at(const struct tars_postings *postings,
                                                                uint32_t number)
 {

@@ -192,7 +192,8 @@ static tars_status adopt(struct tars_shadow *shadow)
     lend(shadow, &passages->column, TARS_SNAPSHOT_PASSAGES);
     passages->last_id = header->last_id;
     atomic_store(&passages->living, passages->column.count);
-    atomic_store(&passages->length, header->length);
+    for (int i = 0; i < TARS_INDEX_FIELDS; i++)
+        atomic_store(&passages->lengths[i], header->lengths[i]);
     for (int i = 0; i < TARS_INDEX_LANGUAGES; i++)
         atomic_store(&passages->by_language[i], header->by_language[i]);
     tars_passages_publish(passages);

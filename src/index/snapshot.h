@@ -35,7 +35,7 @@
 #include "index/passages.h"
 #include "index/postings.h"
 
-#define TARS_SNAPSHOT_VERSION 1
+#define TARS_SNAPSHOT_VERSION 2
 
 enum tars_snapshot_section {
     TARS_SNAPSHOT_PASSAGES = 0,
@@ -62,7 +62,7 @@ struct tars_snapshot_header {
     uint64_t dim;                               /* 0: no vectors */
     uint64_t seq;                               /* last change of the store in it */
     uint64_t last_id;                           /* greatest passage id ever added */
-    uint64_t length;                            /* words in all passages */
+    uint64_t lengths[TARS_INDEX_FIELDS];        /* words in each field of all passages */
     uint64_t entry;                             /* of the graph: layer << 32 | node */
     uint64_t size;                              /* bytes of the file */
     uint64_t by_language[TARS_INDEX_LANGUAGES]; /* passages */

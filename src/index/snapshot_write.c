@@ -144,8 +144,11 @@ static void put_passages(struct writer *w)
     begin(w, TARS_SNAPSHOT_PASSAGES);
     for (uint32_t i = 0; i < w->passage_count; i++) {
         const struct tars_passage *passage = tars_passages_at(&w->shadow->passages, i);
-        struct tars_passage made = {
-            .id = passage->id, .length = passage->length, .lang = passage->lang};
+        struct tars_passage made = {.id = passage->id,
+                                    .length = passage->length,
+                                    .lang = passage->lang,
+                                    .title_length = passage->title_length,
+                                    .heading_length = passage->heading_length};
 
         if (w->passage_to[i] == LOST)
             continue;
@@ -153,7 +156,8 @@ static void put_passages(struct writer *w)
         if (made.window_count > 0)
             made.window_first = w->node_to[passage->window_first];
         put(&w->sink, &made, sizeof(made));
-        w->header.length += made.length;
+        for (int field = 0; field < TARS_INDEX_FIELDS; field++)
+            w->header.lengths[field] += tars_passages_length(&made, field);
         if (made.lang < TARS_INDEX_LANGUAGES)
             w->header.by_language[made.lang]++;
     }
@@ -359,7 +363,8 @@ static void put_term(struct writer *w, struct tars_postings_cursor *cursor, stru
         uint32_t length;
 
         if (w->passage_to[ordinal] != LOST) {
-            length = tars_passages_at(&w->shadow->passages, ordinal)->length;
+            length =
+                tars_passages_length(tars_passages_at(&w->shadow->passages, ordinal), made->field);
             pack(w, packed, w->passage_to[ordinal], cursor->tf, length);
             bound = tars_postings_bound(bound, cursor->tf, length);
             df++;
@@ -377,6 +382,7 @@ static bool term_is_sound(const struct writer *w, uint32_t number)
     const struct tars_postings_term *term = tars_postings_term_at(postings, number);
 
     return term->len > 0 && term->len <= TARS_POSTINGS_TERM_MAX &&
+           term->field < TARS_INDEX_FIELDS &&
            (number >= postings->terms.base_count || term->text < postings->texts.base_count) &&
            tars_postings_text(postings, term);
 }
@@ -393,8 +399,11 @@ static void put_blocks(struct writer *w, struct tars_postings_cursor *cursor, st
 
         if (!term_is_sound(w, i))
             continue;
-        *made = (struct tars_postings_term){
-            .hash = term->hash, .text = term->text, .len = term->len, .reserved = i};
+        *made = (struct tars_postings_term){.hash = term->hash,
+                                            .text = term->text,
+                                            .len = term->len,
+                                            .field = term->field,
+                                            .old = i};
         put_term(w, cursor, packed, i, made);
         if (atomic_load_explicit(&made->df, memory_order_relaxed) > 0)
             w->term_count++;
@@ -410,11 +419,11 @@ static void put_terms(struct writer *w)
     for (uint32_t i = 0; i < w->term_count; i++) {
         struct tars_postings_term *term = &w->terms[i];
         const struct tars_postings_term *old =
-            tars_postings_term_at(&w->shadow->postings, term->reserved);
+            tars_postings_term_at(&w->shadow->postings, term->old);
 
         put(&w->sink, tars_postings_text(&w->shadow->postings, old), term->len);
         term->text = at;
-        term->reserved = 0;
+        term->old = 0;
         at += term->len;
     }
     end(w, TARS_SNAPSHOT_TEXTS);

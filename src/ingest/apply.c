@@ -28,6 +28,8 @@ static tars_status add(struct tars_ingest *ingest, uint64_t id,
                                        .terms = words->terms,
                                        .term_count = words->count,
                                        .length = words->length,
+                                       .title_length = words->title_length,
+                                       .heading_length = words->heading_length,
                                        .lang = passage->language};
     tars_status status = tars_index_add(ingest->config.index, &entry);
 

@@ -60,7 +60,8 @@ struct tars_ingest_run {
 struct tars_ingest_words {
     struct tars_index_term *terms; /* (count,) */
     size_t count;
-    uint32_t length;
+    uint32_t length; /* words of the text */
+    uint16_t title_length, heading_length;
 };
 
 /* What the tag of a struct tars_store_put points to. */

@@ -122,31 +122,67 @@ const char *tars_ingest_label(struct tars_arena *arena, const struct tars_store_
     return tars_arena_printf(arena, "%s %s", document->title, name);
 }
 
+/* The distinct terms of one field. */
+struct counted {
+    struct tars_term_count *counts; /* (count,) */
+    size_t count;
+    size_t words;
+};
+
+static tars_status count_field(struct tars_analyzer *analyzer, struct tars_arena *arena, int lang,
+                               struct tars_span text, struct counted *out)
+{
+    struct tars_terms terms = {0};
+    tars_status status = tars_analyze(analyzer, arena, lang, text.ptr, text.len, &terms);
+
+    out->words = terms.count;
+    return status ? status : tars_terms_tally(arena, &terms, &out->counts, &out->count);
+}
+
+static uint16_t length_of(const struct counted *field)
+{
+    return (uint16_t)(field->words < UINT16_MAX ? field->words : UINT16_MAX);
+}
+
+static tars_status join_fields(struct tars_arena *arena, const struct counted *fields,
+                               struct tars_ingest_words *out)
+{
+    size_t count = 0;
+
+    for (int i = 0; i < TARS_INDEX_FIELDS; i++)
+        count += fields[i].count;
+    *out = (struct tars_ingest_words){.length = (uint32_t)fields[TARS_INDEX_TEXT].words};
+    out->title_length = length_of(&fields[TARS_INDEX_TITLE]);
+    out->heading_length = length_of(&fields[TARS_INDEX_HEADING]);
+    out->terms = tars_arena_calloc(arena, count ? count : 1, sizeof(*out->terms));
+    if (!out->terms)
+        return TARS_ENOMEM;
+    for (int field = 0; field < TARS_INDEX_FIELDS; field++) {
+        for (size_t i = 0; i < fields[field].count; i++) {
+            const struct tars_term_count *from = &fields[field].counts[i];
+
+            out->terms[out->count++] =
+                (struct tars_index_term){from->ptr, from->len, from->tf, field};
+        }
+    }
+    return TARS_OK;
+}
+
 tars_status tars_ingest_tally(struct tars_analyzer *analyzer, struct tars_arena *arena,
                               const char *label, const struct tars_store_passage *passage,
                               struct tars_ingest_words *out)
 {
     struct tars_chunk chunk = {
         .text = passage->text, .text_len = passage->text_len, .section = passage->section};
-    struct tars_term_count *counts = NULL;
-    struct tars_terms terms = {0};
-    struct tars_span text;
-    size_t count = 0;
-    tars_status status = tars_chunk_terms_text(arena, label, &chunk, &text);
+    struct counted fields[TARS_INDEX_FIELDS] = {0};
+    struct tars_span texts[TARS_INDEX_FIELDS] = {
+        [TARS_INDEX_TITLE] = tars_span_of(label),
+        [TARS_INDEX_HEADING] = tars_span_of(passage->section)};
+    tars_status status = tars_chunk_terms_text(arena, label, &chunk, &texts[TARS_INDEX_TEXT]);
 
-    if (!status)
-        status = tars_analyze(analyzer, arena, passage->language, text.ptr, text.len, &terms);
-    if (!status)
-        status = tars_terms_tally(arena, &terms, &counts, &count);
-    if (status)
-        return status;
-    *out = (struct tars_ingest_words){.count = count, .length = (uint32_t)terms.count};
-    out->terms = tars_arena_calloc(arena, count ? count : 1, sizeof(*out->terms));
-    if (!out->terms)
-        return TARS_ENOMEM;
-    for (size_t i = 0; i < count; i++)
-        out->terms[i] = (struct tars_index_term){counts[i].ptr, counts[i].len, counts[i].tf};
-    return TARS_OK;
+    for (int i = 0; !status && i < TARS_INDEX_FIELDS; i++)
+        status = count_field(analyzer, arena, passage->language, texts[i], &fields[i]);
+    return status ? status : join_fields(arena, fields, out);
 }
 
 /* ------------------------------------------------------------------ windows */

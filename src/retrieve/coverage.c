@@ -53,7 +53,7 @@ tars_status tars_coverage_new(struct tars_arena *arena, const struct tars_index 
         struct word *leader;
 
         word->term = (struct tars_index_query_term){terms->items[i].ptr, terms->items[i].len, 1,
-                                                    weighed ? weighed[i].idf : 0};
+                                                    weighed ? weighed[i].idf : 0, TARS_INDEX_TEXT};
         word->leader = leader_of(terms, i);
         word->mass = tars_index_words_ceiling(index, &word->term, 1);
         leader = &made->words[word->leader];

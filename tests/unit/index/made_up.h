@@ -76,7 +76,7 @@ static inline tars_status add(struct tars_index *index, uint64_t id)
         (void)snprintf(words[i], sizeof(words[i]), "w%u-%llu", i,
                        (unsigned long long)(id % spread[i]));
         terms[i] = (struct tars_index_term){words[i], (uint32_t)strlen(words[i]),
-                                            1 + (uint32_t)(id % (i + 2))};
+                                            1 + (uint32_t)(id % (i + 2)), TARS_INDEX_TEXT};
     }
     return tars_index_add(index, &passage);
 }

@@ -51,9 +51,11 @@ static void put(struct tars_passages *passages, struct tars_postings *postings, 
         if (tfs[i] == 0)
             continue;
         (void)snprintf(word, sizeof(word), "word%u", i);
-        assert_int_equal(
-            tars_postings_add(postings, word, strlen(word), ordinal, tfs[i], passage.length),
-            TARS_OK);
+        assert_int_equal(tars_postings_add(postings,
+                                           &(struct tars_index_term){word, (uint32_t)strlen(word),
+                                                                     tfs[i], TARS_INDEX_TEXT},
+                                           ordinal, passage.length),
+                         TARS_OK);
     }
     tars_passages_accept(passages, ordinal);
 }
@@ -79,7 +81,7 @@ static void compare(const struct tars_bm25 *bm25, uint64_t *random, bool zipf,
     for (size_t i = 0; i < n_terms; i++) {
         (void)snprintf(words[i], sizeof(words[i]), "word%u", draw(random, zipf) + (i == 5) * 5000);
         terms[i] = (struct tars_index_query_term){words[i], (uint32_t)strlen(words[i]),
-                                                  i % 4 == 3 ? 0.5F : 1.0F, 0};
+                                                  i % 4 == 3 ? 0.5F : 1.0F, 0, TARS_INDEX_TEXT};
         if (filter && k % 2 == 0)
             terms[i].idf = tars_bm25_idf(bm25, &terms[i], filter, 2000);
     }
@@ -102,9 +104,9 @@ static void compare(const struct tars_bm25 *bm25, uint64_t *random, bool zipf,
 static void idf_of_what_is_seen(void **state)
 {
     const struct tars_index_filter filter = {accept_odd, NULL};
-    const struct tars_index_query_term rare = {"rare", 4, 1, 0};
-    const struct tars_index_query_term common = {"common", 6, 1, 0};
-    const struct tars_index_query_term none = {"none", 4, 1, 0};
+    const struct tars_index_query_term rare = {"rare", 4, 1, 0, TARS_INDEX_TEXT};
+    const struct tars_index_query_term common = {"common", 6, 1, 0, TARS_INDEX_TEXT};
+    const struct tars_index_query_term none = {"none", 4, 1, 0, TARS_INDEX_TEXT};
     struct tars_passages passages;
     struct tars_postings postings;
     struct tars_bm25 bm25;
@@ -120,9 +122,17 @@ static void idf_of_what_is_seen(void **state)
         assert_int_equal(tars_passages_prepare(&passages), TARS_OK);
         ordinal = tars_passages_take(&passages, &passage);
         if (id < 100 && (id % 2 == 0 || id < 10))
-            assert_int_equal(tars_postings_add(&postings, "rare", 4, ordinal, 1, 4), TARS_OK);
+            assert_int_equal(
+                tars_postings_add(&postings,
+                                  &(struct tars_index_term){"rare", 4, 1, TARS_INDEX_TEXT}, ordinal,
+                                  4),
+                TARS_OK);
         if (id < 2000)
-            assert_int_equal(tars_postings_add(&postings, "common", 6, ordinal, 1, 4), TARS_OK);
+            assert_int_equal(
+                tars_postings_add(&postings,
+                                  &(struct tars_index_term){"common", 6, 1, TARS_INDEX_TEXT},
+                                  ordinal, 4),
+                TARS_OK);
         tars_passages_accept(&passages, ordinal);
     }
     (void)tars_passages_remove(&passages, 1, 1);
@@ -165,7 +175,7 @@ static void formula(void **state)
 {
     struct tars_passages passages;
     struct tars_postings postings;
-    const struct tars_index_query_term term = {"a", 1, 1, 0};
+    const struct tars_index_query_term term = {"a", 1, 1, 0, TARS_INDEX_TEXT};
     const uint32_t lengths[3] = {2, 4, 6};
     const uint32_t tfs[3] = {1, 3, 0};
     struct tars_index_hit hits[3];
@@ -181,7 +191,11 @@ static void formula(void **state)
         assert_int_equal(tars_passages_prepare(&passages), TARS_OK);
         assert_int_equal(tars_passages_take(&passages, &passage), i);
         if (tfs[i] > 0)
-            assert_int_equal(tars_postings_add(&postings, "a", 1, i, tfs[i], lengths[i]), TARS_OK);
+            assert_int_equal(
+                tars_postings_add(&postings,
+                                  &(struct tars_index_term){"a", 1, tfs[i], TARS_INDEX_TEXT}, i,
+                                  lengths[i]),
+                TARS_OK);
         tars_passages_accept(&passages, i);
     }
     tars_passages_publish(&passages);

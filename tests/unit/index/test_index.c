@@ -185,7 +185,7 @@ static void churn_does_not_spoil_recall(void **state)
 
 static size_t count_word(struct tars_index *index, const char *word, struct tars_index_hit *hits)
 {
-    const struct tars_index_query_term term = {word, (uint32_t)strlen(word), 1, 0};
+    const struct tars_index_query_term term = {word, (uint32_t)strlen(word), 1, 0, TARS_INDEX_TEXT};
     size_t n = 99;
 
     assert_int_equal(tars_index_search_words(index, &term, 1, 10, NULL, hits, &n), TARS_OK);
@@ -310,7 +310,7 @@ static void work(void *ctx)
     const struct tars_index_config config = {
         .dir = ctx, .dim = DIM, .identity = "model", .exact_below = 1};
     struct tars_index *index = NULL;
-    const struct tars_index_query_term term = {"w0-1", 4, 1, 0};
+    const struct tars_index_query_term term = {"w0-1", 4, 1, 0, TARS_INDEX_TEXT};
     struct tars_index_hit hits[10];
     float query[DIM];
     size_t n;
@@ -343,6 +343,62 @@ static void every_allocation_may_fail(void **state)
     files_remove_dir(dir);
 }
 
+/* A field has words, lengths and rarity of its own; the text knows nothing of it. */
+static void check_fields(struct tars_index *index)
+{
+    const struct tars_index_query_term in_title = {"rust", 4, 1, 0, TARS_INDEX_TITLE};
+    const struct tars_index_query_term in_text = {"rust", 4, 1, 0, TARS_INDEX_TEXT};
+    const struct tars_index_query_term in_heading = {"rust", 4, 1, 0, TARS_INDEX_HEADING};
+    double rare = log(1 + (4 - 2 + 0.5) / 2.5);
+    struct tars_index_hit hits[4];
+    size_t n;
+
+    assert_int_equal(tars_index_search_words(index, &in_title, 1, 4, NULL, hits, &n), TARS_OK);
+    assert_int_equal(n, 2);
+    assert_int_equal(hits[0].id, 2); /* the shorter title */
+    assert_int_equal(hits[1].id, 1);
+    /* Mean title length: (6 + 2) / 4. */
+    assert_true(fabs(hits[0].score - rare * 2.2 / (1 + 1.2 * (0.25 + 0.75 * 2 / 2))) < 1e-6);
+    assert_true(fabs(hits[1].score - rare * 2.2 / (1 + 1.2 * (0.25 + 0.75 * 6 / 2))) < 1e-6);
+    assert_int_equal(tars_index_search_words(index, &in_text, 1, 4, NULL, hits, &n), TARS_OK);
+    assert_int_equal(n, 1);
+    assert_int_equal(hits[0].id, 3);
+    assert_int_equal(tars_index_search_words(index, &in_heading, 1, 4, NULL, hits, &n), TARS_OK);
+    assert_int_equal(n, 0);
+}
+
+static void fields_are_apart(void **state)
+{
+    static const struct tars_index_term title = {"rust", 4, 1, TARS_INDEX_TITLE};
+    static const struct tars_index_term text = {"rust", 4, 1, TARS_INDEX_TEXT};
+    static const struct tars_index_term bad = {"rust", 4, 1, (enum tars_index_field)3};
+    const struct tars_index_passage passages[] = {
+        {.id = 1, .terms = &title, .term_count = 1, .length = 9, .title_length = 6},
+        {.id = 2, .terms = &title, .term_count = 1, .length = 90, .title_length = 2},
+        {.id = 3, .terms = &text, .term_count = 1, .length = 5},
+        {.id = 4, .length = 5},
+    };
+    const struct tars_index_passage refused = {.id = 5, .terms = &bad, .term_count = 1};
+    char dir[FILES_PATH_MAX];
+    struct tars_index *index;
+
+    (void)state;
+    files_make_dir(dir);
+    index = open_at(dir, 1);
+    for (size_t i = 0; i < 4; i++)
+        assert_int_equal(tars_index_add(index, &passages[i]), TARS_OK);
+    assert_int_equal(tars_index_add(index, &refused), TARS_EINVAL);
+    tars_index_publish(index, 1);
+    check_fields(index);
+    assert_int_equal(tars_index_save(index, NULL), TARS_OK);
+    check_fields(index);
+    tars_index_close(index);
+    index = open_at(dir, 1);
+    check_fields(index);
+    tars_index_close(index);
+    files_remove_dir(dir);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -352,6 +408,7 @@ int main(void)
         cmocka_unit_test(changes_appear_when_published),
         cmocka_unit_test(snapshot_brings_it_back),
         cmocka_unit_test(damage_is_refused_or_harmless),
+        cmocka_unit_test(fields_are_apart),
         cmocka_unit_test(every_allocation_may_fail),
     };
 

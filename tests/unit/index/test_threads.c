@@ -28,7 +28,8 @@ static void *read_always(void *ctx)
     struct shared *shared = ctx;
 
     while (!atomic_load(&shared->stop)) {
-        const struct tars_index_query_term terms[2] = {{"w0-1", 4, 1, 0}, {"w1-3", 4, 1, 0}};
+        const struct tars_index_query_term terms[2] = {{"w0-1", 4, 1, 0, TARS_INDEX_TEXT},
+                                                       {"w1-3", 4, 1, 0, TARS_INDEX_TEXT}};
         struct tars_index_hit hits[TOP];
         struct tars_index_stats stats;
         float query[DIM];

@@ -202,7 +202,7 @@ static const struct told *told_of(const struct world *world, const char *name)
 /* How many passages of the index have the word. */
 static size_t found(struct world *world, const char *word)
 {
-    struct tars_index_query_term term = {word, (uint32_t)strlen(word), 1, 0};
+    struct tars_index_query_term term = {word, (uint32_t)strlen(word), 1, 0, TARS_INDEX_TEXT};
     struct tars_index_hit hits[32];
     size_t n = 0;
 

@@ -80,7 +80,8 @@ static void index_passage(uint64_t id)
 {
     float vector[DIM_MAX];
     char word[32];
-    struct tars_index_term terms[2] = {{"leav", 4, 1}, {word, 0, 1 + (uint32_t)(id % 3)}};
+    struct tars_index_term terms[2] = {{"leav", 4, 1, TARS_INDEX_TEXT},
+                                       {word, 0, 1 + (uint32_t)(id % 3), TARS_INDEX_TEXT}};
     struct tars_index_passage add = {.id = id,
                                      .terms = terms,
                                      .term_count = 2,
