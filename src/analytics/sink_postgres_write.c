@@ -201,6 +201,12 @@ static tars_status make_rows(struct pg_rows *made, const struct tars_row *rows, 
     return status;
 }
 
+/* The foreign key of accesses is looked up once a row, by a plan that PostgreSQL keeps. Sessions
+ * make a plan anew for each use, as statistics want it; here that would be most of the work. A plan
+ * that is kept must do for tables that grow, so it takes the index even of an empty one. */
+#define BEGIN_WRITING \
+    "BEGIN; SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL enable_seqscan = off"
+
 /* In one transaction, which copy_rows() ends. */
 static tars_status write_all(struct sink_postgres *postgres, struct tars_pg_conn *conn,
                              const struct tars_row *rows, size_t n,
@@ -219,7 +225,7 @@ static tars_status write_all(struct sink_postgres *postgres, struct tars_pg_conn
     if (!ids)
         return tars_fail(TARS_ENOMEM, err, "no memory for rows of analytics");
     pg_rows_init(&made);
-    status = tars_pg_exec(conn, "BEGIN", err);
+    status = tars_pg_exec(conn, BEGIN_WRITING, err);
     if (status == TARS_OK) {
         status = move_mark(postgres, conn, mark, ids, questions, err);
         if (status == TARS_OK)
