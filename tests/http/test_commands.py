@@ -10,7 +10,7 @@ import unittest
 
 from server import SAMPLES, TARS, ServerTest, environment, run
 
-COMMANDS = ["serve", "ingest", "search", "ask", "status", "jobs", "forget", "reindex", "config", "doctor",
+COMMANDS = ["serve", "ingest", "search", "ask", "status", "jobs", "forget", "eval", "reindex", "config", "doctor",
             "version", "help"]
 
 
