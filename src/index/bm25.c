@@ -5,32 +5,10 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "index/top.h"
+#include "index/bm25_internal.h"
 
 #define SLACK 1.000001 /* bounds are summed in another order than scores */
 #define AHEAD 8        /* postings from a passage's prefetch to its use */
-
-struct list {
-    struct tars_postings_cursor cursor;
-    double factor;   /* weight * idf * (k1 + 1) */
-    double per_word; /* k1 * b / mean length of the field */
-    enum tars_index_field field;
-    double bound;    /* what it can add at most */
-    double score;    /* what it adds to the passage at hand */
-    size_t in_query; /* place among the query's terms */
-};
-
-struct scorer {
-    const struct tars_bm25 *bm25;
-    const struct tars_index_filter *filter;
-    double norm;                        /* k1 * (1 - b) */
-    double per_word[TARS_INDEX_FIELDS]; /* k1 * b / mean length */
-    struct list **lists;                /* (count,) those with postings, weakest first */
-    struct list **query;                /* (count,) the same in the order of the query */
-    double *reach; /* (count + 1,) reach[i]: what lists 0 .. i - 1 can add together */
-    size_t count;
-    struct tars_top top;
-};
 
 /* ------------------------------------------------------------------ weights */
 
@@ -54,28 +32,26 @@ static double idf_of(const struct tars_bm25 *bm25, const struct tars_index_query
     return term->idf > 0 ? term->idf : idf_at(bm25->view.count, df_of(bm25, number));
 }
 
-static double part(const struct scorer *scorer, const struct list *list, double tf, double length)
+static double part_bound(const struct tars_bm25_scorer *scorer, const struct tars_bm25_list *list,
+                         uint32_t bound)
 {
-    return list->factor * tf / (tf + scorer->norm + list->per_word * length);
-}
-
-static double part_bound(const struct scorer *scorer, const struct list *list, uint32_t bound)
-{
-    return bound == 0 ? 0 : SLACK * part(scorer, list, bound >> 16, bound & 0xffff);
+    if (bound == 0)
+        return 0;
+    return SLACK * tars_bm25_part(list, bound >> 16, tars_bm25_norm(scorer, list, bound & 0xffff));
 }
 
 static uint32_t number_of(const struct tars_bm25 *bm25, const struct tars_index_query_term *term)
 {
     if (term->len == 0 || term->len > TARS_POSTINGS_TERM_MAX ||
         (unsigned)term->field >= TARS_INDEX_FIELDS || !(term->weight > 0) ||
-        !isfinite(term->weight))
+        !isfinite(term->weight) || isinf(term->idf))
         return TARS_POSTINGS_NONE;
     return tars_postings_find(bm25->postings, term->ptr, term->len, term->field);
 }
 
 /* Passages with the term that filter accepts. */
-static double count(const struct tars_bm25 *bm25, uint32_t number,
-                    const struct tars_index_filter *filter)
+static double count_accepted(const struct tars_bm25 *bm25, uint32_t number,
+                             const struct tars_index_filter *filter)
 {
     struct tars_postings_cursor cursor;
     double df = 0;
@@ -99,7 +75,7 @@ double tars_bm25_idf(const struct tars_bm25 *bm25, const struct tars_index_query
 
     if (!filter || !filter->accepts || df > TARS_INDEX_IDF_EXACT)
         return idf_at(bm25->view.count, df);
-    return idf_at((double)n, df > 0 ? count(bm25, number, filter) : 0);
+    return idf_at((double)n, df > 0 ? count_accepted(bm25, number, filter) : 0);
 }
 
 double tars_bm25_ceiling(const struct tars_bm25 *bm25, const struct tars_index_query_term *terms,
@@ -116,27 +92,34 @@ double tars_bm25_ceiling(const struct tars_bm25 *bm25, const struct tars_index_q
 
 /* -------------------------------------------------------------------- setup */
 
-static void release(struct scorer *scorer)
+static void release(struct tars_bm25_scorer *scorer)
 {
-    for (size_t i = 0; i < scorer->count; i++)
+    for (size_t i = 0; i < scorer->count; i++) {
+        free(scorer->query[i]->entries);
         free(scorer->query[i]);
+    }
     free((void *)scorer->query);
     free((void *)scorer->lists);
     free(scorer->reach);
     tars_top_release(&scorer->top);
 }
 
-static tars_status add_list(struct scorer *scorer, const struct tars_index_query_term *term)
+static tars_status add_list(struct tars_bm25_scorer *scorer,
+                            const struct tars_index_query_term *term)
 {
     const struct tars_bm25 *bm25 = scorer->bm25;
     uint32_t number = number_of(bm25, term);
-    struct list *list;
+    struct tars_bm25_list *list;
 
     if (number == TARS_POSTINGS_NONE)
         return TARS_OK;
     list = malloc(sizeof(*list));
     if (!list)
         return TARS_ENOMEM;
+    list->entries = NULL;
+    list->entry_cap = 0;
+    list->at = 0;
+    list->number = number;
     list->in_query = scorer->count;
     list->field = term->field;
     list->per_word = scorer->per_word[term->field];
@@ -145,7 +128,6 @@ static tars_status add_list(struct scorer *scorer, const struct tars_index_query
         part_bound(scorer, list,
                    atomic_load_explicit(&tars_postings_term_at(bm25->postings, number)->bound,
                                         memory_order_relaxed));
-    tars_postings_cursor_init(&list->cursor, bm25->postings, number);
     scorer->query[scorer->count] = list;
     scorer->lists[scorer->count++] = list;
     return TARS_OK;
@@ -153,15 +135,15 @@ static tars_status add_list(struct scorer *scorer, const struct tars_index_query
 
 static int weakest_first(const void *a, const void *b)
 {
-    const struct list *left = *(struct list *const *)a;
-    const struct list *right = *(struct list *const *)b;
+    const struct tars_bm25_list *left = *(struct tars_bm25_list *const *)a;
+    const struct tars_bm25_list *right = *(struct tars_bm25_list *const *)b;
 
     if (left->bound != right->bound)
         return left->bound < right->bound ? -1 : 1;
     return (left->in_query > right->in_query) - (left->in_query < right->in_query);
 }
 
-static double mean_length(const struct tars_bm25 *bm25, enum tars_index_field field)
+double tars_bm25_mean(const struct tars_bm25 *bm25, enum tars_index_field field)
 {
     double length =
         (double)atomic_load_explicit(&bm25->passages->lengths[field], memory_order_relaxed);
@@ -169,7 +151,7 @@ static double mean_length(const struct tars_bm25 *bm25, enum tars_index_field fi
     return length > 0 && bm25->view.count > 0 ? length / bm25->view.count : 1;
 }
 
-static tars_status prepare(struct scorer *scorer, const struct tars_bm25 *bm25,
+static tars_status prepare(struct tars_bm25_scorer *scorer, const struct tars_bm25 *bm25,
                            const struct tars_index_query_term *terms, size_t n_terms, size_t k)
 {
     tars_status status = tars_top_init(&scorer->top, k);
@@ -178,15 +160,15 @@ static tars_status prepare(struct scorer *scorer, const struct tars_bm25 *bm25,
     scorer->bm25 = bm25;
     scorer->norm = bm25->k1 * (1 - bm25->b);
     for (int field = 0; field < TARS_INDEX_FIELDS; field++)
-        scorer->per_word[field] = bm25->k1 * bm25->b / mean_length(bm25, field);
-    scorer->lists = (struct list **)calloc(n_terms + 1, sizeof(*scorer->lists));
-    scorer->query = (struct list **)calloc(n_terms + 1, sizeof(*scorer->query));
+        scorer->per_word[field] = bm25->k1 * bm25->b / tars_bm25_mean(bm25, field);
+    scorer->lists = (struct tars_bm25_list **)calloc(n_terms + 1, sizeof(*scorer->lists));
+    scorer->query = (struct tars_bm25_list **)calloc(n_terms + 1, sizeof(*scorer->query));
     scorer->reach = calloc(n_terms + 1, sizeof(*scorer->reach));
     if (status != TARS_OK || !scorer->lists || !scorer->query || !scorer->reach)
         return TARS_ENOMEM;
     for (size_t i = 0; i < n_terms && status == TARS_OK; i++)
         status = add_list(scorer, &terms[i]);
-    qsort((void *)scorer->lists, scorer->count, sizeof(struct list *), weakest_first);
+    qsort((void *)scorer->lists, scorer->count, sizeof(struct tars_bm25_list *), weakest_first);
     for (size_t i = 0; i < scorer->count; i++)
         scorer->reach[i + 1] = scorer->reach[i] + scorer->lists[i]->bound;
     return status;
@@ -195,7 +177,7 @@ static tars_status prepare(struct scorer *scorer, const struct tars_bm25 *bm25,
 /* ------------------------------------------------------------------- search */
 
 /* The least ordinal that a list from first on stands on. */
-static uint32_t least(const struct scorer *scorer, size_t first)
+static uint32_t least(const struct tars_bm25_scorer *scorer, size_t first)
 {
     uint32_t ordinal = TARS_POSTINGS_END;
 
@@ -207,21 +189,22 @@ static uint32_t least(const struct scorer *scorer, size_t first)
 }
 
 /* What list adds to the passage; its cursor goes there. */
-static double take(const struct scorer *scorer, struct list *list, uint32_t ordinal,
-                   const struct tars_passage *passage)
+static double take(const struct tars_bm25_scorer *scorer, struct tars_bm25_list *list,
+                   uint32_t ordinal, const struct tars_passage *passage)
 {
     if (list->cursor.ordinal < ordinal)
         tars_postings_seek(&list->cursor, ordinal);
     list->score = 0;
     if (list->cursor.ordinal == ordinal)
-        list->score =
-            part(scorer, list, list->cursor.tf, tars_passages_length(passage, list->field));
+        list->score = tars_bm25_part(
+            list, list->cursor.tf,
+            tars_bm25_norm(scorer, list, tars_passages_length(passage, list->field)));
     return list->score;
 }
 
 /* The passage's score, 0 when it cannot be over floor. Lists from first on are taken in any case.
  */
-static double score_of(struct scorer *scorer, size_t first, uint32_t ordinal,
+static double score_of(struct tars_bm25_scorer *scorer, size_t first, uint32_t ordinal,
                        const struct tars_passage *passage, double floor)
 {
     double sum = 0;
@@ -229,7 +212,7 @@ static double score_of(struct scorer *scorer, size_t first, uint32_t ordinal,
     for (size_t i = first; i < scorer->count; i++)
         sum += take(scorer, scorer->lists[i], ordinal, passage);
     for (size_t i = first; i-- > 0;) {
-        struct list *list = scorer->lists[i];
+        struct tars_bm25_list *list = scorer->lists[i];
 
         if ((sum + scorer->reach[i + 1]) * SLACK <= floor)
             return 0;
@@ -244,7 +227,7 @@ static double score_of(struct scorer *scorer, size_t first, uint32_t ordinal,
     }
     sum = 0;
     for (size_t i = 0; i < scorer->count; i++) {
-        const struct list *list = scorer->query[i];
+        const struct tars_bm25_list *list = scorer->query[i];
 
         assert(list);
         sum += list->score;
@@ -252,29 +235,29 @@ static double score_of(struct scorer *scorer, size_t first, uint32_t ordinal,
     return sum;
 }
 
-static bool wanted(const struct scorer *scorer, const struct tars_passage *passage)
-{
-    return passage &&
-           (!scorer->filter || scorer->filter->accepts(scorer->filter->ctx, passage->id));
-}
-
-/* Score the passage, if it is seen and accepted, and keep it if it is good enough. */
-static void consider(struct scorer *scorer, size_t first, uint32_t ordinal, double floor)
+void tars_bm25_offer(struct tars_bm25_scorer *scorer, uint32_t ordinal, double score)
 {
     const struct tars_bm25 *bm25 = scorer->bm25;
     const struct tars_passage *passage = tars_passages_seen(bm25->passages, &bm25->view, ordinal);
-    double score;
 
-    if (!wanted(scorer, passage))
-        return;
-    score = score_of(scorer, first, ordinal, passage, floor);
-    if (score > 0)
+    if (passage && (!scorer->filter || scorer->filter->accepts(scorer->filter->ctx, passage->id)))
         tars_top_offer(&scorer->top, passage->id, (float)score);
+}
+
+/* Score the passage and keep it if it is good enough. */
+static void consider(struct tars_bm25_scorer *scorer, size_t first, uint32_t ordinal, double floor)
+{
+    const struct tars_passage *passage = tars_passages_at(scorer->bm25->passages, ordinal);
+    double score = score_of(scorer, first, ordinal, passage, floor);
+
+    if (score > 0 && (float)score > floor)
+        tars_bm25_offer(scorer, ordinal, score);
 }
 
 /* The next posting of list, and a passage that will be looked at soon on its way into the cache:
  * waiting for passages is most of what a search does. */
-static void advance(const struct scorer *scorer, struct list *list, uint32_t ordinal)
+static void advance(const struct tars_bm25_scorer *scorer, struct tars_bm25_list *list,
+                    uint32_t ordinal)
 {
     struct tars_postings_cursor *cursor = &list->cursor;
 
@@ -286,7 +269,7 @@ static void advance(const struct scorer *scorer, struct list *list, uint32_t ord
     }
 }
 
-static void run(struct scorer *scorer, bool prune)
+static void run(struct tars_bm25_scorer *scorer, bool prune)
 {
     size_t first = 0; /* lists before it cannot bring in a passage alone */
 
@@ -307,18 +290,37 @@ static void run(struct scorer *scorer, bool prune)
     }
 }
 
+/* Stand on the first posting of each list, or on the first that is not mapped. */
+static void set_cursors(struct tars_bm25_scorer *scorer, bool tail)
+{
+    for (size_t i = 0; i < scorer->count; i++) {
+        struct tars_bm25_list *list = scorer->query[i];
+
+        if (tail) {
+            tars_postings_cursor_tail(&list->cursor, scorer->bm25->postings, list->number);
+        } else {
+            tars_postings_cursor_init(&list->cursor, scorer->bm25->postings, list->number);
+        }
+    }
+}
+
 static tars_status search(const struct tars_bm25 *bm25, const struct tars_index_query_term *terms,
                           size_t n_terms, size_t k, const struct tars_index_filter *filter,
                           bool prune, struct tars_index_hit *hits, size_t *n)
 {
-    struct scorer scorer = {.filter = filter && filter->accepts ? filter : NULL};
+    struct tars_bm25_scorer scorer = {.filter = filter && filter->accepts ? filter : NULL};
+    bool by_ranges = prune && tars_bm25_ranges_fit(bm25);
     tars_status status = prepare(&scorer, bm25, terms, n_terms, k);
 
-    if (status == TARS_OK) {
-        if (scorer.count > 0 && k > 0)
+    if (status == TARS_OK && scorer.count > 0 && k > 0) {
+        if (by_ranges)
+            status = tars_bm25_ranges_run(&scorer);
+        set_cursors(&scorer, by_ranges);
+        if (status == TARS_OK)
             run(&scorer, prune);
-        *n = tars_top_sorted(&scorer.top, hits);
     }
+    if (status == TARS_OK)
+        *n = tars_top_sorted(&scorer.top, hits);
     release(&scorer);
     return status;
 }
@@ -342,12 +344,14 @@ tars_status tars_bm25_search_all(const struct tars_bm25 *bm25,
 tars_status tars_bm25_score(const struct tars_bm25 *bm25, const struct tars_index_query_term *terms,
                             size_t n_terms, uint32_t ordinal, float *score)
 {
-    struct scorer scorer = {0};
+    struct tars_bm25_scorer scorer = {0};
     tars_status status = prepare(&scorer, bm25, terms, n_terms, 1);
     const struct tars_passage *passage = tars_passages_at(bm25->passages, ordinal);
 
-    if (status == TARS_OK)
+    if (status == TARS_OK) {
+        set_cursors(&scorer, false);
         *score = (float)score_of(&scorer, 0, ordinal, passage, -1);
+    }
     release(&scorer);
     return status;
 }

@@ -22,6 +22,7 @@
 
 #include "base/sys/file.h"
 #include "index/bm25.h"
+#include "index/phrases.h"
 #include "index/snapshot.h"
 #include "index/top.h"
 
@@ -116,6 +117,8 @@ static tars_status open_shadow(struct tars_index *index, struct tars_err *err)
     if (status == TARS_ENOTFOUND)
         status = tars_shadow_new(index->config.dim, &shadow);
     if (status == TARS_OK) {
+        shadow->postings.k1 = index->config.k1;
+        shadow->postings.b = index->config.b;
         atomic_store(&index->shadow, shadow);
         atomic_store(&index->seq, seq);
     }
@@ -163,11 +166,38 @@ static bool passage_is_valid(const struct tars_index_passage *passage, size_t di
             (unsigned)term->field >= TARS_INDEX_FIELDS)
             return false;
     }
+    for (size_t i = 0; passage->words && i < passage->word_count; i++) {
+        if (passage->words[i] != TARS_INDEX_GAP && passage->words[i] >= passage->term_count)
+            return false;
+    }
     for (size_t i = 0; dim > 0 && i < passage->vector_count * dim; i++) {
         if (!isfinite(passage->vectors[i]))
             return false;
     }
     return true;
+}
+
+/* Put the words of the text in their order, whose terms are in the postings now. */
+static tars_status put_words(struct tars_shadow *shadow, const struct tars_index_passage *passage,
+                             uint32_t ordinal)
+{
+    uint32_t *words = malloc((passage->word_count + 1) * sizeof(*words));
+    uint32_t *numbers = malloc((passage->term_count + 1) * sizeof(*numbers));
+    tars_status status = words && numbers ? TARS_OK : TARS_ENOMEM;
+
+    for (size_t i = 0; i < passage->term_count && status == TARS_OK; i++) {
+        const struct tars_index_term *term = &passage->terms[i];
+
+        numbers[i] = tars_postings_find(&shadow->postings, term->ptr, term->len, term->field);
+    }
+    for (size_t i = 0; i < passage->word_count && status == TARS_OK; i++)
+        words[i] =
+            passage->words[i] == TARS_INDEX_GAP ? TARS_SEQUENCE_GAP : numbers[passage->words[i]];
+    if (status == TARS_OK)
+        status = tars_sequence_put(&shadow->sequence, ordinal, words, passage->word_count);
+    free(words);
+    free(numbers);
+    return status;
 }
 
 static tars_status fill(struct tars_shadow *shadow, const struct tars_index_passage *passage,
@@ -182,6 +212,8 @@ static tars_status fill(struct tars_shadow *shadow, const struct tars_index_pass
         status = tars_postings_add(&shadow->postings, term, ordinal,
                                    tars_passages_length(slot, term->field));
     }
+    if (status == TARS_OK && passage->words)
+        status = put_words(shadow, passage, ordinal);
     if (shadow->dim == 0)
         return status;
     slot->window_first = shadow->hnsw.nodes.count;
@@ -252,6 +284,8 @@ tars_status tars_index_save(struct tars_index *index, struct tars_err *err)
     }
     if (status != TARS_OK)
         return status;
+    made->postings.k1 = index->config.k1;
+    made->postings.b = index->config.b;
     atomic_store(&index->shadow, made);
     atomic_store(&index->unsaved, 0);
     wait_for_readers(index);
@@ -481,6 +515,20 @@ tars_status tars_index_words_score(const struct tars_index *index,
 
     if (ordinal != TARS_PASSAGES_NONE)
         status = tars_bm25_score(&bm25, terms, n_terms, ordinal, score);
+    leave(index, turn);
+    return status;
+}
+
+tars_status tars_index_find_phrase(const struct tars_index *index,
+                                   const struct tars_index_phrase *phrase, uint64_t **ids,
+                                   size_t *n)
+{
+    uint32_t turn;
+    const struct tars_shadow *shadow = enter(index, &turn);
+    struct tars_phrases phrases = {&shadow->postings, &shadow->passages, &shadow->sequence,
+                                   tars_passages_look(&shadow->passages)};
+    tars_status status = tars_phrases_find(&phrases, phrase, ids, n);
+
     leave(index, turn);
     return status;
 }

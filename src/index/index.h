@@ -59,6 +59,8 @@ struct tars_index_config {
     double b;             /* of BM25; 0: 0.75; negative: none */
 };
 
+#define TARS_INDEX_GAP UINT32_MAX
+
 /* A distinct term of a field of a passage. */
 struct tars_index_term {
     const char *ptr; /* (len,) bytes */
@@ -73,6 +75,10 @@ struct tars_index_passage {
     size_t vector_count;
     const struct tars_index_term *terms; /* (term_count,) */
     size_t term_count;
+    /* The text's words in their order, so that phrases are found: numbers of terms, which are of
+     * the text, or TARS_INDEX_GAP for a word that is no term. NULL: none are found in it. */
+    const uint32_t *words;
+    size_t word_count;
     uint32_t length;         /* words in the passage, as BM25 counts them: the sum of tf, usually */
     uint16_t title_length;   /* words of its title */
     uint16_t heading_length; /* words of its heading */
@@ -84,6 +90,19 @@ struct tars_index_query_term {
     uint32_t len;
     float weight; /* of the term, 1 usually; not negative */
     double idf;   /* of tars_index_idf(); 0: as all passages have it */
+    enum tars_index_field field;
+};
+
+/* Words that stand together: in the text at these places, counted from anywhere; in a title or a
+ * heading all of them in any order. */
+struct tars_index_phrase_word {
+    const char *ptr; /* (len,) bytes */
+    uint32_t len;
+    uint32_t position; /* ascending */
+};
+struct tars_index_phrase {
+    const struct tars_index_phrase_word *words; /* (count,) */
+    size_t count;
     enum tars_index_field field;
 };
 
@@ -171,6 +190,11 @@ TARS_MUST_USE tars_status tars_index_vector_score(const struct tars_index *index
 TARS_MUST_USE tars_status tars_index_words_score(const struct tars_index *index,
                                                  const struct tars_index_query_term *terms,
                                                  size_t n_terms, uint64_t id, float *score);
+/* The passages that hold the phrase, by ascending id: *ids gives (n,) of them, to be freed; NULL
+ * when there are none. TARS_ENOMEM. */
+TARS_MUST_USE tars_status tars_index_find_phrase(const struct tars_index *index,
+                                                 const struct tars_index_phrase *phrase,
+                                                 uint64_t **ids, size_t *n);
 /* The idf that a term has among the n passages that filter accepts, so that scores say nothing of
  * the others. Exact for terms that few passages have; one that more than TARS_INDEX_IDF_EXACT have
  * is common, and has the idf of all passages. */

@@ -10,6 +10,7 @@
 #define CAP_MAX      512 /* in the last */
 #define ENCODED_MAX  10  /* bytes of a posting */
 #define TF_MAX       0xffff
+#define NEAR         16 /* ranges that are walked rather than skipped */
 #define HEADER_UNITS (sizeof(struct tars_postings_block) / TARS_POSTINGS_UNIT)
 
 struct tars_postings_slots {
@@ -23,7 +24,7 @@ struct tars_postings_slots {
 
 void tars_postings_init(struct tars_postings *postings)
 {
-    *postings = (struct tars_postings){0};
+    *postings = (struct tars_postings){.k1 = 1.2, .b = 0.75};
     tars_column_init(&postings->terms, sizeof(struct tars_postings_term), 8);
     tars_column_init(&postings->texts, 1, 12);
     tars_column_init(&postings->blocks, TARS_POSTINGS_UNIT, 10);
@@ -225,18 +226,18 @@ static tars_status make_term(struct tars_postings *postings, const struct sought
 
 /* --------------------------------------------------------------- the blocks */
 
-/* The mapped block at unit, whole and inside, or NULL. */
-static const struct tars_postings_block *mapped_at(const struct tars_postings *postings,
-                                                   uint32_t unit)
+bool tars_postings_list(const struct tars_postings *postings, uint32_t number,
+                        struct tars_ranges *ranges)
 {
     const struct tars_column *blocks = &postings->blocks;
-    const struct tars_postings_block *block;
+    uint32_t unit;
 
-    if (unit >= blocks->base_count || blocks->base_count - unit < HEADER_UNITS)
-        return NULL;
-    block = tars_column_at(blocks, unit);
-    return block->cap / TARS_POSTINGS_UNIT <= blocks->base_count - unit - HEADER_UNITS ? block
-                                                                                       : NULL;
+    if (number >= postings->terms.base_count)
+        return false;
+    unit = tars_postings_term_at(postings, number)->first;
+    return unit < blocks->base_count &&
+           tars_ranges_open(ranges, tars_column_at(blocks, unit),
+                            (size_t)(blocks->base_count - unit) * TARS_POSTINGS_UNIT);
 }
 
 static struct tars_postings_tail *tail_at(const struct tars_postings *postings, uint32_t number)
@@ -390,13 +391,15 @@ static bool get_varint(const uint8_t **at, const uint8_t *end, uint64_t *value)
 static void end_here(struct tars_postings_cursor *cursor)
 {
     cursor->block = NULL;
+    cursor->in_tail = true;
     cursor->count = 0;
     cursor->at = 0;
     cursor->ordinal = TARS_POSTINGS_END;
     cursor->tf = 0;
 }
 
-/* Stand before a block, not decoded. What does not ascend is damaged: false. */
+/* Stand before a block of the tail, not decoded. What does not ascend belongs to a damaged list
+ * before it: false. */
 static bool load(struct tars_postings_cursor *cursor, uint32_t unit)
 {
     const struct tars_postings_block *block;
@@ -404,12 +407,9 @@ static bool load(struct tars_postings_cursor *cursor, uint32_t unit)
 
     if (unit == TARS_POSTINGS_NONE)
         return false;
-    block = cursor->in_tail ? tars_column_at(&cursor->postings->blocks, unit)
-                            : mapped_at(cursor->postings, unit);
-    state = block ? atomic_load_explicit(&block->state, memory_order_acquire) : 0;
-    if ((state & 0xffff) == 0 || block->first < cursor->next_min ||
-        (uint32_t)(state >> 32) < block->first || (uint32_t)(state >> 32) == TARS_POSTINGS_END ||
-        ((state >> 16) & 0xffff) > block->cap)
+    block = tars_column_at(&cursor->postings->blocks, unit);
+    state = atomic_load_explicit(&block->state, memory_order_acquire);
+    if ((state & 0xffff) == 0 || block->first < cursor->next_min)
         return false;
     cursor->block = block;
     cursor->state = state;
@@ -419,19 +419,20 @@ static bool load(struct tars_postings_cursor *cursor, uint32_t unit)
     return true;
 }
 
-/* The next block of the list is at unit; behind the mapped ones come those of this process. */
+/* The next block of the tail is at unit. */
 static void enter(struct tars_postings_cursor *cursor, uint32_t unit)
 {
-    if (load(cursor, unit))
-        return;
-    if (!cursor->in_tail) {
-        cursor->in_tail = true;
-        unit = atomic_load_explicit(&tail_at(cursor->postings, cursor->number)->first,
-                                    memory_order_acquire);
-        if (unit != 0 && load(cursor, unit - 1))
-            return;
-    }
-    end_here(cursor);
+    if (!load(cursor, unit))
+        end_here(cursor);
+}
+
+static void enter_tail(struct tars_postings_cursor *cursor)
+{
+    uint32_t unit = atomic_load_explicit(&tail_at(cursor->postings, cursor->number)->first,
+                                         memory_order_acquire);
+
+    cursor->in_tail = true;
+    enter(cursor, unit != 0 ? unit - 1 : TARS_POSTINGS_NONE);
 }
 
 static void decode(struct tars_postings_cursor *cursor)
@@ -449,11 +450,9 @@ static void decode(struct tars_postings_cursor *cursor)
 
         if (!get_varint(&at, end, &step) || (!(step & 1) && !get_varint(&at, end, &tf)))
             break;
-        if ((n > 0) == (step >> 1 == 0) || ordinal + (step >> 1) >= TARS_POSTINGS_END)
-            break;
         ordinal += step >> 1;
         cursor->ordinals[n] = (uint32_t)ordinal;
-        cursor->tfs[n] = (uint32_t)(tf < TF_MAX ? tf : TF_MAX);
+        cursor->tfs[n] = (uint32_t)tf;
     }
     cursor->count = n;
     cursor->at = 0;
@@ -466,46 +465,121 @@ static void skip(struct tars_postings_cursor *cursor, uint32_t ordinal)
         enter(cursor, atomic_load_explicit(&cursor->block->next, memory_order_acquire));
 }
 
+/* The next range of the mapped list that is not under range. */
+static bool next_range(struct tars_postings_cursor *cursor, uint32_t range)
+{
+    if (!cursor->begun) {
+        cursor->begun = true;
+        return tars_ranges_seek(&cursor->ranges, range, &cursor->span);
+    }
+    for (int i = 0; i < NEAR; i++) {
+        if (!tars_ranges_next(&cursor->ranges, &cursor->span))
+            return false;
+        if (cursor->span.range >= range)
+            return true;
+    }
+    return tars_ranges_seek(&cursor->ranges, range, &cursor->span);
+}
+
+/* Decode some ranges of the mapped list, from that of ordinal on. False: there are none. */
+static bool fill(struct tars_postings_cursor *cursor, uint32_t ordinal)
+{
+    uint32_t n = 0;
+
+    while (n <= TARS_POSTINGS_BLOCK - TARS_RANGES_SIZE &&
+           next_range(cursor, ordinal >> TARS_RANGES_LOG)) {
+        struct tars_ranges_posting posting;
+        uint32_t at = 0;
+
+        for (uint32_t i = 0; i < TARS_RANGES_SIZE; i++) {
+            if (!tars_ranges_posting(&cursor->span, &at, &posting) ||
+                posting.ordinal < cursor->next_min)
+                break;
+            cursor->ordinals[n] = posting.ordinal;
+            cursor->tfs[n++] = posting.tf < TF_MAX ? posting.tf : TF_MAX;
+            cursor->next_min = posting.ordinal + 1;
+        }
+    }
+    cursor->count = n;
+    cursor->at = 0;
+    return n > 0;
+}
+
 uint32_t tars_postings_peek(struct tars_postings_cursor *cursor, uint32_t ordinal)
 {
     if (cursor->ordinal == TARS_POSTINGS_END)
         return 0;
+    if (!cursor->in_tail) {
+        return atomic_load_explicit(&tars_postings_term_at(cursor->postings, cursor->number)->bound,
+                                    memory_order_relaxed);
+    }
     skip(cursor, ordinal);
     return cursor->block ? atomic_load_explicit(&cursor->block->bound, memory_order_relaxed) : 0;
 }
 
+/* Whether one of those that are decoded is not under ordinal; the cursor stands there then. */
+static bool advance(struct tars_postings_cursor *cursor, uint32_t ordinal)
+{
+    while (cursor->at < cursor->count && cursor->ordinals[cursor->at] < ordinal)
+        cursor->at++;
+    if (cursor->at == cursor->count)
+        return false;
+    cursor->ordinal = cursor->ordinals[cursor->at];
+    cursor->tf = cursor->tfs[cursor->at];
+    return true;
+}
+
 void tars_postings_seek(struct tars_postings_cursor *cursor, uint32_t ordinal)
 {
+    while (!cursor->in_tail) {
+        if (advance(cursor, ordinal))
+            return;
+        if (!fill(cursor, ordinal))
+            enter_tail(cursor);
+    }
     while (cursor->block) {
         skip(cursor, ordinal);
         if (!cursor->block)
             return;
         if (cursor->count == 0)
             decode(cursor);
-        while (cursor->at < cursor->count && cursor->ordinals[cursor->at] < ordinal)
-            cursor->at++;
-        if (cursor->at < cursor->count) {
-            cursor->ordinal = cursor->ordinals[cursor->at];
-            cursor->tf = cursor->tfs[cursor->at];
+        if (advance(cursor, ordinal))
             return;
-        }
-        /* Damaged: the block ended early. */
         enter(cursor, atomic_load_explicit(&cursor->block->next, memory_order_acquire));
     }
+}
+
+static void start(struct tars_postings_cursor *cursor, const struct tars_postings *postings,
+                  uint32_t number)
+{
+    cursor->postings = postings;
+    cursor->number = number;
+    cursor->begun = false;
+    cursor->next_min = 0;
+    end_here(cursor);
+}
+
+void tars_postings_cursor_tail(struct tars_postings_cursor *cursor,
+                               const struct tars_postings *postings, uint32_t number)
+{
+    start(cursor, postings, number);
+    if (number == TARS_POSTINGS_NONE)
+        return;
+    cursor->ordinal = 0;
+    enter_tail(cursor);
+    if (cursor->block)
+        tars_postings_seek(cursor, 0);
 }
 
 void tars_postings_cursor_init(struct tars_postings_cursor *cursor,
                                const struct tars_postings *postings, uint32_t number)
 {
-    cursor->postings = postings;
-    cursor->number = number;
-    cursor->in_tail = false;
-    cursor->next_min = 0;
-    end_here(cursor);
-    if (number == TARS_POSTINGS_NONE)
+    if (number == TARS_POSTINGS_NONE || !tars_postings_list(postings, number, &cursor->ranges)) {
+        tars_postings_cursor_tail(cursor, postings, number);
         return;
+    }
+    start(cursor, postings, number);
+    cursor->in_tail = false;
     cursor->ordinal = 0;
-    enter(cursor, tars_postings_term_at(postings, number)->first);
-    if (cursor->block)
-        tars_postings_seek(cursor, 0);
+    tars_postings_seek(cursor, 0);
 }

@@ -1,7 +1,7 @@
 /* postings - which passages hold a term, and how often.
  *
  *     slots [ . 7 . . 3 . ]            open addressing, by hash; a slot is a term's number + 1
- *     term 3 -> block -> block         mapped ones, never written
+ *     term 3 -> list                   mapped, never written (ranges.h)
  *     tail 3 -> block -> block         those since; each block with up to 128 passages:
  *
  *     block  state  = last ordinal << 32 | bytes << 16 | count     one atomic store publishes a
@@ -30,6 +30,7 @@
 #include "base/status.h"
 #include "index/column.h"
 #include "index/index.h"
+#include "index/ranges.h"
 
 #define TARS_POSTINGS_BLOCK    128 /* postings in a block */
 #define TARS_POSTINGS_TERM_MAX 255 /* bytes of a term */
@@ -43,7 +44,7 @@ struct tars_postings_term {
     uint32_t text;          /* index in texts */
     uint16_t len;           /* bytes */
     uint16_t field;         /* enum tars_index_field */
-    uint32_t first;         /* unit of the first mapped block, or TARS_POSTINGS_NONE */
+    uint32_t first;         /* unit of the mapped list, or TARS_POSTINGS_NONE */
     uint32_t old;           /* 0; while a snapshot is written, which term it was before */
     _Atomic uint32_t df;    /* postings, those of dead passages included */
     _Atomic uint32_t bound; /* greatest tf << 16 | least length */
@@ -73,20 +74,29 @@ struct tars_postings {
     void *tail_base;           /* owned; tails of the mapped terms */
     _Atomic(struct tars_postings_slots *) slots;
     _Atomic uint32_t term_count; /* terms that readers may touch */
+    double k1, b;                /* for the bounds of the next snapshot */
+    /* What the bounds of the mapped lists are for. */
+    double base_k1, base_b;
+    double base_means[TARS_INDEX_FIELDS];
+    uint32_t base_passages;
 };
 
-/* One term's postings, a block at a time. Open for the scorer, which only reads. */
+/* One term's postings, some at a time: those of the mapped list, then those of the tail. Open for
+ * the scorer, which only reads. */
 struct tars_postings_cursor {
     const struct tars_postings *postings;
-    const struct tars_postings_block *block;
-    uint64_t state;    /* of block, when it was entered */
-    uint32_t ordinal;  /* of the posting it stands on, or TARS_POSTINGS_END */
-    uint32_t tf;       /* of that posting */
-    uint32_t at;       /* which posting of the block; count when not decoded */
-    uint32_t count;    /* postings decoded */
-    uint32_t number;   /* of term */
-    bool in_tail;      /* block is one of this process */
-    uint32_t next_min; /* ordinals of later blocks must not be under it */
+    struct tars_ranges ranges;               /* the mapped list; while not in_tail */
+    struct tars_ranges_span span;            /* its last range that was decoded */
+    bool begun;                              /* span is one */
+    const struct tars_postings_block *block; /* of the tail */
+    uint64_t state;                          /* of block, when it was entered */
+    uint32_t ordinal;                        /* of the posting it stands on, or TARS_POSTINGS_END */
+    uint32_t tf;                             /* of that posting */
+    uint32_t at;                             /* which of those that are decoded */
+    uint32_t count;                          /* postings decoded */
+    uint32_t number;                         /* of term */
+    bool in_tail;                            /* the mapped list is behind */
+    uint32_t next_min;                       /* later ordinals must not be under it */
     uint32_t ordinals[TARS_POSTINGS_BLOCK];
     uint32_t tfs[TARS_POSTINGS_BLOCK];
 };
@@ -117,12 +127,19 @@ static inline struct tars_postings_term *tars_postings_term_at(const struct tars
 const char *tars_postings_text(const struct tars_postings *postings,
                                const struct tars_postings_term *term);
 
+/* The mapped list of a term. False: it has none, or it is damaged. */
+bool tars_postings_list(const struct tars_postings *postings, uint32_t number,
+                        struct tars_ranges *ranges);
+/* Stand on the first posting of a term that is not mapped. */
+void tars_postings_cursor_tail(struct tars_postings_cursor *cursor,
+                               const struct tars_postings *postings, uint32_t number);
 /* Stand on the first posting of a term; number may be TARS_POSTINGS_NONE. */
 void tars_postings_cursor_init(struct tars_postings_cursor *cursor,
                                const struct tars_postings *postings, uint32_t number);
 /* Go to the first posting whose ordinal is not under ordinal. Never goes back. */
 void tars_postings_seek(struct tars_postings_cursor *cursor, uint32_t ordinal);
-/* Go to the block that may hold ordinal without decoding it; its bound, or 0 when there is none. */
+/* Go to the block that may hold ordinal without decoding it; its bound, or 0 when there is none.
+ * In the mapped list it stays where it is, and the bound is that of the term. */
 uint32_t tars_postings_peek(struct tars_postings_cursor *cursor, uint32_t ordinal);
 
 /* bound with one more posting in it. 0 is the bound of nothing. */

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -21,6 +22,7 @@ tars_status tars_shadow_new(size_t dim, struct tars_shadow **shadow)
     made->dim = dim;
     tars_passages_init(&made->passages);
     tars_postings_init(&made->postings);
+    tars_sequence_init(&made->sequence);
     if (dim > 0)
         tars_hnsw_init(&made->hnsw, dim);
     *shadow = made;
@@ -33,6 +35,7 @@ void tars_shadow_free(struct tars_shadow *shadow)
         return;
     tars_passages_release(&shadow->passages);
     tars_postings_release(&shadow->postings);
+    tars_sequence_release(&shadow->sequence);
     if (shadow->dim > 0)
         tars_hnsw_release(&shadow->hnsw);
     if (shadow->map)
@@ -56,9 +59,12 @@ size_t tars_snapshot_elem(enum tars_snapshot_section section, size_t dim)
     case TARS_SNAPSHOT_BLOCKS:
         return TARS_POSTINGS_UNIT;
     case TARS_SNAPSHOT_TEXTS:
+    case TARS_SNAPSHOT_WORDS:
         return 1;
     case TARS_SNAPSHOT_TERMS:
         return sizeof(struct tars_postings_term);
+    case TARS_SNAPSHOT_PLACES:
+        return sizeof(struct tars_sequence_place);
     case TARS_SNAPSHOT_SLOTS:
         break;
     }
@@ -71,6 +77,22 @@ tars_status tars_snapshot_header_digest(const struct tars_snapshot_header *heade
 
     memset(copy.header_digest, 0, sizeof(copy.header_digest));
     return tars_sha256_hex(&copy, sizeof(copy), hex);
+}
+
+static double mean_length(const struct tars_snapshot_header *header, enum tars_index_field field)
+{
+    double count = (double)header->places[TARS_SNAPSHOT_PASSAGES].count;
+
+    return header->lengths[field] > 0 && count > 0 ? (double)header->lengths[field] / count : 1;
+}
+
+uint8_t tars_snapshot_bound(const struct tars_snapshot_header *header, enum tars_index_field field,
+                            uint32_t tf, uint32_t length)
+{
+    double norm = 1 - header->b + header->b * length / mean_length(header, field);
+    double bound = ceil(UINT8_MAX * (double)tf / (tf + header->k1 * norm));
+
+    return bound < UINT8_MAX ? (uint8_t)bound : UINT8_MAX;
 }
 
 /* ------------------------------------------------------------------- checks */
@@ -101,7 +123,10 @@ static bool counts_are_sound(const struct tars_snapshot_header *header)
     uint64_t slots = header->places[TARS_SNAPSHOT_SLOTS].count;
 
     if (header->places[TARS_SNAPSHOT_EXACT].count != nodes ||
-        header->places[TARS_SNAPSHOT_LINKS0].count != nodes || (header->dim == 0 && nodes > 0))
+        header->places[TARS_SNAPSHOT_LINKS0].count != nodes ||
+        header->places[TARS_SNAPSHOT_PLACES].count !=
+            header->places[TARS_SNAPSHOT_PASSAGES].count ||
+        (header->dim == 0 && nodes > 0))
         return false;
     if (nodes > 0 && ((header->entry >> 32) > TARS_HNSW_LAYERS || (uint32_t)header->entry >= nodes))
         return false;
@@ -205,9 +230,17 @@ static tars_status adopt(struct tars_shadow *shadow)
         atomic_store(&shadow->hnsw.entry, header->entry);
         atomic_store(&shadow->hnsw.count, shadow->hnsw.nodes.count);
     }
+    shadow->postings.base_k1 = header->k1;
+    shadow->postings.base_b = header->b;
+    shadow->postings.base_passages = passages->column.base_count;
+    for (int i = 0; i < TARS_INDEX_FIELDS; i++)
+        shadow->postings.base_means[i] = mean_length(header, i);
     lend(shadow, &shadow->postings.blocks, TARS_SNAPSHOT_BLOCKS);
     lend(shadow, &shadow->postings.texts, TARS_SNAPSHOT_TEXTS);
     lend(shadow, &shadow->postings.terms, TARS_SNAPSHOT_TERMS);
+    lend(shadow, &shadow->sequence.places, TARS_SNAPSHOT_PLACES);
+    lend(shadow, &shadow->sequence.bytes, TARS_SNAPSHOT_WORDS);
+    tars_sequence_adopt(&shadow->sequence);
     return tars_postings_set_slots(
         &shadow->postings, (_Atomic uint32_t *)(void *)((char *)shadow->map + slots->offset),
         (uint32_t)(slots->count - 1));

@@ -7,10 +7,12 @@
  *              exact     float (windows, dim)
  *              links0    struct tars_hnsw_links0[]
  *              upper     struct tars_hnsw_links[]
- *              blocks    8 bytes each: chains of struct tars_postings_block
+ *              blocks    8 bytes each: the lists of terms (ranges.h)
  *              texts     the bytes of terms
  *              terms     struct tars_postings_term[]
  *              slots     uint32 (power of two,): the hash table of terms
+ *              places    struct tars_sequence_place[], one a passage
+ *              words     bytes: the words of passages in their order
  *
  * All numbers are little-endian, as on the machines that it runs on; the magic would not match on
  * another. The file is mapped privately and used in place: what the writer changes (links, deaths,
@@ -34,8 +36,9 @@
 #include "index/index.h"
 #include "index/passages.h"
 #include "index/postings.h"
+#include "index/sequence.h"
 
-#define TARS_SNAPSHOT_VERSION 2
+#define TARS_SNAPSHOT_VERSION 3
 
 enum tars_snapshot_section {
     TARS_SNAPSHOT_PASSAGES = 0,
@@ -47,8 +50,10 @@ enum tars_snapshot_section {
     TARS_SNAPSHOT_TEXTS = 6,
     TARS_SNAPSHOT_TERMS = 7,
     TARS_SNAPSHOT_SLOTS = 8,
+    TARS_SNAPSHOT_PLACES = 9,
+    TARS_SNAPSHOT_WORDS = 10,
 };
-#define TARS_SNAPSHOT_SECTIONS 9
+#define TARS_SNAPSHOT_SECTIONS 11
 
 struct tars_snapshot_place {
     uint64_t offset; /* bytes, from the start of the file */
@@ -63,6 +68,7 @@ struct tars_snapshot_header {
     uint64_t seq;                               /* last change of the store in it */
     uint64_t last_id;                           /* greatest passage id ever added */
     uint64_t lengths[TARS_INDEX_FIELDS];        /* words in each field of all passages */
+    double k1, b;                               /* that the bounds of the lists are for */
     uint64_t entry;                             /* of the graph: layer << 32 | node */
     uint64_t size;                              /* bytes of the file */
     uint64_t by_language[TARS_INDEX_LANGUAGES]; /* passages */
@@ -79,6 +85,7 @@ struct tars_shadow {
     struct tars_passages passages;
     struct tars_hnsw hnsw; /* not initialised when dim is 0 */
     struct tars_postings postings;
+    struct tars_sequence sequence;
     size_t dim;
 };
 

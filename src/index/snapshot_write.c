@@ -38,6 +38,9 @@ struct writer {
     uint32_t *passage_to;             /* (passages,) new ordinals, or LOST */
     uint32_t *node_to;                /* (nodes,) new nodes, or LOST */
     struct tars_postings_term *terms; /* (term_count,) as they will be stored */
+    uint32_t *term_order;             /* (old term_count,) old numbers, most frequent first */
+    uint32_t *term_to;                /* (old term_count,) new numbers, or LOST */
+    struct tars_sequence_place *word_places; /* (passages,) as they will be stored */
     uint32_t term_count;
     uint32_t passage_count; /* old ones */
     uint32_t node_count;    /* old ones */
@@ -292,16 +295,13 @@ static void put_graph(struct writer *w, struct repair *repair)
 
 /* -------------------------------------------------------------------- words */
 
-#define PACKED_BYTES ((size_t)TARS_POSTINGS_BLOCK * 10)
-
-/* A block being packed, and what its state will say. */
+/* The postings of one term on their way. */
 struct packed {
-    uint64_t room[(sizeof(struct tars_postings_block) + PACKED_BYTES) / sizeof(uint64_t)];
-    struct tars_postings_block *block; /* in room */
-    uint32_t bytes;
-    uint32_t count;
-    uint32_t last;
-    uint32_t bound;
+    struct tars_ranges_posting *postings; /* (cap,) owned */
+    uint8_t *bounds;                      /* (cap,) owned */
+    size_t count, cap;
+    uint8_t *room; /* (room_len,) owned */
+    size_t room_len;
 };
 
 static uint32_t unit_of(const struct writer *w)
@@ -310,70 +310,88 @@ static uint32_t unit_of(const struct writer *w)
                       TARS_POSTINGS_UNIT);
 }
 
-static void put_block(struct writer *w, struct packed *packed, bool more)
+static bool grow(void **items, size_t *have, size_t want, size_t elem)
 {
-    uint32_t cap =
-        (packed->bytes + TARS_POSTINGS_UNIT - 1) / TARS_POSTINGS_UNIT * TARS_POSTINGS_UNIT;
-    uint32_t units = (uint32_t)(sizeof(*packed->block) + cap) / TARS_POSTINGS_UNIT;
+    void *made;
 
-    if (packed->count == 0)
-        return;
-    packed->block->cap = cap;
-    atomic_store_explicit(&packed->block->state,
-                          (uint64_t)packed->last << 32 | (uint64_t)packed->bytes << 16 |
-                              packed->count,
-                          memory_order_relaxed);
-    atomic_store_explicit(&packed->block->next, more ? unit_of(w) + units : TARS_POSTINGS_NONE,
-                          memory_order_relaxed);
-    atomic_store_explicit(&packed->block->bound, packed->bound, memory_order_relaxed);
-    memset(packed->block->data + packed->bytes, 0, cap - packed->bytes);
-    put(&w->sink, packed->block, sizeof(*packed->block) + cap);
-    packed->count = 0;
-    packed->bytes = 0;
-    packed->bound = 0;
+    if (want <= *have)
+        return true;
+    made = realloc(*items, want * elem);
+    if (!made)
+        return false;
+    *items = made;
+    *have = want;
+    return true;
 }
 
-static void pack(struct writer *w, struct packed *packed, uint32_t ordinal, uint32_t tf,
-                 uint32_t length)
+static bool grow_packed(struct packed *packed, size_t count)
 {
-    if (packed->count == TARS_POSTINGS_BLOCK)
-        put_block(w, packed, true);
-    if (packed->count == 0) {
-        packed->block->first = ordinal;
-        packed->last = ordinal;
+    size_t cap = packed->cap;
+    void *postings = packed->postings;
+    void *bounds = packed->bounds;
+    size_t want = count > 2 * cap ? count : 2 * cap;
+    bool grown;
+
+    if (count <= cap)
+        return true;
+    grown = grow(&postings, &cap, want, sizeof(*packed->postings));
+    packed->postings = postings;
+    cap = packed->cap;
+    grown = grown && grow(&bounds, &cap, want, 1);
+    packed->bounds = bounds;
+    packed->cap = grown ? want : packed->cap;
+    return grown;
+}
+
+/* Gather the living postings of a term by their new ordinals. */
+static void gather_postings(struct writer *w, struct tars_postings_cursor *cursor,
+                            struct packed *packed, uint32_t number, struct tars_postings_term *made)
+{
+    uint32_t bound = 0;
+
+    packed->count = 0;
+    tars_postings_cursor_init(cursor, &w->shadow->postings, number);
+    while (cursor->ordinal < w->passage_count) {
+        uint32_t ordinal = cursor->ordinal;
+
+        if (w->passage_to[ordinal] != LOST) {
+            uint32_t length =
+                tars_passages_length(tars_passages_at(&w->shadow->passages, ordinal), made->field);
+
+            if (!grow_packed(packed, packed->count + 1)) {
+                w->sink.status = TARS_ENOMEM;
+                return;
+            }
+            packed->bounds[packed->count] =
+                tars_snapshot_bound(&w->header, made->field, cursor->tf, length);
+            packed->postings[packed->count++] =
+                (struct tars_ranges_posting){w->passage_to[ordinal], cursor->tf};
+            bound = tars_postings_bound(bound, cursor->tf, length);
+        }
+        tars_postings_seek(cursor, ordinal + 1);
     }
-    packed->bytes += (uint32_t)tars_postings_encode(packed->block->data + packed->bytes,
-                                                    ordinal - packed->last, tf);
-    packed->count++;
-    packed->last = ordinal;
-    packed->bound = tars_postings_bound(packed->bound, tf, length);
+    atomic_store_explicit(&made->df, (uint32_t)packed->count, memory_order_relaxed);
+    atomic_store_explicit(&made->bound, bound, memory_order_relaxed);
 }
 
 /* Write the living postings of a term; the term as it will be stored, with df 0 when none. */
 static void put_term(struct writer *w, struct tars_postings_cursor *cursor, struct packed *packed,
                      uint32_t number, struct tars_postings_term *made)
 {
-    uint32_t df = 0;
-    uint32_t bound = 0;
+    void *room = packed->room;
+    uint32_t living = (uint32_t)w->header.places[TARS_SNAPSHOT_PASSAGES].count;
 
     made->first = unit_of(w);
-    tars_postings_cursor_init(cursor, &w->shadow->postings, number);
-    while (cursor->ordinal < w->passage_count) {
-        uint32_t ordinal = cursor->ordinal;
-        uint32_t length;
-
-        if (w->passage_to[ordinal] != LOST) {
-            length =
-                tars_passages_length(tars_passages_at(&w->shadow->passages, ordinal), made->field);
-            pack(w, packed, w->passage_to[ordinal], cursor->tf, length);
-            bound = tars_postings_bound(bound, cursor->tf, length);
-            df++;
-        }
-        tars_postings_seek(cursor, ordinal + 1);
+    gather_postings(w, cursor, packed, number, made);
+    if (packed->count == 0 || w->sink.status != TARS_OK)
+        return;
+    if (!grow(&room, &packed->room_len, tars_ranges_room(packed->count, living), 1)) {
+        w->sink.status = TARS_ENOMEM;
+        return;
     }
-    put_block(w, packed, false);
-    atomic_store_explicit(&made->df, df, memory_order_relaxed);
-    atomic_store_explicit(&made->bound, bound, memory_order_relaxed);
+    packed->room = room;
+    put(&w->sink, packed->room,
+        tars_ranges_make(packed->postings, packed->bounds, packed->count, living, packed->room));
 }
 
 static bool term_is_sound(const struct writer *w, uint32_t number)
@@ -387,13 +405,45 @@ static bool term_is_sound(const struct writer *w, uint32_t number)
            tars_postings_text(postings, term);
 }
 
+static int most_frequent_first(const void *a, const void *b)
+{
+    const uint64_t *left = a;
+    const uint64_t *right = b;
+
+    return (*left < *right) - (*left > *right);
+}
+
+/* The old terms by how many passages have them, so that the numbers of frequent ones are short. */
+static void order_terms(struct writer *w, uint32_t count)
+{
+    uint64_t *keys = calloc((size_t)count + 1, sizeof(*keys)); /* df, and the number turned over */
+
+    if (!keys) {
+        w->sink.status = TARS_ENOMEM;
+        return;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        const struct tars_postings_term *term = tars_postings_term_at(&w->shadow->postings, i);
+
+        keys[i] = (uint64_t)atomic_load_explicit(&term->df, memory_order_relaxed) << 32 |
+                  (UINT32_MAX - i);
+        w->term_to[i] = LOST;
+    }
+    qsort(keys, count, sizeof(*keys), most_frequent_first);
+    for (uint32_t i = 0; i < count; i++)
+        w->term_order[i] = UINT32_MAX - (uint32_t)keys[i];
+    free(keys);
+}
+
 static void put_blocks(struct writer *w, struct tars_postings_cursor *cursor, struct packed *packed)
 {
     uint32_t count = w->term_count;
 
     begin(w, TARS_SNAPSHOT_BLOCKS);
     w->term_count = 0;
-    for (uint32_t i = 0; i < count; i++) {
+    order_terms(w, count);
+    for (uint32_t at = 0; at < count; at++) {
+        uint32_t i = w->term_order[at];
         const struct tars_postings_term *term = tars_postings_term_at(&w->shadow->postings, i);
         struct tars_postings_term *made = &w->terms[w->term_count];
 
@@ -406,7 +456,7 @@ static void put_blocks(struct writer *w, struct tars_postings_cursor *cursor, st
                                             .old = i};
         put_term(w, cursor, packed, i, made);
         if (atomic_load_explicit(&made->df, memory_order_relaxed) > 0)
-            w->term_count++;
+            w->term_to[i] = w->term_count++;
     }
     end(w, TARS_SNAPSHOT_BLOCKS);
 }
@@ -430,6 +480,39 @@ static void put_terms(struct writer *w)
     begin(w, TARS_SNAPSHOT_TERMS);
     put(&w->sink, w->terms, w->term_count * sizeof(*w->terms));
     end(w, TARS_SNAPSHOT_TERMS);
+}
+
+/* The words of the living passages, by the new numbers of terms; then where they are. */
+static void put_sequence(struct writer *w, uint32_t old_terms)
+{
+    uint32_t next = 0;
+    uint64_t at = 0;
+
+    begin(w, TARS_SNAPSHOT_WORDS);
+    for (uint32_t i = 0; i < w->passage_count && w->sink.status == TARS_OK; i++) {
+        struct tars_sequence_reader reader = tars_sequence_read(&w->shadow->sequence, i);
+        struct tars_sequence_place *place = &w->word_places[next];
+        uint32_t word;
+
+        if (w->passage_to[i] == LOST)
+            continue;
+        *place = (struct tars_sequence_place){(uint32_t)at, 0};
+        while (tars_sequence_next(&reader, &word)) {
+            uint8_t encoded[8];
+            size_t n = tars_sequence_encode(encoded, word < old_terms ? w->term_to[word] : LOST);
+
+            put(&w->sink, encoded, n);
+            place->len += (uint32_t)n;
+        }
+        at += place->len;
+        next++;
+        if (at > TARS_PASSAGES_MAX)
+            w->sink.status = TARS_ETOOBIG;
+    }
+    end(w, TARS_SNAPSHOT_WORDS);
+    begin(w, TARS_SNAPSHOT_PLACES);
+    put(&w->sink, w->word_places, next * sizeof(*w->word_places));
+    end(w, TARS_SNAPSHOT_PLACES);
 }
 
 static void put_slots(struct writer *w)
@@ -464,20 +547,26 @@ static tars_status put_all(struct writer *w)
     struct repair *repair = malloc(sizeof(*repair));
     struct packed *packed = calloc(1, sizeof(*packed));
     struct tars_postings_cursor *cursor = malloc(sizeof(*cursor));
+    uint32_t old_terms = w->term_count;
 
     if (!repair || !packed || !cursor) {
         w->sink.status = TARS_ENOMEM;
     } else {
-        packed->block = (struct tars_postings_block *)packed->room;
         number_passages(w);
         put_passages(w);
         put_graph(w, repair);
         put_blocks(w, cursor, packed);
+        put_sequence(w, old_terms);
         put_terms(w);
         put_slots(w);
         flush(&w->sink);
     }
     free(repair);
+    if (packed) {
+        free(packed->postings);
+        free(packed->bounds);
+        free(packed->room);
+    }
     free(packed);
     free(cursor);
     return w->sink.status;
@@ -512,13 +601,19 @@ static tars_status setup(struct writer *w, const char *identity, uint64_t seq)
     w->header.dim = shadow->dim;
     w->header.seq = seq;
     w->header.last_id = shadow->passages.last_id;
+    w->header.k1 = shadow->postings.k1;
+    w->header.b = shadow->postings.b;
     (void)snprintf(w->header.identity, sizeof(w->header.identity), "%s", identity);
     w->passage_to = calloc((size_t)w->passage_count + 1, sizeof(*w->passage_to));
     w->node_to = calloc((size_t)w->node_count + 1, sizeof(*w->node_to));
     w->terms = calloc((size_t)w->term_count + 1, sizeof(*w->terms));
+    w->term_order = calloc((size_t)w->term_count + 1, sizeof(*w->term_order));
+    w->term_to = calloc((size_t)w->term_count + 1, sizeof(*w->term_to));
+    w->word_places = calloc((size_t)w->passage_count + 1, sizeof(*w->word_places));
     w->sink.buffer = malloc(BUFFER_BYTES);
     w->sink.at = TARS_SNAPSHOT_DATA;
-    if (!w->passage_to || !w->node_to || !w->terms || !w->sink.buffer)
+    if (!w->passage_to || !w->node_to || !w->terms || !w->term_order || !w->term_to ||
+        !w->word_places || !w->sink.buffer)
         return TARS_ENOMEM;
     return tars_sha256_new(&w->sink.sha);
 }
@@ -528,6 +623,9 @@ static void teardown(struct writer *w)
     free(w->passage_to);
     free(w->node_to);
     free(w->terms);
+    free(w->term_order);
+    free(w->term_to);
+    free(w->word_places);
     free(w->sink.buffer);
     tars_sha256_free(w->sink.sha);
 }

@@ -60,6 +60,8 @@ struct tars_ingest_run {
 struct tars_ingest_words {
     struct tars_index_term *terms; /* (count,) */
     size_t count;
+    uint32_t *order; /* (order_count,) the text's words: numbers of terms, or TARS_INDEX_GAP */
+    size_t order_count;
     uint32_t length; /* words of the text */
     uint16_t title_length, heading_length;
 };

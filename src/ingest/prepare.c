@@ -127,6 +127,8 @@ struct counted {
     struct tars_term_count *counts; /* (count,) */
     size_t count;
     size_t words;
+    uint32_t *order; /* (order_count,) */
+    size_t order_count;
 };
 
 static tars_status count_field(struct tars_analyzer *analyzer, struct tars_arena *arena, int lang,
@@ -136,7 +138,9 @@ static tars_status count_field(struct tars_analyzer *analyzer, struct tars_arena
     tars_status status = tars_analyze(analyzer, arena, lang, text.ptr, text.len, &terms);
 
     out->words = terms.count;
-    return status ? status : tars_terms_tally(arena, &terms, &out->counts, &out->count);
+    if (!status)
+        status = tars_terms_tally(arena, &terms, &out->counts, &out->count);
+    return status ? status : tars_terms_order(arena, &terms, &out->order, &out->order_count);
 }
 
 static uint16_t length_of(const struct counted *field)
@@ -152,6 +156,8 @@ static tars_status join_fields(struct tars_arena *arena, const struct counted *f
     for (int i = 0; i < TARS_INDEX_FIELDS; i++)
         count += fields[i].count;
     *out = (struct tars_ingest_words){.length = (uint32_t)fields[TARS_INDEX_TEXT].words};
+    out->order = fields[TARS_INDEX_TEXT].order; /* its terms come first */
+    out->order_count = fields[TARS_INDEX_TEXT].order_count;
     out->title_length = length_of(&fields[TARS_INDEX_TITLE]);
     out->heading_length = length_of(&fields[TARS_INDEX_HEADING]);
     out->terms = tars_arena_calloc(arena, count ? count : 1, sizeof(*out->terms));
@@ -175,9 +181,9 @@ tars_status tars_ingest_tally(struct tars_analyzer *analyzer, struct tars_arena 
     struct tars_chunk chunk = {
         .text = passage->text, .text_len = passage->text_len, .section = passage->section};
     struct counted fields[TARS_INDEX_FIELDS] = {0};
-    struct tars_span texts[TARS_INDEX_FIELDS] = {
-        [TARS_INDEX_TITLE] = tars_span_of(label),
-        [TARS_INDEX_HEADING] = tars_span_of(passage->section)};
+    struct tars_span texts[TARS_INDEX_FIELDS] = {[TARS_INDEX_TITLE] = tars_span_of(label),
+                                                 [TARS_INDEX_HEADING] =
+                                                     tars_span_of(passage->section)};
     tars_status status = tars_chunk_terms_text(arena, label, &chunk, &texts[TARS_INDEX_TEXT]);
 
     for (int i = 0; !status && i < TARS_INDEX_FIELDS; i++)

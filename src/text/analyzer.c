@@ -387,6 +387,27 @@ tars_status tars_terms_tally(struct tars_arena *arena, const struct tars_terms *
     return TARS_OK;
 }
 
+tars_status tars_terms_order(struct tars_arena *arena, const struct tars_terms *terms,
+                             uint32_t **out, size_t *count_out)
+{
+    size_t places = terms->count ? (size_t)terms->items[terms->count - 1].position + 1 : 0;
+    uint32_t *order = tars_arena_alloc(arena, (places + 1) * sizeof(*order));
+    struct tally tally;
+
+    if (!order || tally_init(&tally, arena, terms->count) != TARS_OK)
+        return TARS_ENOMEM;
+    for (size_t i = 0; i < places; i++)
+        order[i] = UINT32_MAX;
+    for (size_t i = 0; i < terms->count; i++) {
+        const struct tars_term *term = tally_find(&tally, &terms->items[i]);
+
+        order[terms->items[i].position] = (uint32_t)(term - tally.terms);
+    }
+    *out = order;
+    *count_out = places;
+    return TARS_OK;
+}
+
 /* Distinct terms of n lists, each with its highest count in any of them. */
 static tars_status distinct(struct tars_arena *arena, const struct tars_terms *each, size_t n,
                             struct tars_terms *out)

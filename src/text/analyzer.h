@@ -125,6 +125,11 @@ TARS_MUST_USE tars_status tars_analyze_query(struct tars_analyzer *analyzer,
                                              size_t n_langs, const char *text, size_t len,
                                              struct tars_terms *out);
 
+/* Which distinct term, of a tally of terms, stands at each place of the text: *out gives
+ * (*count_out,) numbers in arena, UINT32_MAX where none stands (stop words). TARS_ENOMEM. */
+TARS_MUST_USE tars_status tars_terms_order(struct tars_arena *arena, const struct tars_terms *terms,
+                                           uint32_t **out, size_t *count_out);
+
 /* The distinct terms of terms with their counts, in order of first appearance; *count_out of them,
  * in arena, pointing at the same bytes. TARS_ENOMEM. */
 TARS_MUST_USE tars_status tars_terms_tally(struct tars_arena *arena, const struct tars_terms *terms,

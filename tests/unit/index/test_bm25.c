@@ -12,6 +12,8 @@
 #include <math.h>
 
 #include "index/bm25.h"
+#include "index/snapshot.h"
+#include "support/files.h"
 
 #define VOCABULARY 2000
 #define TOP        20
@@ -34,11 +36,11 @@ static uint32_t draw(uint64_t *state, bool zipf)
 }
 
 static void put(struct tars_passages *passages, struct tars_postings *postings, uint64_t id,
-                uint64_t *random, bool zipf)
+                uint64_t *random, bool zipf, uint64_t longer)
 {
     uint32_t tfs[VOCABULARY] = {0};
-    struct tars_index_passage passage = {.id = id,
-                                         .length = 5 + (uint32_t)(next_random(random) % WORDS_MAX)};
+    struct tars_index_passage passage = {
+        .id = id, .length = 5 + (uint32_t)(longer + next_random(random) % WORDS_MAX)};
     uint32_t ordinal;
 
     for (uint32_t i = 0; i < passage.length; i++)
@@ -147,27 +149,50 @@ static void idf_of_what_is_seen(void **state)
     tars_passages_release(&passages);
 }
 
+static void compare_many(const struct tars_shadow *shadow, uint64_t *random, bool zipf, double k1)
+{
+    const struct tars_index_filter filter = {accept_odd, NULL};
+
+    for (int i = 0; i < 150; i++) {
+        struct tars_bm25 bm25 = {&shadow->postings, &shadow->passages,
+                                 tars_passages_look(&shadow->passages), k1, 0.75};
+
+        compare(&bm25, random, zipf, i % 3 == 2 ? &filter : NULL);
+    }
+}
+
+/* In memory; mapped; mapped with more behind it, some removed; mapped for another k1. */
 static void same_as_exhaustive(void **state)
 {
     bool zipf = *(const bool *)*state;
-    const struct tars_index_filter filter = {accept_odd, NULL};
-    struct tars_passages passages;
-    struct tars_postings postings;
+    char dir[FILES_PATH_MAX];
+    char path[FILES_PATH_MAX + 16];
+    struct tars_shadow *shadow = NULL;
+    struct tars_shadow *mapped = NULL;
     uint64_t random = 88172645463325252U;
+    uint64_t seq;
 
-    tars_passages_init(&passages);
-    tars_postings_init(&postings);
+    files_make_dir(dir);
+    (void)snprintf(path, sizeof(path), "%s/index.tars", dir);
+    assert_int_equal(tars_shadow_new(0, &shadow), TARS_OK);
     for (uint64_t id = 1; id <= 4000; id++)
-        put(&passages, &postings, id * 3, &random, zipf);
-    (void)tars_passages_remove(&passages, 300, 900);
-    tars_passages_publish(&passages);
-    for (int i = 0; i < 400; i++) {
-        struct tars_bm25 bm25 = {&postings, &passages, tars_passages_look(&passages), 1.2, 0.75};
-
-        compare(&bm25, &random, zipf, i % 3 == 2 ? &filter : NULL);
-    }
-    tars_postings_release(&postings);
-    tars_passages_release(&passages);
+        put(&shadow->passages, &shadow->postings, id * 3, &random, zipf, 0);
+    (void)tars_passages_remove(&shadow->passages, 300, 900);
+    tars_passages_publish(&shadow->passages);
+    compare_many(shadow, &random, zipf, 1.2);
+    assert_int_equal(tars_snapshot_write(shadow, path, "", 1, NULL), TARS_OK);
+    tars_shadow_free(shadow);
+    assert_int_equal(tars_snapshot_open(path, 0, "", true, &mapped, &seq, NULL), TARS_OK);
+    compare_many(mapped, &random, zipf, 1.2);
+    for (uint64_t id = 4001; id <= 4600; id++)
+        put(&mapped->passages, &mapped->postings, id * 3, &random, zipf, id % 200);
+    (void)tars_passages_remove(&mapped->passages, 3000, 4000);
+    (void)tars_passages_remove(&mapped->passages, 12600, 12900);
+    tars_passages_publish(&mapped->passages);
+    compare_many(mapped, &random, zipf, 1.2);
+    compare_many(mapped, &random, zipf, 0.9);
+    tars_shadow_free(mapped);
+    files_remove_dir(dir);
 }
 
 /* By hand: N 3, mean length 4, "a" in two of them. */
