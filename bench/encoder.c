@@ -2,8 +2,9 @@
  *
  *     bench_encoder MODEL_FOLDER [int8|bf16|fp32] [SECONDS]
  *
- * Token ids are pseudo-random, since a product's speed does not depend on them. Prints one JSON
- * line; bench/encoder_peer.py runs it beside ONNX Runtime.
+ * Token ids are pseudo-random, since a product's speed does not depend on them. Times are of the
+ * processor, not of the clock: the machine may be shared. Prints one JSON line;
+ * bench/encoder_peer.py runs it beside ONNX Runtime.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -24,7 +25,7 @@ static double now_s(void)
 {
     struct timespec t;
 
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 

@@ -14,6 +14,7 @@ packages(net libuv libssl libcurl)
 if(TARGET tars_model)
   target_link_libraries(tars_model PUBLIC dnnl gomp)
   # The row kernels, once for each instruction set; which one runs is decided at run time.
+  set_source_files_properties(src/model/gemm8_fit.c PROPERTIES COMPILE_OPTIONS "-O3")
   set_source_files_properties(src/model/kernels_generic.c PROPERTIES COMPILE_OPTIONS "-O3;-ffp-contract=fast")
   if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
     set_source_files_properties(src/model/kernels_avx2.c PROPERTIES COMPILE_OPTIONS "-O3;-ffp-contract=fast;-mavx2;-mfma")

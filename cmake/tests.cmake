@@ -47,6 +47,17 @@ endforeach()
 if(TARGET test_store_powercut)
   target_sources(test_store_powercut PRIVATE tests/support/powercut_vfs.c)
 endif()
+# What computes on other processors, as far as this one can.
+foreach(isa AVX2 SSE41)
+  foreach(name linear encoder)
+    if(TARGET test_model_${name})
+      string(TOLOWER ${isa} suffix)
+      add_test(NAME test_model_${name}_${suffix} COMMAND test_model_${name})
+      set_tests_properties(test_model_${name}_${suffix} PROPERTIES TIMEOUT 600
+        ENVIRONMENT "DNNL_MAX_CPU_ISA=${isa}")
+    endif()
+  endforeach()
+endforeach()
 # Runs the real program.
 if(TARGET test_ingest_ingest AND TARGET tars-extract)
   add_dependencies(test_ingest_ingest tars-extract)

@@ -13,7 +13,8 @@
 
 #include "model/bert_internal.h"
 
-#define ALIGN_BYTES 64
+#define ALIGN_BYTES   64
+#define OUTLIER_RANGE 12.0F /* in root mean squares; a bell shape's is 6 or 7 */
 
 /* Rows in the input type of the products. */
 struct input {
@@ -21,6 +22,8 @@ struct input {
     size_t width;        /* elements of a row */
     float *scale;        /* (rows,) int8 only: x = q * scale + zero */
     float *zero;         /* (rows,) */
+    size_t *place;       /* (rows,) int8: of the float that is left out; width: of none */
+    float *value;        /* (rows,) int8: what is left out */
 };
 
 struct tars_bert_work {
@@ -81,10 +84,14 @@ static size_t lay_out(const struct tars_bert *bert, struct tars_bert_work *work,
     work->input.rows = carve(block, &used, rows * config->hidden * x_bytes);
     work->input.scale = carve(block, &used, rows * f);
     work->input.zero = carve(block, &used, rows * f);
+    work->input.place = carve(block, &used, rows * sizeof(size_t));
+    work->input.value = carve(block, &used, rows * f);
     work->middle.width = config->intermediate;
     work->middle.rows = carve(block, &used, TARS_LINEAR_ROWS * config->intermediate * x_bytes);
     work->middle.scale = carve(block, &used, TARS_LINEAR_ROWS * f);
     work->middle.zero = carve(block, &used, TARS_LINEAR_ROWS * f);
+    work->middle.place = carve(block, &used, TARS_LINEAR_ROWS * sizeof(size_t));
+    work->middle.value = carve(block, &used, TARS_LINEAR_ROWS * f);
     return used + ALIGN_BYTES;
 }
 
@@ -128,15 +135,36 @@ static void *input_row(const struct tars_bert *bert, const struct input *input, 
     return input->rows + row * input->width * tars_linear_set_x_bytes(bert->set);
 }
 
-/* Put a row of floats into row i of input. */
-static void put_row(const struct tars_bert *bert, struct input *input, size_t i, const float *row)
+/* Put a row of floats into row i of input as bytes. In many rows a single float takes most of the
+ * range, and few steps are left for the others; it is left out, and what it adds to a product is
+ * added in get_row(). */
+static void put_bytes(const struct tars_bert *bert, struct input *input, size_t i, float *row)
+{
+    uint8_t *to = input_row(bert, input, i);
+    const size_t n = input->width;
+    const int levels = tars_linear_set_levels(bert->set);
+    const size_t place =
+        tars_linear_set_leaves_out(bert->set) ? bert->kernels->outlier(row, n, OUTLIER_RANGE) : n;
+    const float value = place < n ? row[place] : 0.0F;
+
+    if (place < n)
+        row[place] = 0;
+    bert->kernels->quantise(row, n, levels, to, &input->scale[i], &input->zero[i]);
+    input->place[i] = place;
+    if (place < n) {
+        row[place] = value;
+        input->value[i] = value - ((float)to[place] * input->scale[i] + input->zero[i]);
+    }
+}
+
+/* Put a row of floats, which is the same afterwards, into row i of input. */
+static void put_row(const struct tars_bert *bert, struct input *input, size_t i, float *row)
 {
     void *to = input_row(bert, input, i);
 
     switch (tars_linear_set_type(bert->set)) {
     case TARS_LINEAR_INT8:
-        bert->kernels->quantise(row, input->width, TARS_LINEAR_LEVELS, to, &input->scale[i],
-                                &input->zero[i]);
+        put_bytes(bert, input, i, row);
         break;
     case TARS_LINEAR_BF16:
         bert->kernels->to_bf16(row, input->width, to);
@@ -161,6 +189,9 @@ static void get_row(const struct tars_bert *bert, const struct tars_bert_work *w
                                              .row_zero = input->zero[i]};
 
         bert->kernels->dequantise(&from, out, linear->n);
+        if (input->place[i] < input->width) {
+            tars_linear_add_left_out(linear, bert->kernels, input->place[i], input->value[i], out);
+        }
         return;
     }
     memcpy(out, (const float *)work->acc + r * linear->n, linear->n * sizeof(float));

@@ -30,7 +30,7 @@
 struct tars_encoder;
 
 enum tars_encoder_precision {
-    TARS_ENCODER_INT8, /* the default; where the processor has VNNI, else fp32 is taken */
+    TARS_ENCODER_INT8, /* the default; with VNNI or AVX2, else fp32 is taken */
     TARS_ENCODER_BF16, /* where the processor multiplies bf16 itself, else fp32 is taken */
     TARS_ENCODER_FP32,
 };
@@ -62,7 +62,7 @@ struct tars_encoder_info {
     const char *query_prefix;                   /* put before questions; may be empty */
     const char *passage_prefix;                 /* put before passages; may be empty */
     enum tars_encoder_precision precision;      /* really used */
-    const char *implementation;                 /* what oneDNN multiplies with */
+    const char *implementation;                 /* what multiplies, by oneDNN's name or ours */
 };
 
 /* Open a model. On success *encoder is a new object that the caller closes; on failure *encoder is

@@ -32,6 +32,15 @@ struct tars_dequantise {
     float row_zero;
 };
 
+/* One input of a product that was left out of its bytes, and the weights that it meets. */
+struct tars_left_out {
+    const int8_t *weights; /* of gemm8.h's layout, at the 4 k of the input, first panel */
+    size_t panel_bytes;    /* from a panel to the next */
+    int place;             /* of the input in its 4, 0 to 3 */
+    const float *scale;    /* (n,) of each weight column */
+    float value;
+};
+
 struct tars_kernels {
     const char *name;
     /* row[i] += bias[i] */
@@ -42,6 +51,11 @@ struct tars_kernels {
      * row[i] ~ out[i] * *scale + *zero */
     void (*quantise)(const float *row, size_t n, int levels, uint8_t *out, float *scale,
                      float *zero);
+    /* The place of the float farthest from 0 if the floats' range is over limit times their root
+     * mean square, else n. */
+    size_t (*outlier)(const float *row, size_t n, float limit);
+    /* out[i] += value * weight[i] * scale[i] */
+    void (*add_left_out)(const struct tars_left_out *from, float *out, size_t n);
     /* The n floats as bfloat16, rounded to nearest even. */
     void (*to_bf16)(const float *row, size_t n, uint16_t *out);
     /* row[i] = row[i] * (1 + erf(row[i] / sqrt(2))) / 2 */
@@ -54,7 +68,7 @@ struct tars_kernels {
     size_t (*scratch_floats)(size_t tokens, size_t head_dim);
 };
 
-/* The best table for this processor. */
+/* The best table for this processor that the environment (DNNL_MAX_CPU_ISA) allows. */
 const struct tars_kernels *tars_kernels(void);
 /* The i-th table, best first, that this processor can run; NULL past the last. For tests. */
 const struct tars_kernels *tars_kernels_at(size_t i);

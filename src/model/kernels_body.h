@@ -17,11 +17,13 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "model/gemm8.h"
 #include "model/kernels_internal.h"
 
 #define WIDTH ((size_t)KERNELS_WIDTH)
 #define TILE  (2 * WIDTH) /* columns of a register tile */
 #define ROWS  ((size_t)KERNELS_ROWS)
+#define PANEL ((size_t)TARS_GEMM8_COLUMNS) /* a multiple of WIDTH */
 
 typedef float vec __attribute__((vector_size(KERNELS_WIDTH * 4)));
 typedef int32_t ivec __attribute__((vector_size(KERNELS_WIDTH * 4)));
@@ -191,6 +193,64 @@ static void quantise(const float *row, size_t n, int levels, uint8_t *out, float
         out[i] = (uint8_t)((row[i] - low) * inverse + 0.5F);
     *scale = range / (float)levels;
     *zero = low;
+}
+
+static size_t farthest(const float *row, size_t n)
+{
+    size_t best = 0;
+
+    for (size_t i = 1; i < n; i++)
+        best = fabsf(row[i]) > fabsf(row[best]) ? i : best;
+    return best;
+}
+
+static size_t outlier(const float *row, size_t n, float limit)
+{
+    vec most = splat(row[0]);
+    vec least = most;
+    vec squares = splat(0);
+    vec last;
+    float range;
+    size_t i = 0;
+
+    for (; i + WIDTH <= n; i += WIDTH) {
+        vec v = load(row + i);
+
+        most = greater(v, most);
+        least = lesser(v, least);
+        squares += v * v;
+    }
+    last = load_part(row + i, n - i, row[0]);
+    range = greatest_of(greater(last, most)) + greatest_of(-lesser(last, least));
+    last = load_part(row + i, n - i, 0.0F);
+    squares += last * last;
+    return range * range * (float)n > limit * limit * sum_of(squares) ? farthest(row, n) : n;
+}
+
+/* WIDTH columns, from the i-th on. */
+static inline vec left_out_weights(const struct tars_left_out *from, size_t i)
+{
+    uvec four;
+
+    memcpy(&four, from->weights + i / PANEL * from->panel_bytes + i % PANEL * 4, sizeof(four));
+    return __builtin_convertvector((ivec)(four << (24 - 8 * from->place)) >> 24, vec);
+}
+
+static void add_left_out(const struct tars_left_out *from, float *out, size_t n)
+{
+    size_t i = 0;
+
+    for (; i + WIDTH <= n; i += WIDTH) {
+        store(out + i,
+              load(out + i) + left_out_weights(from, i) * (load(from->scale + i) * from->value));
+    }
+    if (i < n) {
+        store_part(out + i,
+                   load_part(out + i, n - i, 0) +
+                       left_out_weights(from, i) *
+                           (load_part(from->scale + i, n - i, 0) * from->value),
+                   n - i);
+    }
 }
 
 static void to_bf16(const float *row, size_t n, uint16_t *out)
@@ -392,6 +452,8 @@ const struct tars_kernels KERNELS_TABLE = {
     .add = add,
     .dequantise = dequantise,
     .quantise = quantise,
+    .outlier = outlier,
+    .add_left_out = add_left_out,
     .to_bf16 = to_bf16,
     .gelu = gelu,
     .layer_norm = layer_norm,

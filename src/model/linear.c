@@ -14,6 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "model/gemm8.h"
+
 #define BUCKETS      (TARS_LINEAR_ROWS / TARS_LINEAR_STEP)
 #define SHAPES_MAX   8
 #define NAME_BYTES   64
@@ -38,6 +40,7 @@ struct shape {
 
 struct tars_linear_set {
     enum tars_linear_type type;
+    bool by_gemm8; /* int8 by gemm8.h instead of oneDNN */
     dnnl_engine_t engine;
     pthread_mutex_t lock; /* guards shapes and shape_count; a made bucket is never changed */
     struct shape shapes[SHAPES_MAX];
@@ -96,7 +99,7 @@ static dnnl_memory_desc_t plain(size_t rows, size_t columns, dnnl_data_type_t ty
     return desc;
 }
 
-/* Whether the processor has products of that type without a catch. */
+/* Whether oneDNN has products of that type without a catch on this processor. */
 static bool is_native(enum tars_linear_type type)
 {
     const int isa = (int)dnnl_get_effective_cpu_isa();
@@ -107,6 +110,14 @@ static bool is_native(enum tars_linear_type type)
     if (type == TARS_LINEAR_INT8)
         return (isa & vnni512) == vnni512 || (isa & vnni2) == vnni2;
     return type == TARS_LINEAR_FP32 || (isa & bf16) == bf16;
+}
+
+/* Whether the processor may use AVX2: it has it, and DNNL_MAX_CPU_ISA does not forbid it. */
+static bool may_use_avx2(void)
+{
+    const int avx2 = (int)dnnl_cpu_isa_avx2;
+
+    return ((int)dnnl_get_effective_cpu_isa() & avx2) == avx2 && tars_gemm8_has_avx2();
 }
 
 void tars_linear_one_thread(void)
@@ -124,7 +135,8 @@ tars_status tars_linear_set_new(enum tars_linear_type type, struct tars_linear_s
 
     if (!made)
         return TARS_ENOMEM;
-    made->type = is_native(type) ? type : TARS_LINEAR_FP32;
+    made->by_gemm8 = type == TARS_LINEAR_INT8 && !is_native(type) && may_use_avx2();
+    made->type = is_native(type) || made->by_gemm8 ? type : TARS_LINEAR_FP32;
     status = refused(dnnl_engine_create(&made->engine, dnnl_cpu, 0), "to make an engine", err);
     if (status == TARS_OK && pthread_mutex_init(&made->lock, NULL) != 0) {
         (void)dnnl_engine_destroy(made->engine);
@@ -161,6 +173,11 @@ enum tars_linear_type tars_linear_set_type(const struct tars_linear_set *set)
 size_t tars_linear_set_x_bytes(const struct tars_linear_set *set)
 {
     return types[set->type].x_bytes;
+}
+
+int tars_linear_set_levels(const struct tars_linear_set *set)
+{
+    return set->by_gemm8 ? TARS_GEMM8_LEVELS : TARS_LINEAR_LEVELS;
 }
 
 /* --------------------------------------------------------------- primitives */
@@ -264,6 +281,8 @@ const char *tars_linear_set_implementation(struct tars_linear_set *set, size_t k
     const struct bucket *bucket = NULL;
     tars_status status;
 
+    if (set->by_gemm8)
+        return "gemm8:avx2";
     (void)pthread_mutex_lock(&set->lock);
     status = find_shape(set, k, n, &shape, NULL);
     (void)pthread_mutex_unlock(&set->lock);
@@ -357,15 +376,51 @@ static dnnl_status_t pack(struct tars_linear_set *set, void *from, struct tars_l
     return status;
 }
 
+/* Quantise and pack weights for gemm8, a column at a time. */
+static tars_status pack_columns(const float *weights, struct tars_linear *linear)
+{
+    const size_t k_padded = tars_gemm8_padded(linear->k);
+    const size_t bytes = tars_gemm8_packed_bytes(linear->k, linear->n);
+    int8_t *column = malloc(k_padded);
+
+    linear->bytes = calloc(1, bytes + ALIGN_BYTES);
+    if (!column || !linear->bytes) {
+        free(column);
+        return TARS_ENOMEM;
+    }
+    for (size_t i = 0; i < linear->n; i++) {
+        int total = 0;
+
+        linear->scale[i] = tars_gemm8_fit(weights + i * linear->k, linear->k, column);
+        for (size_t k = 0; k < linear->k; k++)
+            total += column[k];
+        linear->sum[i] = (float)total * linear->scale[i];
+        tars_gemm8_pack(column, k_padded, i, aligned(linear->bytes));
+    }
+    free(column);
+    return TARS_OK;
+}
+
+static tars_status pack_for_dnnl(struct tars_linear_set *set, const float *weights,
+                                 struct tars_linear *linear, struct tars_err *err)
+{
+    void *converted = convert(set, weights, linear);
+    tars_status status =
+        converted ? refused(pack(set, converted, linear), "to pack weights", err) : TARS_ENOMEM;
+
+    free(converted);
+    return status;
+}
+
 tars_status tars_linear_init(struct tars_linear_set *set, size_t k, size_t n, const float *weights,
                              const float *bias, struct tars_linear *linear, struct tars_err *err)
 {
     struct tars_linear made = {.k = k, .n = n};
-    void *converted = NULL;
-    tars_status status;
+    tars_status status = TARS_OK;
 
     (void)pthread_mutex_lock(&set->lock);
-    status = find_shape(set, k, n, &made.shape, err);
+    if (!set->by_gemm8)
+        status = find_shape(set, k, n, &made.shape, err);
     (void)pthread_mutex_unlock(&set->lock);
     if (status != TARS_OK)
         return status;
@@ -375,9 +430,7 @@ tars_status tars_linear_init(struct tars_linear_set *set, size_t k, size_t n, co
     memcpy(made.bias, bias, n * sizeof(float));
     made.scale = made.bias + n;
     made.sum = made.scale + n;
-    converted = convert(set, weights, &made);
-    status = converted ? refused(pack(set, converted, &made), "to pack weights", err) : TARS_ENOMEM;
-    free(converted);
+    status = set->by_gemm8 ? pack_columns(weights, &made) : pack_for_dnnl(set, weights, &made, err);
     if (status != TARS_OK) {
         tars_linear_release(&made);
     } else {
@@ -390,6 +443,7 @@ void tars_linear_release(struct tars_linear *linear)
 {
     if (linear->weights)
         (void)dnnl_memory_destroy(linear->weights);
+    free(linear->bytes);
     free(linear->bias);
     *linear = (struct tars_linear){0};
 }
@@ -466,6 +520,32 @@ static dnnl_status_t execute(struct tars_linear_run *run, const struct bucket *b
     return status;
 }
 
+/* The product by gemm8. Rows whose length is no multiple of its depth are copied first. */
+static tars_status apply_gemm8(struct tars_linear_run *run, const struct tars_linear *linear,
+                               const uint8_t *x, size_t rows, void *y)
+{
+    struct tars_gemm8 product = {.x = x,
+                                 .rows = rows,
+                                 .k_padded = tars_gemm8_padded(linear->k),
+                                 .packed = aligned(linear->bytes),
+                                 .n = linear->n,
+                                 .y = y};
+
+    if (product.k_padded != linear->k) {
+        uint8_t *padded;
+
+        if (reserve_scratch(run, rows * product.k_padded) != TARS_OK)
+            return TARS_ENOMEM;
+        padded = aligned(run->scratch);
+        memset(padded, 0, rows * product.k_padded);
+        for (size_t r = 0; r < rows; r++)
+            memcpy(padded + r * product.k_padded, x + r * linear->k, linear->k);
+        product.x = padded;
+    }
+    tars_gemm8_avx2(&product);
+    return TARS_OK;
+}
+
 tars_status tars_linear_apply(struct tars_linear_run *run, const struct tars_linear *linear,
                               const void *x, size_t rows, void *y, struct tars_err *err)
 {
@@ -473,10 +553,32 @@ tars_status tars_linear_apply(struct tars_linear_run *run, const struct tars_lin
     tars_status status;
 
     assert(rows > 0 && rows <= TARS_LINEAR_ROWS);
+    if (run->set->by_gemm8)
+        return apply_gemm8(run, linear, x, rows, y);
     status = find_bucket(run->set, linear->shape, rows, &bucket, err);
     if (status == TARS_OK)
         status = reserve_scratch(run, dnnl_memory_desc_get_size(&bucket->scratch));
     if (status != TARS_OK)
         return status;
     return refused(execute(run, bucket, linear, x, y), "to multiply", err);
+}
+
+bool tars_linear_set_leaves_out(const struct tars_linear_set *set)
+{
+    return set->by_gemm8;
+}
+
+void tars_linear_add_left_out(const struct tars_linear *linear, const struct tars_kernels *kernels,
+                              size_t i, float value, float *y)
+{
+    const size_t four = i / 4 * 4;
+    const struct tars_left_out from = {
+        .weights = (const int8_t *)aligned(linear->bytes) + four * TARS_GEMM8_COLUMNS,
+        .panel_bytes = tars_gemm8_padded(linear->k) * TARS_GEMM8_COLUMNS,
+        .place = (int)(i - four),
+        .scale = linear->scale,
+        .value = value};
+
+    assert(!linear->shape && i < linear->k);
+    kernels->add_left_out(&from, y, linear->n);
 }

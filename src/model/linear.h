@@ -1,4 +1,4 @@
-/* linear - y = x W' for the layers of an encoder, on oneDNN.
+/* linear - y = x W' for the layers of an encoder, on oneDNN or gemm8.
  *
  * Model     A linear_set holds what the layers of one model share: oneDNN's engine, the precision,
  *           and one primitive for each shape (k, n) and bucket of rows. A linear is one layer's
@@ -9,23 +9,26 @@
  *           under a lock.
  * int8      Weights: signed, one scale per output column. Activations: unsigned, one scale and zero
  *           per row, applied by the caller (kernels.h: dequantise); as a post-op they would push
- *           oneDNN to its reference loop. Only where the processor adds products in 32 bits (VNNI):
- *           elsewhere pairs are added in 16 bits, activations would have to keep to 7 bits, and the
- *           cosine to fp32 falls to 0.98. The set is fp32 there.
- * Threads   A set and its linears are safe to share; a run is not. A computing thread calls
- *           tars_linear_one_thread() first.
+ *           oneDNN to its reference loop. oneDNN computes them only where the processor adds
+ * products in 32 bits (VNNI): elsewhere it adds pairs in 16 bits, activations would have to keep to
+ * 7 bits, and the cosine to fp32 falls to 0.98. There gemm8.h computes them, with AVX2; without
+ * AVX2 the set is fp32. By hand   The environment variable DNNL_MAX_CPU_ISA (AVX2, SSE41, ...)
+ * holds for all of this. Threads   A set and its linears are safe to share; a run is not. A
+ * computing thread calls tars_linear_one_thread() first.
  */
 #ifndef TARS_MODEL_LINEAR_H
 #define TARS_MODEL_LINEAR_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "base/status.h"
+#include "model/kernels.h"
 
 #define TARS_LINEAR_ROWS   128 /* most rows of one product */
 #define TARS_LINEAR_STEP   16  /* rows are rounded up to a multiple of it */
-#define TARS_LINEAR_LEVELS 255 /* greatest step of a quantised activation */
+#define TARS_LINEAR_LEVELS 255 /* greatest step of a quantised activation, on any processor */
 
 enum tars_linear_type {
     TARS_LINEAR_INT8, /* x uint8_t, y int32_t */
@@ -42,8 +45,9 @@ struct tars_linear {
     float *bias;         /* (n,) */
     float *scale;        /* (n,) int8: of each column; else NULL */
     float *sum;          /* (n,) int8: of each column's weights, scaled; else NULL */
-    struct shape *shape; /* of the set */
-    void *weights;       /* dnnl_memory_t, packed */
+    struct shape *shape; /* of the set; NULL where gemm8 computes */
+    void *weights;       /* dnnl_memory_t, packed; or NULL */
+    int8_t *bytes;       /* packed for gemm8; or NULL */
 };
 
 /* A type that the processor has no good product for becomes fp32: see tars_linear_set_type(). */
@@ -55,7 +59,10 @@ enum tars_linear_type tars_linear_set_type(const struct tars_linear_set *set);
 /* Bytes of an element of x. */
 size_t tars_linear_set_x_bytes(const struct tars_linear_set *set);
 
-/* Name that oneDNN gives to what computes (k, n) with that many rows, "" when there is none yet.
+/* Greatest step that an element of x may have, with int8; at most TARS_LINEAR_LEVELS. */
+int tars_linear_set_levels(const struct tars_linear_set *set);
+
+/* Name of what computes (k, n) with that many rows, oneDNN's or gemm8's; "" when there is none.
  * Lent until the set is freed. */
 const char *tars_linear_set_implementation(struct tars_linear_set *set, size_t k, size_t n,
                                            size_t rows);
@@ -76,6 +83,13 @@ void tars_linear_run_free(struct tars_linear_run *run);
 TARS_MUST_USE tars_status tars_linear_apply(struct tars_linear_run *run,
                                             const struct tars_linear *linear, const void *x,
                                             size_t rows, void *y, struct tars_err *err);
+
+/* Whether inputs may be left out of x, and what they add be added by tars_linear_add_left_out():
+ * where gemm8 computes, whose activations have fewer steps than elsewhere. */
+bool tars_linear_set_leaves_out(const struct tars_linear_set *set);
+/* y (n,) += what value in place i of a row of x adds. */
+void tars_linear_add_left_out(const struct tars_linear *linear, const struct tars_kernels *kernels,
+                              size_t i, float value, float *y);
 
 /* OpenMP, which oneDNN uses, may not start threads of its own in the calling thread. */
 void tars_linear_one_thread(void);

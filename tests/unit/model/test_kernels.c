@@ -153,6 +153,46 @@ static void check_dequantise(const struct tars_kernels *kernels, size_t n)
     assert_true(out[n] == 42);
 }
 
+static void check_outlier(const struct tars_kernels *kernels, size_t n)
+{
+    float x[MAX];
+
+    fill(x, n, 13, 1);
+    assert_int_equal(kernels->outlier(x, n, 25), n);
+    for (size_t at = 0; n >= 63 && at < n; at += 7) {
+        fill(x, n, 13, 1);
+        x[at] = at % 2 ? -90.0F : 90.0F;
+        assert_int_equal(kernels->outlier(x, n, 7.5F), at);
+        assert_int_equal(kernels->outlier(x, n, 25), n);
+    }
+}
+
+/* Weights in panels of 16 columns and two rows of 4 k: column i, place p hold i - p. */
+static void check_left_out(const struct tars_kernels *kernels, size_t n)
+{
+    static int8_t weights[(MAX / 16 + 1) * 128];
+    float scale[MAX];
+    float y[MAX];
+    float out[MAX + 1];
+    struct tars_left_out from = {
+        .weights = weights, .panel_bytes = 128, .scale = scale, .value = 1.5F};
+
+    for (size_t i = 0; i < sizeof(weights); i++)
+        weights[i] = (int8_t)(i / 128 * 16 + i % 64 / 4 - i % 4);
+    fill(scale, n, 14, 1);
+    fill(y, n, 15, 1);
+    for (from.place = 0; from.place < 4; from.place++) {
+        memcpy(out, y, n * sizeof(*y));
+        out[n] = 42;
+        kernels->add_left_out(&from, out, n);
+        for (size_t i = 0; i < n; i++) {
+            near((double)out[i],
+                 (double)y[i] + 1.5 * (double)scale[i] * (int8_t)(i - (size_t)from.place), 1e-4);
+        }
+        assert_true(out[n] == 42);
+    }
+}
+
 static void check_bf16(const struct tars_kernels *kernels, size_t n)
 {
     float x[MAX];
@@ -199,6 +239,18 @@ static void dequantise_is_right(void **state)
 {
     (void)state;
     each(check_dequantise);
+}
+
+static void outlier_is_found(void **state)
+{
+    (void)state;
+    each(check_outlier);
+}
+
+static void left_out_is_added(void **state)
+{
+    (void)state;
+    each(check_left_out);
 }
 
 static void bf16_is_right(void **state)
@@ -329,6 +381,8 @@ int main(void)
         cmocka_unit_test(layer_norm_is_right),
         cmocka_unit_test(quantise_is_right),
         cmocka_unit_test(dequantise_is_right),
+        cmocka_unit_test(outlier_is_found),
+        cmocka_unit_test(left_out_is_added),
         cmocka_unit_test(bf16_is_right),
         cmocka_unit_test(equal_numbers_quantise_to_zero),
         cmocka_unit_test(attention_is_right),

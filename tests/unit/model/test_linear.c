@@ -77,6 +77,7 @@ static void int8_products(void **state)
     static float ones[N * K];
     static uint8_t x[TARS_LINEAR_ROWS * K];
     static int32_t y[TARS_LINEAR_ROWS * N];
+    int levels;
 
     for (size_t i = 0; i < (size_t)N * K; i++)
         ones[i] = i / K % 2 ? -2.0F : 2.0F;
@@ -84,20 +85,21 @@ static void int8_products(void **state)
     assert_int_equal(tars_linear_set_new(TARS_LINEAR_INT8, &set, NULL), TARS_OK);
     if (tars_linear_set_type(set) != TARS_LINEAR_INT8) {
         tars_linear_set_free(set);
-        print_message("skipped: this processor has no VNNI\n");
+        print_message("skipped: this processor has neither VNNI nor AVX2\n");
         skip();
     }
     assert_int_equal(tars_linear_init(set, K, N, ones, bias, &linear, NULL), TARS_OK);
     assert_int_equal(tars_linear_run_new(set, &run, NULL), TARS_OK);
-    memset(x, TARS_LINEAR_LEVELS, sizeof(x));
+    levels = tars_linear_set_levels(set);
+    memset(x, levels, sizeof(x));
     for (size_t c = 0; c < sizeof(row_counts) / sizeof(row_counts[0]); c++) {
         assert_int_equal(tars_linear_apply(run, &linear, x, row_counts[c], y, NULL), TARS_OK);
-        for (size_t i = 0; i < row_counts[c] * N; i++)
-            assert_int_equal(y[i], (i % N % 2 ? -127 : 127) * K * TARS_LINEAR_LEVELS);
-    }
-    for (size_t i = 0; i < N; i++) {
-        assert_true(fabsf(linear.scale[i] - 2.0F / 127) < 1e-6F);
-        assert_true(fabsf(linear.sum[i] - (i % 2 ? -2.0F : 2.0F) * K) < 1e-3F);
+        for (size_t i = 0; i < row_counts[c] * N; i++) {
+            double whole = (double)y[i] * (double)linear.scale[i % N];
+
+            assert_true(fabs(whole - (i % N % 2 ? -2.0 : 2.0) * K * levels) < K * levels * 0.05);
+            assert_true(fabs(whole - (double)linear.sum[i % N] * levels) < 0.1);
+        }
     }
     tars_linear_run_free(run);
     tars_linear_release(&linear);
