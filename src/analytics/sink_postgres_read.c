@@ -241,16 +241,14 @@ static tars_status read_hours(struct reading *reading, const struct tars_analyti
     return tars_pg_end(&query, err);
 }
 
-static tars_status read_words(struct reading *reading, const struct tars_analytics_range *range,
-                              struct tars_arena *arena, struct tars_query_patterns *out,
-                              struct tars_err *err)
+/* By one of the statements of the commonest words. */
+static tars_status read_words_by(struct reading *reading, enum pg_sql sql,
+                                 const struct tars_analytics_range *range, struct tars_arena *arena,
+                                 struct tars_query_patterns *out, struct tars_err *err)
 {
-    const struct sink_postgres *postgres = reading->postgres;
-    struct tars_pg_query query =
-        pg_ask(reading->use.conn, pg_needs_icu(postgres) ? PG_SQL_WORDS_ICU : PG_SQL_WORDS, range,
-               &reading->bounds);
+    struct tars_pg_query query = pg_ask(reading->use.conn, sql, range, &reading->bounds);
 
-    tars_pg_bind_text(&query, pg_spaces(postgres));
+    tars_pg_bind_text(&query, pg_spaces(reading->postgres));
     tars_pg_bind_int(&query, TARS_ANALYTICS_WORDS_MAX);
     while (out->top_word_count < TARS_ANALYTICS_WORDS_MAX && tars_pg_step(&query)) {
         struct tars_word_count *word = &out->top_words[out->top_word_count++];
@@ -259,6 +257,20 @@ static tars_status read_words(struct reading *reading, const struct tars_analyti
         word->count = tars_pg_int(&query);
     }
     return tars_pg_end(&query, err);
+}
+
+/* All are added up only where the leading ones of each span do not tell. */
+static tars_status read_words(struct reading *reading, const struct tars_analytics_range *range,
+                              struct tars_arena *arena, struct tars_query_patterns *out,
+                              struct tars_err *err)
+{
+    bool is_icu = pg_needs_icu(reading->postgres);
+    tars_status status = read_words_by(
+        reading, is_icu ? PG_SQL_LEADING_WORDS_ICU : PG_SQL_LEADING_WORDS, range, arena, out, err);
+
+    if (status != TARS_OK || out->top_word_count > 0)
+        return status;
+    return read_words_by(reading, is_icu ? PG_SQL_WORDS_ICU : PG_SQL_WORDS, range, arena, out, err);
 }
 
 tars_status pg_patterns(struct tars_analytics_sink *sink, const struct tars_analytics_range *range,

@@ -165,11 +165,13 @@ static tars_status read_hours(struct sink_sqlite *sqlite, const struct tars_anal
     return sink_end(sqlite, &query, err);
 }
 
-static tars_status read_words(struct sink_sqlite *sqlite, const struct tars_analytics_range *range,
-                              const struct sink_bounds *bounds, struct tars_arena *arena,
-                              struct tars_query_patterns *out, struct tars_err *err)
+/* By one of the statements of the commonest words. */
+static tars_status read_words_by(struct sink_sqlite *sqlite, enum sink_sql sql,
+                                 const struct tars_analytics_range *range,
+                                 const struct sink_bounds *bounds, struct tars_arena *arena,
+                                 struct tars_query_patterns *out, struct tars_err *err)
 {
-    struct tars_sqlite_query query = sink_begin(sqlite, SINK_SQL_WORDS, range, bounds);
+    struct tars_sqlite_query query = sink_begin(sqlite, sql, range, bounds);
 
     tars_sqlite_bind_int(&query, TARS_ANALYTICS_WORDS_MAX);
     while (out->top_word_count < TARS_ANALYTICS_WORDS_MAX && tars_sqlite_step(&query)) {
@@ -179,6 +181,19 @@ static tars_status read_words(struct sink_sqlite *sqlite, const struct tars_anal
         word->count = tars_sqlite_int(&query);
     }
     return sink_end(sqlite, &query, err);
+}
+
+/* All are added up only where the leading ones of each span do not tell. */
+static tars_status read_words(struct sink_sqlite *sqlite, const struct tars_analytics_range *range,
+                              const struct sink_bounds *bounds, struct tars_arena *arena,
+                              struct tars_query_patterns *out, struct tars_err *err)
+{
+    tars_status status =
+        read_words_by(sqlite, SINK_SQL_LEADING_WORDS, range, bounds, arena, out, err);
+
+    if (status != TARS_OK || out->top_word_count > 0)
+        return status;
+    return read_words_by(sqlite, SINK_SQL_WORDS, range, bounds, arena, out, err);
 }
 
 tars_status sink_patterns(struct tars_analytics_sink *sink,

@@ -12,6 +12,12 @@
 #define BATCH         24
 #define HOURS         72 /* that rows are strewn over, from SINKS_T0 on */
 #define ASKED         24
+#define ASKED_WORDY   6
+#define WORDY_DAYS    4
+#define WORDY_TIMES   12
+#define WORDY_ALONE   70 /* words of a day; more than have a place (64) */
+#define WORDY_COMMON  25 /* more than are asked for */
+#define WORDY_BYTES   1024
 
 /* Numbers that are the same each time. */
 static uint32_t draw(uint32_t *seed, uint32_t below)
@@ -193,12 +199,12 @@ static char *answers(struct tars_analytics_sink *sink, const struct tars_analyti
     return text;
 }
 
-static void compare(struct pair *pair, struct tars_arena *arena)
+static void compare(struct pair *pair, struct tars_arena *arena, size_t asked)
 {
     static const char *const hr[] = {"hr"};
     static const struct tars_visible only_hr = {.keys = hr, .count = 1};
 
-    for (size_t i = 0; i < ASKED; i++) {
+    for (size_t i = 0; i < asked; i++) {
         struct tars_analytics_range range = {
             .tenant = draw(&pair->seed, 3) ? NULL : "acme",
             .from_us = draw(&pair->seed, 3) ? some_time(&pair->seed) : 0,
@@ -237,9 +243,57 @@ static void rolled_answers_are_the_same(void **state)
             roll_some(&pair);
         }
         if (step % 8 == 7)
-            compare(&pair, &world->arena);
+            compare(&pair, &world->arena, ASKED);
     }
     assert_true(pair.rolled_hours > HOURS);
+    pair.plain->ops->close(pair.plain);
+}
+
+/* Some days of questions with two kinds of words: more than have a place that are of that day
+ * alone, and some that are of all days. */
+static void write_words(struct pair *pair, size_t of_day, size_t of_all, uint64_t position)
+{
+    const struct tars_analytics_mark mark = {7, position};
+    struct tars_row rows[2 * WORDY_TIMES];
+
+    for (int day = 0; day < WORDY_DAYS; day++) {
+        int64_t time_us = SINKS_T0 + day * 24 * SINKS_HOUR_US;
+        char alone[WORDY_BYTES] = "";
+        char common[WORDY_BYTES] = "";
+        size_t used[2] = {0, 0};
+        size_t n = 0;
+
+        for (int i = 0; i < WORDY_ALONE; i++)
+            used[0] += (size_t)snprintf(alone + used[0], WORDY_BYTES - used[0], "a%dof%d ", i, day);
+        for (int i = 0; i < WORDY_COMMON; i++)
+            used[1] += (size_t)snprintf(common + used[1], WORDY_BYTES - used[1], "c%d ", i);
+        while (n < of_day)
+            rows[n++] = sinks_question(alone, "default", time_us);
+        while (n < of_day + of_all)
+            rows[n++] = sinks_question(common, "default", time_us);
+        assert_int_equal(pair->rolled->ops->write(pair->rolled, rows, n, &mark, NULL), TARS_OK);
+        assert_int_equal(pair->plain->ops->write(pair->plain, rows, n, &mark, NULL), TARS_OK);
+    }
+}
+
+/* The commonest words of all days need not lead on any of them. */
+static void commonest_words_are_the_same(void **state)
+{
+    static const struct {
+        size_t of_day, of_all;
+    } cases[] = {{3, 2}, {1, WORDY_TIMES}};
+    struct sinks_world *world = *state;
+    struct pair pair = {.rolled = world->sink, .plain = sinks_open(world, "plain")};
+    size_t rolled;
+
+    for (size_t i = 0; i < ROWS(cases); i++) {
+        write_words(&pair, cases[i].of_day, cases[i].of_all, 100 + i);
+        do {
+            assert_int_equal(pair.rolled->ops->rollup(pair.rolled, INT64_MAX, 64, &rolled, NULL),
+                             TARS_OK);
+        } while (rolled > 0);
+        compare(&pair, &world->arena, ASKED_WORDY);
+    }
     pair.plain->ops->close(pair.plain);
 }
 
@@ -270,6 +324,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         SINKS_TEST(rolled_answers_are_the_same),
+        SINKS_TEST(commonest_words_are_the_same),
         SINKS_TEST(only_complete_hours_are_rolled),
     };
 
