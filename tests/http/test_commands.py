@@ -10,8 +10,8 @@ import unittest
 
 from server import SAMPLES, TARS, ServerTest, environment, run
 
-COMMANDS = ["serve", "ingest", "search", "ask", "status", "jobs", "forget", "eval", "reindex", "config", "doctor",
-            "version", "help"]
+COMMANDS = ["serve", "ingest", "search", "ask", "status", "jobs", "forget", "eval", "bench", "reindex", "config",
+            "doctor", "version", "help"]
 
 
 class Alone(unittest.TestCase):
