@@ -129,7 +129,7 @@ static struct tars_span words_of(struct tars_span text, size_t skip)
 /* Rounds over the texts, further into each every time. */
 static void make_questions(struct tars_bench_sample *sample)
 {
-    for (size_t i = 0; i < 4 * QUESTIONS && sample->question_count < QUESTIONS; i++) {
+    for (size_t i = 0; i < (size_t)4 * QUESTIONS && sample->question_count < QUESTIONS; i++) {
         size_t round = i / sample->text_count;
         struct tars_span question =
             words_of(sample->texts[i % sample->text_count], round * QUESTION_WORDS + 2);
