@@ -5,6 +5,9 @@ A row is a module bench/rows/NAME.py with
     NAMES = ("words-220k", ...)              the rows that it can measure
     def run(names, context): return [...]    those of names that are its own, made with context.row()
 
+A module may have ON_REQUEST, names of rows whose data take long to make: without is_ready(name, context) they are
+measured only where they are named.
+
 Rules for rows: both sides in one run and in turns (turns()), single-threaded sides pinned to a core (pin()), the
 median of the rounds and how far they lie apart; no more than some minutes, seconds with context.quick. What takes
 long to make (vectors, folders of data) is kept under context.cache, in a folder whose name says of what.

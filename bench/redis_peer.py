@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""bench/redis_peer.py BENCH [ROUNDS]: the cache in Redis beside Python's redis client, on one redis-server of its own.
+"""bench/redis_peer.py BENCH [ROUNDS [--json]]: the cache in Redis beside Python's redis client, on one redis-server of its own.
 
 BENCH is build/bench/bench_redis. The sides take turns, three times; the best of each number is printed, with the load
 average. Needs redis-server and the package `redis` (tests/support/requirements.txt: $(tests/support/venv))."""
@@ -98,6 +98,10 @@ def main():
     finally:
         server.stop()
     mine, peer = best(mine), best(peer)
+    if "--json" in sys.argv:
+        print(json.dumps({side: {name: value for name, (value, _) in some.items()}
+                          for side, some in (("ours", mine), ("peer", peer))}))
+        return
     print(f"load average {os.getloadavg()[0]:.1f}; redis {redis.__version__} for Python")
     for name, (value, unit) in mine.items():
         other = f"{peer[name][0]:12.2f}" if name in peer else " " * 12
