@@ -41,7 +41,7 @@ def spread(values):
 
 
 class Context:
-    def __init__(self, quick=False, verbose=False):
+    def __init__(self, quick=False, verbose=False, programs=None):
         self.root = ROOT
         self.quick = quick
         self.verbose = verbose
@@ -51,6 +51,7 @@ class Context:
         self.models = os.path.join(CACHE, "models")
         self.model = os.path.join(self.models, "all-MiniLM-L6-v2")
         self.data = os.environ.get("TARS_TEST_DATA") or None
+        self._programs = programs  # a folder where all are built already, or None
         self._configured = False
         self._built = {}
         os.makedirs(self.cache, exist_ok=True)
@@ -68,6 +69,8 @@ class Context:
 
     def build(self, target):
         """Path of a program of build/bench, built with release flags: "bench_index", "tars", ..."""
+        if self._programs:
+            return os.path.join(self._programs, target)
         if target not in self._built:
             self._configure()
             self.command(["cmake", "--build", "build/bench", "--target", target])

@@ -14,7 +14,7 @@ from bench.context import Failed
 
 SIZES = {"search-10k": 10_000, "search-100k": 100_000, "search-1m": 1_000_000}
 PARTS = ("", "-p95", "-cpu", "-16", "-memory", "-start")
-NAMES = tuple(size + part for size in ("search-100k", "search-1m") for part in PARTS)
+NAMES = tuple(size + part for size in ("search-10k", "search-100k", "search-1m") for part in PARTS)
 ON_REQUEST = tuple(name for name in NAMES if name.startswith("search-1m"))
 SETS = ("squad", "cranfield", "cacm", "hotpotqa", "adi")
 TOP_K, STARTS = 10, 5
@@ -80,7 +80,8 @@ def pipeline_environment(context, data=""):
 def open_pipeline(context, data, workers=1):
     port = serving.free_port()
     command = [context.python, "-m", "uvicorn", "bench.peer_pipeline:app", "--port", str(port), "--workers",
-               str(workers), "--no-access-log", "--log-level", "error", "--loop", "uvloop", "--http", "httptools"]
+               str(workers), "--no-access-log", "--log-level", "error", "--loop", "uvloop", "--http", "httptools",
+               "--timeout-worker-healthcheck", "120"]  # a busy machine's worker is not dead
     return serving.Serving("pipeline", command, port, pipeline_environment(context, data), context.root)
 
 
@@ -128,7 +129,12 @@ def measure(context, size):
         many = context.turns({"ours": lambda: serving.load(ours, mine.take(2 * count), 16, seconds, TOP_K),
                               "peer": lambda: serving.load(two, theirs.take(2 * count), 16, seconds, TOP_K)})
         resident = {"ours": ours.resident_mb(), "peer": one.resident_mb()}
-    return {"alone": alone, "many": many, "begun": begun, "resident": resident}
+    by_cores = []
+    for cores in range(1, len(os.sched_getaffinity(0)) + 1):
+        with serving.open_tars(context, data, cores, CACHE_MEMORY_MB="0") as server:
+            serving.load(server, mine.take(20), 1, seconds)
+            by_cores.append([cores, serving.load(server, mine.take(2 * count), 16, seconds, TOP_K)["per_s"]])
+    return {"alone": alone, "many": many, "begun": begun, "resident": resident, "cores": by_cores}
 
 
 def column(runs, key):
@@ -154,6 +160,8 @@ def rows(context, size, seen):
         row("-p95", "ms", p95["ours"], p95["peer"], note="P95, one client; " + about),
         row("-cpu", "ms CPU", cpu["ours"], cpu["peer"], note="CPU time of the server a question, one client"),
         row("-16", "searches/s", rate["ours"], rate["peer"], better="more",
+            more={"plot": {"title": f"16 clients, {SIZES[size]:,} passages", "x": "cores of the server", "y": "searches/s",
+                           "series": {"ours": seen["cores"]}}},
             note=f"16 clients on the same cores, {crowd['ours'][0]:.2f} ms of CPU a question for them; the peer has two "
                  f"worker processes"),
         row("-memory", "MB", seen["resident"]["ours"], seen["resident"]["peer"],
@@ -165,7 +173,7 @@ def rows(context, size, seen):
 
 def run(names, context):
     made = []
-    for size in ("search-100k", "search-1m"):
-        if any(name.startswith(size) for name in names):
+    for size in SIZES:
+        if any(name == size or name.startswith(size + "-") for name in names):
             made += [row for row in rows(context, size, measure(context, size)) if row["name"] in names]
     return made
