@@ -29,14 +29,15 @@ class Encoder:
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         self.session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        self.whole = numpy.int32 if "int32" in self.session.get_inputs()[0].type else numpy.int64
         self.tokenizer = Tokenizer.from_file(tokenizer)
         self.tokenizer.enable_truncation(LONGEST)
         self.tokenizer.enable_padding()
 
     def embed(self, texts):
         made = self.tokenizer.encode_batch(texts)
-        ids = numpy.array([one.ids for one in made], numpy.int64)
-        mask = numpy.array([one.attention_mask for one in made], numpy.int64)
+        ids = numpy.array([one.ids for one in made], self.whole)
+        mask = numpy.array([one.attention_mask for one in made], self.whole)
         states = self.session.run(None, {"input_ids": ids, "attention_mask": mask,
                                          "token_type_ids": numpy.zeros_like(ids)})[0]
         weights = mask[:, :, None].astype(numpy.float32)
