@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "index/bm25.h"
+#include "index/nearest.h"
 #include "index/snapshot_internal.h"
 
 #define DIM 8
@@ -44,6 +45,20 @@ static void mend_header(uint8_t *data, size_t size)
     memcpy(data, &header, sizeof(header));
 }
 
+static bool third(void *ctx, uint64_t id)
+{
+    (void)ctx;
+    return id % 3 == 0;
+}
+
+static bool third_runs(void *ctx, uint64_t from, struct tars_index_run *run)
+{
+    (void)ctx;
+    *run = (struct tars_index_run){from / 3 * 3 + (from % 3 ? 3 : 0), from / 3 * 3 + 3};
+    run->last = run->first;
+    return run->first >= from;
+}
+
 static void use(struct tars_shadow *shadow, const char *path)
 {
     const float query[DIM] = {0.5F, 0.5F, 0.5F, 0.5F};
@@ -51,7 +66,8 @@ static void use(struct tars_shadow *shadow, const char *path)
                                                    {"beta", 4, 1, 0, TARS_INDEX_TITLE}};
     struct tars_bm25 bm25 = {&shadow->postings, &shadow->passages,
                              tars_passages_look(&shadow->passages), 1.2, 0.75};
-    struct tars_hnsw_found *found = NULL;
+    struct tars_nearest nearest = {shadow, tars_passages_look(&shadow->passages), 20, 1};
+    const struct tars_index_filter filters[2] = {{third, NULL, third_runs}, {third, NULL, NULL}};
     struct tars_index_hit hits[10];
     const struct tars_index_passage passage = {.id = UINT64_MAX, .length = 3};
     const struct tars_index_term alpha = {"alpha", 5, 2, TARS_INDEX_TEXT};
@@ -59,8 +75,11 @@ static void use(struct tars_shadow *shadow, const char *path)
     uint32_t ordinal;
     size_t n;
 
-    if (tars_hnsw_search(&shadow->hnsw, query, 20, NULL, &found, &n) == TARS_OK)
-        free(found);
+    (void)!tars_nearest_search(&nearest, query, 10, NULL, hits, &n);
+    for (size_t i = 0; i < 2; i++) {
+        (void)!tars_nearest_search(&nearest, query, 10, &filters[i], hits, &n);
+        nearest.exact_below = SIZE_MAX;
+    }
     (void)!tars_bm25_search(&bm25, terms, 2, 10, NULL, hits, &n);
     if (tars_passages_prepare(&shadow->passages) == TARS_OK) {
         ordinal = tars_passages_take(&shadow->passages, &passage);

@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#define LINE 64 /* bytes of a cache line */
+
 /* The segment that holds element at of the part behind the base, and where it begins and ends. */
 static uint32_t segment_of(const struct tars_column *column, uint64_t at, uint64_t *start,
                            uint64_t *end)
@@ -35,7 +37,7 @@ void tars_column_set_base(struct tars_column *column, void *base, uint32_t count
 void tars_column_release(struct tars_column *column)
 {
     for (size_t i = 0; i < TARS_COLUMN_SEGMENTS; i++)
-        free(atomic_load_explicit(&column->segments[i], memory_order_relaxed));
+        free(column->owned[i]);
     tars_column_init(column, column->elem, column->first_log);
 }
 
@@ -65,9 +67,12 @@ tars_status tars_column_prepare(struct tars_column *column, uint32_t n)
         return TARS_ETOOBIG;
     if (atomic_load_explicit(&column->segments[segment], memory_order_relaxed))
         return TARS_OK;
-    made = calloc(size, column->elem);
+    /* Zeroed memory that begins a line: by hand, so that pages not in use stay untouched. */
+    made = calloc(1, size * column->elem + LINE);
     if (!made)
         return TARS_ENOMEM;
+    column->owned[segment] = made;
+    made += LINE - (uintptr_t)made % LINE;
     column->bytes += size * column->elem;
     atomic_store_explicit(&column->segments[segment], made, memory_order_release);
     return TARS_OK;

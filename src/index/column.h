@@ -3,9 +3,9 @@
  *     0 .. base_count          in the snapshot, mapped (writes stay private to this process)
  *     base_count ..            segments of 1, 1, 2, 4, 8 ... times first elements
  *
- * Model     Elements of one size, zeroed when new. The writer fills one and then publishes its
- *           index by some atomic store of its own; a reader that got the index by an acquiring
- *           load sees the element. Nothing is taken back.
+ * Model     Elements of one size, zeroed when new; each segment begins a cache line. The writer
+ * fills one and then publishes its index by some atomic store of its own; a reader that got the
+ * index by an acquiring load sees the element. Nothing is taken back.
  *
  * Bounds    2^32 elements. Memory: at most twice what is used; untouched pages of it cost none.
  *
@@ -31,8 +31,9 @@ struct tars_column {
     uint32_t first_log; /* log2 of the first segment's elements */
     uint32_t count;     /* elements taken; the writer's */
     size_t bytes;       /* allocated; the writer's */
-    _Atomic(unsigned char *) segments[TARS_COLUMN_SEGMENTS]; /* owned; segment s > 0 has
+    _Atomic(unsigned char *) segments[TARS_COLUMN_SEGMENTS]; /* in owned; segment s > 0 has
                                                                 2^(first_log + s - 1) elements */
+    void *owned[TARS_COLUMN_SEGMENTS]; /* the writer's: as they were allocated */
 };
 
 void tars_column_init(struct tars_column *column, size_t elem, uint32_t first_log);

@@ -2,7 +2,8 @@
  *
  * A unit vector x becomes codes c = round(x / scale), scale = max|x| / 127, so that the cosine of
  * two vectors is about scale_a * scale_b * sum(c_a * c_b); the error is under 0.01 at 384
- * dimensions. Codes are padded with zeros to a stride, a multiple of 64.
+ * dimensions. Codes are padded with zeros to a stride, a multiple of 64, and are within -127 and
+ * 127 (a damaged snapshot may hold -128: back ends then differ, and nothing worse).
  *
  * The scalar functions are the truth; the others give the same integers (the same floats to
  * rounding). tars_distance_best() looks at the processor, once for each index.

@@ -13,6 +13,7 @@
 #include "index/hnsw_internal.h"
 
 #define FIRST_LOG 8
+#define MARK_BITS 64 /* in a word of marks */
 
 void tars_hnsw_init(struct tars_hnsw *hnsw, size_t dim)
 {
@@ -22,6 +23,7 @@ void tars_hnsw_init(struct tars_hnsw *hnsw, size_t dim)
     tars_column_init(&hnsw->exact, dim * sizeof(float), FIRST_LOG);
     tars_column_init(&hnsw->links0, sizeof(struct tars_hnsw_links0), FIRST_LOG);
     tars_column_init(&hnsw->upper, sizeof(struct tars_hnsw_links), FIRST_LOG - 3);
+    tars_column_init(&hnsw->marks, sizeof(_Atomic uint64_t), FIRST_LOG - 3);
 }
 
 void tars_hnsw_release(struct tars_hnsw *hnsw)
@@ -30,8 +32,37 @@ void tars_hnsw_release(struct tars_hnsw *hnsw)
     tars_column_release(&hnsw->exact);
     tars_column_release(&hnsw->links0);
     tars_column_release(&hnsw->upper);
+    tars_column_release(&hnsw->marks);
+    free(hnsw->marks_base);
+    hnsw->marks_base = NULL;
     tars_hnsw_scratch_free(hnsw->scratch);
     hnsw->scratch = NULL;
+    for (size_t i = 0; i < TARS_HNSW_SPARES; i++)
+        tars_hnsw_scratch_free(atomic_exchange(&hnsw->spares[i], NULL));
+}
+
+/* -------------------------------------------------------------------- marks */
+
+tars_status tars_hnsw_adopt(struct tars_hnsw *hnsw)
+{
+    uint32_t words = hnsw->nodes.count / MARK_BITS + (hnsw->nodes.count % MARK_BITS != 0);
+
+    if (words == 0)
+        return TARS_OK;
+    hnsw->marks_base = calloc(words, sizeof(_Atomic uint64_t));
+    if (!hnsw->marks_base)
+        return TARS_ENOMEM;
+    tars_column_set_base(&hnsw->marks, hnsw->marks_base, words);
+    return TARS_OK;
+}
+
+void tars_hnsw_mark(struct tars_hnsw *hnsw, uint32_t first, uint32_t count)
+{
+    for (uint32_t node = first; node - first < count && node < hnsw->nodes.count; node++) {
+        _Atomic uint64_t *word = tars_column_at(&hnsw->marks, node / MARK_BITS);
+
+        atomic_fetch_or_explicit(word, UINT64_C(1) << (node % MARK_BITS), memory_order_relaxed);
+    }
 }
 
 float tars_hnsw_exact(const struct tars_hnsw *hnsw, const float *query, uint32_t node)
@@ -83,46 +114,41 @@ size_t tars_hnsw_pick(const struct tars_hnsw *hnsw, struct tars_hnsw_found *cand
     return picked;
 }
 
-static _Atomic uint32_t *count_of(_Atomic uint32_t *ids)
-{
-    _Static_assert(offsetof(struct tars_hnsw_links, ids) == sizeof(uint32_t), "count before ids");
-    _Static_assert(offsetof(struct tars_hnsw_links0, ids) == sizeof(uint32_t), "count before ids");
-    return ids - 1;
-}
-
-static void set_links(_Atomic uint32_t *ids, const struct tars_hnsw_found *picked, size_t n)
+/* Readers may see some of the old and some of the new; what is left over of the old is ended by
+ * NONE, in a list whose other links are complete. */
+static void set_links(_Atomic uint32_t *ids, const struct tars_hnsw_found *picked, size_t n,
+                      size_t max)
 {
     for (size_t i = 0; i < n; i++)
         atomic_store_explicit(&ids[i], picked[i].node, memory_order_release);
-    atomic_store_explicit(count_of(ids), (uint32_t)n, memory_order_release);
+    for (size_t i = n; i < max; i++)
+        atomic_store_explicit(&ids[i], TARS_HNSW_NONE, memory_order_release);
 }
 
 /* Let node link to made, giving up the link that is missed least when its list is full. */
 static void link_back(const struct tars_hnsw *hnsw, uint32_t node, uint32_t made, float score,
                       uint32_t layer)
 {
-    size_t max = layer == 0 ? TARS_HNSW_M0 : TARS_HNSW_M;
     struct tars_hnsw_found all[TARS_HNSW_M0 + 1];
     size_t n = 0;
-    uint32_t count = 0;
-    _Atomic uint32_t *ids = tars_hnsw_links(hnsw, node, layer, &count);
+    uint32_t max = 0;
+    _Atomic uint32_t *ids = tars_hnsw_links(hnsw, node, layer, &max);
 
     if (!ids)
         return;
-    if (count < max) {
-        atomic_store_explicit(&ids[count], made, memory_order_release);
-        atomic_store_explicit(count_of(ids), count + 1, memory_order_release);
-        return;
-    }
-    for (uint32_t i = 0; i < count; i++) {
+    for (uint32_t i = 0; i < max; i++) {
         uint32_t other = atomic_load_explicit(&ids[i], memory_order_relaxed);
 
+        if (other == TARS_HNSW_NONE) {
+            atomic_store_explicit(&ids[i], made, memory_order_release);
+            return;
+        }
         if (other < made)
             all[n++] = (struct tars_hnsw_found){tars_hnsw_between(hnsw, node, other), other};
     }
     all[n++] = (struct tars_hnsw_found){score, made};
     qsort(all, n, sizeof(all[0]), tars_hnsw_found_order);
-    set_links(ids, all, tars_hnsw_pick(hnsw, all, n, max));
+    set_links(ids, all, tars_hnsw_pick(hnsw, all, n, max), max);
 }
 
 /* ---------------------------------------------------------------------- add */
@@ -150,9 +176,11 @@ static tars_status prepare(struct tars_hnsw *hnsw, uint32_t layer)
     tars_status status = TARS_OK;
 
     if (!hnsw->scratch)
-        status = tars_hnsw_scratch_new(hnsw, TARS_HNSW_EF_CONSTRUCTION, &hnsw->scratch);
+        status = tars_hnsw_scratch_new(hnsw, &hnsw->scratch);
     if (status == TARS_OK)
-        status = tars_hnsw_scratch_fit(hnsw->scratch, TARS_HNSW_EF_CONSTRUCTION, count);
+        status = tars_hnsw_scratch_fit(hnsw->scratch, count);
+    if (status == TARS_OK)
+        status = tars_hnsw_pool_start(&hnsw->scratch->pool, TARS_HNSW_EF_CONSTRUCTION);
     if (status == TARS_OK)
         status = tars_column_prepare(&hnsw->nodes, 1);
     if (status == TARS_OK)
@@ -161,27 +189,45 @@ static tars_status prepare(struct tars_hnsw *hnsw, uint32_t layer)
         status = tars_column_prepare(&hnsw->links0, 1);
     if (status == TARS_OK && layer > 0)
         status = tars_column_prepare(&hnsw->upper, layer);
+    if (status == TARS_OK && hnsw->nodes.count / MARK_BITS >= hnsw->marks.count)
+        status = tars_column_prepare(&hnsw->marks, 1);
+    if (status == TARS_OK && hnsw->nodes.count >= TARS_HNSW_NODES_MAX)
+        status = TARS_ETOOBIG;
     return status;
 }
 
 /* Find neighbours in one layer, link to them and back; returns where to go on below. */
 static uint32_t connect(struct tars_hnsw *hnsw, uint32_t made, uint32_t start, uint32_t layer)
 {
-    struct tars_hnsw_scratch *scratch = hnsw->scratch;
-    struct tars_hnsw_found *found;
+    struct tars_hnsw_pool *pool = &hnsw->scratch->pool;
+    struct tars_hnsw_found *found = pool->items;
     uint32_t next;
-    uint32_t count;
+    uint32_t max;
     size_t picked;
 
-    tars_hnsw_walk(hnsw, scratch, start, layer, TARS_HNSW_EF_CONSTRUCTION, NULL);
-    found = scratch->best.items;
-    qsort(found, scratch->best.count, sizeof(*found), tars_hnsw_found_order);
+    /* There is room for ef: prepare() saw to it. */
+    (void)!tars_hnsw_pool_start(pool, TARS_HNSW_EF_CONSTRUCTION);
+    tars_hnsw_walk(hnsw, hnsw->scratch, start, layer, NULL);
+    (void)tars_hnsw_pool_finish(pool);
     next = found[0].node;
-    picked = tars_hnsw_pick(hnsw, found, scratch->best.count, TARS_HNSW_M);
-    set_links(tars_hnsw_links(hnsw, made, layer, &count), found, picked);
+    picked = tars_hnsw_pick(hnsw, found, pool->count, TARS_HNSW_M);
+    for (size_t i = 0; i < picked; i++)
+        atomic_store_explicit(tars_hnsw_links(hnsw, made, layer, &max) + i, found[i].node,
+                              memory_order_release);
     for (size_t i = 0; i < picked; i++)
         link_back(hnsw, found[i].node, made, found[i].score, layer);
     return next;
+}
+
+/* No links yet, in any layer. */
+static void clear_links(struct tars_hnsw *hnsw, uint32_t made, uint32_t layer)
+{
+    for (uint32_t l = 0; l <= layer; l++) {
+        uint32_t max = 0;
+        _Atomic uint32_t *ids = tars_hnsw_links(hnsw, made, l, &max);
+
+        set_links(ids, NULL, 0, max);
+    }
 }
 
 static void join(struct tars_hnsw *hnsw, uint32_t made, uint32_t layer)
@@ -230,6 +276,9 @@ tars_status tars_hnsw_add(struct tars_hnsw *hnsw, const float *vector, uint32_t 
     node->layer = layer;
     node->upper = layer > 0 ? tars_column_take(&hnsw->upper, layer) : 0;
     memcpy(node->codes, scratch->codes, hnsw->stride);
+    if (made / MARK_BITS >= hnsw->marks.count)
+        (void)tars_column_take(&hnsw->marks, 1);
+    clear_links(hnsw, made, layer);
     join(hnsw, made, layer);
     return TARS_OK;
 }

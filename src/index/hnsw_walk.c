@@ -1,137 +1,65 @@
 /* hnsw_walk - searching the graph; see hnsw.h.
  *
- * The classic best-first walk: open holds what is to be expanded, best what was found. It ends when
- * the best open node is worse than the worst of ef found ones. With a filter only accepted nodes
- * count as found, so the walk goes on through refused ones until enough are accepted.
+ * The best node that was not expanded yet is expanded: its links are compared, and the pool
+ * (hnsw_pool.h) keeps what is good enough. When all in the pool were expanded, it is the result.
  *
- * When there is no memory to open one more node, it is left out: the walk sees a little less.
+ * Most of the time goes to waiting for memory, so what will be compared is asked for some nodes
+ * ahead, and the links of the next one to be expanded while the links of this one are compared.
  */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "index/hnsw_internal.h"
 
-#define OPEN_FIRST 256
-#define SCORE_NONE (-8.0F) /* under any cosine: what is not a number gets it */
-
-/* -------------------------------------------------------------------- heaps */
-
-static bool above(const struct heap *heap, struct tars_hnsw_found a, struct tars_hnsw_found b)
-{
-    if (a.score != b.score)
-        return heap->sign > 0 ? a.score > b.score : a.score < b.score;
-    return heap->sign > 0 ? a.node < b.node : a.node > b.node;
-}
-
-static void sift_down(struct heap *heap, size_t at, struct tars_hnsw_found item)
-{
-    for (;;) {
-        size_t child = 2 * at + 1;
-
-        if (child >= heap->count)
-            break;
-        if (child + 1 < heap->count && above(heap, heap->items[child + 1], heap->items[child]))
-            child++;
-        if (!above(heap, heap->items[child], item))
-            break;
-        heap->items[at] = heap->items[child];
-        at = child;
-    }
-    heap->items[at] = item;
-}
-
-static bool heap_fit(struct heap *heap, size_t need)
-{
-    size_t cap = heap->cap ? heap->cap : OPEN_FIRST;
-    struct tars_hnsw_found *items;
-
-    if (need <= heap->cap)
-        return true;
-    while (cap < need)
-        cap *= 2;
-    items = realloc(heap->items, cap * sizeof(*items));
-    if (!items)
-        return false;
-    heap->items = items;
-    heap->cap = cap;
-    return true;
-}
-
-static void heap_push(struct heap *heap, struct tars_hnsw_found item)
-{
-    size_t at = heap->count;
-
-    if (!heap_fit(heap, heap->count + 1))
-        return;
-    heap->count++;
-    while (at > 0 && above(heap, item, heap->items[(at - 1) / 2])) {
-        heap->items[at] = heap->items[(at - 1) / 2];
-        at = (at - 1) / 2;
-    }
-    heap->items[at] = item;
-}
-
-static struct tars_hnsw_found heap_pop(struct heap *heap)
-{
-    struct tars_hnsw_found top = heap->items[0];
-
-    heap->count--;
-    if (heap->count > 0)
-        sift_down(heap, 0, heap->items[heap->count]);
-    return top;
-}
-
-/* Keep the ef best of what is offered. */
-static void keep(struct heap *best, size_t ef, struct tars_hnsw_found item)
-{
-    if (best->count < ef) {
-        heap_push(best, item);
-    } else if (above(best, best->items[0], item)) {
-        sift_down(best, 0, item);
-    }
-}
+#define AHEAD       6       /* nodes on their way into the cache while one is compared */
+#define THROUGH_MAX 64      /* nodes that one expansion gives when it looks through refused ones */
+#define SCORE_NONE  (-8.0F) /* under any cosine: what is not a number gets it */
+#define LINE        64      /* bytes of a cache line */
+#define WORD_BITS   64
 
 /* ------------------------------------------------------------------ scratch */
 
-tars_status tars_hnsw_scratch_fit(struct tars_hnsw_scratch *scratch, size_t ef, uint32_t count)
+tars_status tars_hnsw_scratch_fit(struct tars_hnsw_scratch *scratch, uint32_t count)
 {
-    size_t words = (size_t)count / 64 + 1;
-    uint64_t *visited;
+    size_t words = (size_t)count / WORD_BITS + 1;
+    size_t cap = words + words / 2;
+    uint64_t *visited = NULL;
+    uint64_t *bridges = NULL;
+    uint32_t *touched = NULL;
 
-    if (!heap_fit(&scratch->best, ef) || !heap_fit(&scratch->open, OPEN_FIRST))
-        return TARS_ENOMEM;
-    if (words > scratch->words) {
-        size_t cap = words + words / 2;
-
-        visited = calloc(cap, sizeof(*visited));
-        if (!visited)
-            return TARS_ENOMEM;
-        free(scratch->visited);
-        scratch->visited = visited;
-        scratch->words = cap;
-    }
     scratch->limit = count;
+    if (words <= scratch->words)
+        return TARS_OK;
+    visited = calloc(cap, sizeof(*visited));
+    bridges = calloc(cap, sizeof(*bridges));
+    touched = malloc(cap * sizeof(*touched));
+    if (!visited || !bridges || !touched) {
+        free(visited);
+        free(bridges);
+        free(touched);
+        return TARS_ENOMEM;
+    }
+    free(scratch->visited);
+    free(scratch->bridges);
+    free(scratch->touched);
+    scratch->visited = visited;
+    scratch->bridges = bridges;
+    scratch->touched = touched;
+    scratch->words = cap;
     return TARS_OK;
 }
 
-tars_status tars_hnsw_scratch_new(const struct tars_hnsw *hnsw, size_t ef,
-                                  struct tars_hnsw_scratch **scratch)
+tars_status tars_hnsw_scratch_new(const struct tars_hnsw *hnsw, struct tars_hnsw_scratch **scratch)
 {
     struct tars_hnsw_scratch *made = calloc(1, sizeof(*made));
-    tars_status status = TARS_ENOMEM;
 
     if (!made)
         return TARS_ENOMEM;
-    made->open.sign = 1;
-    made->best.sign = -1;
     made->codes = calloc(1, hnsw->stride);
-    if (made->codes) {
-        status = tars_hnsw_scratch_fit(made, ef,
-                                       atomic_load_explicit(&hnsw->count, memory_order_acquire));
-    }
-    if (status != TARS_OK) {
+    if (!made->codes) {
         tars_hnsw_scratch_free(made);
-        return status;
+        return TARS_ENOMEM;
     }
     *scratch = made;
     return TARS_OK;
@@ -141,24 +69,76 @@ void tars_hnsw_scratch_free(struct tars_hnsw_scratch *scratch)
 {
     if (!scratch)
         return;
-    free(scratch->open.items);
-    free(scratch->best.items);
+    tars_hnsw_pool_release(&scratch->pool);
     free(scratch->visited);
+    free(scratch->bridges);
+    free(scratch->touched);
     free(scratch->codes);
     free(scratch);
 }
 
+/* Spares are no part of what a const graph means to its callers. */
+static _Atomic(struct tars_hnsw_scratch *) *spare_of(const struct tars_hnsw *hnsw, size_t i)
+{
+    return &((struct tars_hnsw *)hnsw)->spares[i];
+}
+
+tars_status tars_hnsw_begin(const struct tars_hnsw *hnsw, const float *query,
+                            struct tars_hnsw_scratch **scratch)
+{
+    struct tars_hnsw_scratch *taken = NULL;
+    tars_status status = TARS_OK;
+    int32_t sum;
+
+    for (size_t i = 0; i < TARS_HNSW_SPARES && !taken; i++)
+        taken = atomic_exchange_explicit(spare_of(hnsw, i), NULL, memory_order_acquire);
+    if (!taken)
+        status = tars_hnsw_scratch_new(hnsw, &taken);
+    if (status != TARS_OK)
+        return status;
+    if (!tars_distance_quantise(query, hnsw->dim, taken->codes, &taken->scale, &sum)) {
+        tars_hnsw_end(hnsw, taken);
+        return TARS_EINVAL;
+    }
+    *scratch = taken;
+    return TARS_OK;
+}
+
+void tars_hnsw_end(const struct tars_hnsw *hnsw, struct tars_hnsw_scratch *scratch)
+{
+    for (size_t i = 0; i < TARS_HNSW_SPARES; i++) {
+        struct tars_hnsw_scratch *none = NULL;
+
+        if (atomic_compare_exchange_strong_explicit(spare_of(hnsw, i), &none, scratch,
+                                                    memory_order_release, memory_order_relaxed))
+            return;
+    }
+    tars_hnsw_scratch_free(scratch);
+}
+
 static bool visit(struct tars_hnsw_scratch *scratch, uint32_t node)
 {
-    uint64_t bit = UINT64_C(1) << (node % 64);
+    uint64_t bit = UINT64_C(1) << (node % WORD_BITS);
+    uint64_t *word = &scratch->visited[node / WORD_BITS];
 
-    if (scratch->visited[node / 64] & bit)
+    if (*word & bit)
         return false;
-    scratch->visited[node / 64] |= bit;
+    if (*word == 0)
+        scratch->touched[scratch->touched_count++] = node / WORD_BITS;
+    *word |= bit;
     return true;
 }
 
-/* --------------------------------------------------------------------- walk */
+static void forget_visits(struct tars_hnsw_scratch *scratch)
+{
+    for (size_t i = 0; i < scratch->touched_count; i++) {
+        scratch->visited[scratch->touched[i]] = 0;
+        scratch->bridges[scratch->touched[i]] = 0;
+    }
+    scratch->touched_count = 0;
+}
+
+/* ------------------------------------------------------------------- scores */
 
 float tars_hnsw_score(const struct tars_hnsw *hnsw, const struct tars_hnsw_scratch *scratch,
                       uint32_t node)
@@ -170,27 +150,59 @@ float tars_hnsw_score(const struct tars_hnsw *hnsw, const struct tars_hnsw_scrat
     return score > SCORE_NONE ? score : SCORE_NONE;
 }
 
-_Atomic uint32_t *tars_hnsw_links(const struct tars_hnsw *hnsw, uint32_t node, uint32_t layer,
-                                  uint32_t *count)
+/* Each code is off by a standard deviation of scale / sqrt(12), so the product of two unit vectors
+ * by 0.29 of either scale; this is about seven times that. */
+float tars_hnsw_margin(const struct tars_hnsw *hnsw, const struct tars_hnsw_scratch *scratch,
+                       uint32_t node)
 {
-    const struct tars_hnsw_node *at = tars_hnsw_node_at(hnsw, node);
-    struct tars_hnsw_links0 *links0;
-    struct tars_hnsw_links *links;
-    uint64_t index = (uint64_t)at->upper + layer - 1;
+    float margin = 2 * (tars_hnsw_node_at(hnsw, node)->scale + scratch->scale);
+
+    return margin > 0 ? margin : 0;
+}
+
+void tars_hnsw_expect_exact(const struct tars_hnsw *hnsw, uint32_t node)
+{
+    const char *at = tars_column_at(&hnsw->exact, node);
+
+    for (size_t i = 0; i < hnsw->dim * sizeof(float); i += LINE)
+        __builtin_prefetch(at + i);
+}
+
+static void expect(const struct tars_hnsw *hnsw, uint32_t node)
+{
+    const char *at = (const char *)tars_hnsw_node_at(hnsw, node);
+
+    for (size_t i = 0; i < sizeof(struct tars_hnsw_node) + hnsw->stride; i += LINE)
+        __builtin_prefetch(at + i);
+}
+
+static void expect_links(const struct tars_hnsw *hnsw, uint32_t node)
+{
+    const char *at = tars_column_at(&hnsw->links0, node);
+
+    for (size_t i = 0; i < sizeof(struct tars_hnsw_links0); i += LINE)
+        __builtin_prefetch(at + i);
+}
+
+/* -------------------------------------------------------------------- links */
+
+_Atomic uint32_t *tars_hnsw_links(const struct tars_hnsw *hnsw, uint32_t node, uint32_t layer,
+                                  uint32_t *max)
+{
+    const struct tars_hnsw_node *at;
+    uint64_t index;
 
     if (layer == 0) {
-        links0 = tars_column_at(&hnsw->links0, node);
-        *count = atomic_load_explicit(&links0->count, memory_order_acquire);
-        *count = *count < TARS_HNSW_M0 ? *count : TARS_HNSW_M0;
-        return links0->ids;
+        *max = TARS_HNSW_M0;
+        return ((struct tars_hnsw_links0 *)tars_column_at(&hnsw->links0, node))->ids;
     }
+    at = tars_hnsw_node_at(hnsw, node);
+    index = (uint64_t)at->upper + layer - 1;
     /* What lies behind the base was written by this process and needs no check. */
     if (layer > at->layer || (node < hnsw->nodes.base_count && index >= hnsw->upper.base_count))
         return NULL;
-    links = tars_column_at(&hnsw->upper, (uint32_t)index);
-    *count = atomic_load_explicit(&links->count, memory_order_acquire);
-    *count = *count < TARS_HNSW_M ? *count : TARS_HNSW_M;
-    return links->ids;
+    *max = TARS_HNSW_M;
+    return ((struct tars_hnsw_links *)tars_column_at(&hnsw->upper, (uint32_t)index))->ids;
 }
 
 uint32_t tars_hnsw_descend(const struct tars_hnsw *hnsw, const struct tars_hnsw_scratch *scratch,
@@ -201,11 +213,11 @@ uint32_t tars_hnsw_descend(const struct tars_hnsw *hnsw, const struct tars_hnsw_
     bool moved = true;
 
     while (moved) {
-        uint32_t count = 0;
-        _Atomic uint32_t *ids = tars_hnsw_links(hnsw, best, layer, &count);
+        uint32_t max = 0;
+        _Atomic uint32_t *ids = tars_hnsw_links(hnsw, best, layer, &max);
 
         moved = false;
-        for (uint32_t i = 0; ids && i < count; i++) {
+        for (uint32_t i = 0; ids && i < max; i++) {
             uint32_t node = atomic_load_explicit(&ids[i], memory_order_acquire);
             float score;
 
@@ -222,71 +234,136 @@ uint32_t tars_hnsw_descend(const struct tars_hnsw *hnsw, const struct tars_hnsw_
     return best;
 }
 
-static void prefetch(const struct tars_hnsw *hnsw, uint32_t node)
-{
-    const char *at = (const char *)tars_hnsw_node_at(hnsw, node);
+/* --------------------------------------------------------------------- walk */
 
-    for (size_t i = 0; i < hnsw->stride && i < 512; i += 64)
-        __builtin_prefetch(at + i);
+static bool is_marked(const struct tars_hnsw *hnsw, uint32_t node)
+{
+    const _Atomic uint64_t *word = tars_column_at(&hnsw->marks, node / WORD_BITS);
+
+    return atomic_load_explicit(word, memory_order_relaxed) >> (node % WORD_BITS) & 1;
 }
 
-/* The neighbours of a node that were not visited yet, marked and on their way into the cache. */
-static size_t neighbours(const struct tars_hnsw *hnsw, struct tars_hnsw_scratch *scratch,
-                         uint32_t from, uint32_t layer, uint32_t *out)
+static bool is_refused(const struct tars_hnsw *hnsw, const struct tars_hnsw_accept *accept,
+                       uint32_t node)
 {
-    uint32_t count = 0;
-    _Atomic uint32_t *ids = tars_hnsw_links(hnsw, from, layer, &count);
-    size_t fresh = 0;
+    if (!accept || (node < accept->sure && !is_marked(hnsw, node)))
+        return false;
+    return !accept->accepts(accept->ctx, tars_hnsw_node_at(hnsw, node)->owner);
+}
 
-    for (uint32_t i = 0; ids && i < count; i++) {
+/* The links of a node that were not visited yet, marked. */
+static size_t fresh_links(const struct tars_hnsw *hnsw, struct tars_hnsw_scratch *scratch,
+                          uint32_t from, uint32_t layer, uint32_t *out)
+{
+    uint32_t max = 0;
+    _Atomic uint32_t *ids = tars_hnsw_links(hnsw, from, layer, &max);
+    size_t n = 0;
+
+    for (uint32_t i = 0; ids && i < max; i++) {
         uint32_t node = atomic_load_explicit(&ids[i], memory_order_acquire);
 
-        if (node >= scratch->limit || !visit(scratch, node))
-            continue;
-        prefetch(hnsw, node);
-        out[fresh++] = node;
+        if (node == TARS_HNSW_NONE)
+            break;
+        if (node < scratch->limit && visit(scratch, node))
+            out[n++] = node;
     }
-    return fresh;
+    return n;
 }
 
-static bool accepted(const struct tars_hnsw *hnsw, const struct tars_hnsw_accept *accept,
-                     uint32_t node)
+/* Keep a node that was visited now if it is accepted, else remember that it may be looked through.
+ */
+static bool sift(const struct tars_hnsw *hnsw, struct tars_hnsw_scratch *scratch,
+                 const struct tars_hnsw_accept *accept, uint32_t node)
 {
-    return !accept || accept->accepts(accept->ctx, tars_hnsw_node_at(hnsw, node)->owner);
+    if (!is_refused(hnsw, accept, node))
+        return true;
+    scratch->bridges[node / WORD_BITS] |= UINT64_C(1) << (node % WORD_BITS);
+    return false;
 }
 
+/* The refused links of a node that were not looked through yet: no bridges any more. */
+static size_t take_bridges(const struct tars_hnsw *hnsw, struct tars_hnsw_scratch *scratch,
+                           uint32_t from, uint32_t *out)
+{
+    uint32_t max = 0;
+    _Atomic uint32_t *ids = tars_hnsw_links(hnsw, from, 0, &max);
+    size_t n = 0;
+
+    for (uint32_t i = 0; i < max; i++) {
+        uint32_t node = atomic_load_explicit(&ids[i], memory_order_acquire);
+        uint64_t bit = UINT64_C(1) << (node % WORD_BITS);
+
+        if (node >= scratch->limit || !(scratch->bridges[node / WORD_BITS] & bit))
+            continue;
+        scratch->bridges[node / WORD_BITS] &= ~bit;
+        expect_links(hnsw, node);
+        out[n++] = node;
+    }
+    return n;
+}
+
+/* Accepted nodes that were not visited yet: links of a node, or links of its refused links. Out has
+ * room for THROUGH_MAX + TARS_HNSW_M0. */
+static size_t fresh_through(const struct tars_hnsw *hnsw, struct tars_hnsw_scratch *scratch,
+                            uint32_t from, const struct tars_hnsw_accept *accept, uint32_t *out)
+{
+    uint32_t links[TARS_HNSW_M0];
+    uint32_t bridges[TARS_HNSW_M0];
+    size_t count = fresh_links(hnsw, scratch, from, 0, links);
+    size_t bridge_count;
+    size_t n = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        if (sift(hnsw, scratch, accept, links[i]))
+            out[n++] = links[i];
+    }
+    bridge_count = take_bridges(hnsw, scratch, from, bridges);
+    for (size_t b = 0; b < bridge_count && n < THROUGH_MAX; b++) {
+        count = fresh_links(hnsw, scratch, bridges[b], 0, links);
+        for (size_t i = 0; i < count; i++) {
+            if (sift(hnsw, scratch, accept, links[i]))
+                out[n++] = links[i];
+        }
+    }
+    return n;
+}
+
+/* Compare a node and put it into the pool if it is good enough. */
 static void meet(const struct tars_hnsw *hnsw, struct tars_hnsw_scratch *scratch, uint32_t node,
-                 size_t ef, const struct tars_hnsw_accept *accept)
+                 const struct tars_hnsw_accept *accept)
 {
-    struct tars_hnsw_found found = {tars_hnsw_score(hnsw, scratch, node), node};
+    float score = tars_hnsw_score(hnsw, scratch, node);
 
-    if (scratch->best.count >= ef && found.score <= scratch->best.items[0].score)
+    if (!tars_hnsw_pool_wants(&scratch->pool, score))
         return;
-    heap_push(&scratch->open, found);
-    if (accepted(hnsw, accept, node))
-        keep(&scratch->best, ef, found);
+    tars_hnsw_pool_put(&scratch->pool, score,
+                       node | (is_refused(hnsw, accept, node) ? TARS_POOL_REFUSED : 0));
 }
 
 void tars_hnsw_walk(const struct tars_hnsw *hnsw, struct tars_hnsw_scratch *scratch, uint32_t start,
-                    uint32_t layer, size_t ef, const struct tars_hnsw_accept *accept)
+                    uint32_t layer, const struct tars_hnsw_accept *accept)
 {
-    uint32_t fresh[TARS_HNSW_M0];
+    uint32_t fresh[THROUGH_MAX + TARS_HNSW_M0];
+    bool through = accept && accept->seldom;
+    uint32_t from;
 
-    memset(scratch->visited, 0, ((size_t)scratch->limit / 64 + 1) * sizeof(*scratch->visited));
-    scratch->open.count = 0;
-    scratch->best.count = 0;
-    (void)visit(scratch, start);
-    meet(hnsw, scratch, start, ef, accept);
-    while (scratch->open.count > 0) {
-        struct tars_hnsw_found from = heap_pop(&scratch->open);
-        size_t n;
+    if (visit(scratch, start))
+        meet(hnsw, scratch, start, accept);
+    while (tars_hnsw_pool_take(&scratch->pool, &from)) {
+        size_t n = through ? fresh_through(hnsw, scratch, from, accept, fresh)
+                           : fresh_links(hnsw, scratch, from, layer, fresh);
 
-        if (scratch->best.count >= ef && from.score < scratch->best.items[0].score)
-            break;
-        n = neighbours(hnsw, scratch, from.node, layer, fresh);
-        for (size_t i = 0; i < n; i++)
-            meet(hnsw, scratch, fresh[i], ef, accept);
+        for (size_t i = 0; i < n && i < AHEAD; i++)
+            expect(hnsw, fresh[i]);
+        if (layer == 0 && tars_hnsw_pool_peek(&scratch->pool, &from))
+            expect_links(hnsw, from);
+        for (size_t i = 0; i < n; i++) {
+            if (i + AHEAD < n)
+                expect(hnsw, fresh[i + AHEAD]);
+            meet(hnsw, scratch, fresh[i], accept);
+        }
     }
+    forget_visits(scratch);
 }
 
 /* ------------------------------------------------------------------- search */
@@ -301,75 +378,60 @@ int tars_hnsw_found_order(const void *a, const void *b)
     return (left->node > right->node) - (left->node < right->node);
 }
 
-/* Scratch that holds the query's codes. */
-static tars_status begin(const struct tars_hnsw *hnsw, const float *query, size_t ef,
-                         struct tars_hnsw_scratch **scratch)
+tars_status tars_hnsw_search(const struct tars_hnsw *hnsw, struct tars_hnsw_scratch *scratch,
+                             size_t ef, const struct tars_hnsw_accept *accept,
+                             const uint32_t *seeds, size_t n_seeds)
 {
-    tars_status status = tars_hnsw_scratch_new(hnsw, ef, scratch);
-    int32_t sum;
+    uint32_t count = atomic_load_explicit(&hnsw->count, memory_order_acquire);
+    uint64_t entry = atomic_load_explicit(&hnsw->entry, memory_order_acquire);
+    uint32_t at = (uint32_t)entry;
+    tars_status status = tars_hnsw_pool_start(&scratch->pool, ef);
 
-    if (status != TARS_OK)
+    /* The entry may be newer than the count. */
+    if (status == TARS_OK && count > 0)
+        status = tars_hnsw_scratch_fit(scratch, at < count ? count : at + 1);
+    if (status != TARS_OK || count == 0)
         return status;
-    if (tars_distance_quantise(query, hnsw->dim, (*scratch)->codes, &(*scratch)->scale, &sum))
-        return TARS_OK;
-    tars_hnsw_scratch_free(*scratch);
-    return TARS_EINVAL;
-}
-
-/* Gives the results, sorted, and frees the rest. */
-static void finish(struct tars_hnsw_scratch *scratch, struct tars_hnsw_found **found, size_t *n)
-{
-    qsort(scratch->best.items, scratch->best.count, sizeof(**found), tars_hnsw_found_order);
-    *found = scratch->best.items;
-    *n = scratch->best.count;
-    scratch->best.items = NULL;
-    tars_hnsw_scratch_free(scratch);
-}
-
-tars_status tars_hnsw_search(const struct tars_hnsw *hnsw, const float *query, size_t ef,
-                             const struct tars_hnsw_accept *accept, struct tars_hnsw_found **found,
-                             size_t *n)
-{
-    struct tars_hnsw_scratch *scratch;
-    tars_status status = begin(hnsw, query, ef, &scratch);
-    uint64_t entry;
-    uint32_t at;
-
-    if (status != TARS_OK)
-        return status;
-    entry = atomic_load_explicit(&hnsw->entry, memory_order_acquire);
-    at = (uint32_t)entry;
-    /* The entry may be newer than the count that scratch was made for. */
-    if (scratch->limit > 0 && at >= scratch->limit)
-        status = tars_hnsw_scratch_fit(scratch, ef, at + 1);
-    if (status != TARS_OK) {
-        tars_hnsw_scratch_free(scratch);
-        return status;
+    for (uint32_t layer = (uint32_t)(entry >> 32); layer > 0; layer--)
+        at = tars_hnsw_descend(hnsw, scratch, at, layer);
+    for (size_t i = 0; i < n_seeds; i++) {
+        if (seeds[i] < scratch->limit && visit(scratch, seeds[i]))
+            meet(hnsw, scratch, seeds[i], accept);
     }
-    if (scratch->limit > 0) {
-        for (uint32_t layer = (uint32_t)(entry >> 32); layer > 0; layer--)
-            at = tars_hnsw_descend(hnsw, scratch, at, layer);
-        tars_hnsw_walk(hnsw, scratch, at, 0, ef, accept);
-    }
-    finish(scratch, found, n);
+    tars_hnsw_walk(hnsw, scratch, at, 0, accept);
+    (void)tars_hnsw_pool_finish(&scratch->pool);
     return TARS_OK;
 }
 
-tars_status tars_hnsw_scan(const struct tars_hnsw *hnsw, const float *query, size_t ef,
-                           const struct tars_hnsw_accept *accept, struct tars_hnsw_found **found,
-                           size_t *n)
+tars_status tars_hnsw_scan_start(struct tars_hnsw_scratch *scratch, size_t ef)
 {
-    struct tars_hnsw_scratch *scratch;
-    tars_status status = begin(hnsw, query, ef, &scratch);
+    return tars_hnsw_pool_start(&scratch->pool, ef);
+}
 
-    if (status != TARS_OK)
-        return status;
-    for (uint32_t node = 0; node < scratch->limit; node++) {
-        if (accepted(hnsw, accept, node)) {
-            keep(&scratch->best, ef,
-                 (struct tars_hnsw_found){tars_hnsw_score(hnsw, scratch, node), node});
-        }
+void tars_hnsw_scan(const struct tars_hnsw *hnsw, struct tars_hnsw_scratch *scratch, uint32_t first,
+                    uint32_t count, const struct tars_hnsw_accept *accept)
+{
+    uint32_t limit = atomic_load_explicit(&hnsw->count, memory_order_acquire);
+
+    if (first >= limit)
+        return;
+    if (count > limit - first)
+        count = limit - first;
+    for (uint32_t node = first; node < first + count; node++) {
+        float score = tars_hnsw_score(hnsw, scratch, node);
+
+        if (tars_hnsw_pool_wants(&scratch->pool, score) && !is_refused(hnsw, accept, node))
+            tars_hnsw_pool_put(&scratch->pool, score, node);
     }
-    finish(scratch, found, n);
-    return TARS_OK;
+}
+
+void tars_hnsw_scan_finish(struct tars_hnsw_scratch *scratch)
+{
+    (void)tars_hnsw_pool_finish(&scratch->pool);
+}
+
+const struct tars_hnsw_found *tars_hnsw_result(const struct tars_hnsw_scratch *scratch, size_t *n)
+{
+    *n = scratch->pool.count;
+    return scratch->pool.items;
 }

@@ -22,13 +22,10 @@
 
 #include "base/sys/file.h"
 #include "index/bm25.h"
+#include "index/nearest.h"
 #include "index/phrases.h"
 #include "index/snapshot.h"
-#include "index/top.h"
 
-#define SAMPLE        256  /* passages asked to guess how many a filter accepts */
-#define WALK_COST     8.0  /* looking at a node on a walk, in nodes looked at in a scan */
-#define WALK_FANOUT   16.0 /* nodes looked at on a walk, for each one of ef */
 #define SAVE_PAUSE_NS 200000
 
 struct tars_index {
@@ -226,6 +223,15 @@ static tars_status fill(struct tars_shadow *shadow, const struct tars_index_pass
     return status;
 }
 
+/* Searches ask about the windows of a passage from now on. */
+static void mark_windows_of(struct tars_shadow *shadow, const struct tars_passage *passage)
+{
+    uint32_t count = passage->window_count;
+
+    tars_hnsw_mark(&shadow->hnsw, passage->window_first,
+                   count < TARS_INDEX_WINDOWS_MAX ? count : TARS_INDEX_WINDOWS_MAX);
+}
+
 tars_status tars_index_add(struct tars_index *index, const struct tars_index_passage *passage)
 {
     struct tars_shadow *shadow = atomic_load_explicit(&index->shadow, memory_order_relaxed);
@@ -246,15 +252,31 @@ tars_status tars_index_add(struct tars_index *index, const struct tars_index_pas
         atomic_fetch_add_explicit(&index->unsaved, 1, memory_order_relaxed);
     } else {
         tars_passages_give_up(&shadow->passages, ordinal);
+        if (shadow->dim > 0)
+            mark_windows_of(shadow, tars_passages_at(&shadow->passages, ordinal));
     }
     return status;
+}
+
+static void mark_windows(struct tars_shadow *shadow, uint64_t first, uint64_t last)
+{
+    const struct tars_passages *passages = &shadow->passages;
+    uint32_t count = passages->column.count;
+
+    for (uint32_t at = tars_passages_lower(passages, count, first);
+         at < count && tars_passages_at(passages, at)->id <= last; at++) {
+        mark_windows_of(shadow, tars_passages_at(passages, at));
+    }
 }
 
 void tars_index_remove(struct tars_index *index, uint64_t first, uint64_t last)
 {
     struct tars_shadow *shadow = atomic_load_explicit(&index->shadow, memory_order_relaxed);
-    uint64_t removed = tars_passages_remove(&shadow->passages, first, last);
+    uint64_t removed;
 
+    if (shadow->dim > 0)
+        mark_windows(shadow, first, last);
+    removed = tars_passages_remove(&shadow->passages, first, last);
     atomic_fetch_add_explicit(&index->unsaved, removed, memory_order_relaxed);
 }
 
@@ -295,164 +317,31 @@ tars_status tars_index_save(struct tars_index *index, struct tars_err *err)
 
 /* ------------------------------------------------------------ vector search */
 
-/* What one vector search shares. */
-struct search {
-    const struct tars_shadow *shadow;
-    struct tars_passages_view view;
-    const struct tars_index_filter *filter; /* NULL: all */
-    const float *query;
-    size_t k;
-};
-
-static bool accepts_owner(void *ctx, uint32_t owner)
+static struct tars_nearest nearest_of(const struct tars_index *index,
+                                      const struct tars_shadow *shadow)
 {
-    const struct search *search = ctx;
-    const struct tars_passage *passage =
-        tars_passages_seen(&search->shadow->passages, &search->view, owner);
-
-    return passage &&
-           (!search->filter || search->filter->accepts(search->filter->ctx, passage->id));
-}
-
-/* The share of passages that are accepted, guessed from some of them. */
-static double accepted_share(const struct search *search)
-{
-    uint32_t count = search->view.count;
-    uint32_t step = count / SAMPLE + 1;
-    uint32_t asked = 0;
-    uint32_t yes = 0;
-
-    if (!search->filter)
-        return 1;
-    for (uint32_t i = step / 2; i < count; i += step, asked++)
-        yes += accepts_owner((void *)search, i);
-    return asked > 0 ? (double)yes / asked : 1;
-}
-
-/* Whether comparing all nodes is cheaper than a walk that needs ef accepted ones. */
-static bool scan_is_better(const struct tars_index *index, const struct search *search, size_t ef)
-{
-    double nodes = atomic_load_explicit(&search->shadow->hnsw.count, memory_order_relaxed);
-    double share;
-
-    if (nodes < (double)index->config.exact_below)
-        return true;
-    share = accepted_share(search);
-    if (share * nodes < (double)ef * 2)
-        return true;
-    return (double)ef / share * WALK_FANOUT * WALK_COST > nodes && search->filter;
-}
-
-/* The exact score of the passage's best window; windows that are not its own do not count. */
-static bool best_window(const struct search *search, uint32_t ordinal, float *score)
-{
-    const struct tars_hnsw *hnsw = &search->shadow->hnsw;
-    const struct tars_passage *passage = tars_passages_at(&search->shadow->passages, ordinal);
-    uint32_t nodes = atomic_load_explicit(&hnsw->count, memory_order_acquire);
-    bool any = false;
-
-    for (uint32_t i = 0; i < passage->window_count && i < TARS_INDEX_WINDOWS_MAX; i++) {
-        uint64_t node = (uint64_t)passage->window_first + i;
-        float exact;
-
-        if (node >= nodes || tars_hnsw_node_at(hnsw, (uint32_t)node)->owner != ordinal)
-            break;
-        exact = tars_hnsw_exact(hnsw, search->query, (uint32_t)node);
-        if (!any || exact > *score)
-            *score = exact;
-        any = true;
-    }
-    return any;
-}
-
-static int by_owner(const void *a, const void *b)
-{
-    uint32_t left = *(const uint32_t *)a;
-    uint32_t right = *(const uint32_t *)b;
-
-    return (left > right) - (left < right);
-}
-
-/* The k best passages of the found nodes, rescored; *passages: how many distinct ones there were.
- */
-static tars_status rank(const struct search *search, const struct tars_hnsw_found *found, size_t n,
-                        struct tars_index_hit *hits, size_t *kept, size_t *passages)
-{
-    uint32_t *owners = malloc((n + 1) * sizeof(*owners));
-    struct tars_top top = {0};
-    tars_status status = tars_top_init(&top, search->k);
-
-    *passages = 0;
-    if (!owners || status != TARS_OK) {
-        status = TARS_ENOMEM;
-        goto out;
-    }
-    for (size_t i = 0; i < n; i++)
-        owners[i] = tars_hnsw_node_at(&search->shadow->hnsw, found[i].node)->owner;
-    qsort(owners, n, sizeof(*owners), by_owner);
-    for (size_t i = 0; i < n; i++) {
-        float score = 0;
-
-        if ((i > 0 && owners[i] == owners[i - 1]) || !best_window(search, owners[i], &score))
-            continue;
-        tars_top_offer(&top, tars_passages_at(&search->shadow->passages, owners[i])->id, score);
-        (*passages)++;
-    }
-    *kept = tars_top_sorted(&top, hits);
-out:
-    free(owners);
-    tars_top_release(&top);
-    return status;
-}
-
-/* Search with more and more candidates until there are k distinct passages, or all were seen. */
-static tars_status search_nodes(const struct tars_index *index, const struct search *search,
-                                struct tars_index_hit *hits, size_t *n)
-{
-    const struct tars_hnsw_accept accept = {accepts_owner, (void *)search};
-    size_t ef = index->config.ef > search->k * 3 / 2 ? index->config.ef : search->k * 3 / 2;
-    size_t kept = 0;
-
-    for (;; ef *= 2) {
-        uint32_t nodes = atomic_load_explicit(&search->shadow->hnsw.count, memory_order_acquire);
-        bool scan = scan_is_better(index, search, ef);
-        struct tars_hnsw_found *found = NULL;
-        size_t count = 0;
-        size_t passages = 0;
-        tars_status status =
-            scan ? tars_hnsw_scan(&search->shadow->hnsw, search->query, ef, &accept, &found, &count)
-                 : tars_hnsw_search(&search->shadow->hnsw, search->query, ef, &accept, &found,
-                                    &count);
-
-        if (status == TARS_OK)
-            status = rank(search, found, count, hits, &kept, &passages);
-        free(found);
-        if (status != TARS_OK)
-            return status;
-        if (passages >= search->k || ef >= nodes || (scan && count < ef))
-            break;
-    }
-    *n = kept;
-    return TARS_OK;
+    return (struct tars_nearest){.shadow = shadow,
+                                 .view = tars_passages_look(&shadow->passages),
+                                 .ef = index->config.ef,
+                                 .exact_below = index->config.exact_below};
 }
 
 tars_status tars_index_search_vector(const struct tars_index *index, const float *query, size_t k,
                                      const struct tars_index_filter *filter,
                                      struct tars_index_hit *hits, size_t *n)
 {
-    struct search search = {
-        .filter = filter && filter->accepts ? filter : NULL, .query = query, .k = k};
+    struct tars_nearest nearest;
     tars_status status = TARS_OK;
     uint32_t turn;
 
     if (k > TARS_INDEX_K_MAX)
         return TARS_EINVAL;
-    search.shadow = enter(index, &turn);
-    search.view = tars_passages_look(&search.shadow->passages);
-    if (search.shadow->dim == 0 || k == 0) {
+    nearest = nearest_of(index, enter(index, &turn));
+    if (nearest.shadow->dim == 0 || k == 0) {
         *n = 0;
     } else {
-        status = search_nodes(index, &search, hits, n);
+        status = tars_nearest_search(&nearest, query, k, filter && filter->accepts ? filter : NULL,
+                                     hits, n);
     }
     leave(index, turn);
     return status;
@@ -461,16 +350,13 @@ tars_status tars_index_search_vector(const struct tars_index *index, const float
 tars_status tars_index_vector_score(const struct tars_index *index, const float *query, uint64_t id,
                                     float *score)
 {
-    struct search search = {.query = query};
-    tars_status status = TARS_ENOTFOUND;
     uint32_t turn;
-    uint32_t ordinal;
+    struct tars_nearest nearest = nearest_of(index, enter(index, &turn));
+    uint32_t ordinal = tars_passages_find(&nearest.shadow->passages, &nearest.view, id);
+    tars_status status = TARS_ENOTFOUND;
 
-    search.shadow = enter(index, &turn);
-    search.view = tars_passages_look(&search.shadow->passages);
-    ordinal = tars_passages_find(&search.shadow->passages, &search.view, id);
-    if (search.shadow->dim > 0 && ordinal != TARS_PASSAGES_NONE &&
-        best_window(&search, ordinal, score))
+    if (nearest.shadow->dim > 0 && ordinal != TARS_PASSAGES_NONE &&
+        tars_nearest_score(&nearest, query, ordinal, score))
         status = TARS_OK;
     leave(index, turn);
     return status;

@@ -10,7 +10,7 @@
  *           after it: what is there already is ignored, so replaying too much does no harm.
  * Snapshot  save() writes dir/index.tars as a whole or not at all, without removed passages, and
  *           goes on from it, so that memory held for removed passages is freed.
- * Memory    About 560 bytes a window at 384 dimensions, besides exact vectors: those are in the
+ * Memory    About 620 bytes a window at 384 dimensions, besides exact vectors: those are in the
  *           snapshot, of which only the pages in use are in memory (in memory until saved).
  * Threads   Readers are safe to share and never wait. add, remove, publish and save belong to one
  *           writer at a time; save waits for readers that started before it.
@@ -106,11 +106,21 @@ struct tars_index_phrase {
     enum tars_index_field field;
 };
 
+/* Passage ids first..last, both included. */
+struct tars_index_run {
+    uint64_t first;
+    uint64_t last;
+};
+
 /* Which passages may be found. accepts is called from the searching thread, may be called for any
- * passage, several times, and must not block. A search that gets NULL for it accepts all. */
+ * passage, several times, and must not block. A search that gets NULL for it accepts all.
+ * next, which may be NULL, says where to go on: the first run of accepted ids that holds from or
+ * lies behind it, cut at from (longer runs are better, but need not be whole); false when there is
+ * none. It makes a search quick that few passages are accepted for. */
 struct tars_index_filter {
     bool (*accepts)(void *ctx, uint64_t id);
     void *ctx;
+    bool (*next)(void *ctx, uint64_t from, struct tars_index_run *run);
 };
 
 struct tars_index_hit {

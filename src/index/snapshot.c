@@ -213,6 +213,7 @@ static tars_status adopt(struct tars_shadow *shadow)
     const struct tars_snapshot_header *header = shadow->map;
     const struct tars_snapshot_place *slots = &header->places[TARS_SNAPSHOT_SLOTS];
     struct tars_passages *passages = &shadow->passages;
+    tars_status status;
 
     lend(shadow, &passages->column, TARS_SNAPSHOT_PASSAGES);
     passages->last_id = header->last_id;
@@ -227,6 +228,9 @@ static tars_status adopt(struct tars_shadow *shadow)
         lend(shadow, &shadow->hnsw.exact, TARS_SNAPSHOT_EXACT);
         lend(shadow, &shadow->hnsw.links0, TARS_SNAPSHOT_LINKS0);
         lend(shadow, &shadow->hnsw.upper, TARS_SNAPSHOT_UPPER);
+        status = tars_hnsw_adopt(&shadow->hnsw);
+        if (status != TARS_OK)
+            return status;
         atomic_store(&shadow->hnsw.entry, header->entry);
         atomic_store(&shadow->hnsw.count, shadow->hnsw.nodes.count);
     }

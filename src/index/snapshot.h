@@ -3,7 +3,7 @@
  *     0      header (struct tars_snapshot_header), 4096 bytes with zeros behind
  *     4096   sections, each at a multiple of 64 bytes, in this order:
  *              passages  struct tars_passage[]
- *              nodes     (20 + stride) bytes each: struct tars_hnsw_node
+ *              nodes     (64 + stride) bytes each: struct tars_hnsw_node
  *              exact     float (windows, dim)
  *              links0    struct tars_hnsw_links0[]
  *              upper     struct tars_hnsw_links[]
@@ -38,7 +38,7 @@
 #include "index/postings.h"
 #include "index/sequence.h"
 
-#define TARS_SNAPSHOT_VERSION 3
+#define TARS_SNAPSHOT_VERSION 4
 
 enum tars_snapshot_section {
     TARS_SNAPSHOT_PASSAGES = 0,

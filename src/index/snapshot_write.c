@@ -224,10 +224,10 @@ static bool holds(const struct repair *repair, uint32_t node, bool is_lost)
 static void gather(const struct writer *w, struct repair *repair, uint32_t mended, uint32_t from,
                    uint32_t layer)
 {
-    uint32_t count = 0;
-    _Atomic uint32_t *ids = tars_hnsw_links(&w->shadow->hnsw, from, layer, &count);
+    uint32_t max = 0;
+    _Atomic uint32_t *ids = tars_hnsw_links(&w->shadow->hnsw, from, layer, &max);
 
-    for (uint32_t i = 0; ids && i < count; i++) {
+    for (uint32_t i = 0; ids && i < max; i++) {
         uint32_t node = atomic_load_explicit(&ids[i], memory_order_relaxed);
         bool is_lost;
 
@@ -264,14 +264,13 @@ static void mend(const struct writer *w, struct repair *repair, uint32_t node, u
 
 static void put_links(struct writer *w, struct repair *repair, uint32_t node, uint32_t layer)
 {
-    uint32_t made[TARS_HNSW_M0 + 1] = {0};
+    uint32_t made[TARS_HNSW_M0];
     size_t max = layer == 0 ? TARS_HNSW_M0 : TARS_HNSW_M;
 
     mend(w, repair, node, layer);
-    made[0] = (uint32_t)(repair->count < max ? repair->count : max);
-    for (uint32_t i = 0; i < made[0]; i++)
-        made[1 + i] = w->node_to[repair->found[i].node];
-    put(&w->sink, made, (max + 1) * sizeof(made[0]));
+    for (size_t i = 0; i < max; i++)
+        made[i] = i < repair->count ? w->node_to[repair->found[i].node] : TARS_HNSW_NONE;
+    put(&w->sink, made, max * sizeof(made[0]));
 }
 
 static void put_graph(struct writer *w, struct repair *repair)

@@ -138,6 +138,12 @@ static tars_status mark(struct tars_owners *owners, uint64_t first, uint64_t las
     return TARS_OK;
 }
 
+/* Numbers of collections, a bit each. */
+struct allowed {
+    const uint64_t *bits; /* (count / 64 + 1,) */
+    size_t count;
+};
+
 struct reading {
     struct tars_owners *owners;
     tars_status status;
@@ -198,4 +204,45 @@ unsigned tars_owners_of(const struct tars_owners *owners, uint64_t passage_id)
         return 0;
     page = atomic_load_explicit(&owners->pages[passage_id / PAGE_IDS], memory_order_acquire);
     return page ? atomic_load_explicit(&page[passage_id % PAGE_IDS], memory_order_relaxed) : 0;
+}
+
+static unsigned number_at(const cell *page, size_t at)
+{
+    return atomic_load_explicit(&page[at], memory_order_relaxed);
+}
+
+/* Where another number begins that is, or is not, allowed: neighbours mostly have the same. */
+static size_t skip(const struct allowed *allowed, const cell *page, size_t at, bool like)
+{
+    while (at < PAGE_IDS) {
+        unsigned number = number_at(page, at);
+        bool is = number > 0 && number <= allowed->count &&
+                  (allowed->bits[number / 64] >> (number % 64) & 1U) != 0;
+
+        if (is != like)
+            break;
+        while (at < PAGE_IDS && number_at(page, at) == number)
+            at++;
+    }
+    return at;
+}
+
+bool tars_owners_next(const struct tars_owners *owners, const uint64_t *allowed, size_t count,
+                      uint64_t from, uint64_t *first, uint64_t *last)
+{
+    const struct allowed by = {allowed, count};
+    size_t at = from % PAGE_IDS;
+
+    for (uint64_t number = from / PAGE_IDS; number < PAGES; number++, at = 0) {
+        const cell *page = atomic_load_explicit(&owners->pages[number], memory_order_acquire);
+
+        if (page)
+            at = skip(&by, page, at, false);
+        if (!page || at == PAGE_IDS)
+            continue;
+        *first = number * PAGE_IDS + at;
+        *last = number * PAGE_IDS + skip(&by, page, at, true) - 1;
+        return true;
+    }
+    return false;
 }

@@ -12,6 +12,8 @@
 #ifndef TARS_RETRIEVE_OWNERS_H
 #define TARS_RETRIEVE_OWNERS_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/status.h"
@@ -33,5 +35,9 @@ TARS_MUST_USE tars_status tars_owners_refresh(struct tars_owners *owners, uint64
 unsigned tars_owners_number(struct tars_owners *owners, const char *key);
 /* The number of the passage's collection; 0: not known. */
 unsigned tars_owners_of(const struct tars_owners *owners, uint64_t passage_id);
+/* The first run of passages at or behind from whose collections have their bit in allowed, numbers
+ * up to count (0 is none); within one page of the map. False when there is none. */
+bool tars_owners_next(const struct tars_owners *owners, const uint64_t *allowed, size_t count,
+                      uint64_t from, uint64_t *first, uint64_t *last);
 
 #endif

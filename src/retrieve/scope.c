@@ -345,6 +345,37 @@ static bool accepts(void *ctx, uint64_t id)
     return !scope->kept || tars_sieve_accepts(scope->kept->sieve, id);
 }
 
+static bool next_seen(void *ctx, uint64_t from, struct tars_index_run *run)
+{
+    const struct tars_scope *scope = ctx;
+
+    *run = (struct tars_index_run){from, UINT64_MAX};
+    return !scope->owners || tars_owners_next(scope->owners, scope->allowed, scope->number_count,
+                                              from, &run->first, &run->last);
+}
+
+/* What both let through: the later start and the earlier end, once they meet. */
+static bool next_accepted(void *ctx, uint64_t from, struct tars_index_run *run)
+{
+    const struct tars_scope *scope = ctx;
+    struct tars_index_run let;
+
+    for (;;) {
+        if (!next_seen(ctx, from, run))
+            return false;
+        if (!scope->kept)
+            return true;
+        if (!tars_sieve_next(scope->kept->sieve, run->first, &let.first, &let.last))
+            return false;
+        if (let.first <= run->last) {
+            run->first = let.first;
+            run->last = let.last < run->last ? let.last : run->last;
+            return true;
+        }
+        from = let.first;
+    }
+}
+
 /* The collections that may be read: those of the call, or the one of them that was asked for. */
 static void narrow(struct tars_scope *scope, const struct tars_scope_wish *wish)
 {
@@ -417,8 +448,9 @@ tars_status tars_scope_new(struct tars_scopes *scopes, const struct tars_scope_w
         return tars_fail(TARS_ENOMEM, err, "no memory for the rights of a call");
     made->scopes = scopes;
     made->seq = wish->seq;
-    made->filter = (struct tars_index_filter){.accepts = accepts, .ctx = made};
-    made->rights = (struct tars_index_filter){.accepts = may_see, .ctx = made};
+    made->filter =
+        (struct tars_index_filter){.accepts = accepts, .ctx = made, .next = next_accepted};
+    made->rights = (struct tars_index_filter){.accepts = may_see, .ctx = made, .next = next_seen};
     narrow(made, wish);
     made->empty = !made->visible.all && made->visible.count == 0;
     status = fill(scopes, wish, arena, made, err);

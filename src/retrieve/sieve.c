@@ -198,7 +198,8 @@ static tars_status pass_over(struct tars_store *store, const struct tars_visible
     return status;
 }
 
-bool tars_sieve_accepts(const struct tars_sieve *sieve, uint64_t id)
+/* The first range that ends at id or behind it; count when there is none. */
+static size_t range_of(const struct tars_sieve *sieve, uint64_t id)
 {
     size_t low = 0;
     size_t high = sieve->count;
@@ -212,7 +213,25 @@ bool tars_sieve_accepts(const struct tars_sieve *sieve, uint64_t id)
             high = middle;
         }
     }
-    return low < sieve->count && sieve->ranges[low].first <= id;
+    return low;
+}
+
+bool tars_sieve_accepts(const struct tars_sieve *sieve, uint64_t id)
+{
+    size_t at = range_of(sieve, id);
+
+    return at < sieve->count && sieve->ranges[at].first <= id;
+}
+
+bool tars_sieve_next(const struct tars_sieve *sieve, uint64_t from, uint64_t *first, uint64_t *last)
+{
+    size_t at = range_of(sieve, from);
+
+    if (at >= sieve->count)
+        return false;
+    *first = sieve->ranges[at].first > from ? sieve->ranges[at].first : from;
+    *last = sieve->ranges[at].last;
+    return true;
 }
 
 /* --------------------------------------------------------------- life cycle */

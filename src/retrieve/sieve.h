@@ -35,6 +35,10 @@ TARS_MUST_USE tars_status tars_sieve_new(const struct tars_sieve_config *config,
 /* NULL is allowed. */
 void tars_sieve_free(struct tars_sieve *sieve);
 bool tars_sieve_accepts(const struct tars_sieve *sieve, uint64_t id);
+/* The first range that is let through and holds from or lies behind it, cut at from; false: none.
+ */
+bool tars_sieve_next(const struct tars_sieve *sieve, uint64_t from, uint64_t *first,
+                     uint64_t *last);
 size_t tars_sieve_bytes(const struct tars_sieve *sieve);
 
 #endif

@@ -162,7 +162,7 @@ static float tenth(const struct vectors *vectors, const float *query, uint64_t k
 static double recall(struct tars_index *index, const struct vectors *vectors, uint64_t kept,
                      double *seconds)
 {
-    const struct tars_index_filter filter = {is_kept, &kept};
+    const struct tars_index_filter filter = {is_kept, &kept, NULL};
     size_t there = vectors->passage_count / kept < TOP ? vectors->passage_count / kept : TOP;
     size_t right = 0;
 

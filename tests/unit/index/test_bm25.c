@@ -105,7 +105,7 @@ static void compare(const struct tars_bm25 *bm25, uint64_t *random, bool zipf,
 /* Of those that are accepted and not removed, whatever the others have; common words apart. */
 static void idf_of_what_is_seen(void **state)
 {
-    const struct tars_index_filter filter = {accept_odd, NULL};
+    const struct tars_index_filter filter = {accept_odd, NULL, NULL};
     const struct tars_index_query_term rare = {"rare", 4, 1, 0, TARS_INDEX_TEXT};
     const struct tars_index_query_term common = {"common", 6, 1, 0, TARS_INDEX_TEXT};
     const struct tars_index_query_term none = {"none", 4, 1, 0, TARS_INDEX_TEXT};
@@ -151,7 +151,7 @@ static void idf_of_what_is_seen(void **state)
 
 static void compare_many(const struct tars_shadow *shadow, uint64_t *random, bool zipf, double k1)
 {
-    const struct tars_index_filter filter = {accept_odd, NULL};
+    const struct tars_index_filter filter = {accept_odd, NULL, NULL};
 
     for (int i = 0; i < 150; i++) {
         struct tars_bm25 bm25 = {&shadow->postings, &shadow->passages,

@@ -75,6 +75,43 @@ static bool accept_few(void *ctx, uint64_t id)
     return id % 97 == 0;
 }
 
+static bool next_third(void *ctx, uint64_t from, struct tars_index_run *run)
+{
+    (void)ctx;
+    run->first = run->last = (from + 2) / 3 * 3;
+    return true;
+}
+
+static bool accept_blocks(void *ctx, uint64_t id)
+{
+    (void)ctx;
+    return id % 400 < 30;
+}
+
+static bool next_block(void *ctx, uint64_t from, struct tars_index_run *run)
+{
+    uint64_t block = from / 400 * 400 + (from % 400 < 30 ? 0 : 400);
+
+    (void)ctx;
+    run->first = block > from ? block : from;
+    run->last = block + 29;
+    return block < 5900;
+}
+
+static bool accept_none(void *ctx, uint64_t id)
+{
+    (void)ctx;
+    return id == 0;
+}
+
+static bool next_none(void *ctx, uint64_t from, struct tars_index_run *run)
+{
+    (void)ctx;
+    (void)from;
+    (void)run;
+    return false;
+}
+
 static bool alive_upper(void *ctx, uint64_t id)
 {
     return id > *(const uint64_t *)ctx;
@@ -106,7 +143,7 @@ static float tenth_best(const float *query, uint64_t first, uint64_t last,
 static double recall(struct tars_index *index, uint64_t first, uint64_t last, accept_fn *accepts,
                      void *ctx, bool filtered)
 {
-    const struct tars_index_filter filter = {accepts, ctx};
+    const struct tars_index_filter filter = {accepts, ctx, NULL};
     size_t right = 0;
     size_t all = 0;
 
@@ -141,6 +178,49 @@ static void graph_finds_what_comparing_all_finds(void **state)
     assert_true(recall(index, 1, 6000, accept_all, NULL, false) >= 0.98);
     assert_true(recall(index, 1, 6000, accept_third, NULL, true) >= 0.98);
     assert_true(recall(index, 1, 6000, accept_few, NULL, true) >= 0.98);
+    tars_index_close(index);
+}
+
+/* Filters that tell their runs find what they find without, also passages removed or added since.
+ */
+static void runs_find_what_asking_finds(void **state)
+{
+    static const struct {
+        const char *name;
+        struct tars_index_filter filter;
+    } rows[] = {
+        {"single passages", {accept_third, NULL, next_third}},
+        {"blocks, the last one cut", {accept_blocks, NULL, next_block}},
+        {"none", {accept_none, NULL, next_none}},
+    };
+    struct tars_index *index = open_at(NULL, 1);
+
+    (void)state;
+    fill(index, 1, 6000);
+    tars_index_remove(index, 1201, 1215);
+    tars_index_remove(index, 5999, 6000);
+    tars_index_publish(index, 6001);
+    for (size_t r = 0; r < sizeof(rows) / sizeof(rows[0]); r++) {
+        const struct tars_index_filter asking = {rows[r].filter.accepts, NULL, NULL};
+
+        print_message("%s\n", rows[r].name);
+        for (uint64_t q = 0; q < 20; q++) {
+            struct tars_index_hit told[TOP];
+            struct tars_index_hit asked[TOP];
+            float query[DIM];
+            size_t n = 0;
+            size_t m = 0;
+
+            make_vector(UINT64_C(1) << 41 | q, 0, query);
+            assert_int_equal(tars_index_search_vector(index, query, TOP, &rows[r].filter, told, &n),
+                             TARS_OK);
+            assert_int_equal(tars_index_search_vector(index, query, TOP, &asking, asked, &m),
+                             TARS_OK);
+            assert_int_equal(n, m);
+            for (size_t i = 0; i < n; i++)
+                assert_int_equal(told[i].id, asked[i].id);
+        }
+    }
     tars_index_close(index);
 }
 
@@ -403,6 +483,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(graph_finds_what_comparing_all_finds),
+        cmocka_unit_test(runs_find_what_asking_finds),
         cmocka_unit_test(scan_is_exact),
         cmocka_unit_test(churn_does_not_spoil_recall),
         cmocka_unit_test(changes_appear_when_published),
