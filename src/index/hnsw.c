@@ -200,7 +200,8 @@ static tars_status prepare(struct tars_hnsw *hnsw, uint32_t layer)
 static uint32_t connect(struct tars_hnsw *hnsw, uint32_t made, uint32_t start, uint32_t layer)
 {
     struct tars_hnsw_pool *pool = &hnsw->scratch->pool;
-    struct tars_hnsw_found *found = pool->items;
+    const struct tars_hnsw_found *found;
+    _Atomic uint32_t *ids;
     uint32_t next;
     uint32_t max;
     size_t picked;
@@ -209,11 +210,12 @@ static uint32_t connect(struct tars_hnsw *hnsw, uint32_t made, uint32_t start, u
     (void)!tars_hnsw_pool_start(pool, TARS_HNSW_EF_CONSTRUCTION);
     tars_hnsw_walk(hnsw, hnsw->scratch, start, layer, NULL);
     (void)tars_hnsw_pool_finish(pool);
+    found = pool->items;
     next = found[0].node;
-    picked = tars_hnsw_pick(hnsw, found, pool->count, TARS_HNSW_M);
+    picked = tars_hnsw_pick(hnsw, pool->items, pool->count, TARS_HNSW_M);
+    ids = tars_hnsw_links(hnsw, made, layer, &max);
     for (size_t i = 0; i < picked; i++)
-        atomic_store_explicit(tars_hnsw_links(hnsw, made, layer, &max) + i, found[i].node,
-                              memory_order_release);
+        atomic_store_explicit(&ids[i], found[i].node, memory_order_release);
     for (size_t i = 0; i < picked; i++)
         link_back(hnsw, found[i].node, made, found[i].score, layer);
     return next;
