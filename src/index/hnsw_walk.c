@@ -340,6 +340,23 @@ static void meet(const struct tars_hnsw *hnsw, struct tars_hnsw_scratch *scratch
                        node | (is_refused(hnsw, accept, node) ? TARS_POOL_REFUSED : 0));
 }
 
+/* Compare n nodes, each asked for some nodes before. */
+static void meet_all(const struct tars_hnsw *hnsw, struct tars_hnsw_scratch *scratch,
+                     const uint32_t *fresh, size_t n, const struct tars_hnsw_accept *accept)
+{
+    uint32_t next;
+
+    for (size_t i = 0; i < n && i < AHEAD; i++)
+        expect(hnsw, fresh[i]);
+    if (tars_hnsw_pool_peek(&scratch->pool, &next))
+        expect_links(hnsw, next);
+    for (size_t i = 0; i < n; i++) {
+        if (i + AHEAD < n)
+            expect(hnsw, fresh[i + AHEAD]);
+        meet(hnsw, scratch, fresh[i], accept);
+    }
+}
+
 void tars_hnsw_walk(const struct tars_hnsw *hnsw, struct tars_hnsw_scratch *scratch, uint32_t start,
                     uint32_t layer, const struct tars_hnsw_accept *accept)
 {
@@ -353,15 +370,7 @@ void tars_hnsw_walk(const struct tars_hnsw *hnsw, struct tars_hnsw_scratch *scra
         size_t n = through ? fresh_through(hnsw, scratch, from, accept, fresh)
                            : fresh_links(hnsw, scratch, from, layer, fresh);
 
-        for (size_t i = 0; i < n && i < AHEAD; i++)
-            expect(hnsw, fresh[i]);
-        if (layer == 0 && tars_hnsw_pool_peek(&scratch->pool, &from))
-            expect_links(hnsw, from);
-        for (size_t i = 0; i < n; i++) {
-            if (i + AHEAD < n)
-                expect(hnsw, fresh[i + AHEAD]);
-            meet(hnsw, scratch, fresh[i], accept);
-        }
+        meet_all(hnsw, scratch, fresh, n, accept);
     }
     forget_visits(scratch);
 }
