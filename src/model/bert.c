@@ -8,6 +8,7 @@
 
 #include <assert.h>
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -285,7 +286,7 @@ static tars_status finish_block(const struct tars_bert *bert, struct tars_bert_w
 /* ------------------------------------------------------------------ network */
 
 static void embed_token(const struct tars_bert *bert, struct tars_bert_work *work, int32_t id,
-                        size_t position, size_t row)
+                        size_t position, bool second, size_t row)
 {
     const size_t hidden = bert->config.hidden;
     float *x = work->x + row * hidden;
@@ -294,6 +295,8 @@ static void embed_token(const struct tars_bert *bert, struct tars_bert_work *wor
     /* It is a type of floats: bert_weights.c has seen to that. */
     if (tars_tensor_read_f32(bert->words, (size_t)id * hidden, hidden, x) != TARS_OK)
         memset(x, 0, hidden * sizeof(*x));
+    if (second && bert->second)
+        bert->kernels->add(x, bert->second, hidden);
     bert->kernels->layer_norm(x, bert->positions + position * hidden, bert->norm.gain,
                               bert->norm.bias, bert->config.layer_norm_eps, hidden);
     put_row(bert, &work->input, row, x);
@@ -303,8 +306,12 @@ static void embed_tokens(const struct tars_bert *bert, struct tars_bert_work *wo
                          const struct tars_bert_texts *texts)
 {
     for (size_t i = 0; i < texts->n; i++) {
-        for (size_t t = texts->starts[i]; t < texts->starts[i + 1]; t++)
-            embed_token(bert, work, texts->ids[t], t - texts->starts[i], t - texts->starts[0]);
+        size_t second = texts->seconds ? texts->seconds[i] : texts->starts[i + 1];
+
+        for (size_t t = texts->starts[i]; t < texts->starts[i + 1]; t++) {
+            embed_token(bert, work, texts->ids[t], t - texts->starts[i], t >= second,
+                        t - texts->starts[0]);
+        }
     }
 }
 
@@ -377,10 +384,10 @@ static void to_unit(float *vector, size_t n)
         vector[i] *= factor;
 }
 
-tars_status tars_bert_run(const struct tars_bert *bert, struct tars_bert_work *work,
-                          const struct tars_bert_texts *texts, float *out, struct tars_err *err)
+/* All layers up to the last one's attention, whose result is in work->context. */
+static tars_status run_to_last(const struct tars_bert *bert, struct tars_bert_work *work,
+                               const struct tars_bert_texts *texts, struct tars_err *err)
 {
-    const size_t hidden = bert->config.hidden;
     const size_t tokens = texts->starts[texts->n] - texts->starts[0];
     tars_status status;
 
@@ -389,8 +396,44 @@ tars_status tars_bert_run(const struct tars_bert *bert, struct tars_bert_work *w
     status = each_block(bert, work, bert->config.layers, tokens, err);
     for (size_t i = 0; i < bert->config.layers && status == TARS_OK; i++) {
         attend(bert, work, texts);
-        status = each_block(bert, work, i, tokens, err);
+        if (i + 1 < bert->config.layers)
+            status = each_block(bert, work, i, tokens, err);
     }
+    return status;
+}
+
+tars_status tars_bert_run_first(const struct tars_bert *bert, struct tars_bert_work *work,
+                                const struct tars_bert_texts *texts, float *out,
+                                struct tars_err *err)
+{
+    const size_t row = bert->config.hidden * sizeof(float);
+    tars_status status = run_to_last(bert, work, texts, err);
+
+    if (status != TARS_OK)
+        return status;
+    /* The rows of the first tokens, pushed together: none comes before its place. */
+    for (size_t i = 0; i < texts->n; i++) {
+        size_t first = texts->starts[i] - texts->starts[0];
+
+        memmove(work->context + i * bert->config.hidden,
+                work->context + first * bert->config.hidden, row);
+        memmove(work->x + i * bert->config.hidden, work->x + first * bert->config.hidden, row);
+    }
+    status = each_block(bert, work, bert->config.layers - 1, texts->n, err);
+    if (status == TARS_OK)
+        memcpy(out, work->x, texts->n * row);
+    return status;
+}
+
+tars_status tars_bert_run(const struct tars_bert *bert, struct tars_bert_work *work,
+                          const struct tars_bert_texts *texts, float *out, struct tars_err *err)
+{
+    const size_t hidden = bert->config.hidden;
+    const size_t tokens = texts->starts[texts->n] - texts->starts[0];
+    tars_status status = run_to_last(bert, work, texts, err);
+
+    if (status == TARS_OK)
+        status = each_block(bert, work, bert->config.layers - 1, tokens, err);
     if (status != TARS_OK)
         return status;
     for (size_t i = 0; i < texts->n; i++) {

@@ -20,12 +20,15 @@
 #include "model/linear.h"
 
 struct tars_bert;
+struct tars_safetensors;
 struct tars_bert_work;
 
 /* Texts as token ids: text i is ids[starts[i]] up to ids[starts[i + 1]]. */
 struct tars_bert_texts {
-    const int32_t *ids;   /* each in the vocabulary */
-    const size_t *starts; /* (n + 1,) */
+    const int32_t *ids;    /* each in the vocabulary */
+    const size_t *starts;  /* (n + 1,) */
+    const size_t *seconds; /* (n,) where in ids the second part of each text begins, whose tokens
+                              are of the second type; NULL: all are of the first */
     size_t n;
 };
 
@@ -37,6 +40,8 @@ TARS_MUST_USE tars_status tars_bert_open(const struct tars_model_config *config,
 void tars_bert_close(struct tars_bert *bert);
 enum tars_linear_type tars_bert_type(const struct tars_bert *bert);
 const char *tars_bert_implementation(const struct tars_bert *bert);
+/* The file of the weights, for what stands on top of the network. Lent until _close(). */
+const struct tars_safetensors *tars_bert_file(const struct tars_bert *bert);
 
 /* Room for calls of at most max_tokens tokens in all. */
 TARS_MUST_USE tars_status tars_bert_work_new(const struct tars_bert *bert, size_t max_tokens,
@@ -47,5 +52,12 @@ void tars_bert_work_free(struct tars_bert_work *work);
 TARS_MUST_USE tars_status tars_bert_run(const struct tars_bert *bert, struct tars_bert_work *work,
                                         const struct tars_bert_texts *texts, float *out,
                                         struct tars_err *err);
+
+/* out: (texts->n, hidden), what the last layer says of the first token of each text, neither pooled
+ * nor brought to unit length. The rest of that layer is not computed. */
+TARS_MUST_USE tars_status tars_bert_run_first(const struct tars_bert *bert,
+                                              struct tars_bert_work *work,
+                                              const struct tars_bert_texts *texts, float *out,
+                                              struct tars_err *err);
 
 #endif

@@ -27,6 +27,8 @@ struct tars_bert {
     struct tars_safetensors *file;   /* stays mapped for words */
     const struct tars_tensor *words; /* (vocab, hidden) of floats; only rows in use are touched */
     float *positions;                /* (positions, hidden) with the type vector added; owned */
+    float *second;                   /* (hidden,) what the second type adds to that; owned; NULL:
+                                        the model has no second type */
     struct norm norm;                /* of the embedding */
     struct layer *layers;            /* (config.layers,) owned */
 };

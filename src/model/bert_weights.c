@@ -158,7 +158,21 @@ static tars_status load_layer(const struct loader *loader, size_t i)
     return status;
 }
 
-/* Position vectors, with the vector of the first token type added to each: texts come singly. */
+/* What a token of the second type has more than one of the first. types: (2, hidden). */
+static tars_status load_second(const struct loader *loader, const float *types)
+{
+    const size_t hidden = loader->bert->config.hidden;
+
+    loader->bert->second = calloc(hidden, sizeof(float));
+    if (!loader->bert->second)
+        return TARS_ENOMEM;
+    for (size_t i = 0; i < hidden; i++)
+        loader->bert->second[i] = types[hidden + i] - types[i];
+    return TARS_OK;
+}
+
+/* Position vectors, with the vector of the first token type added to each: most texts have no
+ * other. */
 static tars_status load_positions(const struct loader *loader)
 {
     struct tars_bert *bert = loader->bert;
@@ -177,7 +191,10 @@ static tars_status load_positions(const struct loader *loader)
         return tars_fail(TARS_EFORMAT, loader->err, "%s: the token types have no sensible shape",
                          loader->path);
     }
-    status = tars_tensor_read_f32(types, 0, hidden, loader->matrix);
+    status = tars_tensor_read_f32(types, 0, types->count < 2 * hidden ? hidden : 2 * hidden,
+                                  loader->matrix);
+    if (status == TARS_OK && types->count >= 2 * hidden)
+        status = load_second(loader, loader->matrix);
     for (size_t i = 0; i < bert->config.positions && status == TARS_OK; i++)
         bert->kernels->add(bert->positions + i * hidden, loader->matrix, hidden);
     return status;
@@ -267,6 +284,7 @@ void tars_bert_close(struct tars_bert *bert)
         release_layer(&bert->layers[i]);
     free(bert->layers);
     free(bert->positions);
+    free(bert->second);
     free(bert->norm.gain);
     tars_linear_set_free(bert->set);
     tars_safetensors_close(bert->file);
@@ -276,6 +294,11 @@ void tars_bert_close(struct tars_bert *bert)
 enum tars_linear_type tars_bert_type(const struct tars_bert *bert)
 {
     return tars_linear_set_type(bert->set);
+}
+
+const struct tars_safetensors *tars_bert_file(const struct tars_bert *bert)
+{
+    return bert->file;
 }
 
 const char *tars_bert_implementation(const struct tars_bert *bert)

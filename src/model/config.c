@@ -42,6 +42,8 @@ static tars_status load(const struct reader *reader, const char *name, json_t **
     char path[PATH_MAX_BYTES];
     struct tars_buf text;
     json_error_t where;
+    /* A tokenizer that knows of no longest text says 10^30. */
+    size_t flags = strcmp(name, "tokenizer_config.json") == 0 ? JSON_DECODE_INT_AS_REAL : 0;
     tars_status status;
     int len = snprintf(path, sizeof(path), "%s/%s", reader->dir, name);
 
@@ -51,7 +53,7 @@ static tars_status load(const struct reader *reader, const char *name, json_t **
     status = tars_file_read(path, &text, reader->err);
     if (status != TARS_OK)
         goto out;
-    *json = json_loadb(text.ptr ? text.ptr : "", text.len, 0, &where);
+    *json = json_loadb(text.ptr ? text.ptr : "", text.len, flags, &where);
     if (!*json) {
         status =
             tars_fail(TARS_EFORMAT, reader->err, "%s: line %d: %s; fetch the model's folder again",

@@ -16,7 +16,7 @@
 #define TINY_MIDDLE    40
 #define TINY_POSITIONS 48
 #define TINY_VOCAB     16
-#define TINY_TENSORS   (5 + 16 * TINY_LAYERS)
+#define TINY_TENSORS   (5 + 16 * TINY_LAYERS + 4)
 #define TINY_FLOATS    40000
 
 struct tiny_tensor {
@@ -101,9 +101,18 @@ static inline void tiny_make(struct tiny_model *model)
     }
 }
 
+/* What makes a cross-encoder of it; after tiny_make(). */
+static inline void tiny_add_head(struct tiny_model *model)
+{
+    tiny_add_pair(model, "pooler.dense", TINY_HIDDEN, TINY_HIDDEN);
+    tiny_add(model, "classifier.weight", 1, TINY_HIDDEN, 2, 0);
+    tiny_add(model, "classifier.bias", 0, 1, 1, 0);
+}
+
 /* --------------------------------------------------------------------- files */
 
-/* The weights as a file's bytes; returns their count. skip: a tensor to leave out, or NULL. */
+/* The weights as a file's bytes; returns their count. prefix: before the names of the network;
+ * skip: a tensor to leave out, or NULL. */
 static inline size_t tiny_file(const struct tiny_model *model, const char *prefix, const char *skip,
                                char *out, size_t size)
 {
@@ -126,7 +135,8 @@ static inline size_t tiny_file(const struct tiny_model *model, const char *prefi
             at += (size_t)snprintf(out + at, size - at,
                                    ",\"%s%s\":{\"dtype\":\"F32\",\"shape\":[%s],\"data_offsets\":["
                                    "%zu,%zu]}",
-                                   prefix, t->name, shape, data, data + bytes);
+                                   strncmp(t->name, "classifier", 10) == 0 ? "" : prefix, t->name,
+                                   shape, data, data + bytes);
         }
         data += bytes;
     }
@@ -149,6 +159,11 @@ static const char tiny_config[] =
     "{\"model_type\":\"bert\",\"hidden_act\":\"gelu\",\"hidden_size\":24,\"num_hidden_layers\":2,"
     "\"num_attention_heads\":2,\"intermediate_size\":40,\"max_position_embeddings\":48,"
     "\"vocab_size\":16,\"layer_norm_eps\":1e-12}";
+static const char tiny_config_identity[] =
+    "{\"model_type\":\"bert\",\"hidden_act\":\"gelu\",\"hidden_size\":24,\"num_hidden_layers\":2,"
+    "\"num_attention_heads\":2,\"intermediate_size\":40,\"max_position_embeddings\":48,"
+    "\"vocab_size\":16,\"layer_norm_eps\":1e-12,"
+    "\"sentence_transformers\":{\"activation_fn\":\"torch.nn.modules.linear.Identity\"}}";
 static const char tiny_vocab[] =
     "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nthe\ncat\nsat\non\nmat\nquery\n"
     ":\npassage\n##s\na\n.\n";
