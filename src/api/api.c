@@ -288,6 +288,8 @@ static void dispatch(struct tars_exchange *ex)
     struct tars_pool *pool =
         ex->match == TARS_ROUTE_FOUND ? pool_of(&ex->api->config, ex->route->place) : NULL;
 
+    if (pool && ex->api->config.search_waits && ex->route->run == tars_route_rag_search)
+        pool = ex->api->config.answer;
     if (!pool) {
         tars_routes_run(ex);
     } else if (ex->route->run != tars_route_rag_search || !tars_route_rag_search_recalled(ex)) {

@@ -65,7 +65,8 @@ struct tars_api_config {
     int64_t query_timeout_ms;  /* of one question; 0: 300,000 */
     int default_top_k;         /* of a question; 0: 5 */
     double default_threshold;  /* of a question */
-    bool rerank;               /* questions may be reranked */
+    bool rerank;               /* questions and searches may be reranked */
+    bool search_waits;         /* a search may wait for a network: on the answer pool then */
     bool include_sources;      /* default of the field */
     bool prometheus;           /* serve /metrics/prometheus */
     bool https_only;           /* plain HTTP is sent on to https, or refused */

@@ -52,6 +52,7 @@ static void write_collection(struct tars_exchange *ex, const struct tars_collect
     tars_json_object(json, "model");
     tars_json_text(json, "language_model", stats->language_model);
     tars_json_text(json, "embedding_model", stats->embedding_model);
+    tars_json_text(json, "reranker", stats->reranker);
     tars_json_int(json, "embedding_dimension", stats->dimension);
     tars_json_end(json);
     tars_json_object(json, "chroma_stats");

@@ -326,6 +326,7 @@ static bool read_search(struct tars_exchange *ex, struct tars_search_request *se
     search->mode = read_mode(&reader);
     search->distinct_documents = tars_reader_flag(&reader, "distinct_documents", false);
     search->include_content = tars_reader_flag(&reader, "include_content", true);
+    search->rerank = tars_reader_flag(&reader, "rerank", true) && ex->api->config.rerank;
     if (search->query && count_chars(search->query) > QUERY_CHARS_MAX)
         tars_reader_refuse(&reader, "query", "query too long (max 10000 characters)");
     good = !tars_reader_is_bad(&reader);
@@ -369,6 +370,8 @@ static void write_hit_metadata(struct tars_exchange *ex, const struct tars_hit *
     tars_answer_write_score(json, "coverage", true, hit->coverage);
     tars_answer_write_score(json, "original_score", true, hit->fused);
     tars_json_text(json, "fusion_method", fusion_method);
+    tars_answer_write_score(json, "cross_encoder_score", true, hit->rerank_score);
+    tars_json_bool(json, "reranked", !isnan(hit->rerank_score));
     if (hit->metadata_json[0])
         tars_json_raw(json, "fields", hit->metadata_json, strlen(hit->metadata_json));
     tars_json_end(json);
@@ -490,6 +493,7 @@ static void write_stats(struct tars_exchange *ex, const struct tars_collection_s
     tars_api_write_time(json, "last_indexed", stats->last_indexed_us);
     tars_json_text(json, "embedding_model", stats->embedding_model);
     tars_json_text(json, "language_model", stats->language_model);
+    tars_json_text(json, "reranker", stats->reranker);
     tars_json_object(json, "jobs");
     tars_json_int(json, "queued", stats->jobs_queued);
     tars_json_int(json, "running", stats->jobs_running);

@@ -46,7 +46,8 @@ struct tars_hit {
     double fused;
     double vector_score; /* NaN: none */
     double bm25_score;
-    double coverage; /* of the words of the question, 0..1 */
+    double coverage;     /* of the words of the question, 0..1 */
+    double rerank_score; /* 0..1; NaN: it was not reranked */
 };
 
 enum tars_search_mode { TARS_SEARCH_HYBRID, TARS_SEARCH_WORDS, TARS_SEARCH_VECTORS };
@@ -60,6 +61,7 @@ struct tars_search_request {
     const char *collection;   /* key: only this one; NULL: all that the caller may read */
     enum tars_search_mode mode;
     bool distinct_documents;
+    bool rerank;          /* let a reranker read the first ones, where there is one */
     bool include_content; /* nothing to who searches, but to who renders the result */
 };
 
@@ -70,6 +72,7 @@ struct tars_search_reply {
     const char *degraded; /* which part was away, or NULL */
     uint64_t index_seq;   /* state of the documents that it is of */
     bool is_kept;         /* what was found was kept from an earlier question */
+    bool is_partial;      /* not all was reranked that should have been: not to be kept */
 };
 
 /* What was rendered of an earlier reply to the same request. */
@@ -141,6 +144,7 @@ struct tars_collection_stats {
     int64_t jobs_queued, jobs_running, jobs_failed;
     int64_t oldest_job_us;       /* of those that wait or run; 0: none */
     const char *embedding_model; /* "" when there is none */
+    const char *reranker;        /* its model; "" without one */
     const char *language_model;
 };
 

@@ -81,6 +81,7 @@ static void print_status(const struct tars_session *session, const json_t *stats
     const json_t *degraded = json_object_get(ready, "degraded");
     const char *model = tars_object_text(stats, "embedding_model");
     const char *last = tars_object_text(stats, "last_indexed");
+    const char *reranker = tars_object_text(stats, "reranker");
 
     printf("%-16s %s (%s)\n", tars_session_is_remote(session) ? "server" : "data folder",
            tars_session_place(session), tars_object_text(ready, "status"));
@@ -95,6 +96,7 @@ static void print_status(const struct tars_session *session, const json_t *stats
            tars_object_number(jobs, "failed"));
     printf("%-16s %s\n", "embedding model", model[0] ? model : "none: words only");
     printf("%-16s %s\n", "language model", tars_object_text(stats, "language_model"));
+    printf("%-16s %s\n", "reranker", reranker[0] ? reranker : "none; tars doctor says why");
     for (size_t i = 0; i < json_array_size(degraded); i++)
         printf("%-16s %s\n", "away", json_string_value(json_array_get(degraded, i)));
 }

@@ -11,13 +11,16 @@
 #include "app/caches.h"
 #include "app/command.h"
 #include "app/places.h"
+#include "app/rerankers.h"
 #include "app/writer.h"
 #include "base/codec/json_write.h"
 #include "base/sys/file.h"
 #include "cache/cache_redis.h"
 #include "extract/client.h"
 #include "model/encoder.h"
+#include "net/client.h"
 #include "net/server.h"
+#include "retrieve/reranker.h"
 #include "store/store_sqlite.h"
 
 #define REDIS_WAIT_MS 2000
@@ -306,6 +309,31 @@ static void check_writer(struct doctor *doctor)
     tars_writer_close(writer);
 }
 
+/* One that nobody asked for is missed by nobody. A server is not asked: each request may cost. */
+static void check_reranker(struct doctor *doctor)
+{
+    const struct tars_settings *settings = doctor->cli->settings;
+    const struct tars_client_config config = {0};
+    struct tars_client *client = NULL;
+    struct tars_reranker *reranker = NULL;
+    struct tars_err err = {{0}};
+    tars_status status = tars_client_new(&config, &client);
+
+    if (status == TARS_OK) {
+        status = tars_rerankers_open(settings, doctor->data, client, &doctor->cli->arena, &reranker,
+                                     &err);
+    }
+    if (status == TARS_OK) {
+        find(doctor, WELL, "reranker", NULL, "%s (%s)", reranker->model, reranker->kind);
+    } else {
+        find(doctor, tars_rerankers_was_asked_for(settings) ? POOR : WELL, "reranker",
+             "mend RERANK_*; until then results keep the order of the search", "none: %s",
+             err.text[0] ? err.text : tars_status_text(status));
+    }
+    tars_reranker_close(reranker);
+    tars_client_free(client);
+}
+
 static void check_redis(struct doctor *doctor)
 {
     const char *place = tars_caches_redis_place(doctor->cli->settings, &doctor->cli->arena);
@@ -401,6 +429,7 @@ int tars_cmd_doctor(struct tars_cli *cli)
     check_store(&doctor);
     check_extract(&doctor);
     check_writer(&doctor);
+    check_reranker(&doctor);
     check_redis(&doctor);
     check_port(&doctor);
     summarize(&doctor);

@@ -20,6 +20,8 @@ const struct tars_option tars_options_search[] = {
     {"filters", 0, "JSON", NULL, "Only documents with these fields, as {\"file_type\":\"pdf\"}"},
     {"collection", 'c', "NAME", NULL, "Only documents of this collection"},
     {"distinct", 0, NULL, NULL, "One passage a document, its best"},
+    {"rerank", 0, NULL, NULL, "Let the reranker read the first ones (the default)"},
+    {"no-rerank", 0, NULL, NULL, "Leave the reranker out"},
     {"queries", 'q', "FILE", NULL, "A question a line: {\"_id\",\"text\"}; - is standard input"},
     {"format", 0, "FORMAT", NULL, "text, json or trec (text; trec counts distinct documents)"},
     {NULL, 0, NULL, NULL, NULL},
@@ -36,6 +38,7 @@ struct search {
     const char *mode;
     json_t *filters; /* or NULL */
     bool distinct;
+    bool rerank;
     struct tars_buf reply;
 };
 
@@ -50,6 +53,7 @@ static tars_status ask(struct search *search, const char *query, struct tars_err
     (void)json_object_set_new(body, "top_k", json_integer(search->top_k));
     (void)json_object_set_new(body, "mode", json_string(search->mode));
     (void)json_object_set_new(body, "distinct_documents", json_boolean(search->distinct));
+    (void)json_object_set_new(body, "rerank", json_boolean(search->rerank));
     if (search->threshold >= 0)
         (void)json_object_set_new(body, "relevance_threshold", json_real(search->threshold));
     if (search->filters)
@@ -259,6 +263,11 @@ static bool read_options(struct search *search)
     if (!tars_cli_int(cli, "top-k", 10, 1, 1000, &search->top_k) ||
         !tars_cli_real(cli, "threshold", -1, 0, 1, &search->threshold) || !read_format(search))
         return false;
+    search->rerank = !tars_cli_value(cli, "no-rerank");
+    if (!search->rerank && tars_cli_value(cli, "rerank")) {
+        tars_cli_complain("--rerank and --no-rerank exclude each other");
+        return false;
+    }
     search->distinct = search->format == FORMAT_TREC || tars_cli_value(cli, "distinct") != NULL;
     if (filters) {
         search->filters = json_loads(filters, 0, NULL);

@@ -78,10 +78,12 @@ static const char *look_in(struct tars_arena *arena, const char *folders, const 
     return NULL;
 }
 
-tars_status tars_places_model(const struct tars_settings *settings, const char *data,
-                              struct tars_arena *arena, const char **dir, struct tars_err *err)
+/* The folder that the setting names: itself, or its last part in one of the usual places. */
+static tars_status find_model(const struct tars_settings *settings, enum tars_setting setting,
+                              const char *what, const char *data, struct tars_arena *arena,
+                              const char **dir, struct tars_err *err)
 {
-    const char *wanted = tars_settings_text(settings, TARS_SET_EMBED_MODEL);
+    const char *wanted = tars_settings_text(settings, setting);
     const char *slash = strrchr(wanted, '/');
     const char *name = slash ? slash + 1 : wanted;
     const char *cache = xdg(arena, "XDG_CACHE_HOME", ".cache");
@@ -92,13 +94,26 @@ tars_status tars_places_model(const struct tars_settings *settings, const char *
         is_folder(wanted) ? tars_places_absolute(arena, wanted) : look_in(arena, folders, name);
 
     if (!found) {
-        return tars_fail(TARS_ENOTFOUND, err,
-                         "no embedding model %s in %s; run scripts/deps, or set EMBED_MODEL or "
-                         "TARS_MODELS",
-                         name, folders ? folders + (folders[0] == ':') : "");
+        return tars_fail(TARS_ENOTFOUND, err, "no %s %s in %s; %s or TARS_MODELS", what, name,
+                         folders ? folders + (folders[0] == ':') : "",
+                         setting == TARS_SET_EMBED_MODEL
+                             ? "run scripts/deps, or set EMBED_MODEL"
+                             : "put its folder there, or set RERANK_MODEL");
     }
     *dir = found;
     return TARS_OK;
+}
+
+tars_status tars_places_model(const struct tars_settings *settings, const char *data,
+                              struct tars_arena *arena, const char **dir, struct tars_err *err)
+{
+    return find_model(settings, TARS_SET_EMBED_MODEL, "embedding model", data, arena, dir, err);
+}
+
+tars_status tars_places_reranker(const struct tars_settings *settings, const char *data,
+                                 struct tars_arena *arena, const char **dir, struct tars_err *err)
+{
+    return find_model(settings, TARS_SET_RERANK_MODEL, "reranker", data, arena, dir, err);
 }
 
 /* -------------------------------------------------------------- server.json */

@@ -23,6 +23,10 @@ TARS_MUST_USE tars_status tars_places_data(const struct tars_settings *settings,
 TARS_MUST_USE tars_status tars_places_model(const struct tars_settings *settings, const char *data,
                                             struct tars_arena *arena, const char **dir,
                                             struct tars_err *err);
+/* The same for the reranker's folder, RERANK_MODEL. */
+TARS_MUST_USE tars_status tars_places_reranker(const struct tars_settings *settings,
+                                               const char *data, struct tars_arena *arena,
+                                               const char **dir, struct tars_err *err);
 
 /* path made absolute, links resolved; as given but absolute when it is not there. NULL without
  * memory. */

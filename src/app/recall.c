@@ -43,9 +43,10 @@ static void make_key(struct tars_buf *out, const struct tars_service *service,
         .seq = seq,
         .top_k = request->top_k,
         .threshold = request->threshold,
-        .switches =
-            (uint32_t)request->mode << 2U | (uint32_t)(call->visible && call->visible->all) << 8U |
-            (uint32_t)request->distinct_documents << 1U | (uint32_t)request->include_content,
+        .switches = (uint32_t)request->mode << 2U |
+                    (uint32_t)(call->visible && call->visible->all) << 8U |
+                    (uint32_t)request->distinct_documents << 1U |
+                    (uint32_t)request->include_content | (uint32_t)request->rerank << 9U,
     };
 
     append(out, "shown"); /* no key of what was found begins so: those begin with an epoch */
@@ -93,7 +94,8 @@ void tars_recall_keep(const struct tars_service *service, const struct tars_sear
     struct tars_buf key;
     struct tars_buf value;
 
-    if (!service->cache || reply->degraded || tars_ingest_is_behind(service->ingest) ||
+    if (!service->cache || reply->degraded || reply->is_partial ||
+        tars_ingest_is_behind(service->ingest) ||
         reply->index_seq != tars_index_seq(service->index))
         return;
     tars_buf_init(&key, KEY_MAX);

@@ -61,6 +61,7 @@ static void fill_hit(struct tars_hit *hit, const struct tars_found *found)
         .vector_score = found->vector_score,
         .bm25_score = found->bm25_score,
         .coverage = found->coverage,
+        .rerank_score = found->rerank_score,
     };
 }
 
@@ -82,6 +83,7 @@ static tars_status search(void *ctx, const struct tars_search_request *request,
         .collection = request->collection,
         .mode = modes[request->mode],
         .distinct_documents = request->distinct_documents,
+        .rerank = request->rerank,
     };
     struct tars_retrieved found = {0};
     tars_status status = tars_retrieve(service->retriever, &wanted, call, &found, err);
@@ -98,6 +100,7 @@ static tars_status search(void *ctx, const struct tars_search_request *request,
     reply->degraded = found.degraded ? found.degraded_part : NULL;
     reply->index_seq = found.index_seq;
     reply->is_kept = found.is_kept;
+    reply->is_partial = found.rerank_is_partial;
     return TARS_OK;
 }
 
@@ -166,6 +169,7 @@ static tars_status stats(void *ctx, const struct tars_visible *visible, struct t
     struct tars_collection_stats found = {
         .dimension = service->dimension,
         .embedding_model = service->embedding_model,
+        .reranker = service->reranker,
         .language_model = tars_writer_name(service->writer),
     };
     tars_status status = add_sizes(service, visible, arena, &found, err);

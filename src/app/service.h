@@ -33,6 +33,7 @@ struct tars_service {
     int64_t max_upload_bytes;
     int64_t dimension;           /* of the vectors; 0: words only */
     const char *embedding_model; /* "" when there is none */
+    const char *reranker;        /* its model, or "" */
     struct tars_writer *writer;  /* the language model */
     struct tars_watch *watch;    /* NULL: no folder is watched */
     const char *watch_path;

@@ -22,6 +22,7 @@
 #include "model/encoder.h"
 #include "rag/fetch.h"
 #include "rag/rag.h"
+#include "retrieve/reranker.h"
 #include "retrieve/retrieve.h"
 #include "store/epoch.h"
 #include "store/store_sqlite.h"
@@ -99,7 +100,9 @@ static tars_status register_parts(struct tars_wiring *w)
 
     for (size_t i = 0; i < count && status == TARS_OK; i++)
         status = tars_health_add(&w->health, &parts[i]);
-    return status == TARS_OK ? tars_wiring_register_redis(w) : status;
+    if (status == TARS_OK)
+        status = tars_wiring_register_redis(w);
+    return status == TARS_OK ? tars_wiring_register_reranker(w) : status;
 }
 
 /* ---------------------------------------------------------------- the parts */
@@ -282,6 +285,7 @@ static tars_status open_retriever(struct tars_wiring *w, struct tars_err *err)
         .ranking = w->ranking,
         .alpha = tars_settings_real(w->settings, TARS_SET_HYBRID_ALPHA),
         .fusion = is_rrf ? TARS_FUSION_RRF : TARS_FUSION_LINEAR,
+        .rerank = tars_wiring_rerank_config(w),
         .observe = tars_wiring_count_search,
         .observe_ctx = w->metrics,
     };
@@ -345,6 +349,7 @@ static tars_status open_service(struct tars_wiring *w, struct tars_err *err)
         .max_upload_bytes = tars_settings_int(w->settings, TARS_SET_MAX_FILE_SIZE_MB) << 20U,
         .dimension = info ? (int64_t)info->dim : 0,
         .embedding_model = info ? info->name : "",
+        .reranker = w->reranker ? w->reranker->model : "",
         .writer = w->writer,
         .metrics = w->metrics,
         .analytics = w->analytics,
@@ -429,6 +434,7 @@ static tars_status open_api(struct tars_wiring *w, const struct tars_wiring_conf
         .default_top_k = (int)tars_settings_int(s, TARS_SET_RAG_TOP_K),
         .default_threshold = tars_settings_real(s, TARS_SET_RAG_RELEVANCE_THRESHOLD),
         .rerank = tars_settings_flag(s, TARS_SET_RAG_RERANK_ENABLED),
+        .search_waits = w->reranker && w->reranker->waits,
         .include_sources = tars_settings_flag(s, TARS_SET_RAG_INCLUDE_SOURCES),
         .prometheus = tars_settings_flag(s, TARS_SET_PROMETHEUS_ENABLED),
         .connections = wanted->connections,
@@ -454,6 +460,7 @@ static tars_status open_rooms(struct tars_wiring *w, struct tars_err *err)
         open_extract,
         tars_wiring_open_analytics,
         open_ingest,
+        tars_wiring_open_reranker,
         tars_wiring_open_cache,
         open_retriever,
         open_rag,
@@ -580,6 +587,7 @@ void tars_wiring_close(struct tars_wiring *wiring)
     tars_writer_close(w->writer);
     tars_llm_free(w->quoter);
     tars_retriever_free(w->retriever);
+    tars_wiring_close_reranker(w);
     tars_ingest_close(w->ingest);
     tars_wiring_close_cache(w);
     tars_wiring_close_analytics(w);

@@ -14,7 +14,11 @@ tars_status tars_wiring_open_cache(struct tars_wiring *w, struct tars_err *err)
 {
     const struct tars_encoder_info *info = w->encoder ? tars_encoder_info(w->encoder) : NULL;
 
-    w->ranking = tars_caches_ranking(w->settings, info ? info->identity : NULL, &w->arena);
+    const char *reranking = tars_wiring_rerank_ranking(w, &w->arena);
+    const char *ranking = tars_caches_ranking(w->settings, info ? info->identity : NULL, &w->arena);
+
+    if (ranking && reranking)
+        w->ranking = tars_arena_printf(&w->arena, "%s%s", ranking, reranking);
     if (!w->ranking)
         return tars_fail(TARS_ENOMEM, err, "no memory");
     return tars_caches_open(w->settings, w->metrics, w->log, &w->cache, err);

@@ -12,6 +12,7 @@
 #include "retrieve/retrieve.h"
 
 struct tars_analytics;
+struct tars_client;
 struct tars_analytics_sink;
 struct tars_sampler;
 struct tars_tracer;
@@ -49,6 +50,8 @@ struct tars_wiring {
     struct tars_ingest *ingest;
     struct tars_ingest_observer ingest_observer;
     struct tars_watch *watch;
+    struct tars_reranker *reranker;    /* NULL: nothing is reranked */
+    struct tars_client *rerank_client; /* of a remote one; or NULL */
     struct tars_retriever *retriever;
     struct tars_writer *writer;
     struct tars_llm *quoter;        /* answers where the writer cannot */
@@ -92,6 +95,15 @@ TARS_MUST_USE tars_status tars_wiring_open_cache(struct tars_wiring *w, struct t
 /* Redis into health, where it is to be used. */
 TARS_MUST_USE tars_status tars_wiring_register_redis(struct tars_wiring *w);
 void tars_wiring_close_cache(struct tars_wiring *w);
+
+/* Who reads the first candidates of a search (wiring_rerank.c); before the cache, whose keys name
+ * it. One that cannot be had costs the feature. */
+TARS_MUST_USE tars_status tars_wiring_open_reranker(struct tars_wiring *w, struct tars_err *err);
+TARS_MUST_USE tars_status tars_wiring_register_reranker(struct tars_wiring *w);
+void tars_wiring_close_reranker(struct tars_wiring *w);
+struct tars_rerank_config tars_wiring_rerank_config(const struct tars_wiring *w);
+/* What of it results depend on, as text; NULL without memory. */
+const char *tars_wiring_rerank_ranking(const struct tars_wiring *w, struct tars_arena *arena);
 
 /* What was asked and how the machine was (wiring_analytics.c). A file that cannot be opened costs
  * the feature, with a warning. */

@@ -59,6 +59,8 @@ void tars_wiring_count_search(void *ctx, const struct tars_retrieved *found)
             count_embedding(metrics, "query", found->embed_ms, 1);
     }
     count_stage(metrics, TARS_METRIC_RAG_STAGE_DURATION, "search", found->search_ms);
+    if (found->rerank_ms > 0)
+        count_stage(metrics, TARS_METRIC_RAG_STAGE_DURATION, "rerank", found->rerank_ms);
     count_stage(metrics, TARS_METRIC_RAG_STAGE_DURATION, "fetch", found->fetch_ms);
     if (!found->by_vector)
         return;

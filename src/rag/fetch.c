@@ -38,9 +38,11 @@ static void fill(const struct tars_found *found, const char *method, struct tars
         .has_bm25 = found->bm25_score > 0,
         .original_score = found->fused,
         .fusion_method = method,
+        .reranked = !isnan(found->rerank_score),
     };
     out->vector_score = out->has_vector ? found->vector_score : 0;
     out->bm25_score = out->has_bm25 ? found->bm25_score : 0;
+    out->cross_encoder_score = out->reranked ? found->rerank_score : 0;
 }
 
 tars_status tars_rag_fetch(void *ctx, const struct tars_rag_request *request,
@@ -53,6 +55,7 @@ tars_status tars_rag_fetch(void *ctx, const struct tars_rag_request *request,
         .threshold = request->relevance_threshold,
         .filters_json = request->filters_json,
         .collection = request->collection,
+        .rerank = request->rerank,
     };
     struct tars_retrieved found;
     struct tars_rag_source *made;

@@ -17,6 +17,7 @@
 #ifndef TARS_RETRIEVE_FUSE_H
 #define TARS_RETRIEVE_FUSE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -27,11 +28,14 @@
 
 struct tars_fused {
     uint64_t id;
-    double fused;       /* set by the fusion; about 0..1 for linear */
-    double vector;      /* cosine; NaN while unknown */
-    double words;       /* BM25; NaN while unknown */
-    size_t vector_rank; /* from 0, or TARS_FUSE_NO_RANK */
-    size_t words_rank;  /* likewise */
+    double fused;        /* set by the fusion; about 0..1 for linear */
+    double vector;       /* cosine; NaN while unknown */
+    double words;        /* BM25; NaN while unknown */
+    size_t vector_rank;  /* from 0, or TARS_FUSE_NO_RANK */
+    size_t words_rank;   /* likewise */
+    bool is_reranked;    /* the two below are set (rerank.h) */
+    double rank;         /* what the first ones are ordered by */
+    double rerank_score; /* 0..1 */
 };
 
 /* What becomes 0 and what becomes 1. */

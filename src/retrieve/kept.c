@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-#define MAGIC   0x31524b54U /* "TKR1" on a little-endian machine */
+#define MAGIC   0x32524b54U /* "TKR2" on a little-endian machine */
 #define METHODS 4
 
 static const char *const methods[METHODS] = {"linear", "rrf", "words", "vectors"};
@@ -15,7 +15,7 @@ struct head {
 
 struct row {
     uint64_t id;
-    double relevance, fused, vector, words, coverage;
+    double relevance, fused, vector, words, coverage, rerank;
 };
 
 /* Fixed parts of a key; padding is part of it too. */
@@ -41,10 +41,10 @@ void tars_kept_key(struct tars_buf *out, const struct tars_kept_state *state,
         .seq = state->seq,
         .top_k = request->top_k,
         .threshold = request->threshold < 0 ? -1 : request->threshold,
-        .switches = (uint32_t)request->mode | (uint32_t)request->distinct_documents << 8U |
-                    (uint32_t)visible->all << 9U |
-                    (uint32_t)(request->filters_json != NULL) << 10U |
-                    (uint32_t)(request->collection != NULL) << 11U,
+        .switches =
+            (uint32_t)request->mode | (uint32_t)request->distinct_documents << 8U |
+            (uint32_t)visible->all << 9U | (uint32_t)(request->filters_json != NULL) << 10U |
+            (uint32_t)(request->collection != NULL) << 11U | (uint32_t)request->rerank << 12U,
     };
 
     append(out, state->epoch);
@@ -80,7 +80,8 @@ tars_status tars_kept_encode(const struct tars_retrieved *result, struct tars_ar
     for (size_t i = 0; i < result->count; i++) {
         const struct tars_found *found = &result->found[i];
         const struct row row = {found->passage_id,   found->relevance,  found->fused,
-                                found->vector_score, found->bm25_score, found->coverage};
+                                found->vector_score, found->bm25_score, found->coverage,
+                                found->rerank_score};
 
         memcpy(made + sizeof(head) + i * sizeof(row), &row, sizeof(row));
     }
@@ -100,7 +101,8 @@ static bool row_is_good(const struct row *row)
 {
     return row->relevance >= 0 && row->relevance <= 1 && isfinite(row->fused) &&
            (isnan(row->vector) || isfinite(row->vector)) && isfinite(row->words) &&
-           isfinite(row->coverage);
+           isfinite(row->coverage) &&
+           (isnan(row->rerank) || (row->rerank >= 0 && row->rerank <= 1));
 }
 
 bool tars_kept_is_good(struct tars_span bytes, size_t top_k)
@@ -139,7 +141,9 @@ tars_status tars_kept_decode(struct tars_span bytes, struct tars_arena *arena,
                                                .fused = row.fused,
                                                .vector_score = row.vector,
                                                .bm25_score = row.words,
-                                               .coverage = row.coverage};
+                                               .coverage = row.coverage,
+                                               .rerank_score = row.rerank};
+        result->reranked = result->reranked || !isnan(row.rerank);
     }
     result->count = head.count;
     result->fusion_method = methods[head.method];

@@ -2,7 +2,7 @@
  * scores. Their text is not kept; it is read from the store again.
  *
  *     head: magic 4 | count 4 | method 4 | 0 4      then count times
- *     id 8 | relevance 8 | fused 8 | vector 8 | words 8 | coverage 8
+ *     id 8 | relevance 8 | fused 8 | vector 8 | words 8 | coverage 8 | rerank 8
  *
  * in the byte order of this machine; magic tells another order. Foreign bytes: a shared cache may
  * hold anything, so all is checked.

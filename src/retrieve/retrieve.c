@@ -416,13 +416,15 @@ static tars_status pick(struct search *search, struct tars_fused *fused, size_t 
         relevance = tars_relevance(fused[i].vector, coverage);
         if (relevance < request->threshold)
             continue;
-        result->found[result->count++] = (struct tars_found){.passage_id = fused[i].id,
-                                                             .passage = passage,
-                                                             .relevance = relevance,
-                                                             .fused = fused[i].fused,
-                                                             .vector_score = fused[i].vector,
-                                                             .bm25_score = fused[i].words,
-                                                             .coverage = coverage};
+        result->found[result->count++] = (struct tars_found){
+            .passage_id = fused[i].id,
+            .passage = passage,
+            .relevance = relevance,
+            .fused = fused[i].fused,
+            .vector_score = fused[i].vector,
+            .bm25_score = fused[i].words,
+            .coverage = coverage,
+            .rerank_score = fused[i].is_reranked ? fused[i].rerank_score : (double)NAN};
     }
     return TARS_OK;
 }
@@ -611,6 +613,28 @@ static tars_status fetch_winners(struct search *search, struct tars_fused *fused
     return status;
 }
 
+/* Let the reranker read the first candidates. One that fails costs just that. */
+static tars_status rerank(struct search *search, struct tars_fused *fused, size_t count,
+                          struct tars_retrieved *result)
+{
+    const struct tars_retriever_config *config = &search->retriever->config;
+    struct tars_reranked done;
+    tars_status status;
+
+    if (!search->request->rerank || !config->rerank.reranker)
+        return TARS_OK;
+    status = tars_rerank(&config->rerank, config->store, config->cache, search->request->query,
+                         search->call, fused, count, &done, search->err);
+    result->reranked = done.scored > 0;
+    result->rerank_is_partial = done.is_partial;
+    result->rerank_ms = done.ms;
+    if (done.has_failed && !result->degraded) {
+        result->degraded = true;
+        result->degraded_part = "reranker";
+    }
+    return status;
+}
+
 static tars_status run(struct search *search, struct tars_retrieved *result)
 {
     struct tars_fused *fused;
@@ -625,7 +649,8 @@ static tars_status run(struct search *search, struct tars_retrieved *result)
     if (!fused)
         return TARS_ENOMEM;
     count = fuse_lists(search, fused, &result->fusion_method);
-    return fetch_winners(search, fused, count, result);
+    status = rerank(search, fused, count, result);
+    return status == TARS_OK ? fetch_winners(search, fused, count, result) : status;
 }
 
 tars_status tars_retrieve_anew(struct tars_retriever *retriever,

@@ -1,7 +1,7 @@
 /* retrieve - a question into a ranked list of passages.
  *
  *     question -> vector  -> near windows   -+
- *             \-> terms   -> matching words -+-> fuse -> order -> relevance -> threshold
+ *             \-> terms   -> matching words -+-> fuse -> order -> rerank -> relevance -> threshold
  *
  * Both lists are cut at TARS_RETRIEVE_POOL candidates, and each score is scaled to 0..1 by the
  * least and the greatest of its own list (min-max); the fused score is the weighted sum, alpha on
@@ -35,6 +35,7 @@
 #include "base/mem/span.h"
 #include "base/status.h"
 #include "obs/call.h"
+#include "retrieve/rerank.h"
 
 #define TARS_RETRIEVE_POOL    100 /* candidates taken from each side */
 #define TARS_RETRIEVE_TOP_MAX 1000
@@ -70,8 +71,9 @@ struct tars_retriever_config {
      * depends on besides (settings, identity of the model), as text. */
     const struct tars_epoch *epoch;
     const char *ranking;
-    double alpha;            /* weight of the words, 0..1; negative: 0.5 */
-    enum tars_fusion fusion; /* how the sides are joined */
+    double alpha;                     /* weight of the words, 0..1; negative: 0.5 */
+    enum tars_fusion fusion;          /* how the sides are joined */
+    struct tars_rerank_config rerank; /* who reads the first candidates once more; zero: nobody */
     /* Hears of every search that ended well, for the metrics; NULL: nobody. */
     void (*observe)(void *ctx, const struct tars_retrieved *result);
     void *observe_ctx;
@@ -89,6 +91,7 @@ struct tars_retrieve_request {
     const char *collection;       /* key (store/accounts.h): only this one; NULL: all visible */
     enum tars_retrieve_mode mode; /* zero: hybrid */
     bool distinct_documents; /* one passage a document, its best; top_k then counts documents */
+    bool rerank;             /* let the reranker read the first candidates, where there is one */
 };
 
 struct tars_found {
@@ -99,6 +102,7 @@ struct tars_found {
     double vector_score; /* cosine of the best window; NaN where there is none */
     double bm25_score;   /* BM25; 0 where no word matches */
     double coverage;     /* words of the question that the passage holds, by rarity, 0..1 */
+    double rerank_score; /* of the reranker, 0..1; NaN: it has not read this one */
 };
 
 struct tars_retrieved {
@@ -113,7 +117,10 @@ struct tars_retrieved {
     bool embedded;             /* the vector of the question was wanted: made, or kept */
     bool searched;             /* what was asked has words, and there is what may be found */
     bool by_vector;            /* the vectors were searched */
+    bool reranked;             /* the reranker has put the first ones in order */
+    bool rerank_is_partial;    /* some of them it did not come to in its time */
     double embed_ms, search_ms, fetch_ms;
+    double rerank_ms; /* 0: it was not asked */
     double vector_ms; /* of search_ms: the vectors alone */
 };
 

@@ -50,11 +50,13 @@ static tars_status compute(void *ctx, struct tars_arena *arena, struct tars_cach
     size_t count = scoring->wish->count;
     float *given = tars_arena_calloc(arena, count, sizeof(*given));
     float *sorted = tars_arena_calloc(arena, count, sizeof(*sorted));
+    bool is_whole = true;
     tars_status status;
 
     if (!given || !sorted)
         return TARS_ENOMEM;
-    status = scoring->wish->score(scoring->wish->ctx, given, err);
+    status = scoring->wish->score(scoring->wish->ctx, given, &is_whole, err);
+    made->is_mine_alone = !is_whole;
     for (size_t i = 0; i < count; i++)
         sorted[i] = given[scoring->places[i].at];
     made->value = tars_span((const char *)sorted, count * sizeof(*sorted));

@@ -12,6 +12,7 @@
 #ifndef TARS_RETRIEVE_SCORES_H
 #define TARS_RETRIEVE_SCORES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "cache/fetch.h"
@@ -24,8 +25,9 @@ struct tars_scores_wish {
     const char *const *chunk_ids; /* (count,) in the caller's order */
     size_t count;                 /* 1..TARS_SCORES_MAX */
     int64_t wait_ms;              /* for another's computation; 0: TARS_CACHE_WAIT_MS */
-    /* Score the passages in the caller's order: scores (count,), each 0..1. */
-    tars_status (*score)(void *ctx, float *scores, struct tars_err *err);
+    /* Score the passages in the caller's order: scores (count,), each 0..1. Not *is_whole: some
+     * were left out, so they are neither kept nor given to others. */
+    tars_status (*score)(void *ctx, float *scores, bool *is_whole, struct tars_err *err);
     void *ctx;
 };
 

@@ -76,6 +76,7 @@ void tars_retrieve_trace_end(struct tars_trace_span *span,
         tars_trace_int(span, "tars.index.sequence", (int64_t)result->index_seq);
         tars_trace_flag(span, "tars.retrieval.degraded", result->degraded);
         tars_trace_flag(span, "tars.retrieval.kept", result->is_kept);
+        tars_trace_flag(span, "tars.retrieval.reranked", result->reranked);
         if (result->embedded)
             tars_trace_flag(span, "tars.embedding.cached", result->embed_cached);
         if (tars_trace_wants_content(span->trace))

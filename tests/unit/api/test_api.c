@@ -55,7 +55,7 @@ static tars_status fake_search(void *ctx, const struct tars_search_request *requ
                              .sha256 = "",
                              .metadata_json = "{\"a\":1}",
                              .vector_score = 0.5};
-    *reply = (struct tars_search_reply){hit, 1, "linear", "embedding_model", 0, false};
+    *reply = (struct tars_search_reply){hit, 1, "linear", "embedding_model", 0, false, false};
     return outcome(ctx, err);
 }
 

@@ -23,9 +23,20 @@ static const struct tars_found rows_found[ROWS] = {
      .fused = 1,
      .vector_score = .5,
      .bm25_score = 3,
-     .coverage = 1},
-    {.passage_id = UINT64_MAX, .relevance = 0, .fused = -1, .vector_score = NAN, .coverage = .25},
-    {.passage_id = 7, .relevance = 1, .fused = 0, .vector_score = -1, .bm25_score = .125},
+     .coverage = 1,
+     .rerank_score = .75},
+    {.passage_id = UINT64_MAX,
+     .relevance = 0,
+     .fused = -1,
+     .vector_score = NAN,
+     .coverage = .25,
+     .rerank_score = NAN},
+    {.passage_id = 7,
+     .relevance = 1,
+     .fused = 0,
+     .vector_score = -1,
+     .bm25_score = .125,
+     .rerank_score = NAN},
 };
 
 static void kept_results_come_back(void **state)
@@ -45,10 +56,11 @@ static void kept_results_come_back(void **state)
 
             memcpy(found, rows_found, sizeof(found));
             assert_int_equal(tars_kept_encode(&result, &arena, &bytes), TARS_OK);
-            assert_int_equal(bytes.len, 16 + 48 * count);
+            assert_int_equal(bytes.len, 16 + 56 * count);
             assert_true(tars_kept_is_good(bytes, ROWS));
             assert_int_equal(tars_kept_decode(bytes, &arena, &back), TARS_OK);
             assert_int_equal(back.count, count);
+            assert_int_equal(back.reranked, count > 0);
             assert_string_equal(back.fusion_method, methods[m]);
             for (size_t i = 0; i < count; i++) {
                 assert_int_equal(back.found[i].passage_id, found[i].passage_id);
@@ -57,6 +69,7 @@ static void kept_results_come_back(void **state)
                 assert_int_equal(isnan(back.found[i].vector_score), isnan(found[i].vector_score));
                 assert_true(back.found[i].bm25_score == found[i].bm25_score);
                 assert_true(back.found[i].coverage == found[i].coverage);
+                assert_int_equal(isnan(back.found[i].rerank_score), i > 0);
                 assert_null(back.found[i].passage);
             }
         }
@@ -106,6 +119,8 @@ static void impossible_scores_are_told(void **state)
         {"cosine endless", {.vector_score = -INFINITY}},
         {"words endless", {.bm25_score = INFINITY}},
         {"coverage no number", {.coverage = NAN}},
+        {"reranked over 1", {.rerank_score = 1.5}},
+        {"reranked below 0", {.rerank_score = -.5}},
     };
     struct tars_arena arena;
 
@@ -190,6 +205,7 @@ static void all_that_a_result_depends_on_is_in_its_key(void **state)
     APART(request.mode = TARS_RETRIEVE_WORDS)
     APART(request.mode = TARS_RETRIEVE_VECTORS)
     APART(request.distinct_documents = true)
+    APART(request.rerank = true)
     APART(visible.count = 1)
     APART(visible.count = 0)
     APART(visible.all = true)

@@ -21,6 +21,7 @@ struct scorer {
     size_t count;
     unsigned asked;
     tars_status fails;
+    bool is_partial;
 };
 
 static float score_of(const char *id)
@@ -28,11 +29,12 @@ static float score_of(const char *id)
     return (float)(id[strlen(id) - 1] - '0') / 10;
 }
 
-static tars_status score(void *ctx, float *scores, struct tars_err *err)
+static tars_status score(void *ctx, float *scores, bool *is_whole, struct tars_err *err)
 {
     struct scorer *scorer = ctx;
 
     scorer->asked++;
+    *is_whole = !scorer->is_partial;
     for (size_t i = 0; i < scorer->count; i++)
         scores[i] = score_of(scorer->ids[i]);
     return scorer->fails ? tars_fail(scorer->fails, err, "no") : TARS_OK;
@@ -141,6 +143,32 @@ static void what_is_no_score_is_made_again(void **state)
     tars_cache_free(cache);
 }
 
+/* Scores of some passages only are for who made them. */
+static void a_part_is_not_kept(void **state)
+{
+    static const char *const ids[] = {"a_1", "b_2"};
+    struct scorer scorer = {.ids = ids, .count = 2, .is_partial = true};
+    const struct tars_scores_wish wish = {
+        .model = "m", .chunk_ids = ids, .count = 2, .score = score, .ctx = &scorer};
+    struct tars_cache *cache = open_cache();
+    struct tars_arena arena;
+    float scores[2];
+
+    (void)state;
+    tars_arena_init(&arena, ARENA_BYTES);
+    for (unsigned i = 1; i <= 2; i++) {
+        assert_int_equal(tars_scores_fetch(cache, &wish, &arena, scores, NULL, NULL), TARS_OK);
+        assert_int_equal(scorer.asked, i);
+    }
+    scorer.is_partial = false;
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(tars_scores_fetch(cache, &wish, &arena, scores, NULL, NULL), TARS_OK);
+        assert_int_equal(scorer.asked, 3);
+    }
+    tars_arena_release(&arena);
+    tars_cache_free(cache);
+}
+
 static void failures_are_the_caller_s(void **state)
 {
     static const char *const ids[] = {"a_1"};
@@ -197,6 +225,7 @@ int main(void)
         cmocka_unit_test(all_else_is_told_apart),
         cmocka_unit_test(the_key_is_that_of_the_design),
         cmocka_unit_test(what_is_no_score_is_made_again),
+        cmocka_unit_test(a_part_is_not_kept),
         cmocka_unit_test(failures_are_the_caller_s),
         cmocka_unit_test(every_allocation_may_fail),
     };
