@@ -21,8 +21,7 @@ static tars_status by_id(json_t *vocab, const char **pieces, size_t count, struc
     {
         json_int_t id = json_is_integer(value) ? json_integer_value(value) : -1;
 
-        if (id < 0 || (size_t)id >= count || pieces[id] || !piece[0] ||
-            strpbrk(piece, "\r\n")) {
+        if (id < 0 || (size_t)id >= count || pieces[id] || !piece[0] || strpbrk(piece, "\r\n")) {
             return tars_fail(
                 TARS_EFORMAT, err,
                 "the vocabulary of tokenizer.json is not %zu pieces from 0 on; '%.40s' "
@@ -54,15 +53,32 @@ static tars_status write_pieces(json_t *vocab, struct tars_buf *out, struct tars
     return status == TARS_OK ? out->status : status;
 }
 
+/* Of a whole tokenizer.json. */
+static tars_status take_vocab(const json_t *root, struct tars_buf *out, bool *cased,
+                              struct tars_err *err)
+{
+    const json_t *model = json_object_get(root, "model");
+    const char *type = json_string_value(json_object_get(model, "type"));
+    const json_t *lower = json_object_get(json_object_get(root, "normalizer"), "lowercase");
+    json_t *vocab = json_object_get(model, "vocab");
+    tars_status status;
+
+    if ((type && strcmp(type, "WordPiece") != 0) || !json_is_object(vocab)) {
+        return tars_fail(TARS_EUNSUPPORTED, err,
+                         "tokenizer.json is of the kind '%.40s'; only WordPiece is supported",
+                         type ? type : "unknown");
+    }
+    status = write_pieces(vocab, out, err);
+    if (status == TARS_OK && json_is_boolean(lower))
+        *cased = json_is_false(lower);
+    return status;
+}
+
 tars_status tars_vocab_of_json(struct tars_span json, struct tars_buf *out, bool *cased,
                                struct tars_err *err)
 {
     json_error_t where;
     json_t *root = json_loadb(json.len ? json.ptr : "", json.len, 0, &where);
-    const json_t *model = json_object_get(root, "model");
-    const char *type = json_string_value(json_object_get(model, "type"));
-    const json_t *lower = json_object_get(json_object_get(root, "normalizer"), "lowercase");
-    json_t *vocab = json_object_get(model, "vocab");
     tars_status status;
 
     if (!root) {
@@ -71,15 +87,7 @@ tars_status tars_vocab_of_json(struct tars_span json, struct tars_buf *out, bool
                    : tars_fail(TARS_EFORMAT, err, "tokenizer.json: line %d: %s", where.line,
                                where.text);
     }
-    if ((type && strcmp(type, "WordPiece") != 0) || !json_is_object(vocab)) {
-        status = tars_fail(TARS_EUNSUPPORTED, err,
-                           "tokenizer.json is of the kind '%.40s'; only WordPiece is supported",
-                           type ? type : "unknown");
-    } else {
-        status = write_pieces(vocab, out, err);
-        if (status == TARS_OK && json_is_boolean(lower))
-            *cased = json_is_false(lower);
-    }
+    status = take_vocab(root, out, cased, err);
     json_decref(root);
     return status;
 }
