@@ -122,12 +122,14 @@ static const char *judged_id(const json_t *hit)
     return external[0] ? external : tars_object_text(hit, "document_id");
 }
 
-static void print_trec(const char *query_id, size_t rank, const json_t *hit)
+/* Evaluators sort by the score: where the order is a reranker's, that of the search would undo it.
+ */
+static void print_trec(const char *query_id, size_t rank, const json_t *hit, bool is_reranked)
 {
     const json_t *about = json_object_get(hit, "metadata");
+    double score = is_reranked ? 1 / (double)rank : tars_object_number(about, "original_score");
 
-    printf("%s Q0 %s %zu %.9g tars\n", query_id, judged_id(hit), rank,
-           tars_object_number(about, "original_score"));
+    printf("%s Q0 %s %zu %.9g tars\n", query_id, judged_id(hit), rank, score);
 }
 
 static void print_reply(struct search *search, const char *query_id)
@@ -135,10 +137,12 @@ static void print_reply(struct search *search, const char *query_id)
     json_t *root = json_loadb(search->reply.ptr, search->reply.len, 0, NULL);
     const json_t *hits = json_object_get(root, "results");
     size_t count = json_array_size(hits);
+    const json_t *first = json_object_get(json_array_get(hits, 0), "metadata");
+    bool is_reranked = json_is_true(json_object_get(first, "reranked"));
 
     for (size_t i = 0; i < count; i++) {
         if (search->format == FORMAT_TREC) {
-            print_trec(query_id, i + 1, json_array_get(hits, i));
+            print_trec(query_id, i + 1, json_array_get(hits, i), is_reranked);
         } else {
             print_hit(i + 1, json_array_get(hits, i));
         }

@@ -349,6 +349,14 @@ class Commands(unittest.TestCase):
         self.assertEqual(self.reranked(USE_ADVANCED_RERANKING="false"), {False})
         self.tars("search", "--rerank", "--no-rerank", QUERY, code=2)
 
+    def test_a_run_keeps_the_order(self):
+        """Evaluators sort by the score."""
+        body = json.loads(self.tars("search", "--json", QUERY, RERANK_WEIGHT="1").stdout)
+        lines = self.tars("search", "--format", "trec", QUERY, RERANK_WEIGHT="1").stdout.splitlines()
+        scores = [float(line.split()[4]) for line in lines]
+        self.assertEqual([line.split()[2] for line in lines], [hit["document_id"] for hit in body["results"]])
+        self.assertEqual(scores, sorted(set(scores), reverse=True))
+
     def test_no_time_no_reranking(self):
         """What is not read in time keeps its order; the search is whole."""
         body = json.loads(self.tars("search", "--json", QUERY, RERANK_BUDGET_MS="1").stdout)
