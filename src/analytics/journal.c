@@ -107,6 +107,30 @@ static tars_status fail_file(const char *path, const char *what, int code, struc
                      "cannot %s %s: %s", what, path, strerror(code));
 }
 
+tars_status tars_journal_look(const char *path, uint64_t *waiting_bytes, uint64_t *bytes,
+                              struct tars_err *err)
+{
+    struct header header;
+    uint64_t head;
+    uint64_t tail;
+    ssize_t got;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0 && errno == ENOENT)
+        return TARS_ENOTFOUND;
+    if (fd < 0)
+        return fail_file(path, "open", errno, err);
+    got = pread(fd, &header, sizeof(header), 0);
+    (void)close(fd);
+    if (got != (ssize_t)sizeof(header) || memcmp(header.magic, magic, sizeof(magic)) != 0)
+        return tars_fail(TARS_EFORMAT, err, "%s is no file of waiting rows", path);
+    head = atomic_load(&header.head);
+    tail = atomic_load(&header.tail);
+    *waiting_bytes = tail > head ? tail - head : 0;
+    *bytes = header.bytes;
+    return TARS_OK;
+}
+
 void tars_journal_close(struct tars_journal *journal)
 {
     if (!journal)

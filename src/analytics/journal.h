@@ -30,6 +30,11 @@ TARS_MUST_USE tars_status tars_journal_open(const char *path, size_t bytes,
 /* What waits in a file stays there. NULL is allowed. */
 void tars_journal_close(struct tars_journal *journal);
 
+/* How much waits in the file at path, and how much has room, without touching it: another process
+ * may have it. ENOTFOUND: there is no file; EFORMAT: none of ours; EIO. */
+TARS_MUST_USE tars_status tars_journal_look(const char *path, uint64_t *waiting_bytes,
+                                            uint64_t *bytes, struct tars_err *err);
+
 /* Which file this is; another number after a new beginning. */
 uint64_t tars_journal_id(const struct tars_journal *journal);
 uint64_t tars_journal_head(const struct tars_journal *journal);

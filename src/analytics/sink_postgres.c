@@ -101,6 +101,12 @@ static const char *const texts[] = {
 #undef SQL
 };
 
+void pg_give_texts(struct tars_pg_config *server)
+{
+    server->texts = texts;
+    server->text_count = PG_SQL_COUNT;
+}
+
 static void close_postgres(struct tars_analytics_sink *sink)
 {
     struct sink_postgres *postgres = pg_of(sink);
@@ -149,8 +155,7 @@ static tars_status copy_texts(struct sink_postgres *postgres, struct tars_pg_con
         if (!*fields[i])
             return tars_fail(TARS_ENOMEM, err, "no memory for analytics");
     }
-    server->texts = texts;
-    server->text_count = PG_SQL_COUNT;
+    pg_give_texts(server);
     return TARS_OK;
 }
 

@@ -41,6 +41,21 @@ TARS_MUST_USE tars_status tars_sink_postgres_prepare(struct tars_analytics_sink 
 /* As tars_pg_pool_health(), and why the tables cannot be used, if so. */
 TARS_MUST_USE tars_status tars_sink_postgres_health(struct tars_analytics_sink *sink,
                                                     struct tars_err *err);
+
+/* What a database is like, as it is: nothing is made or changed. Texts are in the arena. */
+struct tars_sink_postgres_look {
+    const char *database, *user, *encoding;
+    int server_version; /* 150020 for 15.20 */
+    bool may_make;      /* tables */
+    bool is_read_only;
+    int64_t foreign;     /* tables that it needs and does not own */
+    int version, latest; /* of the schema: there, and known to this program */
+};
+/* By one connection of its own. EUNAVAILABLE, ETIMEOUT, ENOMEM. */
+TARS_MUST_USE tars_status tars_sink_postgres_look(const struct tars_pg_config *server,
+                                                  struct tars_arena *arena,
+                                                  struct tars_sink_postgres_look *out,
+                                                  struct tars_err *err);
 struct tars_pg_pool_stats tars_sink_postgres_stats(struct tars_analytics_sink *sink);
 
 #endif

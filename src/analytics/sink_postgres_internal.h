@@ -18,6 +18,9 @@ enum pg_sql {
     PG_SQL_COUNT
 };
 
+/* Every statement, by enum pg_sql. */
+void pg_give_texts(struct tars_pg_config *server);
+
 struct sink_postgres {
     struct tars_analytics_sink sink; /* first: a sink is cast back to this */
     struct tars_arena arena;         /* texts of the configuration */
@@ -32,7 +35,6 @@ struct sink_postgres {
     bool is_partitioned;        /* some table is */
     bool lowers_beyond_ascii;   /* lower() of the database does */
     bool has_icu;               /* there is a collation that does */
-    bool is_utf8;               /* the database is */
 
     /* The writer's own. */
     int months[MONTHS_MAX]; /* since year 0; partitions that are there */
@@ -69,10 +71,11 @@ TARS_MUST_USE tars_status pg_bounds_init(struct pg_bounds *bounds,
 /* As times: infinity where they are open. */
 const char *pg_from(const struct pg_bounds *bounds);
 const char *pg_to(const struct pg_bounds *bounds);
-/* Whether words must be lower-cased by another collation than the database's, and what parts them.
- */
+/* Whether words must be lower-cased by another collation than the database's. */
 bool pg_needs_icu(const struct sink_postgres *postgres);
-const char *pg_spaces(const struct sink_postgres *postgres);
+/* What parts words: Unicode's white space, as a regular expression. */
+extern const char pg_spaces[];
+
 /* A statement with $1 to $3 bound, as texts. */
 struct tars_pg_query pg_ask(struct tars_pg_conn *conn, enum pg_sql sql,
                             const struct tars_analytics_range *range,

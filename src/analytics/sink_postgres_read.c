@@ -7,19 +7,12 @@
 #define KEYS_MAX ((size_t)1 << 20) /* bytes of the list of visible collections */
 #define US_PER_S INT64_C(1000000)
 
-/* What parts words: Unicode's white space where the database can hold it. */
-#define SPACES_UNICODE \
-    "[\\s\\u0085\\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000]+"
-#define SPACES_ASCII "[\\s\\x1c-\\x1f]+"
+const char pg_spaces[] =
+    "[\\s\\u0085\\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000]+";
 
 bool pg_needs_icu(const struct sink_postgres *postgres)
 {
     return !postgres->lowers_beyond_ascii && postgres->has_icu;
-}
-
-const char *pg_spaces(const struct sink_postgres *postgres)
-{
-    return postgres->is_utf8 ? SPACES_UNICODE : SPACES_ASCII;
 }
 
 /* -------------------------------------------------------------------- ranges */
@@ -248,7 +241,7 @@ static tars_status read_words_by(struct reading *reading, enum pg_sql sql,
 {
     struct tars_pg_query query = pg_ask(reading->use.conn, sql, range, &reading->bounds);
 
-    tars_pg_bind_text(&query, pg_spaces(reading->postgres));
+    tars_pg_bind_text(&query, pg_spaces);
     tars_pg_bind_int(&query, TARS_ANALYTICS_WORDS_MAX);
     while (out->top_word_count < TARS_ANALYTICS_WORDS_MAX && tars_pg_step(&query)) {
         struct tars_word_count *word = &out->top_words[out->top_word_count++];

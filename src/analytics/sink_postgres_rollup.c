@@ -36,7 +36,7 @@ static tars_status roll_hour(struct sink_postgres *postgres, struct tars_pg_conn
     tars_status status;
 
     tars_pg_bind_text(&query, hour);
-    tars_pg_bind_text(&query, pg_spaces(postgres));
+    tars_pg_bind_text(&query, pg_spaces);
     status = tars_pg_run(&query, NULL, err);
     return status == TARS_OK ? roll(conn, sql, sizeof(sql) / sizeof(sql[0]), hour, err) : status;
 }

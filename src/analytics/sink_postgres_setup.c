@@ -105,7 +105,6 @@ static tars_status read_shape(struct sink_postgres *postgres, struct tars_pg_con
     int64_t partitioned = 0;
     tars_status status;
 
-    postgres->is_utf8 = strcmp(tars_pg_reported(conn, "server_encoding"), "UTF8") == 0;
     if (tars_pg_step(&query)) {
         partitioned = tars_pg_int(&query);
         postgres->lowers_beyond_ascii = tars_pg_int(&query) != 0;
@@ -122,13 +121,72 @@ static tars_status read_shape(struct sink_postgres *postgres, struct tars_pg_con
     return status;
 }
 
+static tars_status read_rights(struct tars_pg_conn *conn, struct tars_arena *arena,
+                               struct tars_sink_postgres_look *out, struct tars_err *err)
+{
+    struct tars_pg_query query = tars_pg_ask(conn, PG_SQL_RIGHTS);
+
+    if (tars_pg_step(&query)) {
+        out->database = tars_pg_text(&query, arena);
+        out->user = tars_pg_text(&query, arena);
+        out->may_make = tars_pg_int(&query) != 0;
+        out->foreign = tars_pg_int(&query);
+        out->is_read_only = tars_pg_int(&query) != 0;
+    }
+    return tars_pg_end(&query, err);
+}
+
+tars_status tars_sink_postgres_look(const struct tars_pg_config *server, struct tars_arena *arena,
+                                    struct tars_sink_postgres_look *out, struct tars_err *err)
+{
+    struct tars_sink_postgres_look seen = {
+        .latest = tars_migrate_latest(tars_migrations_postgres_analytics)};
+    struct tars_pg_config config = *server;
+    struct tars_pg_conn conn;
+    tars_status status;
+
+    pg_give_texts(&config);
+    status = tars_pg_open(&conn, &config, NULL, err);
+    if (status != TARS_OK)
+        return status;
+    seen.server_version = tars_pg_server_version(&conn);
+    seen.encoding = tars_arena_strdup(arena, tars_pg_reported(&conn, "server_encoding"));
+    status = seen.encoding ? read_rights(&conn, arena, &seen, err)
+                           : tars_fail(TARS_ENOMEM, err, "no memory for analytics");
+    /* Whose tables they are not may not read the version either. */
+    if (status == TARS_OK && look_for_version(&conn, &seen.version, err) != TARS_OK) {
+        status = seen.foreign > 0 && !conn.is_broken ? TARS_OK : TARS_EUNAVAILABLE;
+        seen.version = 0;
+    }
+    tars_pg_close(&conn);
+    if (status == TARS_OK)
+        *out = seen;
+    return status;
+}
+
+/* A database that lacks characters would lose questions, one by one: none goes in. */
+static tars_status check_encoding(struct tars_pg_conn *conn, struct tars_err *err)
+{
+    const char *encoding = tars_pg_reported(conn, "server_encoding");
+
+    if (strcmp(encoding, "UTF8") == 0)
+        return TARS_OK;
+    return tars_fail(TARS_EFORMAT, err,
+                     "the database has encoding %s, which lacks characters that questions have: "
+                     "make one by CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0, and name "
+                     "it in POSTGRES_DB",
+                     encoding);
+}
+
 tars_status pg_make_current(struct sink_postgres *postgres, struct tars_pg_conn *conn,
                             struct tars_err *err)
 {
     int latest = tars_migrate_latest(tars_migrations_postgres_analytics);
     int version = 0;
-    tars_status status = look_for_version(conn, &version, err);
+    tars_status status = check_encoding(conn, err);
 
+    if (status == TARS_OK)
+        status = look_for_version(conn, &version, err);
     if (status == TARS_OK && version > latest) {
         return tars_fail(TARS_EMISMATCH, err,
                          "the database has schema %d and this program knows %d: use the newer "

@@ -72,6 +72,15 @@ void tars_admin_refuse_value(struct tars_exchange *ex, const char *name, const c
     (void)tars_admin_close_reader(ex, &reader);
 }
 
+void tars_admin_refuse_parameter(struct tars_exchange *ex, const char *name, const char *words)
+{
+    struct tars_reader reader;
+
+    tars_reader_init_query(&reader, ex->call.arena, tars_span_of(""));
+    tars_reader_refuse(&reader, name, words);
+    (void)tars_admin_close_reader(ex, &reader);
+}
+
 void tars_admin_reply_done(struct tars_exchange *ex, const char *message)
 {
     tars_exchange_json(ex);

@@ -23,6 +23,8 @@ void tars_admin_reply_status(struct tars_exchange *ex, tars_status status,
                              const struct tars_err *err);
 /* 422 about one field. */
 void tars_admin_refuse_value(struct tars_exchange *ex, const char *name, const char *words);
+/* The same of a parameter of the query. */
+void tars_admin_refuse_parameter(struct tars_exchange *ex, const char *name, const char *words);
 /* {"status":"success","message":...} */
 void tars_admin_reply_done(struct tars_exchange *ex, const char *message);
 

@@ -141,7 +141,7 @@ void tars_route_admin_clear_cache(struct tars_exchange *ex)
         return;
     status = config->service->cache_clear(config->service_ctx, kind, pattern, &removed, &err);
     if (status == TARS_EINVAL) {
-        tars_admin_refuse_value(ex, kind ? "kind" : "pattern", err.text);
+        tars_admin_refuse_parameter(ex, kind ? "kind" : "pattern", err.text);
         return;
     }
     tars_access_note(ex, "cache-cleared", kind ? kind : pattern, NULL, status == TARS_OK);

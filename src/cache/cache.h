@@ -71,6 +71,7 @@ struct tars_cache_state {
     int port;
     int db;
     char version[32];
+    char policy[32];      /* what goes when max_memory is reached: "noeviction", "allkeys-lru" */
     char error[256];      /* of the last failure, while it lasts */
     uint64_t used_memory; /* bytes, of the whole server; as of some seconds ago */
     uint64_t max_memory;  /* 0: no limit */

@@ -72,6 +72,7 @@ static void look_at(struct tars_redis *redis, struct tars_redis_node *node,
         state->max_memory += info_number(info->text, "maxmemory");
         state->clients += info_number(info->text, "connected_clients");
         info_text(info->text, "redis_version:", state->version, sizeof(state->version));
+        info_text(info->text, "maxmemory_policy:", state->policy, sizeof(state->policy));
     }
     if (status == TARS_OK && size->type == TARS_REDIS_INTEGER)
         state->keys += (uint64_t)size->integer;
@@ -94,6 +95,7 @@ static void look(struct tars_redis *redis)
     redis->state.clients = seen.clients;
     redis->state.keys = seen.keys;
     memcpy(redis->state.version, seen.version, sizeof(seen.version));
+    memcpy(redis->state.policy, seen.policy, sizeof(seen.policy));
     (void)pthread_mutex_unlock(&redis->lock);
 }
 

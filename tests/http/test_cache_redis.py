@@ -196,12 +196,22 @@ class Restart(RedisTest):
         self.assertEqual([hit["chunk_id"] for hit in again["results"]], [hit["chunk_id"] for hit in found])
 
     def test_doctor(self):
-        def finding(**settings):
+        def finding(check="redis", **settings):
             checks = json.loads(run("doctor", "--json", data=self.data, **settings).stdout)["checks"]
-            return [(c["status"], c["finding"]) for c in checks if c["check"] == "redis"]
+            return [(c["status"], c["finding"]) for c in checks if c["check"] == check]
 
         self.assertEqual(finding(), [])
-        self.assertEqual(finding(**self.redis.settings()), [("ok", f"127.0.0.1:{self.redis.port} answers")])
+        status, said = finding(**self.redis.settings())[0]
+        self.assertEqual(status, "ok")
+        self.assertRegex(said, rf"^127\.0\.0\.1:{self.redis.port} answers: Redis [0-9]+\.")
+        for limit, policy, told, words in (("0", "noeviction", "warning", "no maxmemory"),
+                                           ("100mb", "noeviction", "warning", "noeviction"),
+                                           ("100mb", "allkeys-lru", "ok", "of 100 MiB, allkeys-lru")):
+            self.redis.cli("CONFIG", "SET", "maxmemory", limit)
+            self.redis.cli("CONFIG", "SET", "maxmemory-policy", policy)
+            status, said = finding("redis memory", **self.redis.settings())[0]
+            self.assertEqual(status, told)
+            self.assertIn(words, said)
         self.assertEqual(finding(REDIS_HOST="127.0.0.1", REDIS_PORT="1")[0][0], "warning")
 
     def test_the_question_of_a_command(self):
@@ -377,7 +387,9 @@ class Operations(RedisTest):
                     self.assertFalse(self.search(query)["cached"])
         self.assertEqual(self.redis.cli("GET", "others:key").strip(), "stays")
         for bad in ("kind=none", f"pattern={'x' * 300}"):
-            self.assertEqual(self.ask("DELETE", f"/admin/clear-cache?{bad}").status, 422, bad)
+            refused = self.ask("DELETE", f"/admin/clear-cache?{bad}")
+            self.assertEqual(refused.status, 422, bad)
+            self.assertEqual([problem["loc"] for problem in refused.json()["detail"]], [["query", bad.split("=")[0]]])
 
     def test_a_value_that_somebody_else_wrote_is_no_result(self):
         self.connected()
