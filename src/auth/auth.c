@@ -22,6 +22,9 @@
  * could lock them out. */
 #define KNOWN_WINDOW_MS 604800000
 #define KNOWN_MAX       ((int64_t)1 << 30)
+/* A refresh token that comes again so soon was sent twice by its owner (two tabs, a reply that was
+ * lost), and is only refused; when it comes later two have it, and one of them stole it. */
+#define REUSE_GRACE_MS 10000
 
 /* --------------------------------------------------------------- life cycle */
 
@@ -101,6 +104,8 @@ static tars_status make_parts(struct tars_auth *auth)
         status = make_limit(FAILURES_ADDRESS, FAILURES_WINDOW_MS, &auth->by_address);
     if (status == TARS_OK)
         status = make_limit(KNOWN_MAX, KNOWN_WINDOW_MS, &auth->known);
+    if (status == TARS_OK)
+        status = make_limit(KNOWN_MAX, REUSE_GRACE_MS, &auth->just_used);
     return status;
 }
 
@@ -144,6 +149,7 @@ void tars_auth_free(struct tars_auth *auth)
     tars_rate_limit_free(auth->by_name);
     tars_rate_limit_free(auth->by_address);
     tars_rate_limit_free(auth->known);
+    tars_rate_limit_free(auth->just_used);
     tars_revoked_free(auth->revoked);
     tars_password_free(auth->password);
     free(auth->admins);
@@ -410,7 +416,7 @@ static tars_status check_token(struct tars_auth *auth, struct tars_span token,
     status = tars_auth_token_id(&jwt, token, id);
     if (status != TARS_OK)
         return status;
-    if (tars_revoked_has(auth->revoked, id)) {
+    if (tars_auth_is_revoked(auth, &jwt, id)) {
         *why = TARS_AUTH_REVOKED;
         return TARS_EDENIED;
     }
@@ -480,6 +486,23 @@ static tars_status check_key(struct tars_auth *auth, struct tars_span token,
 out:
     tars_snapshot_drop(snapshot);
     return status;
+}
+
+void tars_auth_family_id(const char *family, char *id)
+{
+    (void)snprintf(id, TARS_REVOKED_ID_BYTES, "family:%s", family);
+}
+
+bool tars_auth_is_revoked(struct tars_auth *auth, const struct tars_jwt *jwt, const char *id)
+{
+    char family[TARS_REVOKED_ID_BYTES];
+
+    if (tars_revoked_has(auth->revoked, id))
+        return true;
+    if (!jwt || !jwt->family)
+        return false;
+    tars_auth_family_id(jwt->family, family);
+    return tars_revoked_has(auth->revoked, family);
 }
 
 /* What is not ours may still have been revoked, word for word. */

@@ -133,8 +133,9 @@ TARS_MUST_USE tars_status tars_auth_sign_in(struct tars_auth *auth,
 TARS_MUST_USE tars_status tars_auth_issue(struct tars_auth *auth, const char *tenant,
                                           const char *client_id, struct tars_arena *arena,
                                           struct tars_token_pair *out, struct tars_err *err);
-/* One use: the refresh token is revoked. TARS_EDENIED with *why; "Invalid token type" is one.
- * Blocks (disk). */
+/* One use: the refresh token is revoked. One that comes again ends the whole sign-in, all tokens
+ * that were ever made of it, unless it comes within seconds, as from two tabs. TARS_EDENIED with
+ * *why; "Invalid token type" is one. Blocks (disk). */
 #define TARS_AUTH_TYPE "Invalid token type"
 TARS_MUST_USE tars_status tars_auth_refresh(struct tars_auth *auth, struct tars_span token,
                                             const char *address, const char *request_id,

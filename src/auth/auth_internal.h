@@ -28,6 +28,7 @@ struct tars_auth {
     struct tars_rate_limit *by_name;    /* of a name from anywhere */
     struct tars_rate_limit *by_address; /* of an address with any name */
     struct tars_rate_limit *known;      /* good ones of a name from an address; it limits nothing */
+    struct tars_rate_limit *just_used;  /* refresh tokens, by id; it limits nothing */
 
     /* One change of accounts at a time, so that each sees what the last one did. */
     pthread_mutex_t change_lock;
@@ -58,6 +59,11 @@ TARS_MUST_USE tars_status tars_auth_subject(const struct tars_auth *auth,
 #define TARS_REVOKED_ID_BYTES 65
 TARS_MUST_USE tars_status tars_auth_token_id(const struct tars_jwt *jwt, struct tars_span token,
                                              char *id);
+
+/* By its id, or with its whole family. */
+bool tars_auth_is_revoked(struct tars_auth *auth, const struct tars_jwt *jwt, const char *id);
+/* The id by which a family is revoked; as above. */
+void tars_auth_family_id(const char *family, char *id);
 
 /* A principal with the rights of subject, in the arena. */
 TARS_MUST_USE tars_status tars_auth_fill(const struct tars_auth_subject *subject,

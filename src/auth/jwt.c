@@ -43,6 +43,8 @@ static void write_claims(struct tars_json *json, const struct tars_jwt *jwt)
     tars_json_text(json, "type", jwt->type == TARS_JWT_ACCESS ? "access" : "refresh");
     if (jwt->jti)
         tars_json_text(json, "jti", jwt->jti);
+    if (jwt->family)
+        tars_json_text(json, "family", jwt->family);
     if (jwt->tenant)
         tars_json_text(json, "tenant", jwt->tenant);
     tars_json_end(json);
@@ -181,6 +183,7 @@ static tars_status read_claims(const json_t *claims, struct tars_arena *arena, s
     } texts[] = {{"sub", false, &jwt->sub},
                  {"tenant", true, &jwt->tenant},
                  {"jti", true, &jwt->jti},
+                 {"family", true, &jwt->family},
                  {"device_name", true, &jwt->device_name},
                  {"device_type", true, &jwt->device_type}};
     tars_status status = take_type(claims, jwt);

@@ -2,12 +2,12 @@
  *
  *     {"alg":"HS256","typ":"JWT"} . {"sub":"desk-1","device_name":null,...,"type":"access"} . MAC
  *
- * Claims    Those of the wire contract, section 8, with jti and tenant added. What another program
- *           signed with the same secret is read too: jti, iat and the device may be missing.
- * Strict    The header is compared with the one text above as a whole, so there is no algorithm to
- *           choose and none to confuse; the signature is checked before any claim is read;
- * duplicate members, wrong types and tokens over TARS_JWT_BYTES_MAX are refused. Pure      The time
- * and the identity come in from outside.
+ * Claims    Those of the wire contract, section 8, with jti, tenant and family added. What another
+ *           program signed with the same secret is read too: jti, iat and the device may be
+ * missing. Strict    The header is compared with the one text above as a whole, so there is no
+ * algorithm to choose and none to confuse; the signature is checked before any claim is read;
+ *           duplicate members, wrong types and tokens over TARS_JWT_BYTES_MAX are refused.
+ * Pure      The time and the identity come in from outside.
  */
 #ifndef TARS_AUTH_JWT_H
 #define TARS_AUTH_JWT_H
@@ -29,6 +29,7 @@ struct tars_jwt {
     const char *sub;         /* client_id */
     const char *tenant;      /* NULL: not in the token */
     const char *jti;         /* NULL: not in the token */
+    const char *family;      /* what all tokens of one sign-in share; NULL: not in the token */
     bool has_device;         /* device_name and device_type are in the token; access only */
     const char *device_name; /* NULL: null */
     const char *device_type; /* NULL: null */

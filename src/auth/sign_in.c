@@ -10,6 +10,7 @@
 
 #define SECONDS        ((int64_t)1000000) /* microseconds of one */
 #define JTI_BYTES      16
+#define FAMILY_BYTES   16
 #define KEY_TEXT_BYTES (2 * TARS_RATE_KEY_BYTES)
 /* Texts that no key of ours signed, kept as revoked; more are taken for revoked already: nobody can
  * sign in with them anyway. */
@@ -18,6 +19,7 @@
 /* --------------------------------------------------------------------- tokens */
 
 struct wanted {
+    const char *family; /* NULL: a new one */
     const char *client_id;
     const char *tenant;
     bool has_device;
@@ -35,6 +37,7 @@ static tars_status sign(const struct tars_auth *auth, const struct wanted *wante
         .sub = wanted->client_id,
         .tenant = strcmp(wanted->tenant, TARS_TENANT) == 0 ? NULL : wanted->tenant,
         .jti = jti,
+        .family = wanted->family,
         .has_device = is_access && wanted->has_device,
         .device_name = wanted->device_name,
         .device_type = wanted->device_type,
@@ -47,16 +50,25 @@ static tars_status sign(const struct tars_auth *auth, const struct wanted *wante
     return tars_jwt_sign(auth->secret, &jwt, arena, out);
 }
 
-static tars_status make_pair(const struct tars_auth *auth, const struct wanted *wanted,
+static tars_status make_pair(const struct tars_auth *auth, const struct wanted *asked,
                              struct tars_arena *arena, struct tars_token_pair *out,
                              struct tars_err *err)
 {
     struct tars_token_pair pair = {.expires_in = auth->config.access_seconds};
-    tars_status status =
-        sign(auth, wanted, TARS_JWT_ACCESS, auth->config.access_seconds, arena, &pair.access);
+    struct wanted wanted = *asked;
+    char family[2 * FAMILY_BYTES + 1];
+    tars_status status = TARS_OK;
 
+    if (!wanted.family) {
+        status = tars_random_hex(family, FAMILY_BYTES);
+        wanted.family = family;
+    }
     if (status == TARS_OK) {
-        status = sign(auth, wanted, TARS_JWT_REFRESH, auth->config.refresh_seconds, arena,
+        status =
+            sign(auth, &wanted, TARS_JWT_ACCESS, auth->config.access_seconds, arena, &pair.access);
+    }
+    if (status == TARS_OK) {
+        status = sign(auth, &wanted, TARS_JWT_REFRESH, auth->config.refresh_seconds, arena,
                       &pair.refresh);
     }
     if (status != TARS_OK)
@@ -301,7 +313,7 @@ tars_status tars_auth_issue(struct tars_auth *auth, const char *tenant, const ch
 /* -------------------------------------------------------------------- refresh */
 
 static void audit_token(struct tars_auth *auth, const char *action, const struct tars_jwt *jwt,
-                        const char *address, const char *request_id)
+                        const char *address, const char *request_id, bool success)
 {
     const struct tars_audit_entry entry = {
         .tenant = jwt->tenant,
@@ -310,16 +322,63 @@ static void audit_token(struct tars_auth *auth, const char *action, const struct
         .object = jwt->sub,
         .address = address,
         .request_id = request_id,
-        .success = true,
+        .success = success,
     };
 
     tars_auth_audit(auth, &entry);
 }
 
+static struct tars_span key_of(const char *id)
+{
+    return tars_span(id, strlen(id));
+}
+
+/* Remembered here after the store has it; a set that is full says no to the next token too. */
+static tars_status remember(struct tars_auth *auth, const char *id, int64_t expires_us)
+{
+    return tars_revoked_add(auth->revoked, id, expires_us, tars_auth_now_us(auth));
+}
+
+static tars_status revoke_family(struct tars_auth *auth, const char *id, struct tars_err *err)
+{
+    const struct tars_auth_config *config = &auth->config;
+    int64_t longest_s = config->access_seconds > config->refresh_seconds ? config->access_seconds
+                                                                         : config->refresh_seconds;
+    int64_t expires_us = tars_auth_now_us(auth) + longest_s * SECONDS;
+    tars_status status = tars_accounts_revoke(config->store, id, expires_us, err);
+
+    return status == TARS_OK ? remember(auth, id, expires_us) : status;
+}
+
+/* A refresh token that was used before is shown again (RFC 6819, 5.2.2.3): whoever else has it may
+ * have got tokens for it, so all of that sign-in are worth nothing from now on. */
+static void note_reuse(struct tars_auth *auth, const struct tars_jwt *jwt, const char *id,
+                       const char *address, const char *request_id)
+{
+    struct tars_rate rate =
+        tars_rate_limit_peek(auth->just_used, key_of(id), tars_auth_now_us(auth) / 1000);
+    char family[TARS_REVOKED_ID_BYTES];
+    struct tars_err err = {{0}};
+
+    if (rate.remaining < rate.limit || !jwt->family)
+        return;
+    tars_auth_family_id(jwt->family, family);
+    if (tars_revoked_has(auth->revoked, family))
+        return;
+    if (revoke_family(auth, family, &err) != TARS_OK) {
+        tars_log_error(auth->config.log, "auth", "tokens of a sign-in could not be revoked: %s",
+                       err.text);
+        return;
+    }
+    tars_log_warning(auth->config.log, "auth",
+                     "a refresh token of %s was used again: its sign-in is ended", jwt->sub);
+    audit_token(auth, "refresh-reused", jwt, address, request_id, false);
+}
+
 /* EDENIED and *why, or a refresh token of somebody who is still there. */
-static tars_status read_refresh(struct tars_auth *auth, struct tars_span token,
-                                struct tars_arena *arena, struct tars_jwt *jwt, char *id,
-                                const char **why)
+static tars_status read_refresh(struct tars_auth *auth, struct tars_span token, const char *address,
+                                const char *request_id, struct tars_arena *arena,
+                                struct tars_jwt *jwt, char *id, const char **why)
 {
     tars_status status =
         tars_jwt_verify(auth->secret, token, tars_auth_now_us(auth) / SECONDS, arena, jwt);
@@ -329,7 +388,9 @@ static tars_status read_refresh(struct tars_auth *auth, struct tars_span token,
         return status;
     if (tars_auth_token_id(status == TARS_OK ? jwt : NULL, token, id) != TARS_OK)
         return TARS_ENOMEM;
-    if (tars_revoked_has(auth->revoked, id)) {
+    if (tars_auth_is_revoked(auth, status == TARS_OK ? jwt : NULL, id)) {
+        if (status == TARS_OK && jwt->type == TARS_JWT_REFRESH)
+            note_reuse(auth, jwt, id, address, request_id);
         *why = TARS_AUTH_REVOKED;
         return TARS_EDENIED;
     }
@@ -342,12 +403,6 @@ static tars_status read_refresh(struct tars_auth *auth, struct tars_span token,
     return still_there(auth, jwt);
 }
 
-/* Remembered here after the store has it; a set that is full says no to the next token too. */
-static tars_status remember(struct tars_auth *auth, const char *id, int64_t expires_us)
-{
-    return tars_revoked_add(auth->revoked, id, expires_us, tars_auth_now_us(auth));
-}
-
 tars_status tars_auth_refresh(struct tars_auth *auth, struct tars_span token, const char *address,
                               const char *request_id, struct tars_arena *arena,
                               struct tars_token_pair *out, const char **why, struct tars_err *err)
@@ -355,7 +410,7 @@ tars_status tars_auth_refresh(struct tars_auth *auth, struct tars_span token, co
     char id[TARS_REVOKED_ID_BYTES];
     struct wanted wanted = {.tenant = TARS_TENANT};
     struct tars_jwt jwt;
-    tars_status status = read_refresh(auth, token, arena, &jwt, id, why);
+    tars_status status = read_refresh(auth, token, address, request_id, arena, &jwt, id, why);
 
     if (status == TARS_OK)
         status = tars_accounts_revoke_once(auth->config.store, id, jwt.expires_s * SECONDS, err);
@@ -363,15 +418,19 @@ tars_status tars_auth_refresh(struct tars_auth *auth, struct tars_span token, co
         *why = TARS_AUTH_REVOKED;
         return TARS_EDENIED;
     }
-    if (status == TARS_OK)
+    /* Before anybody can find it revoked. */
+    if (status == TARS_OK) {
+        (void)tars_rate_limit_take(auth->just_used, key_of(id), tars_auth_now_us(auth) / 1000);
         status = remember(auth, id, jwt.expires_s * SECONDS);
+    }
     if (status != TARS_OK)
         return status;
+    wanted.family = jwt.family;
     wanted.client_id = jwt.sub;
     wanted.tenant = jwt.tenant ? jwt.tenant : TARS_TENANT;
     status = make_pair(auth, &wanted, arena, out, err);
     if (status == TARS_OK)
-        audit_token(auth, "refresh", &jwt, address, request_id);
+        audit_token(auth, "refresh", &jwt, address, request_id, true);
     return status;
 }
 

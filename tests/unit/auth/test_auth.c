@@ -413,6 +413,44 @@ static void test_refresh(void **state)
     assert_string_equal(why, TARS_AUTH_INVALID);
 }
 
+/* The tokens of one sign-in: two who use the same refresh token cannot both be its owner. */
+static void test_reuse(void **state)
+{
+    struct world *world = *state;
+    struct tars_token_pair first;
+    struct tars_token_pair second;
+    struct tars_token_pair third;
+    struct tars_token_pair other;
+    struct tars_principal who;
+    const char *why;
+
+    world_sign_in_mode(world, TARS_AUTH_OPEN);
+    assert_int_equal(world_token(world, NULL, "desk-1", NULL, &first), TARS_OK);
+    assert_int_equal(world_token(world, NULL, "desk-1", NULL, &other), TARS_OK);
+    assert_int_equal(refresh(world, first.refresh, &second, &why), TARS_OK);
+    world_pass(9);
+    assert_int_equal(refresh(world, first.refresh, &third, &why), TARS_EDENIED);
+    assert_int_equal(world_check(world, second.access, &who, &why), TARS_OK);
+    assert_int_equal(refresh(world, second.refresh, &third, &why), TARS_OK);
+    world_pass(60);
+    assert_int_equal(refresh(world, first.refresh, &second, &why), TARS_EDENIED);
+    assert_string_equal(why, TARS_AUTH_REVOKED);
+
+    /* Also after a restart. */
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(world_check(world, first.access, &who, &why), TARS_EDENIED);
+        assert_string_equal(why, TARS_AUTH_REVOKED);
+        assert_int_equal(world_check(world, third.access, &who, &why), TARS_EDENIED);
+        assert_string_equal(why, TARS_AUTH_REVOKED);
+        assert_int_equal(refresh(world, third.refresh, &second, &why), TARS_EDENIED);
+        assert_string_equal(why, TARS_AUTH_REVOKED);
+        assert_int_equal(world_check(world, other.access, &who, &why), TARS_OK);
+        world_sign_in_mode(world, TARS_AUTH_OPEN);
+    }
+    assert_int_equal(refresh(world, other.refresh, &second, &why), TARS_OK);
+    assert_int_equal(world_check(world, second.access, &who, &why), TARS_OK);
+}
+
 static void test_revoke(void **state)
 {
     struct world *world = *state;
@@ -706,6 +744,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_owner, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_keys, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_refresh, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_reuse, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_revoke, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_expiry, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_throttle, set_up, tear_down),
