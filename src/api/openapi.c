@@ -252,6 +252,26 @@ static void put_more_replies(struct builder *b, json_t *replies, const struct ta
     }
 }
 
+/* What goes to and fro once a connection is a WebSocket, which OpenAPI has no words for. */
+static void put_socket(struct builder *b, json_t *operation, const struct tars_route *route)
+{
+    const char *side;
+    char key[KEY_MAX];
+    json_t *schema;
+    json_t *said;
+    json_t *socket;
+
+    route_key(route, NULL, key);
+    said = json_object_get(json_object_get(b->source, "sockets"), key);
+    if (!said)
+        return;
+    socket = put_object(b, operation, "x-websocket");
+    json_object_foreach(said, side, schema)
+    {
+        put_ref(b, socket, side, "schemas", json_string_value(schema));
+    }
+}
+
 static bool takes_credentials(const struct tars_route *route)
 {
     return route->need != TARS_ROUTE_PUBLIC;
@@ -360,6 +380,7 @@ static void put_operation(struct builder *b, json_t *paths, const struct tars_ro
     put_parameters(b, operation, route);
     put_body(b, operation, route);
     put_replies(b, operation, route);
+    put_socket(b, operation, route);
     put_rights(b, operation, route);
 }
 

@@ -4,6 +4,7 @@ import socket
 import time
 import unittest
 
+import jsonschema_rs
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
@@ -23,6 +24,13 @@ class ChatTest(ServerTest):
         cls.model = Ollama()
         cls.settings = dict(cls.settings, LLM_BACKEND="ollama", OLLAMA_HOST=cls.model.url)
         super().setUpClass()
+        cls.documented = ChatTest.documented_messages(cls.ask("GET", "/openapi.json").json())
+
+    @staticmethod
+    def documented_messages(document):
+        """What the document of the interface says that the server sends."""
+        said = document["paths"]["/ws/chat"]["get"]["x-websocket"]["server"]
+        return jsonschema_rs.validator_for({**said, "components": document["components"]})
 
     @classmethod
     def tearDownClass(cls):
@@ -52,6 +60,7 @@ class ChatTest(ServerTest):
         message = json.loads(text)
         self.assertEqual(list(message)[:2], ["type", "timestamp"])
         self.assertRegex(message["timestamp"], TIME)
+        self.documented.validate(message)
         self.assertEqual(json.dumps(message, separators=(",", ":"), ensure_ascii=False), text)
         return message
 
