@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "api/api_internal.h"
+#include "api/at_once.h"
 #include "auth/quota.h"
 #include "api/record.h"
 #include "base/crypto/digest.h"
@@ -168,19 +169,56 @@ void tars_answer_keep(const struct tars_api *api, const struct tars_call *call,
 
 /* ----------------------------------------------------------------------- ask */
 
-tars_status tars_answer_recall(const struct tars_api *api, struct tars_call *call,
-                               struct tars_asking *asking, struct tars_err *err)
+/* Whose questions at once are counted together; the text lives as long as the call. */
+static struct tars_span caller_of(const struct tars_call *call, const struct tars_asking *asking)
+{
+    const char *name =
+        asking->address
+            ? tars_arena_printf(call->arena, "address %s", asking->address)
+            : tars_arena_printf(call->arena, "%s %s", call->tenant ? call->tenant : TARS_TENANT,
+                                call->client_id);
+
+    return tars_span_of(name ? name : "");
+}
+
+/* Its place among the questions at once, and one more of today. */
+static tars_status admit(const struct tars_api *api, const struct tars_call *call,
+                         struct tars_asking *asking, struct tars_err *err)
+{
+    tars_status status = tars_at_once_enter(api->at_once, caller_of(call, asking), &asking->place);
+
+    if (status == TARS_EBUSY) {
+        asking->retry_after_s = 1;
+        tars_api_count_rejected(api, "at_once");
+        return tars_fail(TARS_EQUOTA, err,
+                         "%zu questions at once are allowed, and are being answered",
+                         tars_at_once_limit(api->at_once));
+    }
+    if (status != TARS_OK)
+        return tars_fail(status, err, "no memory for a question");
+    status = tars_quota_question(api->config.quota, call->tenant, &asking->retry_after_s, err);
+    if (status == TARS_EQUOTA)
+        tars_api_count_rejected(api, "quota");
+    if (status != TARS_OK)
+        tars_answer_leave(api, asking);
+    return status;
+}
+
+void tars_answer_leave(const struct tars_api *api, struct tars_asking *asking)
+{
+    if (asking->place)
+        tars_at_once_leave(api->at_once, asking->place);
+    asking->place = 0;
+}
+
+static tars_status recall(const struct tars_api *api, struct tars_call *call,
+                          struct tars_asking *asking, struct tars_err *err)
 {
     struct tars_remembered before = {NULL, 0, NULL};
     struct tars_err why = {{0}};
     int64_t start_ns;
-    tars_status status =
-        tars_quota_question(api->config.quota, call->tenant, &asking->retry_after_s, err);
+    tars_status status;
 
-    if (status == TARS_EQUOTA)
-        tars_api_count_rejected(api, "quota");
-    if (status != TARS_OK)
-        return status;
     asking->remembers = asking->remembers && asking->conversation_id &&
                         tars_history_id_is_good(asking->conversation_id);
     if (!asking->remembers)
@@ -205,6 +243,19 @@ tars_status tars_answer_recall(const struct tars_api *api, struct tars_call *cal
     return TARS_OK;
 }
 
+tars_status tars_answer_recall(const struct tars_api *api, struct tars_call *call,
+                               struct tars_asking *asking, struct tars_err *err)
+{
+    tars_status status = admit(api, call, asking, err);
+
+    if (status != TARS_OK)
+        return status;
+    status = recall(api, call, asking, err);
+    if (status != TARS_OK)
+        tars_answer_leave(api, asking);
+    return status;
+}
+
 tars_status tars_answer_ask(const struct tars_api *api, struct tars_call *call,
                             struct tars_asking *asking, const struct tars_rag_events *events,
                             struct tars_rag_answer *answer, struct tars_err *err)
@@ -224,5 +275,6 @@ tars_status tars_answer_ask(const struct tars_api *api, struct tars_call *call,
         tars_answer_keep(api, call, asking->conversation_id, asking->request.query, asked_us,
                          answer);
     }
+    tars_answer_leave(api, asking);
     return status;
 }

@@ -22,12 +22,15 @@ struct tars_asking {
     struct tars_rag_request request; /* history and search are filled in */
     const char *conversation_id;     /* NULL: it belongs to none */
     const char *operation;           /* for the records: "rag_query"; static */
+    const char *address;             /* of who has shown no credential; else NULL */
     int64_t retry_after_s;           /* set with TARS_EQUOTA */
+    uint64_t place;                  /* among the questions at once (at_once.h); 0: none */
     bool remembers; /* the caller has shown who it is: the conversation is read and kept */
 };
 
-/* First: count the question, and fill in what was said before. TARS_EQUOTA, TARS_EDENIED,
- * TARS_ENOMEM. */
+/* First: count the question, and fill in what was said before. TARS_EQUOTA: today's questions, or
+ * those at once; TARS_EDENIED, TARS_ENOMEM. After TARS_OK come tars_answer_ask() or
+ * tars_answer_leave(). */
 TARS_MUST_USE tars_status tars_answer_recall(const struct tars_api *api, struct tars_call *call,
                                              struct tars_asking *asking, struct tars_err *err);
 /* Then, as tars_rag_answer(). */
@@ -35,6 +38,9 @@ TARS_MUST_USE tars_status tars_answer_ask(const struct tars_api *api, struct tar
                                           struct tars_asking *asking,
                                           const struct tars_rag_events *events,
                                           struct tars_rag_answer *answer, struct tars_err *err);
+
+/* What was recalled is not asked, or has been: its place is free. Again is fine. */
+void tars_answer_leave(const struct tars_api *api, struct tars_asking *asking);
 
 /* Keep a turn that was answered without rag; sources_json may be NULL. */
 void tars_answer_keep(const struct tars_api *api, const struct tars_call *call,

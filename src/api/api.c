@@ -6,6 +6,7 @@
 
 #include "api/access.h"
 #include "api/api_internal.h"
+#include "api/at_once.h"
 #include "api/chat.h"
 #include "api/gauges.h"
 #include "api/openapi.h"
@@ -43,6 +44,8 @@ tars_status tars_api_new(const struct tars_api_config *config, struct tars_api *
     if (status == TARS_OK)
         status = tars_live_new(&texts, &made->live);
     if (status == TARS_OK)
+        status = tars_at_once_new(config->questions_at_once, &made->at_once);
+    if (status == TARS_OK)
         status = tars_machine_watch_new(&made->machine);
     if (status == TARS_OK)
         status = tars_refresh_new(tars_gauges_read, made, &made->gauges);
@@ -59,8 +62,8 @@ tars_status tars_api_new(const struct tars_api_config *config, struct tars_api *
         made->config.collection_name = "tars_documents";
     if (!config->conversation_name || !config->conversation_name[0])
         made->config.conversation_name = "tars_conversations";
-    if (!config->max_upload_bytes)
-        made->config.max_upload_bytes = UPLOAD_DEFAULT;
+    atomic_init(&made->max_upload_bytes,
+                config->max_upload_bytes ? config->max_upload_bytes : UPLOAD_DEFAULT);
     if (!config->query_timeout_ms)
         made->config.query_timeout_ms = TIMEOUT_DEFAULT_MS;
     if (!config->default_top_k)
@@ -85,6 +88,7 @@ void tars_api_free(struct tars_api *api)
     tars_refresh_free(api->gauges); /* first: it reads the rest */
     tars_machine_watch_free(api->machine);
     tars_chat_free(api->chat);
+    tars_at_once_free(api->at_once);
     tars_live_free(api->live);
     tars_tally_free(api->tally);
     free(api->openapi);
@@ -96,9 +100,13 @@ tars_status tars_api_change(struct tars_api *api, const struct tars_api_config *
     const struct tars_live_texts texts = texts_of(config);
     tars_status status = tars_live_set(api->live, &texts);
 
-    if (status == TARS_OK)
-        tars_chat_set(api->chat, config);
-    return status;
+    if (status != TARS_OK)
+        return status;
+    tars_chat_set(api->chat, config);
+    tars_at_once_set(api->at_once, config->questions_at_once);
+    atomic_store(&api->max_upload_bytes,
+                 config->max_upload_bytes ? config->max_upload_bytes : UPLOAD_DEFAULT);
+    return TARS_OK;
 }
 
 void tars_api_drain(struct tars_api *api)

@@ -80,6 +80,7 @@ struct tars_api_config {
     int64_t chat_timeout_ms;   /* silence that ends a socket; 0: 300,000 */
     size_t chat_connections;   /* sockets; 0: 10 */
     size_t chat_queue;         /* messages that wait to be sent to one; 0: 100 */
+    size_t questions_at_once;  /* of one caller; 0: no bound */
 
     /* Open client connections, for the metrics; NULL: none are counted. Any thread asks. */
     double (*connections)(void *ctx);
@@ -91,8 +92,8 @@ TARS_MUST_USE tars_status tars_api_new(const struct tars_api_config *config, str
 /* No request may be under way. NULL is allowed. */
 void tars_api_free(struct tars_api *api);
 
-/* Go on with cors_origins, hosts, metrics_token and the chat_ numbers of config, whose other fields
- * are of no interest. Any thread. TARS_ENOMEM: nothing was changed. */
+/* Go on with cors_origins, hosts, metrics_token, max_upload_bytes, questions_at_once and the chat_
+ * numbers of config, whose other fields are of no interest. Any thread. TARS_ENOMEM: nothing was changed. */
 TARS_MUST_USE tars_status tars_api_change(struct tars_api *api,
                                           const struct tars_api_config *config);
 /* The server is about to stop: /ready says so with 503, and what is cut says why. For good. */

@@ -14,6 +14,7 @@
 struct tars_refresh;
 struct tars_tally;
 struct tars_chat;
+struct tars_at_once;
 
 struct tars_api {
     struct tars_chat *chat;             /* the sockets of /ws/chat; owned */
@@ -21,8 +22,10 @@ struct tars_api {
     struct tars_tally *tally;           /* what tally.c keeps; owned */
     struct tars_machine_watch *machine; /* owned */
     struct tars_refresh *gauges;        /* reads them before they are told; owned */
+    struct tars_at_once *at_once;       /* questions of each caller; owned */
     struct tars_api_config config;      /* with every default filled in */
     atomic_bool is_draining;
+    atomic_size_t max_upload_bytes; /* of one file, as it is now */
     int64_t started_us; /* wall clock */
     int64_t started_ms; /* monotonic */
     char *openapi;      /* the document of openapi.h, openapi_len bytes; owned */
@@ -44,7 +47,7 @@ void tars_api_record(struct tars_exchange *ex, int status);
 /* "GET". */
 const char *tars_api_method_name(enum tars_http_method method);
 
-/* A request is turned away: "rate_limit", "quota", "busy" or "too_large". What is turned away by
+/* A request is turned away: "rate_limit", "quota", "at_once", "busy" or "too_large". What is turned away by
  * size is known by its status, 413, and counted with the reply. */
 void tars_api_count_rejected(const struct tars_api *api, const char *reason);
 

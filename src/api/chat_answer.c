@@ -174,16 +174,16 @@ static bool on_plain(void *ctx, const char *ptr, size_t len)
 
 /* As tars_answer_recall(), for words that are no question to the documents. */
 static tars_status recall_plain(struct tars_chat_job *job, struct tars_llm_request *request,
-                                bool *remembers, struct tars_err *err)
+                                struct tars_asking *asking, struct tars_err *err)
 {
-    struct tars_asking asking = {.request = {.query = job->said.content},
-                                 .conversation_id = job->said.conversation_id,
-                                 .remembers = true};
-    tars_status status = tars_answer_recall(job->session->chat->api, &job->call, &asking, err);
+    tars_status status;
 
-    request->history = asking.request.history;
-    request->history_count = asking.request.history_count;
-    *remembers = asking.remembers;
+    *asking = (struct tars_asking){.request = {.query = job->said.content},
+                                   .conversation_id = job->said.conversation_id,
+                                   .remembers = true};
+    status = tars_answer_recall(job->session->chat->api, &job->call, asking, err);
+    request->history = asking->request.history;
+    request->history_count = asking->request.history_count;
     return status;
 }
 
@@ -222,21 +222,22 @@ static tars_status answer_plain(struct tars_chat_job *job, struct tars_err *err)
     struct tars_llm_request request;
     struct tars_rag_answer kept = {.answer = ""};
     int64_t asked_us = tars_clock_wall_us();
-    bool remembers = false;
+    struct tars_asking asking;
     tars_status status;
 
     if (!api->config.llm)
         return tars_fail(TARS_EUNAVAILABLE, err, "no language model is available");
     fill_request(job, &request);
-    status = recall_plain(job, &request, &remembers, err);
+    status = recall_plain(job, &request, &asking, err);
     if (status == TARS_OK)
         status = tars_llm_generate(api->config.llm, &request, &job->call, &sink, &result, err);
+    tars_answer_leave(api, &asking);
     kept.total_time_ms = kept.generation_time_ms = (double)(tars_clock_mono_ms() - job->started_ms);
     if (status != TARS_OK)
         return status;
     kept.answer = job->text.ptr ? job->text.ptr : "";
     kept.model = result.model;
-    if (remembers) {
+    if (asking.remembers) {
         tars_answer_keep(api, &job->call, job->said.conversation_id, job->said.content, asked_us,
                          &kept);
     }

@@ -189,6 +189,7 @@ struct upload {
 static tars_status add_part(struct tars_exchange *ex, struct upload *upload,
                             const struct tars_multipart_part *part, struct tars_err *err)
 {
+    size_t max;
     char *name;
     tars_status status;
 
@@ -200,10 +201,10 @@ static tars_status add_part(struct tars_exchange *ex, struct upload *upload,
         return TARS_OK;
     if (upload->count == UPLOADS_MAX)
         return tars_fail(TARS_ETOOBIG, err, "more than %d files in one request", UPLOADS_MAX);
-    if (part->body.len > ex->api->config.max_upload_bytes) {
+    max = atomic_load(&ex->api->max_upload_bytes);
+    if (part->body.len > max) {
         return tars_fail(TARS_ETOOBIG, err, "File too large: %.1fMB (max %.1fMB)",
-                         (double)part->body.len / 1048576,
-                         (double)ex->api->config.max_upload_bytes / 1048576);
+                         (double)part->body.len / 1048576, (double)max / 1048576);
     }
     status = tars_multipart_file_name(part, ex->call.arena, &name);
     if (status != TARS_OK)

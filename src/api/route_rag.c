@@ -124,6 +124,7 @@ static bool read_question(struct tars_exchange *ex, struct question *question)
     good = good && tars_api_narrow(ex, collection, &question->asking.request.collection);
     question->asking.conversation_id = question->conversation_id;
     question->asking.remembers = ex->caller.credential != TARS_CREDENTIAL_NONE;
+    question->asking.address = ex->caller.credential == TARS_CREDENTIAL_NONE ? ex->address : NULL;
     if (good && !question->conversation_id) {
         char *made = tars_arena_alloc(ex->call.arena, TARS_UUID_BYTES);
 
@@ -277,6 +278,7 @@ void tars_route_rag_stream(struct tars_exchange *ex)
     if (!read_question(ex, &question))
         return;
     if (tars_exchange_start(ex, "application/x-ndjson") != TARS_OK) {
+        tars_answer_leave(ex->api, &question.asking);
         tars_exchange_end(ex);
         return;
     }

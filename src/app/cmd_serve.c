@@ -72,10 +72,22 @@ static size_t places(struct tars_cli *cli, const struct tars_settings *settings)
     return files > 2 * (size_t)FILES_KEPT ? files - FILES_KEPT : files / 2;
 }
 
+/* Of a request: a file in its form, and some more of them. */
+static size_t body_max(const struct tars_settings *settings)
+{
+    return 2 * ((size_t)tars_settings_int(settings, TARS_SET_MAX_FILE_SIZE_MB) << 20U) +
+           ((size_t)1 << 20U);
+}
+
+/* Of all that are under way. */
+static size_t bodies_max(const struct tars_settings *settings)
+{
+    return body_max(settings) > BODIES_MAX ? 2 * body_max(settings) : BODIES_MAX;
+}
+
 static tars_status open_server(struct tars_cli *cli, struct tars_wiring *wiring,
                                struct tars_server **server, struct tars_err *err)
 {
-    size_t file = (size_t)tars_settings_int(cli->settings, TARS_SET_MAX_FILE_SIZE_MB) << 20U;
     const struct tars_server_config config = {
         .bind = tars_wiring_bind(cli->settings),
         .port = (uint16_t)tars_settings_int(cli->settings, TARS_SET_BACKEND_PORT),
@@ -87,8 +99,8 @@ static tars_status open_server(struct tars_cli *cli, struct tars_wiring *wiring,
         .body_limit = tars_api_body_limit,
         .refused = tars_api_refused,
         .max_connections = places(cli, cli->settings),
-        .max_body_bytes = 2 * file + ((size_t)1 << 20U),
-        .max_bodies_bytes = 2 * file + ((size_t)1 << 20U) > BODIES_MAX ? 4 * file : BODIES_MAX,
+        .max_body_bytes = body_max(cli->settings),
+        .max_bodies_bytes = bodies_max(cli->settings),
     };
 
     return tars_server_open(&config, server, err);
@@ -174,6 +186,7 @@ static void set_connections(void *ctx, const struct tars_settings *settings)
     struct life *life = ctx;
 
     tars_server_set_connections(life->server, places(life->cli, settings));
+    tars_server_set_bodies(life->server, body_max(settings), bodies_max(settings));
 }
 
 static tars_status open_reload(struct life *life, struct tars_err *err)

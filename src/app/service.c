@@ -249,7 +249,8 @@ static tars_status spool(const struct tars_service *service, struct tars_span by
 {
     struct tars_spool_file *file = NULL;
     const char *kept = NULL;
-    tars_status status = tars_spool_new(service->spool_dir, service->max_upload_bytes, &file, err);
+    tars_status status =
+        tars_spool_new(service->spool_dir, atomic_load(&service->max_upload_bytes), &file, err);
 
     if (status == TARS_OK)
         status = tars_spool_write(file, bytes.ptr, bytes.len, err);
@@ -298,6 +299,7 @@ static tars_status submit(void *ctx, const struct tars_take *takes, size_t n,
         requests[i].collection = takes[i].collection;
         requests[i].path = takes[i].path;
         requests[i].force = takes[i].force;
+        requests[i].bytes = (int64_t)takes[i].bytes.len;
         if (takes[i].bytes.ptr)
             status = spool(service, takes[i].bytes, call->arena, &requests[i].spool, err);
     }

@@ -2,6 +2,8 @@
 #ifndef TARS_APP_SERVICE_H
 #define TARS_APP_SERVICE_H
 
+#include <stdatomic.h>
+
 #include "api/service.h"
 #include "app/events.h"
 #include "obs/metrics.h"
@@ -30,7 +32,7 @@ struct tars_service {
     struct tars_analytics *analytics; /* may be NULL */
     const char *data;                 /* the data folder */
     const char *spool_dir;
-    int64_t max_upload_bytes;
+    _Atomic int64_t max_upload_bytes; /* of one file, as it is now */
     int64_t dimension;           /* of the vectors; 0: words only */
     const char *embedding_model; /* "" when there is none */
     const char *reranker;        /* its model, or "" */

@@ -430,7 +430,6 @@ static tars_status open_api(struct tars_wiring *w, const struct tars_wiring_conf
                           tars_settings_text(s, TARS_SET_NAS_MOUNT_POINT)),
         .owner_token = w->token,
         .environment = tars_settings_text(s, TARS_SET_FASTAPI_ENV),
-        .max_upload_bytes = (size_t)tars_settings_int(s, TARS_SET_MAX_FILE_SIZE_MB) << 20U,
         .default_top_k = (int)tars_settings_int(s, TARS_SET_RAG_TOP_K),
         .default_threshold = tars_settings_real(s, TARS_SET_RAG_RELEVANCE_THRESHOLD),
         .rerank = tars_settings_flag(s, TARS_SET_RAG_RERANK_ENABLED),

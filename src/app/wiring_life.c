@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "app/wiring_internal.h"
+#include "auth/quota.h"
 #include "auth/rate_limit.h"
 #include "base/sys/clock.h"
 
@@ -82,19 +83,27 @@ void tars_wiring_fill_live(const struct tars_settings *settings, struct tars_api
     config->chat_heartbeat_ms = tars_settings_int(s, TARS_SET_WS_HEARTBEAT_INTERVAL) * 1000;
     config->chat_timeout_ms = tars_settings_int(s, TARS_SET_WS_TIMEOUT_SECONDS) * 1000;
     config->chat_connections = (size_t)tars_settings_int(s, TARS_SET_WS_MAX_CONNECTIONS);
+    config->max_upload_bytes = (size_t)tars_settings_int(s, TARS_SET_MAX_FILE_SIZE_MB) << 20U;
+    config->questions_at_once = (size_t)tars_settings_int(s, TARS_SET_QUESTIONS_AT_ONCE);
     config->chat_queue = (size_t)tars_settings_int(s, TARS_SET_WS_MESSAGE_QUEUE_SIZE);
 }
 
 tars_status tars_wiring_change(struct tars_wiring *wiring, const struct tars_settings *settings)
 {
     struct tars_api_config config = {0};
+    struct tars_err err = {{0}};
     tars_status status;
 
     tars_wiring_fill_live(settings, &config);
     status = tars_api_change(wiring->api, &config);
     if (status == TARS_OK) {
+        atomic_store(&wiring->service.max_upload_bytes, (int64_t)config.max_upload_bytes);
+        tars_ingest_set_limit(wiring->ingest, (int64_t)config.max_upload_bytes);
         tars_rate_limit_set(wiring->rate_limit,
                             tars_settings_int(settings, TARS_SET_RATE_LIMIT_PER_MINUTE));
+        /* Limits of tenants, which somebody may have changed in the store. */
+        if (wiring->quota && tars_quota_reload(wiring->quota, &err) != TARS_OK)
+            tars_log_warning(wiring->log, "app", "limits of tenants: %s", err.text);
     }
     return status;
 }

@@ -184,6 +184,7 @@ tars_status tars_ingest_open(const struct tars_ingest_config *config, struct tar
     if (!made)
         return tars_fail(TARS_ENOMEM, err, "no memory to take documents in");
     made->config = *config;
+    atomic_init(&made->max_file_bytes, config->max_file_bytes);
     made->now_us = config->now_us ? config->now_us : tars_clock_wall_us;
     pthread_mutex_init(&made->lock, NULL);
     pthread_cond_init(&made->changed, NULL);
@@ -323,6 +324,11 @@ tars_status tars_ingest_wait(struct tars_ingest *ingest, int64_t job_id, int64_t
     return status ? status : tars_store_job(ingest->config.store, job_id, arena, out, err);
 }
 
+void tars_ingest_set_limit(struct tars_ingest *ingest, int64_t max_file_bytes)
+{
+    atomic_store(&ingest->max_file_bytes, max_file_bytes);
+}
+
 /* --------------------------------------------------------------------- jobs */
 
 static tars_status submit_some(struct tars_ingest *ingest,
@@ -339,6 +345,7 @@ static tars_status submit_some(struct tars_ingest *ingest,
                                           .collection = requests[i].collection,
                                           .path = requests[i].path,
                                           .spool = requests[i].spool,
+                                          .bytes = requests[i].bytes,
                                           .force = requests[i].force,
                                           .created_us = ingest->now_us()};
     }

@@ -134,8 +134,12 @@ struct tars_ingest_request {
     const char *collection; /* NULL: TARS_COLLECTION */
     const char *path;       /* what it is called; where it is, unless spool says */
     const char *spool;      /* from tars_spool_*(); deleted when the job ends well; NULL: none */
+    int64_t bytes;          /* of spool */
     bool force;             /* also if unchanged */
 };
+
+/* Largest file from now on, as max_file_bytes of the configuration. Any thread. */
+void tars_ingest_set_limit(struct tars_ingest *ingest, int64_t max_file_bytes);
 
 /* Queue files; when it returns TARS_OK the jobs are on disk. ids: (n,), or NULL. */
 TARS_MUST_USE tars_status tars_ingest_submit(struct tars_ingest *ingest,

@@ -106,6 +106,7 @@ struct tars_ingest {
     pthread_t reader, writer;
     bool is_started;
     atomic_bool stopping;
+    _Atomic int64_t max_file_bytes; /* as it is now */
 
     pthread_mutex_t lock;              /* guards the fields down to stats */
     pthread_cond_t changed;            /* any of them has */

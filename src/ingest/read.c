@@ -217,8 +217,8 @@ static tars_status read_file(struct reader *reader, struct tars_ingest_run *run,
     const char *bytes = run->job.spool[0] ? run->job.spool : run->file.path;
     int fd = -1;
     tars_status status = tars_ingest_open_file(bytes, run->file.path, ingest->config.extensions,
-                                               ingest->config.max_file_bytes, &fd, &run->file.size,
-                                               &run->file.modified_us, err);
+                                               atomic_load(&ingest->max_file_bytes), &fd,
+                                               &run->file.size, &run->file.modified_us, err);
 
     if (status)
         return status;

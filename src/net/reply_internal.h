@@ -36,7 +36,8 @@ struct tars_net_shared {
     atomic_ullong bodies_bytes;
     atomic_bool is_stopping;
     atomic_size_t max_connections;
-    size_t max_bodies_bytes;
+    atomic_size_t max_body_bytes;
+    atomic_size_t max_bodies_bytes;
     size_t max_arena_bytes;
     size_t reply_queue_bytes;
     int64_t write_timeout_ms;

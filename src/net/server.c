@@ -386,6 +386,12 @@ void tars_server_set_connections(struct tars_server *server, size_t max)
     atomic_store(&server->shared.max_connections, max ? max : CONNECTIONS);
 }
 
+void tars_server_set_bodies(struct tars_server *server, size_t max_body, size_t max_bodies)
+{
+    atomic_store(&server->shared.max_body_bytes, max_body);
+    atomic_store(&server->shared.max_bodies_bytes, max_bodies);
+}
+
 static void release_shards(struct tars_server *server)
 {
     for (unsigned i = 0; i < server->config.threads; i++) {
@@ -478,7 +484,8 @@ static void share_limits(struct tars_server *server)
     struct tars_net_shared *shared = &server->shared;
 
     atomic_init(&shared->max_connections, server->config.max_connections);
-    shared->max_bodies_bytes = server->config.max_bodies_bytes;
+    atomic_init(&shared->max_body_bytes, server->config.max_body_bytes);
+    atomic_init(&shared->max_bodies_bytes, server->config.max_bodies_bytes);
     shared->max_arena_bytes = server->config.max_arena_bytes;
     shared->reply_queue_bytes = server->config.reply_queue_bytes;
     shared->write_timeout_ms = server->config.write_timeout_ms;

@@ -100,6 +100,9 @@ TARS_MUST_USE tars_status tars_server_renew_tls(struct tars_server *server, cons
 /* As max_connections of the configuration, from now on. Any thread. */
 void tars_server_set_connections(struct tars_server *server, size_t max);
 
+/* The same for max_body_bytes and max_bodies_bytes; neither is 0. */
+void tars_server_set_bodies(struct tars_server *server, size_t max_body, size_t max_bodies);
+
 /* Stop at once if that was not done, join the threads, free. Waits for every reply handle that is
  * still out to be given back. NULL is allowed. */
 void tars_server_close(struct tars_server *server);

@@ -339,7 +339,7 @@ static void begin_body(struct tars_session *session)
 static size_t body_limit(const struct tars_session *session, const struct tars_http_reply *reply)
 {
     const struct tars_server_config *config = session->env->config;
-    size_t limit = config->max_body_bytes;
+    size_t limit = atomic_load(&session->env->shared->max_body_bytes);
     size_t wanted = config->body_limit ? config->body_limit(config->ctx, &reply->request) : limit;
 
     return wanted < limit ? wanted : limit;

@@ -145,6 +145,7 @@ struct tars_store_job {
     const char *collection; /* "": TARS_COLLECTION */
     const char *path;       /* what the document will be called */
     const char *spool;      /* where its bytes are, if not at path; "" else */
+    int64_t bytes;          /* how many are there; not read back */
     const char *stage;      /* "waiting", "reading", "embedding", ... for people */
     const char *error;      /* why it failed; "" else */
     const char *result;     /* "indexed", "unchanged", "skipped", "failed"; "" before the end */
@@ -446,8 +447,10 @@ TARS_MUST_USE tars_status tars_store_revector_swap(struct tars_store *store,
 /* Throw the new vectors away. */
 TARS_MUST_USE tars_status tars_store_revector_drop(struct tars_store *store, struct tars_err *err);
 
-/* Queue jobs, durably, all or none: of each, kind, collection, path, spool, force and
- * not_before_us are read; id, state and times (created_us is read) are set. */
+/* Queue jobs, durably, all or none: of each, kind, collection, path, spool, bytes, force and
+ * not_before_us are read; id, state and times (created_us is read) are set. With a spool it is an
+ * upload, which counts against the limits of its tenant from now on: EQUOTA, EDENIED (the tenant
+ * is disabled), ENOTFOUND (no such collection). */
 TARS_MUST_USE tars_status tars_store_jobs_add(struct tars_store *store, struct tars_store_job *jobs,
                                               size_t n, struct tars_err *err);
 /* The oldest queued job that is due becomes running, attempts + 1. ENOTFOUND when none is. */

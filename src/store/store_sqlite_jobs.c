@@ -42,6 +42,7 @@ static tars_status add_job(struct tars_sqlite_conn *conn, struct tars_store_job 
     tars_sqlite_bind_int(&query, job->force);
     tars_sqlite_bind_int(&query, job->not_before_us);
     tars_sqlite_bind_int(&query, job->created_us);
+    tars_sqlite_bind_int(&query, job->bytes);
     status = tars_sqlite_run(&query, err);
     if (status)
         return status;
@@ -49,6 +50,50 @@ static tars_status add_job(struct tars_sqlite_conn *conn, struct tars_store_job 
     job->state = TARS_JOB_QUEUED;
     job->updated_us = job->created_us;
     return TARS_OK;
+}
+
+/* Uploads that wait count as if they were in, those just added among them: else any number would
+ * be let in while none has been read. */
+static tars_status check_waiting(struct tars_sqlite_conn *conn, const char *collection,
+                                 struct tars_err *err)
+{
+    struct tars_sqlite_limits limits;
+    struct tars_sqlite_query query;
+    int64_t documents = 0;
+    int64_t bytes = 0;
+    tars_status status = tars_sqlite_limits(conn, collection, &limits, err);
+
+    if (status || (!limits.max_documents && !limits.max_bytes))
+        return status;
+    query = tars_sqlite_ask(conn, TARS_SQL_JOB_WAITING);
+    tars_sqlite_bind_text(&query, collection);
+    if (tars_sqlite_step(&query)) {
+        documents = tars_sqlite_int(&query);
+        bytes = tars_sqlite_int(&query);
+    }
+    status = tars_sqlite_end(&query, err);
+    limits.documents += documents;
+    limits.bytes += bytes;
+    return status ? status : tars_sqlite_check_limits(&limits, documents, bytes, err);
+}
+
+/* Once for neighbours of one collection. */
+static tars_status check_uploads(struct tars_sqlite_conn *conn, const struct tars_store_job *jobs,
+                                 size_t n, struct tars_err *err)
+{
+    const char *last = NULL;
+    tars_status status = TARS_OK;
+
+    for (size_t i = 0; !status && i < n; i++) {
+        bool named = jobs[i].collection && jobs[i].collection[0];
+        const char *collection = named ? jobs[i].collection : TARS_COLLECTION;
+
+        if (!jobs[i].spool || !jobs[i].spool[0] || (last && strcmp(last, collection) == 0))
+            continue;
+        last = collection;
+        status = check_waiting(conn, collection, err);
+    }
+    return status;
 }
 
 tars_status tars_sqlite_jobs_add(struct tars_store *store, struct tars_store_job *jobs, size_t n,
@@ -62,6 +107,8 @@ tars_status tars_sqlite_jobs_add(struct tars_store *store, struct tars_store_job
         return status;
     for (size_t i = 0; !status && i < n; i++)
         status = add_job(conn, &jobs[i], err);
+    if (!status)
+        status = check_uploads(conn, jobs, n, err);
     return tars_sqlite_commit(sqlite, status, err);
 }
 

@@ -1,4 +1,5 @@
 """People, rights and upkeep: /admin and the commands that ask it (tars user, token, collection, tenant, audit)."""
+import concurrent.futures
 import json
 import os
 import pty
@@ -145,6 +146,22 @@ class Rights(AdminTest):
         self.do("GET", "/auth/me", status=401, token=boss)
         self.do("DELETE", "/admin/tenants/default", status=409)
         self.do("DELETE", "/admin/tenants/none", status=404)
+
+    def test_uploads_that_wait_count(self):
+        """Many at once are let in up to the limit, however few of them have been read by then."""
+        self.do("POST", "/admin/tenants", {"name": "wait", "max_documents": 3, "max_bytes": 2000}, 201)
+        boss = self.add("will", "admin", "wait")
+        five = [(f"f{i}.txt", b"word " * 10) for i in range(5)]
+        refused = self.upload(five, token=boss, path="/rag/upload?wait=false")
+        self.assertEqual(refused.status, 403, refused.body)
+        self.assertIn("documents", refused.json()["detail"])
+
+        def one(i):
+            return self.upload([(f"g{i}.txt", b"%d word " % i * 10)], token=boss, path="/rag/upload?wait=false").status
+
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            self.assertEqual(sorted(pool.map(one, range(8))), [202] * 3 + [403] * 5)
+        self.assertEqual(self.upload([("g9.txt", b"x" * 3000)], token=boss, path="/rag/upload?wait=false").status, 403)
 
     def test_a_tenant_s_usage_export_and_end(self):
         self.do("POST", "/admin/tenants", {"name": "zeta", "max_questions_day": 2, "max_documents": 1}, 201)

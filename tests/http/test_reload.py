@@ -68,6 +68,70 @@ class Reload(Life):
         self.await_log("gets 9 s to end")
         self.assertEqual(self.wait(), 0)
 
+    def upload(self, size, token):
+        boundary = "b" * 30
+        body = (f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="f{size}.txt"\r\n\r\n').encode()
+        body += b"Not much." + b"\n" * (size - 9) + f"\r\n--{boundary}--\r\n".encode()
+        connection = self.connection()
+        connection.request("POST", "/rag/upload?wait=false", body, {
+            "Authorization": f"Bearer {token}", "Content-Type": f"multipart/form-data; boundary={boundary}"})
+        return Reply(connection.getresponse())
+
+    def test_limits(self):
+        """Sizes of files and questions at once: up and down, for uploads and for files of the server."""
+        root = os.path.join(self.data, "root")
+        os.mkdir(root)
+        with open(os.path.join(root, "large.txt"), "w", encoding="ascii") as file:
+            file.write("A little." + "\n" * 1500000)
+        self.write("MAX_FILE_SIZE_MB=1\n")
+        self.serve()
+        token = self.token()
+
+        def index():
+            return self.ask("POST", "/rag/index", {"file_path": os.path.join(root, "large.txt")}, token).json()
+
+        self.assertIn("too large", index()["message"])
+        self.assertEqual(self.upload(1500000, token).status, 413)
+        self.write("MAX_FILE_SIZE_MB=8\n")
+        self.reload("settings were read again: 1 changed")
+        self.assertEqual(self.upload(7000000, token).status, 202)
+        self.assertEqual(index()["status"], "success")
+        self.write("MAX_FILE_SIZE_MB=1\n")
+        self.reload("settings were read again: 1 changed")
+        self.assertEqual(self.upload(1500001, token).status, 413)
+
+    def test_questions_at_once(self):
+        self.write("QUESTIONS_AT_ONCE=1\n")
+        self.serve()
+        self.index()
+        self.model.pieces, self.model.pause = ["word "] * 2000, 0.02
+        asking = {"query": "How long is the warranty?", "relevance_threshold": 0}
+        token, other = (self.ask("POST", "/auth/token", {"client_id": name}).json()["access_token"] for name in "ab")
+        first = self.connection()
+        self.send(first, "POST", "/rag/query/stream", asking, token)
+        self.await_asked(1)
+        second = self.ask("POST", "/rag/query", asking, token)
+        self.assertEqual((second.status, second.headers["retry-after"]), (429, "1"))
+        self.assertIn("1 questions at once", second.json()["message"])
+        third = self.connection()
+        self.send(third, "POST", "/rag/query/stream", asking, other)
+        self.await_asked(2)
+        self.write("QUESTIONS_AT_ONCE=2\n")
+        self.reload("settings were read again: 1 changed")
+        fourth = self.connection()
+        self.send(fourth, "POST", "/rag/query/stream", asking, token)
+        self.await_asked(3)
+        self.assertEqual(self.ask("POST", "/rag/query", asking, token).status, 429)
+        text = self.ask("GET", "/metrics/prometheus").body.decode()
+        self.assertIn('rag_requests_rejected_total{reason="at_once"} 2', text)
+        for connection in (first, third, fourth):
+            connection.close()
+        self.model.pause = 0.0
+        deadline = time.monotonic() + PATIENCE
+        while self.ask("POST", "/rag/query", {**asking, "quotes_only": True}, token).status == 429:
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.05)
+
     def test_a_wrong_value_changes_nothing(self):
         self.write("RATE_LIMIT_PER_MINUTE=5\n")
         self.serve(RATE_LIMIT_PER_MINUTE=None)
