@@ -31,16 +31,13 @@ static struct tars_live_texts texts_of(const struct tars_api_config *config)
                                     .metrics_token = config->metrics_token};
 }
 
-tars_status tars_api_new(const struct tars_api_config *config, struct tars_api **api,
-                         struct tars_err *err)
+/* What lives as long as the api, and needs nothing of its configuration's defaults. */
+static tars_status make_parts(struct tars_api *made, const struct tars_api_config *config,
+                              struct tars_err *err)
 {
     const struct tars_live_texts texts = texts_of(config);
-    struct tars_api *made = calloc(1, sizeof(*made));
-    tars_status status;
+    tars_status status = tars_tally_new(&made->tally);
 
-    if (!made)
-        return tars_fail(TARS_ENOMEM, err, "no memory for the API");
-    status = tars_tally_new(&made->tally);
     if (status == TARS_OK)
         status = tars_live_new(&texts, &made->live);
     if (status == TARS_OK)
@@ -53,6 +50,18 @@ tars_status tars_api_new(const struct tars_api_config *config, struct tars_api *
         status = tars_openapi_build(tars_auth_mode(config->auth) == TARS_AUTH_OPEN, &made->openapi,
                                     &made->openapi_len, err);
     }
+    return status;
+}
+
+tars_status tars_api_new(const struct tars_api_config *config, struct tars_api **api,
+                         struct tars_err *err)
+{
+    struct tars_api *made = calloc(1, sizeof(*made));
+    tars_status status;
+
+    if (!made)
+        return tars_fail(TARS_ENOMEM, err, "no memory for the API");
+    status = make_parts(made, config, err);
     if (status != TARS_OK) {
         tars_api_free(made);
         return status;
