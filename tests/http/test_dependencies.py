@@ -19,6 +19,7 @@ from redis_server import Redis  # noqa: E402
 READY_S = 2  # /ready answers within this time, whatever hangs
 BACK_S = 5  # a server that is there again is used again
 START_S = 1  # START_WAIT_SECONDS
+PING_MS = "300"  # after so long PostgreSQL counts as hung
 PROVIDER_S = 5  # a request to a provider of identities
 SLACK_S = 3  # for threads that end, and other work of the machine; one attempt to connect may take longer
 
@@ -54,7 +55,8 @@ class Dependencies(Life):
         Dependencies.databases += 1
         self.database = f"life_{Dependencies.databases}"
         POSTGRES.create_database(self.database)
-        return Part("postgres", "postgres", POSTGRES.environment(POSTGRES_DB=self.database), hang=POSTGRES.pause,
+        return Part("postgres", "postgres", POSTGRES.environment(
+            POSTGRES_DB=self.database, POSTGRES_PING_TIMEOUT_MS=PING_MS), hang=POSTGRES.pause,
                     resume=POSTGRES.resume, kill=POSTGRES.kill, start=POSTGRES.start)
 
     def parts(self):
