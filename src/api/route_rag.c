@@ -473,6 +473,8 @@ void tars_route_rag_search(struct tars_exchange *ex)
     write_found(ex, (int64_t)reply.count, reply.is_kept);
     if (reply.degraded)
         tars_json_text(&ex->json, "degraded", reply.degraded);
+    if (reply.unmet)
+        tars_json_text(&ex->json, "unmet", reply.unmet);
     tars_exchange_send(ex, 200);
 }
 

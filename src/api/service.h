@@ -70,6 +70,7 @@ struct tars_search_reply {
     size_t count;
     const char *fusion_method;
     const char *degraded; /* which part was away, or NULL */
+    const char *unmet;    /* a phrase of the query that nothing holds, or NULL */
     uint64_t index_seq;   /* state of the documents that it is of */
     bool is_kept;         /* what was found was kept from an earlier question */
     bool is_partial;      /* not all was reranked that should have been: not to be kept */

@@ -151,6 +151,10 @@ static void print_reply(struct search *search, const char *query_id)
         printf("Nothing found.\n");
     if (tars_object_text(root, "degraded")[0])
         (void)fprintf(stderr, "tars: searched without %s\n", tars_object_text(root, "degraded"));
+    if (tars_object_text(root, "unmet")[0]) {
+        (void)fprintf(stderr, "tars: no passage holds \"%s\"; searched for its words\n",
+                      tars_object_text(root, "unmet"));
+    }
     json_decref(root);
 }
 

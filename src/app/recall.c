@@ -94,7 +94,7 @@ void tars_recall_keep(const struct tars_service *service, const struct tars_sear
     struct tars_buf key;
     struct tars_buf value;
 
-    if (!service->cache || reply->degraded || reply->is_partial ||
+    if (!service->cache || reply->degraded || reply->unmet || reply->is_partial ||
         tars_ingest_is_behind(service->ingest) ||
         reply->index_seq != tars_index_seq(service->index))
         return;

@@ -98,6 +98,7 @@ static tars_status search(void *ctx, const struct tars_search_request *request,
     reply->count = found.count;
     reply->fusion_method = found.fusion_method ? found.fusion_method : "";
     reply->degraded = found.degraded ? found.degraded_part : NULL;
+    reply->unmet = found.unmet;
     reply->index_seq = found.index_seq;
     reply->is_kept = found.is_kept;
     reply->is_partial = found.rerank_is_partial;

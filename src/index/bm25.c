@@ -95,8 +95,11 @@ double tars_bm25_ceiling(const struct tars_bm25 *bm25, const struct tars_index_q
 static void release(struct tars_bm25_scorer *scorer)
 {
     for (size_t i = 0; i < scorer->count; i++) {
-        free(scorer->query[i]->entries);
-        free(scorer->query[i]);
+        struct tars_bm25_list *list = scorer->query[i];
+
+        if (list)
+            free(list->entries);
+        free(list);
     }
     free((void *)scorer->query);
     free((void *)scorer->lists);
@@ -195,10 +198,11 @@ static double take(const struct tars_bm25_scorer *scorer, struct tars_bm25_list 
     if (list->cursor.ordinal < ordinal)
         tars_postings_seek(&list->cursor, ordinal);
     list->score = 0;
-    if (list->cursor.ordinal == ordinal)
-        list->score = tars_bm25_part(
-            list, list->cursor.tf,
-            tars_bm25_norm(scorer, list, tars_passages_length(passage, list->field)));
+    if (list->cursor.ordinal == ordinal) {
+        double length = tars_passages_length(passage, list->field);
+
+        list->score = tars_bm25_part(list, list->cursor.tf, tars_bm25_norm(scorer, list, length));
+    }
     return list->score;
 }
 

@@ -82,15 +82,22 @@ static tars_status read_words(struct walk *walk, uint32_t ordinal, size_t *n)
     return TARS_OK;
 }
 
+/* Words that the phrase leaves out are left out there too. */
 static bool stands_at(const struct walk *walk, size_t at, size_t n)
 {
     const struct tars_index_phrase_word *words = walk->phrase->words;
+    size_t place = at;
 
     for (size_t i = 0; i < walk->phrase->count; i++) {
-        size_t place = at + (words[i].position - words[0].position);
+        size_t to = at + (words[i].position - words[0].position);
 
-        if (place >= n || walk->words[place] != walk->cursors[i].number)
+        for (; place < to && place < n; place++) {
+            if (walk->words[place] != TARS_SEQUENCE_GAP)
+                return false;
+        }
+        if (to >= n || walk->words[to] != walk->cursors[i].number)
             return false;
+        place = to + 1;
     }
     return true;
 }

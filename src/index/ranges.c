@@ -6,7 +6,7 @@
 #define DENSE_PART  8  /* a list that so many-th part of all ranges has is dense */
 #define POSTING_MAX 6  /* bytes of a posting */
 #define TF_CODES    15 /* greatest tf that a posting's first byte holds */
-#define UNIT        8
+#define UNIT        ((size_t)8)
 
 static size_t groups_of(uint32_t spread)
 {
@@ -194,7 +194,7 @@ size_t tars_ranges_room(size_t count, uint32_t passages)
 {
     uint32_t spread = (passages >> TARS_RANGES_LOG) + 1;
 
-    return sizeof(struct tars_ranges_head) + 2 * UNIT + count * (POSTING_MAX + 7) +
+    return sizeof(struct tars_ranges_head) + 2 * UNIT + count * (size_t)(POSTING_MAX + 7) +
            skips_of((uint32_t)count) * sizeof(struct tars_ranges_skip) +
            ((size_t)count * DENSE_PART > spread
                 ? 2 * (size_t)spread + groups_of(spread) * sizeof(uint32_t)

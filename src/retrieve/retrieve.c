@@ -23,6 +23,7 @@
 #include "retrieve/retrieve_internal.h"
 #include "retrieve/scope.h"
 #include "retrieve/traced.h"
+#include "retrieve/wording.h"
 #include "store/store.h"
 #include "text/analyzer.h"
 
@@ -48,7 +49,9 @@ struct search {
     const struct tars_retrieve_request *request;
     struct tars_call *call;
     struct tars_err *err;
-    struct tars_scope *scope; /* what the call may find */
+    struct tars_scope *scope;          /* what the call may find */
+    struct tars_wording wording;       /* what the question demands besides */
+    struct tars_index_filter narrowed; /* what meets the demands, of what the scope accepts */
     size_t top_k;
     size_t pool;                    /* candidates from each side */
     struct tars_index_hit *vectors; /* (vector_count,) best first */
@@ -195,9 +198,27 @@ static tars_status make_terms(struct search *search)
                              &search->coverage);
 }
 
+static bool meets(void *ctx, uint64_t id)
+{
+    const struct search *search = ctx;
+    const struct tars_index_filter *filter = tars_scope_filter(search->scope);
+
+    return tars_wording_accepts(&search->wording, id) &&
+           (!filter || filter->accepts(filter->ctx, id));
+}
+
+/* What both searches may find; NULL: everything. */
+static const struct tars_index_filter *filter_of(struct search *search)
+{
+    if (!search->wording.binds)
+        return tars_scope_filter(search->scope);
+    search->narrowed = (struct tars_index_filter){meets, search};
+    return &search->narrowed;
+}
+
 static tars_status search_words(struct search *search)
 {
-    const struct tars_index_filter *filter = tars_scope_filter(search->scope);
+    const struct tars_index_filter *filter = filter_of(search);
 
     if (search->term_count == 0)
         return TARS_OK;
@@ -301,7 +322,7 @@ static tars_status embed_query(struct search *search)
 
 static tars_status search_vectors(struct search *search)
 {
-    const struct tars_index_filter *filter = tars_scope_filter(search->scope);
+    const struct tars_index_filter *filter = filter_of(search);
 
     search->vectors =
         tars_arena_calloc(search->call->arena, search->pool, sizeof(*search->vectors));
@@ -653,11 +674,34 @@ static tars_status run(struct search *search, struct tars_retrieved *result)
     return status == TARS_OK ? fetch_winners(search, fused, count, result) : status;
 }
 
+/* Take the demands out of the question; asked is what is left of the request. */
+static tars_status read_wording(struct search *search, struct tars_retrieve_request *asked)
+{
+    struct tars_analyzer *analyzer = borrow(search->retriever);
+    int langs[LANGS_MAX];
+    struct tars_wording_from from = {.arena = search->call->arena,
+                                     .analyzer = analyzer,
+                                     .index = search->retriever->config.index,
+                                     .visible = tars_scope_filter(search->scope),
+                                     .langs = langs,
+                                     .lang_count = index_languages(&search->stats, langs)};
+    tars_status status;
+
+    if (!analyzer)
+        return TARS_ENOMEM;
+    status = tars_wording_read(&from, asked->query, &search->wording);
+    give_back(search->retriever, analyzer);
+    if (status == TARS_OK)
+        asked->query = search->wording.text;
+    return status;
+}
+
 tars_status tars_retrieve_anew(struct tars_retriever *retriever,
                                const struct tars_retrieve_request *request, struct tars_call *call,
                                struct tars_retrieved *result, struct tars_err *err)
 {
-    struct search search = {.retriever = retriever, .request = request, .call = call, .err = err};
+    struct tars_retrieve_request asked = *request;
+    struct search search = {.retriever = retriever, .request = &asked, .call = call, .err = err};
     struct tars_retrieved made = {.fusion_method = "linear"};
     tars_status status;
 
@@ -672,7 +716,10 @@ tars_status tars_retrieve_anew(struct tars_retriever *retriever,
         return status;
     made.searched = !is_blank(request->query) && !tars_scope_is_empty(search.scope);
     if (made.searched)
+        status = read_wording(&search, &asked);
+    if (made.searched && status == TARS_OK)
         status = run(&search, &made);
+    made.unmet = search.wording.unmet;
     tars_scope_release(search.scope);
     if (status == TARS_OK)
         *result = made;

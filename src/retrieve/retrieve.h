@@ -84,7 +84,7 @@ TARS_MUST_USE tars_status tars_retriever_new(const struct tars_retriever_config 
 void tars_retriever_free(struct tars_retriever *retriever);
 
 struct tars_retrieve_request {
-    struct tars_span query;       /* UTF-8; blank finds nothing */
+    struct tars_span query;       /* UTF-8; blank finds nothing; may make demands (wording.h) */
     size_t top_k;                 /* 1..TARS_RETRIEVE_TOP_MAX; 0: 10 */
     double threshold;             /* least relevance, 0..1; negative: none */
     const char *filters_json;     /* terminated JSON object (contract 1.3, 7.3), or NULL */
@@ -112,6 +112,8 @@ struct tars_retrieved {
     uint64_t index_seq;        /* state of the index that answered */
     bool degraded;             /* a part was away; words says which */
     const char *degraded_part; /* static, or NULL */
+    const char *unmet;         /* a phrase of the question that no passage holds, so that its words
+                                  were looked for; or NULL (wording.h) */
     bool is_kept;              /* all but the text was kept from an earlier question */
     bool embed_cached;         /* the vector of the question was kept from earlier */
     bool embedded;             /* the vector of the question was wanted: made, or kept */

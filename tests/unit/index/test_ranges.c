@@ -169,9 +169,13 @@ static void damage_stays_inside(void **state)
         struct guard guard = guard_copy(list->bytes, list->len);
         size_t near = i % 2 ? sizeof(struct tars_ranges_head) + 64 : list->len;
 
-        for (int k = 0; k < 4; k++)
-            guard.ptr[next_random(&random) % (near < list->len ? near : list->len)] ^=
-                (char)(1 + next_random(&random) % 255);
+        assert_true(list->len > sizeof(struct tars_ranges_head));
+        near = near < list->len ? near : list->len;
+        for (int k = 0; k < 4; k++) {
+            unsigned char *at = (unsigned char *)guard.ptr + next_random(&random) % near;
+
+            *at = (unsigned char)(*at ^ (1 + next_random(&random) % 255));
+        }
         walk(guard.ptr, list->len);
         guard_free(&guard);
     }

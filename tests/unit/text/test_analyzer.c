@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <libstemmer.h>
 
 #include "support/faults.h"
 #include "support/guard.h"
@@ -293,6 +294,26 @@ static void test_every_language(void **state)
     tars_analyzer_free(analyzer);
 }
 
+/* Each algorithm of the library that is at hand serves a language; porter is English of old. */
+static void test_every_stemmer(void **state)
+{
+    static const char *const used[] = {
+#define X(name, value, code, stemmer) (stemmer),
+        TARS_LANGUAGE_LIST(X)
+#undef X
+    };
+
+    (void)state;
+    for (const char **name = sb_stemmer_list(); *name; name++) {
+        size_t i = 0;
+
+        while (i < sizeof(used) / sizeof(used[0]) && !(used[i] && strcmp(used[i], *name) == 0))
+            i++;
+        if (i == sizeof(used) / sizeof(used[0]) && strcmp(*name, "porter") != 0)
+            fail_msg("no language is stemmed by %s", *name);
+    }
+}
+
 static void body_with_faults(void *ctx)
 {
     static const int LANGS[] = {TARS_LANG_ENGLISH, TARS_LANG_FRENCH};
@@ -346,7 +367,8 @@ int main(void)
         cmocka_unit_test(test_documents),           cmocka_unit_test(test_questions),
         cmocka_unit_test(test_positions_and_tally), cmocka_unit_test(test_long_words),
         cmocka_unit_test(test_detection),           cmocka_unit_test(test_names),
-        cmocka_unit_test(test_every_language),      cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_every_language),      cmocka_unit_test(test_every_stemmer),
+        cmocka_unit_test(test_no_memory),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
