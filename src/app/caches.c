@@ -126,11 +126,12 @@ tars_status tars_caches_open(const struct tars_settings *settings, struct tars_m
 const char *tars_caches_ranking(const struct tars_settings *settings, const char *identity,
                                 struct tars_arena *arena)
 {
-    return tars_arena_printf(arena, "%s|%s|%s|%lld|%lld|%g|%s", TARS_VERSION,
+    return tars_arena_printf(arena, "%s|%s|%s|%lld|%lld|%g|%s|%d", TARS_VERSION,
                              identity ? identity : "words",
                              tars_settings_text(settings, TARS_SET_EMBED_PRECISION),
                              (long long)tars_settings_int(settings, TARS_SET_EMBED_MAX_SEQ_LENGTH),
                              (long long)tars_settings_int(settings, TARS_SET_CHUNK_OVERLAP),
                              tars_settings_real(settings, TARS_SET_HYBRID_ALPHA),
-                             tars_settings_text(settings, TARS_SET_HYBRID_FUSION));
+                             tars_settings_text(settings, TARS_SET_HYBRID_FUSION),
+                             tars_settings_flag(settings, TARS_SET_WORDS_TYPOS));
 }

@@ -286,6 +286,7 @@ static tars_status open_retriever(struct tars_wiring *w, struct tars_err *err)
         .alpha = tars_settings_real(w->settings, TARS_SET_HYBRID_ALPHA),
         .fusion = is_rrf ? TARS_FUSION_RRF : TARS_FUSION_LINEAR,
         .rerank = tars_wiring_rerank_config(w),
+        .typos = tars_settings_flag(w->settings, TARS_SET_WORDS_TYPOS),
         .observe = tars_wiring_count_search,
         .observe_ctx = w->metrics,
     };

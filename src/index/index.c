@@ -25,6 +25,7 @@
 #include "index/nearest.h"
 #include "index/phrases.h"
 #include "index/snapshot.h"
+#include "index/typos.h"
 
 #define SAVE_PAUSE_NS 200000
 
@@ -417,6 +418,17 @@ tars_status tars_index_find_phrase(const struct tars_index *index,
 
     leave(index, turn);
     return status;
+}
+
+size_t tars_index_similar_terms(const struct tars_index *index, const char *ptr, size_t len,
+                                struct tars_index_similar *out, size_t max)
+{
+    uint32_t turn;
+    const struct tars_shadow *shadow = enter(index, &turn);
+    size_t n = tars_typos_find(&shadow->postings, ptr, len, out, max);
+
+    leave(index, turn);
+    return n;
 }
 
 double tars_index_words_ceiling(const struct tars_index *index,

@@ -205,6 +205,17 @@ TARS_MUST_USE tars_status tars_index_words_score(const struct tars_index *index,
 TARS_MUST_USE tars_status tars_index_find_phrase(const struct tars_index *index,
                                                  const struct tars_index_phrase *phrase,
                                                  uint64_t **ids, size_t *n);
+/* A term of the text that is spelt nearly as another word. */
+struct tars_index_similar {
+    char text[256]; /* (len,) */
+    uint32_t len;
+    uint32_t distance; /* steps: a letter more, less, another, or two that changed places */
+    uint32_t df;
+};
+
+/* The terms nearest to a word that is none: at most max, nearest first. Returns how many. */
+size_t tars_index_similar_terms(const struct tars_index *index, const char *ptr, size_t len,
+                                struct tars_index_similar *out, size_t max);
 /* The idf that a term has among the n passages that filter accepts, so that scores say nothing of
  * the others. Exact for terms that few passages have; one that more than TARS_INDEX_IDF_EXACT have
  * is common, and has the idf of all passages. */

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "index/typos.h"
+
 #define SLOTS_FIRST  1024
 #define CAP_FIRST    8   /* bytes of data in a term's first block; later ones double */
 #define CAP_MAX      512 /* in the last */
@@ -219,6 +221,7 @@ static tars_status make_term(struct tars_postings *postings, const struct sought
     term->len = (uint16_t)len;
     term->field = (uint16_t)sought->field;
     term->first = TARS_POSTINGS_NONE;
+    term->letters = tars_typos_letters(sought->ptr, len);
     (void)tars_column_take(&postings->tails, 1);
     memcpy(tars_column_at(&postings->texts, term->text), sought->ptr, len);
     return TARS_OK;

@@ -45,7 +45,7 @@ struct tars_postings_term {
     uint16_t len;           /* bytes */
     uint16_t field;         /* enum tars_index_field */
     uint32_t first;         /* unit of the mapped list, or TARS_POSTINGS_NONE */
-    uint32_t old;           /* 0; while a snapshot is written, which term it was before */
+    uint32_t letters;       /* typos.h; while a snapshot is written, which term it was before */
     _Atomic uint32_t df;    /* postings, those of dead passages included */
     _Atomic uint32_t bound; /* greatest tf << 16 | least length */
 };

@@ -38,7 +38,7 @@
 #include "index/postings.h"
 #include "index/sequence.h"
 
-#define TARS_SNAPSHOT_VERSION 4
+#define TARS_SNAPSHOT_VERSION 5
 
 enum tars_snapshot_section {
     TARS_SNAPSHOT_PASSAGES = 0,

@@ -452,7 +452,7 @@ static void put_blocks(struct writer *w, struct tars_postings_cursor *cursor, st
                                             .text = term->text,
                                             .len = term->len,
                                             .field = term->field,
-                                            .old = i};
+                                            .letters = i};
         put_term(w, cursor, packed, i, made);
         if (atomic_load_explicit(&made->df, memory_order_relaxed) > 0)
             w->term_to[i] = w->term_count++;
@@ -468,11 +468,11 @@ static void put_terms(struct writer *w)
     for (uint32_t i = 0; i < w->term_count; i++) {
         struct tars_postings_term *term = &w->terms[i];
         const struct tars_postings_term *old =
-            tars_postings_term_at(&w->shadow->postings, term->old);
+            tars_postings_term_at(&w->shadow->postings, term->letters);
 
         put(&w->sink, tars_postings_text(&w->shadow->postings, old), term->len);
         term->text = at;
-        term->old = 0;
+        term->letters = old->letters;
         at += term->len;
     }
     end(w, TARS_SNAPSHOT_TEXTS);

@@ -23,6 +23,7 @@
 #include "retrieve/retrieve_internal.h"
 #include "retrieve/scope.h"
 #include "retrieve/traced.h"
+#include "retrieve/typos.h"
 #include "retrieve/wording.h"
 #include "store/store.h"
 #include "text/analyzer.h"
@@ -171,6 +172,8 @@ static tars_status make_terms(struct search *search)
     int langs[LANGS_MAX];
     size_t lang_count = index_languages(&search->stats, langs);
     const struct tars_index_filter *rights = tars_scope_rights(search->scope);
+    float *neighbours = NULL; /* what the terms behind own weigh */
+    size_t own;
     tars_status status;
 
     if (!analyzer)
@@ -178,6 +181,11 @@ static tars_status make_terms(struct search *search)
     status = tars_analyze_query(analyzer, search->call->arena, langs, lang_count, query.ptr,
                                 query.len, &terms);
     give_back(retriever, analyzer);
+    own = terms.count;
+    if (status == TARS_OK && retriever->config.typos) {
+        status = tars_typos_widen(search->call->arena, retriever->config.index, &terms, &own,
+                                  &neighbours);
+    }
     if (status != TARS_OK || terms.count == 0)
         return status;
     search->terms = tars_arena_calloc(search->call->arena, terms.count, sizeof(*search->terms));
@@ -187,6 +195,8 @@ static tars_status make_terms(struct search *search)
         search->terms[i].ptr = terms.items[i].ptr;
         search->terms[i].len = terms.items[i].len;
         search->terms[i].weight = (float)terms.items[i].count;
+        if (i >= own)
+            search->terms[i].weight *= neighbours[i - own];
         /* How often others use a word is nothing to the caller. */
         if (rights) {
             search->terms[i].idf = tars_index_idf(retriever->config.index, &search->terms[i],

@@ -74,6 +74,7 @@ struct tars_retriever_config {
     double alpha;                     /* weight of the words, 0..1; negative: 0.5 */
     enum tars_fusion fusion;          /* how the sides are joined */
     struct tars_rerank_config rerank; /* who reads the first candidates once more; zero: nobody */
+    bool typos; /* words that no passage has are looked for as nearly spelt ones */
     /* Hears of every search that ended well, for the metrics; NULL: nobody. */
     void (*observe)(void *ctx, const struct tars_retrieved *result);
     void *observe_ctx;
