@@ -34,6 +34,14 @@ static bool is_space(char c)
     return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
+static char lower(char c)
+{
+    static const char capitals[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+    const char *at = c ? strchr(capitals, c) : NULL;
+
+    return at ? "abcdefghijklmnopqrstuvwxyz"[at - capitals] : c;
+}
+
 /* Bytes of a quotation mark at ptr, or 0. */
 static size_t quote_at(const char *ptr, size_t len)
 {
@@ -143,7 +151,7 @@ static bool is_sentence(const struct tars_wording_from *from, char *rest, size_t
         if (rest[at] == '?')
             return true;
         for (; at < len && !is_space(rest[at]) && rest[at] != '?'; at++)
-            rest[at] = rest[at] >= 'A' && rest[at] <= 'Z' ? (char)(rest[at] + 32) : rest[at];
+            rest[at] = lower(rest[at]);
         words += at > start;
         for (size_t i = 0; i < from->lang_count; i++)
             stops = stops || tars_stop_word(from->langs[i], rest + start, at - start);
