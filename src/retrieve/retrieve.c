@@ -217,12 +217,27 @@ static bool meets(void *ctx, uint64_t id)
            (!filter || filter->accepts(filter->ctx, id));
 }
 
+/* The next passage, alone, that meets the demands. */
+static bool next_met(void *ctx, uint64_t from, struct tars_index_run *run)
+{
+    const struct search *search = ctx;
+    const struct tars_wording *wording = &search->wording;
+
+    for (size_t i = tars_wording_lower(wording, from); i < wording->count; i++) {
+        if (meets(ctx, wording->ids[i])) {
+            *run = (struct tars_index_run){wording->ids[i], wording->ids[i]};
+            return true;
+        }
+    }
+    return false;
+}
+
 /* What both searches may find; NULL: everything. */
 static const struct tars_index_filter *filter_of(struct search *search)
 {
     if (!search->wording.binds)
         return tars_scope_filter(search->scope);
-    search->narrowed = (struct tars_index_filter){meets, search};
+    search->narrowed = (struct tars_index_filter){meets, search, next_met};
     return &search->narrowed;
 }
 

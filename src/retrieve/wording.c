@@ -257,7 +257,7 @@ static tars_status find(const struct tars_wording_from *from, const struct deman
     return status;
 }
 
-bool tars_wording_accepts(const struct tars_wording *wording, uint64_t id)
+size_t tars_wording_lower(const struct tars_wording *wording, uint64_t id)
 {
     size_t low = 0;
     size_t high = wording->count;
@@ -271,7 +271,14 @@ bool tars_wording_accepts(const struct tars_wording *wording, uint64_t id)
             high = middle;
         }
     }
-    return low < wording->count && wording->ids[low] == id;
+    return low;
+}
+
+bool tars_wording_accepts(const struct tars_wording *wording, uint64_t id)
+{
+    size_t at = tars_wording_lower(wording, id);
+
+    return at < wording->count && wording->ids[at] == id;
 }
 
 /* Leave those of what was found that meet this demand too. */

@@ -50,6 +50,8 @@ struct tars_wording_from {
 /* Text and ids live in the arena, or are those of query. TARS_ENOMEM. */
 TARS_MUST_USE tars_status tars_wording_read(const struct tars_wording_from *from,
                                             struct tars_span query, struct tars_wording *out);
+/* The first of ids that is not under id; count when there is none. */
+size_t tars_wording_lower(const struct tars_wording *wording, uint64_t id);
 /* Whether the passage is one of them. */
 bool tars_wording_accepts(const struct tars_wording *wording, uint64_t id);
 

@@ -194,7 +194,7 @@ static bool not_the_first(void *ctx, uint64_t id)
 static void only_what_is_visible(void **state)
 {
     const struct fixture *fixture = *state;
-    const struct tars_index_filter filter = {not_the_first, NULL};
+    const struct tars_index_filter filter = {not_the_first, NULL, NULL};
     struct tars_wording_from from = fixture->from;
     struct tars_wording wording;
 
