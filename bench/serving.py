@@ -99,11 +99,12 @@ class Serving:
         return total / TICKS
 
     def resident_mb(self):
-        """Resident memory of all its processes: what each has alone, and its share of what several map."""
-        total = 0
-        for pid in family(self.process.pid):
+        """Resident memory; of several processes what each has alone, and its share of what they map together."""
+        pids, total = family(self.process.pid), 0
+        word = "Rss:" if len(pids) == 1 else "Pss:"
+        for pid in pids:
             with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as file:
-                total += sum(int(line.split()[1]) for line in file if line.startswith("Pss:"))
+                total += sum(int(line.split()[1]) for line in file if line.startswith(word))
         return total / 1024
 
 

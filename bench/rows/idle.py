@@ -17,7 +17,7 @@ def run(names, context):
                 resident.append(server.resident_mb())
         finally:
             shutil.rmtree(data, ignore_errors=True)
-    peer = "budget; search-100k-memory has a peer"
+    peer = "no peer here: see search-100k-memory"
     made = [context.row("memory", "MB", resident, None, peer, budget=120, note="resident at rest, model loaded"),
             context.row("start", "ms", ready, None, peer.replace("memory", "start"), budget=300,
                         note="to ready, no documents")]
