@@ -95,6 +95,9 @@ bool tars_gemm8_has_avx2(void)
     "vmovdqa %%ymm" a ", " to_a "(%[t])\n\t"            \
     "vmovdqa %%ymm" b ", " to_b "(%[t])\n\t"
 
+#define ZERO(k, at, a, b, to_a, to_b) \
+    "vmovdqa %%ymm0, " to_a "(%[t])\n\tvmovdqa %%ymm0, " to_b "(%[t])\n\t"
+
 #define ROWS1(DO, k) DO(k, AT0, "0", "1", "0", "32")
 #define ROWS2(DO, k) ROWS1(DO, k) DO(k, AT1, "2", "3", "64", "96")
 #define ROWS3(DO, k) ROWS2(DO, k) DO(k, AT2, "4", "5", "128", "160")
@@ -104,30 +107,36 @@ bool tars_gemm8_has_avx2(void)
 
 typedef int32_t tile[TILE_ROWS * TARS_GEMM8_COLUMNS];
 
-/* One tile: sums (rows, 16) += x (rows, k) * panel. */
-#define TILE(ROWS)                                                                                 \
-    static void tile_##ROWS(const uint8_t *x, size_t step, const int8_t *w, void *sums)            \
-    {                                                                                              \
-        static const int16_t ones[16]                                                              \
-            __attribute__((aligned(32))) = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};       \
-        const uint8_t *x3 = x + 3 * step;                                                          \
-        size_t count = step / TARS_GEMM8_DEPTH;                                                    \
-                                                                                                   \
-        __asm__ volatile(".p2align 5\n"                                                            \
-                         "1:\n\t" WEIGHTS("0", "32") ROWS(FIRST, "0") WEIGHTS("64", "96")          \
-                             ROWS(NEXT, "4") WEIGHTS("128", "160") ROWS(NEXT, "8")                 \
-                                 WEIGHTS("192", "224") ROWS(LAST, "12") "add $16, %[x]\n\t"        \
-                                                                        "add $16, %[x3]\n\t"       \
-                                                                        "add $256, %[w]\n\t"       \
-                                                                        "dec %[count]\n\t"         \
-                                                                        "jnz 1b\n\t"               \
-                                                                        "vzeroupper"               \
-                         : [x] "+r"(x), [x3] "+r"(x3), [w] "+r"(w), [count] "+r"(count)            \
-                         : [s] "r"(step), [t] "r"(sums), [ones] "m"(*(const int16_t(*)[16])ones)   \
-                         : "cc", "memory", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", \
-                           "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14",    \
-                           "xmm15");                                                               \
+/* One tile: sums (rows, 16) = x (rows, k) * panel. */
+/* A line a step. */
+/* clang-format off */
+#define TILE(ROWS)                                                                            \
+    static void tile_##ROWS(const uint8_t *x, size_t step, const int8_t *w, void *sums)       \
+    {                                                                                         \
+        static const int16_t ones[16]                                                         \
+            __attribute__((aligned(32))) = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};  \
+        const uint8_t *x3 = x + 3 * step;                                                     \
+        size_t count = step / TARS_GEMM8_DEPTH;                                               \
+                                                                                              \
+        __asm__ volatile(                                                                     \
+            "vpxor %%xmm0, %%xmm0, %%xmm0\n\t" ROWS(ZERO, "")                                 \
+            ".p2align 5\n"                                                                    \
+            "1:\n\t" WEIGHTS("0", "32") ROWS(FIRST, "0")                                      \
+            WEIGHTS("64", "96") ROWS(NEXT, "4")                                               \
+            WEIGHTS("128", "160") ROWS(NEXT, "8")                                             \
+            WEIGHTS("192", "224") ROWS(LAST, "12")                                            \
+            "add $16, %[x]\n\t"                                                               \
+            "add $16, %[x3]\n\t"                                                              \
+            "add $256, %[w]\n\t"                                                              \
+            "dec %[count]\n\t"                                                                \
+            "jnz 1b\n\t"                                                                      \
+            "vzeroupper"                                                                      \
+            : [x] "+r"(x), [x3] "+r"(x3), [w] "+r"(w), [count] "+r"(count)                    \
+            : [s] "r"(step), [t] "r"(sums), [ones] "m"(*(const int16_t(*)[16])ones)           \
+            : "cc", "memory", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", \
+              "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");          \
     }
+/* clang-format on */
 
 TILE(ROWS1)
 TILE(ROWS2)
@@ -141,7 +150,7 @@ static void run_tile(const struct tars_gemm8 *product, size_t first, size_t rows
 {
     static void (*const tiles[TILE_ROWS])(const uint8_t *, size_t, const int8_t *, void *) = {
         tile_ROWS1, tile_ROWS2, tile_ROWS3, tile_ROWS4, tile_ROWS5, tile_ROWS6};
-    tile sums __attribute__((aligned(32))) = {0};
+    tile sums __attribute__((aligned(32)));
     const size_t column = p * TARS_GEMM8_COLUMNS;
     const size_t columns =
         product->n - column < TARS_GEMM8_COLUMNS ? product->n - column : TARS_GEMM8_COLUMNS;
@@ -149,8 +158,14 @@ static void run_tile(const struct tars_gemm8 *product, size_t first, size_t rows
     tiles[rows - 1](product->x + first * product->k_padded, product->k_padded,
                     product->packed + column * product->k_padded, sums);
     for (size_t r = 0; r < rows; r++) {
-        memcpy(product->y + (first + r) * product->n + column, sums + r * TARS_GEMM8_COLUMNS,
-               columns * sizeof(*sums));
+        int32_t *y = product->y + (first + r) * product->n + column;
+        const int32_t *row = sums + r * TARS_GEMM8_COLUMNS;
+
+        if (columns == TARS_GEMM8_COLUMNS) {
+            memcpy(y, row, TARS_GEMM8_COLUMNS * sizeof(*y)); /* a known size needs no call */
+        } else {
+            memcpy(y, row, columns * sizeof(*y));
+        }
     }
 }
 

@@ -10,9 +10,13 @@
 
 #include "model/gemm8.h"
 
-#define STEPS   127.0F
+#define MOST    127
 #define COARSER 1.15F
+#define TRIES   24
 #define SAMPLE  24 /* blocks on which a scale is tried, at least, where there are so many */
+
+typedef float floats __attribute__((vector_size(16)));
+typedef int32_t ints __attribute__((vector_size(16)));
 
 /* The k of member m of group g (0 or 1) among 16: those of a 16-bit lane. */
 static size_t member(size_t g, size_t m)
@@ -50,21 +54,30 @@ static void lower(const float *steps, size_t g, int sign, int8_t *out)
 /* 16 weights as whole steps. */
 static void fit_block(const float *weights, float inverse, int8_t *out)
 {
+    const float to_int = 12582912.0F; /* 1.5 * 2^23: adding it leaves no room for a fraction */
     float steps[TARS_GEMM8_DEPTH];
-    int sums[4] = {0}; /* positive, negative of both groups */
+    ints above = {0}; /* sums of the positive of each place of 4 */
+    ints below = {0};
 
-    for (size_t i = 0; i < TARS_GEMM8_DEPTH; i++) {
-        float step = weights[i] * inverse;
+    for (size_t i = 0; i < TARS_GEMM8_DEPTH; i += 4) {
+        floats step;
+        ints whole;
 
-        step = step > 127 ? 127 : step < -127 ? -127 : step;
-        steps[i] = step;
-        out[i] = (int8_t)(step + (step < 0 ? -0.5F : 0.5F));
-        sums[i / 2 % 2 * 2 + (out[i] < 0)] += out[i];
+        memcpy(&step, weights + i, sizeof(step));
+        step *= inverse;
+        whole = __builtin_convertvector((step + to_int) - to_int, ints);
+        whole = ((whole > MOST) & MOST) | ((whole <= MOST) & whole);
+        whole = ((whole < -MOST) & -MOST) | ((whole >= -MOST) & whole);
+        above += (whole > 0) & whole;
+        below -= (whole < 0) & whole;
+        memcpy(steps + i, &step, sizeof(step));
+        for (size_t j = 0; j < 4; j++)
+            out[i + j] = (int8_t)whole[j];
     }
     for (size_t g = 0; g < 2; g++) {
-        if (sums[g * 2] > TARS_GEMM8_BOUND)
+        if (above[2 * g] + above[2 * g + 1] > TARS_GEMM8_BOUND)
             lower(steps, g, 1, out);
-        if (-sums[g * 2 + 1] > TARS_GEMM8_BOUND)
+        if (below[2 * g] + below[2 * g + 1] > TARS_GEMM8_BOUND)
             lower(steps, g, -1, out);
     }
 }
@@ -74,19 +87,22 @@ static float loss(const float *weights, size_t count, float scale)
 {
     const size_t blocks = count / TARS_GEMM8_DEPTH;
     const size_t step = (blocks > SAMPLE ? blocks / SAMPLE : 1) * TARS_GEMM8_DEPTH;
-    float sum = 0;
+    floats sum = {0};
 
     for (size_t i = 0; i < count; i += step) {
         int8_t out[TARS_GEMM8_DEPTH];
 
         fit_block(weights + i, 1 / scale, out);
-        for (size_t j = 0; j < TARS_GEMM8_DEPTH; j++) {
-            float off = weights[i + j] - (float)out[j] * scale;
+        for (size_t j = 0; j < TARS_GEMM8_DEPTH; j += 4) {
+            const floats fitted = {out[j], out[j + 1], out[j + 2], out[j + 3]};
+            floats off;
 
+            memcpy(&off, weights + i + j, sizeof(off));
+            off -= fitted * scale;
             sum += off * off;
         }
     }
-    return sum;
+    return sum[0] + sum[1] + sum[2] + sum[3];
 }
 
 static float choose_scale(const float *weights, size_t k)
@@ -101,20 +117,18 @@ static float choose_scale(const float *weights, size_t k)
         most = fabsf(weights[i]) > most ? fabsf(weights[i]) : most;
     if (most <= 0)
         return 1;
-    best = most / STEPS;
+    best = most / MOST;
     least = loss(weights, whole, best);
     scale = best;
-    for (int rises = 0; rises < 2 && scale < most;) {
+    for (int i = 0; i < TRIES; i++) {
         float lost;
 
         scale *= COARSER;
         lost = loss(weights, whole, scale);
-        if (lost < least) {
-            best = scale;
-            least = lost;
-        } else {
-            rises++;
-        }
+        if (lost >= least)
+            break;
+        best = scale;
+        least = lost;
     }
     return best;
 }

@@ -29,6 +29,7 @@ typedef float vec __attribute__((vector_size(KERNELS_WIDTH * 4)));
 typedef int32_t ivec __attribute__((vector_size(KERNELS_WIDTH * 4)));
 typedef uint32_t uvec __attribute__((vector_size(KERNELS_WIDTH * 4)));
 typedef uint8_t bytes __attribute__((vector_size(KERNELS_WIDTH)));
+typedef uint8_t all_bytes __attribute__((vector_size(KERNELS_WIDTH * 4)));
 typedef uint16_t halves __attribute__((vector_size(KERNELS_WIDTH * 2)));
 
 /* ------------------------------------------------------------------ vectors */
@@ -96,6 +97,19 @@ static inline float greatest_of(vec v)
     for (size_t i = 1; i < WIDTH; i++)
         most = v[i] > most ? v[i] : most;
     return most;
+}
+
+/* The lowest byte of each number. Not a conversion, which the compiler takes to pieces where the
+ * processor has none. */
+static inline bytes lowest_bytes(ivec v)
+{
+#if KERNELS_WIDTH == 16
+    return __builtin_convertvector(v, bytes);
+#elif KERNELS_WIDTH == 8
+    return __builtin_shufflevector((all_bytes)v, (all_bytes)v, 0, 4, 8, 12, 16, 20, 24, 28);
+#else
+    return __builtin_shufflevector((all_bytes)v, (all_bytes)v, 0, 4, 8, 12);
+#endif
 }
 
 /* e^x for x <= 0; under -87 it is e^-87, which is nothing beside the 1 of the greatest score. */
@@ -185,7 +199,7 @@ static void quantise(const float *row, size_t n, int levels, uint8_t *out, float
     inverse = range > 0 ? (float)levels / range : 0.0F;
     for (i = 0; i + WIDTH <= n; i += WIDTH) {
         vec steps = (load(row + i) - low) * inverse + 0.5F;
-        bytes packed = __builtin_convertvector(__builtin_convertvector(steps, ivec), bytes);
+        bytes packed = lowest_bytes(__builtin_convertvector(steps, ivec));
 
         memcpy(out + i, &packed, sizeof(packed));
     }
