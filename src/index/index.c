@@ -363,6 +363,21 @@ tars_status tars_index_vector_score(const struct tars_index *index, const float 
     return status;
 }
 
+tars_status tars_index_vector_add(const struct tars_index *index, const float *query, uint64_t id,
+                                  double weight, float *sum)
+{
+    uint32_t turn;
+    struct tars_nearest nearest = nearest_of(index, enter(index, &turn));
+    uint32_t ordinal = tars_passages_find(&nearest.shadow->passages, &nearest.view, id);
+    tars_status status = TARS_ENOTFOUND;
+
+    if (nearest.shadow->dim > 0 && ordinal != TARS_PASSAGES_NONE &&
+        tars_nearest_add(&nearest, query, ordinal, weight, sum))
+        status = TARS_OK;
+    leave(index, turn);
+    return status;
+}
+
 /* -------------------------------------------------------------------- words */
 
 static struct tars_bm25 bm25_of(const struct tars_index *index, const struct tars_shadow *shadow)

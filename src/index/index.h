@@ -196,6 +196,10 @@ TARS_MUST_USE tars_status tars_index_search_words(const struct tars_index *index
 /* The exact cosine of a passage's best window. TARS_ENOTFOUND: no such passage, or no vectors. */
 TARS_MUST_USE tars_status tars_index_vector_score(const struct tars_index *index,
                                                   const float *query, uint64_t id, float *score);
+/* Add weight times the exact vector of the passage's best window to sum (dim,). TARS_ENOTFOUND: no
+ * such passage, or no vectors; sum is as it was. */
+TARS_MUST_USE tars_status tars_index_vector_add(const struct tars_index *index, const float *query,
+                                                uint64_t id, double weight, float *sum);
 /* The BM25 of a passage, 0 when it has none of the terms. TARS_ENOTFOUND: no such passage. */
 TARS_MUST_USE tars_status tars_index_words_score(const struct tars_index *index,
                                                  const struct tars_index_query_term *terms,

@@ -1,6 +1,7 @@
 /* nearest - see nearest.h. */
 #include "index/nearest.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -436,17 +437,47 @@ tars_status tars_nearest_search(const struct tars_nearest *nearest, const float 
     return status;
 }
 
-bool tars_nearest_score(const struct tars_nearest *nearest, const float *query, uint32_t ordinal,
-                        float *score)
+static struct search search_of(const struct tars_nearest *nearest, const float *query)
 {
     const struct tars_hnsw *hnsw = &nearest->shadow->hnsw;
-    const struct search search = {
+
+    return (struct search){
         .nearest = nearest,
         .hnsw = hnsw,
         .passages = &nearest->shadow->passages,
         .query = query,
         .nodes = atomic_load_explicit(&hnsw->count, memory_order_acquire),
     };
+}
+
+bool tars_nearest_score(const struct tars_nearest *nearest, const float *query, uint32_t ordinal,
+                        float *score)
+{
+    const struct search search = search_of(nearest, query);
 
     return best_window(&search, ordinal, score);
+}
+
+bool tars_nearest_add(const struct tars_nearest *nearest, const float *query, uint32_t ordinal,
+                      double weight, float *sum)
+{
+    const struct search search = search_of(nearest, query);
+    const float *vector = NULL;
+    float best = 0;
+    uint32_t first;
+    uint32_t count = own_windows(&search, ordinal, &first);
+
+    for (uint32_t i = 0; i < count; i++) {
+        float exact = tars_hnsw_exact(search.hnsw, query, first + i);
+
+        if (!vector || exact > best) {
+            vector = tars_column_at(&search.hnsw->exact, first + i);
+            best = exact;
+        }
+    }
+    for (size_t i = 0; vector && i < nearest->shadow->dim; i++) {
+        if (isfinite(vector[i]))
+            sum[i] += (float)weight * vector[i];
+    }
+    return vector != NULL;
 }

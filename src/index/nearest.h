@@ -34,5 +34,8 @@ TARS_MUST_USE tars_status tars_nearest_search(const struct tars_nearest *nearest
 /* The exact cosine of a passage's best window; false when it has none. */
 bool tars_nearest_score(const struct tars_nearest *nearest, const float *query, uint32_t ordinal,
                         float *score);
+/* Add weight times the exact vector of that window to sum (dim,); false when there is none. */
+bool tars_nearest_add(const struct tars_nearest *nearest, const float *query, uint32_t ordinal,
+                      double weight, float *sum);
 
 #endif

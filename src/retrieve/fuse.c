@@ -77,7 +77,7 @@ size_t tars_fuse_join(const struct tars_index_hit *vectors, size_t vector_count,
     return kept;
 }
 
-static double scaled(double score, struct tars_fuse_range range)
+double tars_fuse_scaled(double score, struct tars_fuse_range range)
 {
     if (isnan(score))
         return 0;
@@ -86,7 +86,7 @@ static double scaled(double score, struct tars_fuse_range range)
     return score >= range.high ? 1 : 0;
 }
 
-static void rank(struct tars_fused *fused, size_t count)
+void tars_fuse_order(struct tars_fused *fused, size_t count)
 {
     if (count > 1)
         qsort(fused, count, sizeof(*fused), by_score);
@@ -96,10 +96,10 @@ void tars_fuse_linear(struct tars_fused *fused, size_t count, struct tars_fuse_r
                       struct tars_fuse_range words, double alpha)
 {
     for (size_t i = 0; i < count; i++) {
-        fused[i].fused =
-            (1 - alpha) * scaled(fused[i].vector, vectors) + alpha * scaled(fused[i].words, words);
+        fused[i].fused = (1 - alpha) * tars_fuse_scaled(fused[i].vector, vectors) +
+                         alpha * tars_fuse_scaled(fused[i].words, words);
     }
-    rank(fused, count);
+    tars_fuse_order(fused, count);
 }
 
 static double reciprocal(size_t place)
@@ -113,7 +113,7 @@ void tars_fuse_rrf(struct tars_fused *fused, size_t count, double alpha)
         fused[i].fused = (1 - alpha) * reciprocal(fused[i].vector_rank) +
                          alpha * reciprocal(fused[i].words_rank);
     }
-    rank(fused, count);
+    tars_fuse_order(fused, count);
 }
 
 double tars_fuse_alpha(double alpha, int english_only, int query_language, double english_share)

@@ -55,6 +55,11 @@ void tars_fuse_linear(struct tars_fused *fused, size_t count, struct tars_fuse_r
                       struct tars_fuse_range words, double alpha);
 void tars_fuse_rrf(struct tars_fused *fused, size_t count, double alpha);
 
+/* 0 for range.low, 1 for range.high, and on beyond them; 0 for NaN. */
+double tars_fuse_scaled(double score, struct tars_fuse_range range);
+/* By fused, best first; ties by ascending id. */
+void tars_fuse_order(struct tars_fused *fused, size_t count);
+
 /* The weight of the words for one question. english_only: the encoder knows no other language.
  * query_language: what was detected, TARS_LANG_UNKNOWN (0) when nothing was. english_share: part of
  * the index's passages that are English, 0..1. Where the encoder does not know the language, words

@@ -19,6 +19,7 @@
 #include "retrieve/coverage.h"
 #include "retrieve/filter.h"
 #include "retrieve/fuse.h"
+#include "retrieve/kin.h"
 #include "retrieve/relevance.h"
 #include "retrieve/retrieve_internal.h"
 #include "retrieve/scope.h"
@@ -163,6 +164,28 @@ static double english_share(const struct tars_index_stats *stats)
 
 /* ------------------------------------------------------------------- search */
 
+static double idf_of(const struct search *search, size_t i)
+{
+    const struct tars_index_query_term *term = &search->terms[i];
+
+    return term->idf > 0 ? term->idf
+                         : tars_index_idf(search->retriever->config.index, term, NULL, 0);
+}
+
+/* A word's rarity weighs a little more than BM25 gives it: the idf to the power of 1.5
+ * (docs/quality.md). The mean weight stays that of the counts, so that scores keep their size. */
+static void weigh_rare(const struct search *search)
+{
+    double sum = 0;
+    double mean;
+
+    for (size_t i = 0; i < search->term_count; i++)
+        sum += idf_of(search, i);
+    mean = sum / (double)search->term_count;
+    for (size_t i = 0; mean > 0 && i < search->term_count; i++)
+        search->terms[i].weight *= (float)sqrt(idf_of(search, i) / mean);
+}
+
 static tars_status make_terms(struct search *search)
 {
     struct tars_retriever *retriever = search->retriever;
@@ -204,6 +227,7 @@ static tars_status make_terms(struct search *search)
         }
     }
     search->term_count = terms.count;
+    weigh_rare(search);
     return tars_coverage_new(search->call->arena, retriever->config.index, &terms, search->terms,
                              &search->coverage);
 }
@@ -404,22 +428,29 @@ static double alpha_of(const struct search *search, const char **method)
                            english_share(&search->stats));
 }
 
-static size_t fuse(const struct search *search, struct tars_fused *fused, const char **method)
+static tars_status fuse(const struct search *search, struct tars_fused *fused, size_t *n,
+                        const char **method)
 {
+    const struct tars_retriever_config *config = &search->retriever->config;
     double alpha = alpha_of(search, method);
     size_t count = tars_fuse_join(search->vectors, search->vector_count, search->words,
                                   search->word_count, fused);
 
+    *n = count;
     complete(search, fused, count);
-    if (search->retriever->config.fusion == TARS_FUSION_RRF) {
+    if (config->fusion == TARS_FUSION_RRF) {
         tars_fuse_rrf(fused, count, alpha);
-        return count;
+        return TARS_OK;
     }
     tars_fuse_linear(fused, count, range_of(search->vectors, search->vector_count, INFINITY),
                      range_of(search->words, search->word_count,
                               search->word_count < search->pool ? 0 : INFINITY),
                      alpha);
-    return count;
+    if (!search->vector)
+        return TARS_OK;
+    return tars_kin_mix(config->index, search->call->arena, search->vector,
+                        tars_encoder_info(config->encoder)->dim, tars_kin_weight(alpha), fused,
+                        count);
 }
 
 /* --------------------------------------------------------------- the winners */
@@ -634,15 +665,16 @@ static tars_status gather_visible(struct search *search, struct tars_retrieved *
     return status == TARS_OK ? gather(search, result) : status;
 }
 
-static size_t fuse_lists(const struct search *search, struct tars_fused *fused, const char **method)
+static tars_status fuse_lists(const struct search *search, struct tars_fused *fused, size_t *count,
+                              const char **method)
 {
     struct tars_trace_span span;
-    size_t count;
+    tars_status status;
 
     tars_trace_begin(&search->call->trace, &span, "fuse", TARS_SPAN_INTERNAL);
-    count = fuse(search, fused, method);
-    tars_retrieve_trace_step(&span, "tars.search.candidates", count, TARS_OK);
-    return count;
+    status = fuse(search, fused, count, method);
+    tars_retrieve_trace_step(&span, "tars.search.candidates", *count, status);
+    return status;
 }
 
 static tars_status fetch_winners(struct search *search, struct tars_fused *fused, size_t count,
@@ -684,7 +716,7 @@ static tars_status rerank(struct search *search, struct tars_fused *fused, size_
 static tars_status run(struct search *search, struct tars_retrieved *result)
 {
     struct tars_fused *fused;
-    size_t count;
+    size_t count = 0;
     tars_status status = gather_visible(search, result);
 
     if (status == TARS_OK)
@@ -694,8 +726,9 @@ static tars_status run(struct search *search, struct tars_retrieved *result)
     fused = tars_arena_calloc(search->call->arena, 2 * search->pool, sizeof(*fused));
     if (!fused)
         return TARS_ENOMEM;
-    count = fuse_lists(search, fused, &result->fusion_method);
-    status = rerank(search, fused, count, result);
+    status = fuse_lists(search, fused, &count, &result->fusion_method);
+    if (status == TARS_OK)
+        status = rerank(search, fused, count, result);
     return status == TARS_OK ? fetch_winners(search, fused, count, result) : status;
 }
 
