@@ -1,11 +1,15 @@
 /* coverage - see coverage.h. */
 #include "retrieve/coverage.h"
 
+#include <math.h>
 #include <stdbool.h>
 
 /* Questions with more terms than this are documents; finding variants pair by pair would cost more
  * than it is worth there. */
 #define VARIANTS_SOUGHT 256
+/* Power of a word's idf, as in the ranking (retrieve.c): told answered questions from others better
+ * than the idf itself (docs/quality.md). */
+#define RARITY 1.5
 
 struct word {
     struct tars_index_query_term term;
@@ -55,7 +59,7 @@ tars_status tars_coverage_new(struct tars_arena *arena, const struct tars_index 
         word->term = (struct tars_index_query_term){terms->items[i].ptr, terms->items[i].len, 1,
                                                     weighed ? weighed[i].idf : 0, TARS_INDEX_TEXT};
         word->leader = leader_of(terms, i);
-        word->mass = tars_index_words_ceiling(index, &word->term, 1);
+        word->mass = pow(tars_index_words_ceiling(index, &word->term, 1), RARITY);
         leader = &made->words[word->leader];
         if (word->mass > leader->mass)
             leader->mass = word->mass;

@@ -1,7 +1,7 @@
 /* coverage - how much of a question's words a passage holds, weighted by how rare they are: 0..1.
  *
- *     question   "annual leave of employees"     idf  annual 3.1   leave 2.2   employee 1.7
- *     passage    "... paid annual leave ..."     (3.1 + 2.2) / (3.1 + 2.2 + 1.7) = .76
+ *     question   "annual leave of employees"     idf^1.5   annual 5.5   leave 3.3   employee 2.2
+ *     passage    "... paid annual leave ..."     (5.5 + 3.3) / (5.5 + 3.3 + 2.2) = .80
  *
  * Unlike BM25 it does not depend on the passage's length or on how often a word stands there, so it
  * means the same for a paragraph and for a page of several topics. A word that no passage holds

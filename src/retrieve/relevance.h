@@ -5,10 +5,16 @@
  * logistic function fitted on judged questions (tools/fit_relevance, docs/quality.md), so that a
  * threshold of 0.7 passes what was judged relevant and stops what the documents do not answer.
  *
- *     relevance = 1 / (1 + exp(-(b0 + b1 cosine + b2 coverage)))
+ *     relevance = 1 / (1 + exp(-(b0 + b1 cosine + b2 coverage + b3 min(cosine, .75) coverage)))
  *
  * coverage is the part of the question's words that the passage holds (coverage.h): unlike BM25 it
- * means the same from one question, one collection and one length of passage to the next.
+ * means the same from one question, one collection and one length of passage to the next. b3 is
+ * below 0: a passage that is near in meaning need not hold the words, and one that holds all words
+ * need not be near; either is enough. The cosine is bounded there so that more words never make
+ * less of a passage.
+ *
+ * What is a chance depends on who asks: it was fitted on the first passage of each question, four
+ * questions of what the documents hold to one of something else.
  */
 #ifndef TARS_RETRIEVE_RELEVANCE_H
 #define TARS_RETRIEVE_RELEVANCE_H

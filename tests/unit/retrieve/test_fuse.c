@@ -2,6 +2,7 @@
 #include <setjmp.h>
 #include <math.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -134,6 +135,35 @@ static void relevance_grows_with_both_scores(void **state)
         assert_true(tars_relevance(x + 0.05, 0.3) > tars_relevance(x, 0.3));
         assert_true(tars_relevance(0.4, x + 0.05) > tars_relevance(0.4, x));
         assert_true(tars_relevance(NAN, x + 0.05) > tars_relevance(NAN, x));
+        assert_true(tars_relevance(0.95, x + 0.05) > tars_relevance(0.95, x));
+        assert_true(tars_relevance(x + 0.05, 1) > tars_relevance(x, 1));
+    }
+}
+
+/* The contract's threshold of 0.7: what passes it and what does not. */
+static void relevance_passes_what_answers(void **state)
+{
+    static const struct {
+        const char *name;
+        double cosine, coverage;
+        bool passes;
+    } rows[] = {
+        {"near, half the words", 0.6, 0.5, true},
+        {"near, few words", 0.7, 0.1, true},
+        {"all words, not near", 0.3, 1, true},
+        {"the usual question of another matter", 0.25, 0.25, false},
+        {"somewhat near, few words", 0.4, 0.2, false},
+        {"far, half the words", 0.1, 0.5, false},
+        {"no vector, most words", NAN, 0.7, true},
+        {"no vector, few words", NAN, 0.3, false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        double got = tars_relevance(rows[i].cosine, rows[i].coverage);
+
+        if ((got >= 0.7) != rows[i].passes)
+            fail_msg("%s: %f", rows[i].name, got);
     }
 }
 
@@ -147,6 +177,7 @@ int main(void)
         cmocka_unit_test(reciprocal_ranks),
         cmocka_unit_test(words_lead_where_the_encoder_is_foreign),
         cmocka_unit_test(relevance_grows_with_both_scores),
+        cmocka_unit_test(relevance_passes_what_answers),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
