@@ -1,15 +1,16 @@
 #!/usr/bin/env python3
 """Search quality on judged collections, by the command line alone.
 
-    TARS=build/release/tars TARS_TEST_DATA=FOLDER tests/e2e/quality.py [--full] [--set NAME]... [--modes]
+    TARS=build/release/tars TARS_TEST_DATA=FOLDER tests/e2e/quality.py [--full] [--set NAME]... [--modes] [--stores DIR]
 
 Each set is read from its corpus.jsonl into a data folder of its own, its queries are run by
 `tars search --queries --format trec`, and nDCG@10 is computed here (and by pytrec_eval too where that
 package is installed; the two must agree). The floors are what a plain script reaches with the same
-ingredients (Snowball BM25 and MiniLM fp32, min-max sum, half and half), less 0.01, or the BM25 column
+ingredients (Snowball BM25 and MiniLM fp32, min-max sum, half and half), less 0.01, or what was reached, or the BM25 column
 of the collections' own README for languages that the encoder does not know.
 
---full runs all sets, --modes also words alone and vectors alone. Last line: "N passed, N failed".
+--full runs all sets, --modes also words alone and vectors alone. --stores takes the data folder of a set from
+DIR/SET, where an earlier ingest left it, instead of embedding its corpus again; a copy of it is used. Last line: "N passed, N failed".
 """
 import argparse
 import gzip
@@ -30,7 +31,9 @@ WORDS = {"xquad-ar": 0.879, "xquad-de": 0.915, "xquad-es": 0.942, "xquad-hi": 0.
          "xquad-tr": 0.891, "xquad-zh": 0.954, "jsquad-ja": 0.941}
 REPORTED = ["xquad-en", "pubmedqa"]
 DEFAULT = ["adi", "cranfield", "hotpotqa", "xquad-de", "xquad-zh"]
-SLACK, MEAN_SLACK = 0.01, 0.005
+# What was reached, less 0.005 (docs/quality.md).
+REACHED = {"adi": 0.570, "cacm": 0.570, "cranfield": 0.451, "hotpotqa": 0.839, "squad": 0.949}
+SLACK, MEAN_GAIN = 0.01, 0.01
 
 
 def part(name, stem):
@@ -100,14 +103,23 @@ def run_of(name, data, mode):
     return found
 
 
-def measure(name, modes):
+def fill(name, data, stores):
+    """The set's documents, in data/store."""
+    made = os.path.join(stores, name) if stores else ""
+    if made and os.path.isdir(made):
+        shutil.copytree(made, os.path.join(data, "store"))
+        return
+    corpus = os.path.join(data, "corpus.jsonl")
+    with open(corpus, "w", encoding="utf-8") as file:
+        file.writelines(lines(part(name, "corpus.jsonl")))
+    tars("ingest", corpus, data=os.path.join(data, "store"))
+
+
+def measure(name, modes, stores):
     data = tempfile.mkdtemp(prefix="tars-quality-")
     try:
         started = time.time()
-        corpus = os.path.join(data, "corpus.jsonl")
-        with open(corpus, "w", encoding="utf-8") as file:
-            file.writelines(lines(part(name, "corpus.jsonl")))
-        tars("ingest", corpus, data=os.path.join(data, "store"))
+        fill(name, data, stores)
         seconds = time.time() - started
         qrels, row = judgements(name), {"ingest_s": seconds}
         for mode in modes:
@@ -128,6 +140,7 @@ def main():
     parser.add_argument("--full", action="store_true")
     parser.add_argument("--set", action="append")
     parser.add_argument("--modes", action="store_true")
+    parser.add_argument("--stores", help="folder of data folders, one a set")
     options = parser.parse_args()
     if not os.path.isdir(DATA):
         print("skipped: point TARS_TEST_DATA at the folder of the judged collections\n0 passed, 0 failed")
@@ -138,8 +151,8 @@ def main():
     means = []
     print(f"{'set':10} {'floor':>6} " + " ".join(f"{mode:>8}" for mode in modes) + "   ingest  queries")
     for name in names:
-        row = measure(name, modes)
-        floor = HYBRID.get(name, WORDS.get(name, 0)) - (SLACK if name in HYBRID or name in WORDS else 0)
+        row = measure(name, modes, options.stores)
+        floor = REACHED.get(name, HYBRID.get(name, WORDS.get(name, 0)) - SLACK if name not in REPORTED else 0)
         good = row["hybrid"] >= floor
         if name in HYBRID:
             means.append(row["hybrid"] - HYBRID[name])
@@ -149,7 +162,7 @@ def main():
               f"  {row['ingest_s']:6.1f}s {row['hybrid_s']:6.1f}s{'' if good else '   BELOW'}", flush=True)
     if len(means) == len(HYBRID):
         mean = sum(means) / len(means)
-        good = mean >= -MEAN_SLACK
+        good = mean >= MEAN_GAIN
         passed, failed = passed + good, failed + (not good)
         print(f"mean difference to half and half: {mean:+.4f}{'' if good else '   BELOW'}")
     print(f"{passed} passed, {failed} failed")
