@@ -446,7 +446,7 @@ static tars_status fuse(const struct search *search, struct tars_fused *fused, s
                      range_of(search->words, search->word_count,
                               search->word_count < search->pool ? 0 : INFINITY),
                      alpha);
-    if (!search->vector)
+    if (!search->vector || search->request->mode != TARS_RETRIEVE_HYBRID)
         return TARS_OK;
     return tars_kin_mix(config->index, search->call->arena, search->vector,
                         tars_encoder_info(config->encoder)->dim, tars_kin_weight(alpha), fused,
