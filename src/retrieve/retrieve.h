@@ -9,8 +9,8 @@
  * (Cormack, Clarke and Buettcher 2009, k = 60) by setting. Where the language of the question is
  *           not one that the encoder was made for, alpha grows (fuse.h).
  *
- * In hybrid mode, likeness to the best of the candidates is then mixed in (kin.h); a search by vectors
- * alone, by words alone or by reciprocal ranks is left as it is. Words weigh idf^1.5.
+ * In hybrid mode, likeness to the best of the candidates is then mixed in (kin.h); a search by
+ * vectors alone, by words alone or by reciprocal ranks is left as it is. Words weigh idf^1.5.
  *
  * similarity_score of the wire contract is relevance: a calibrated chance in 0..1 that the passage
  * answers the question (relevance.h). Order is by the fused score; the threshold applies to
