@@ -39,7 +39,9 @@ static char lower(char c)
     static const char capitals[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
     const char *at = c ? strchr(capitals, c) : NULL;
 
-    return at ? "abcdefghijklmnopqrstuvwxyz"[at - capitals] : c;
+    if (at)
+        c = "abcdefghijklmnopqrstuvwxyz"[at - capitals];
+    return c;
 }
 
 /* Bytes of a quotation mark at ptr, or 0. */
