@@ -51,9 +51,8 @@ struct search {
     const struct tars_retrieve_request *request;
     struct tars_call *call;
     struct tars_err *err;
-    struct tars_scope *scope;          /* what the call may find */
-    struct tars_wording wording;       /* what the question demands besides */
-    struct tars_index_filter narrowed; /* what meets the demands, of what the scope accepts */
+    struct tars_scope *scope;    /* what the call may find */
+    struct tars_wording wording; /* what the question demands besides */
     size_t top_k;
     size_t pool;                    /* candidates from each side */
     struct tars_index_hit *vectors; /* (vector_count,) best first */
@@ -232,37 +231,10 @@ static tars_status make_terms(struct search *search)
                              &search->coverage);
 }
 
-static bool meets(void *ctx, uint64_t id)
-{
-    const struct search *search = ctx;
-    const struct tars_index_filter *filter = tars_scope_filter(search->scope);
-
-    return tars_wording_accepts(&search->wording, id) &&
-           (!filter || filter->accepts(filter->ctx, id));
-}
-
-/* The next passage, alone, that meets the demands. */
-static bool next_met(void *ctx, uint64_t from, struct tars_index_run *run)
-{
-    const struct search *search = ctx;
-    const struct tars_wording *wording = &search->wording;
-
-    for (size_t i = tars_wording_lower(wording, from); i < wording->count; i++) {
-        if (meets(ctx, wording->ids[i])) {
-            *run = (struct tars_index_run){wording->ids[i], wording->ids[i]};
-            return true;
-        }
-    }
-    return false;
-}
-
 /* What both searches may find; NULL: everything. */
 static const struct tars_index_filter *filter_of(struct search *search)
 {
-    if (!search->wording.binds)
-        return tars_scope_filter(search->scope);
-    search->narrowed = (struct tars_index_filter){meets, search, next_met};
-    return &search->narrowed;
+    return tars_wording_filter(&search->wording, tars_scope_filter(search->scope));
 }
 
 static tars_status search_words(struct search *search)

@@ -259,7 +259,7 @@ static tars_status find(const struct tars_wording_from *from, const struct deman
     return status;
 }
 
-size_t tars_wording_lower(const struct tars_wording *wording, uint64_t id)
+static size_t lower_bound(const struct tars_wording *wording, uint64_t id)
 {
     size_t low = 0;
     size_t high = wording->count;
@@ -278,9 +278,41 @@ size_t tars_wording_lower(const struct tars_wording *wording, uint64_t id)
 
 bool tars_wording_accepts(const struct tars_wording *wording, uint64_t id)
 {
-    size_t at = tars_wording_lower(wording, id);
+    size_t at = lower_bound(wording, id);
 
     return at < wording->count && wording->ids[at] == id;
+}
+
+static bool meets(void *ctx, uint64_t id)
+{
+    const struct tars_wording *wording = ctx;
+
+    return tars_wording_accepts(wording, id) &&
+           (!wording->scope || wording->scope->accepts(wording->scope->ctx, id));
+}
+
+/* The next passage, alone, that meets the demands. */
+static bool next_met(void *ctx, uint64_t from, struct tars_index_run *run)
+{
+    const struct tars_wording *wording = ctx;
+
+    for (size_t i = lower_bound(wording, from); i < wording->count; i++) {
+        if (meets(ctx, wording->ids[i])) {
+            *run = (struct tars_index_run){wording->ids[i], wording->ids[i]};
+            return true;
+        }
+    }
+    return false;
+}
+
+const struct tars_index_filter *tars_wording_filter(struct tars_wording *wording,
+                                                    const struct tars_index_filter *scope)
+{
+    if (!wording->binds)
+        return scope;
+    wording->scope = scope;
+    wording->filter = (struct tars_index_filter){meets, wording, next_met};
+    return &wording->filter;
 }
 
 /* Leave those of what was found that meet this demand too. */

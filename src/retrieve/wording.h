@@ -35,6 +35,9 @@ struct tars_wording {
     const uint64_t *ids;   /* (count,) ascending, in the call's arena */
     size_t count;
     const char *unmet; /* what no passage holds so, or NULL */
+    /* Of tars_wording_filter(). */
+    const struct tars_index_filter *scope;
+    struct tars_index_filter filter;
 };
 
 /* What a question is read against. */
@@ -50,8 +53,10 @@ struct tars_wording_from {
 /* Text and ids live in the arena, or are those of query. TARS_ENOMEM. */
 TARS_MUST_USE tars_status tars_wording_read(const struct tars_wording_from *from,
                                             struct tars_span query, struct tars_wording *out);
-/* The first of ids that is not under id; count when there is none. */
-size_t tars_wording_lower(const struct tars_wording *wording, uint64_t id);
+/* What meets the demands, of what scope accepts (NULL: all); scope itself where none binds. Lent by
+ * wording until the next call. */
+const struct tars_index_filter *tars_wording_filter(struct tars_wording *wording,
+                                                    const struct tars_index_filter *scope);
 /* Whether the passage is one of them. */
 bool tars_wording_accepts(const struct tars_wording *wording, uint64_t id);
 

@@ -190,6 +190,26 @@ static bool not_the_first(void *ctx, uint64_t id)
     return id != 1;
 }
 
+/* As a filter: of what the scope accepts, one passage after another. */
+static void check_filter(const struct fixture *fixture)
+{
+    const struct tars_index_filter scope = {not_the_first, NULL, NULL};
+    struct tars_wording wording = read(&fixture->from, "\"notice\"");
+    const struct tars_index_filter *filter = tars_wording_filter(&wording, &scope);
+    struct tars_index_run run;
+
+    assert_false(filter->accepts(filter->ctx, 1));
+    assert_true(filter->accepts(filter->ctx, 3));
+    assert_false(filter->accepts(filter->ctx, 4));
+    assert_true(filter->next(filter->ctx, 0, &run));
+    assert_true(run.first == 2 && run.last == 2);
+    assert_true(filter->next(filter->ctx, 3, &run));
+    assert_true(run.first == 3 && run.last == 3);
+    assert_false(filter->next(filter->ctx, 4, &run));
+    wording = read(&fixture->from, "notice");
+    assert_ptr_equal(tars_wording_filter(&wording, &scope), &scope);
+}
+
 /* What is not visible does not meet a demand, and is not told apart from what is not there. */
 static void only_what_is_visible(void **state)
 {
@@ -204,6 +224,7 @@ static void only_what_is_visible(void **state)
     assert_string_equal(wording.unmet, "notice period");
     wording = read(&from, "\"notice\"");
     assert_int_equal(bits_of(&wording), 0x06);
+    check_filter(fixture);
 }
 
 static void work(void *ctx)
