@@ -227,6 +227,7 @@ class Adopted(OnPostgres):
 class Refused(OnPostgres):
     database = "foreign"
     made_of = "CREATE TABLE error_logs (id SERIAL PRIMARY KEY, timestamp TIMESTAMP, line TEXT)"
+    more = {"START_WAIT_SECONDS": "1"}  # it never comes
     with_samples = False
 
     def test_a_table_of_anothers_is_named_and_left_alone(self):
@@ -256,7 +257,7 @@ class Starts(unittest.TestCase):
     def test_a_wrong_password_is_named(self):
         with Postgres(hba=["host all all 127.0.0.1/32 scram-sha-256"]) as guarded:
             class Wrong(ServerTest):
-                settings = guarded.environment(POSTGRES_PASSWORD="wrong")
+                settings = guarded.environment(POSTGRES_PASSWORD="wrong", START_WAIT_SECONDS="1")
 
             Wrong.setUpClass()
             try:
