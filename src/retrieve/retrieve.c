@@ -20,6 +20,8 @@
 #include "retrieve/filter.h"
 #include "retrieve/fuse.h"
 #include "retrieve/kin.h"
+#include "retrieve/languages.h"
+#include "retrieve/rarity.h"
 #include "retrieve/relevance.h"
 #include "retrieve/retrieve_internal.h"
 #include "retrieve/scope.h"
@@ -30,11 +32,9 @@
 #include "text/analyzer.h"
 
 #define ALPHA_DEFAULT 0.5
-#define STOCK_MAX     64   /* analyzers kept for the next call */
-#define POOL_FACTOR   2    /* candidates from each side, for each passage that is wanted */
-#define DISTINCT_MORE 4    /* the same, when passages of one document collapse into one */
-#define LANGS_MAX     4    /* languages that a question is analysed in */
-#define LANG_SHARE    0.05 /* of the index, to be one of them */
+#define STOCK_MAX     64 /* analyzers kept for the next call */
+#define POOL_FACTOR   2  /* candidates from each side, for each passage that is wanted */
+#define DISTINCT_MORE 4  /* the same, when passages of one document collapse into one */
 
 struct tars_retriever {
     struct tars_retriever_config config; /* with every default filled in */
@@ -128,62 +128,7 @@ static void give_back(struct tars_retriever *retriever, struct tars_analyzer *an
     tars_analyzer_free(analyzer);
 }
 
-/* ---------------------------------------------------------------- languages */
-
-/* The languages that the index holds enough of, most frequent first. Returns how many. */
-static size_t index_languages(const struct tars_index_stats *stats, int *langs)
-{
-    size_t count = 0;
-
-    for (int lang = 0; lang < TARS_LANGUAGE_COUNT; lang++) {
-        size_t at;
-
-        if ((double)stats->by_language[lang] < LANG_SHARE * (double)stats->passages ||
-            stats->by_language[lang] == 0)
-            continue;
-        if (count == LANGS_MAX && stats->by_language[langs[count - 1]] >= stats->by_language[lang])
-            continue;
-        at = count < LANGS_MAX ? count++ : count - 1;
-        for (; at > 0 && stats->by_language[langs[at - 1]] < stats->by_language[lang]; at--)
-            langs[at] = langs[at - 1];
-        langs[at] = lang;
-    }
-    return count;
-}
-
-/* English passages among those whose language is known, 0..1; 1 for an empty index. */
-static double english_share(const struct tars_index_stats *stats)
-{
-    uint64_t known = 0;
-
-    for (int lang = 1; lang < TARS_LANGUAGE_COUNT; lang++)
-        known += stats->by_language[lang];
-    return known ? (double)stats->by_language[TARS_LANG_ENGLISH] / (double)known : 1;
-}
-
 /* ------------------------------------------------------------------- search */
-
-static double idf_of(const struct search *search, size_t i)
-{
-    const struct tars_index_query_term *term = &search->terms[i];
-
-    return term->idf > 0 ? term->idf
-                         : tars_index_idf(search->retriever->config.index, term, NULL, 0);
-}
-
-/* A word's rarity weighs a little more than BM25 gives it: the idf to the power of 1.5
- * (docs/quality.md). The mean weight stays that of the counts, so that scores keep their size. */
-static void weigh_rare(const struct search *search)
-{
-    double sum = 0;
-    double mean;
-
-    for (size_t i = 0; i < search->term_count; i++)
-        sum += idf_of(search, i);
-    mean = sum / (double)search->term_count;
-    for (size_t i = 0; mean > 0 && i < search->term_count; i++)
-        search->terms[i].weight *= (float)sqrt(idf_of(search, i) / mean);
-}
 
 static tars_status make_terms(struct search *search)
 {
@@ -191,8 +136,8 @@ static tars_status make_terms(struct search *search)
     struct tars_span query = search->request->query;
     struct tars_analyzer *analyzer = borrow(retriever);
     struct tars_terms terms = {0};
-    int langs[LANGS_MAX];
-    size_t lang_count = index_languages(&search->stats, langs);
+    int langs[TARS_LANGUAGES_ASKED];
+    size_t lang_count = tars_languages_held(&search->stats, langs);
     const struct tars_index_filter *rights = tars_scope_rights(search->scope);
     float *neighbours = NULL; /* what the terms behind own weigh */
     size_t own;
@@ -226,7 +171,7 @@ static tars_status make_terms(struct search *search)
         }
     }
     search->term_count = terms.count;
-    weigh_rare(search);
+    tars_rarity_weigh(retriever->config.index, search->terms, search->term_count);
     return tars_coverage_new(search->call->arena, retriever->config.index, &terms, search->terms,
                              &search->coverage);
 }
@@ -397,7 +342,7 @@ static double alpha_of(const struct search *search, const char **method)
     *method = retriever->config.fusion == TARS_FUSION_RRF ? "rrf" : "linear";
     return tars_fuse_alpha(retriever->config.alpha, retriever->english_only,
                            tars_language_detect(query.ptr, query.len),
-                           english_share(&search->stats));
+                           tars_languages_english_share(&search->stats));
 }
 
 static tars_status fuse(const struct search *search, struct tars_fused *fused, size_t *n,
@@ -708,13 +653,13 @@ static tars_status run(struct search *search, struct tars_retrieved *result)
 static tars_status read_wording(struct search *search, struct tars_retrieve_request *asked)
 {
     struct tars_analyzer *analyzer = borrow(search->retriever);
-    int langs[LANGS_MAX];
+    int langs[TARS_LANGUAGES_ASKED];
     struct tars_wording_from from = {.arena = search->call->arena,
                                      .analyzer = analyzer,
                                      .index = search->retriever->config.index,
                                      .visible = tars_scope_filter(search->scope),
                                      .langs = langs,
-                                     .lang_count = index_languages(&search->stats, langs)};
+                                     .lang_count = tars_languages_held(&search->stats, langs)};
     tars_status status;
 
     if (!analyzer)
