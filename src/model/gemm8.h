@@ -8,7 +8,7 @@
  *           share a 16-bit sum add up to at most 258, and so do the negative ones
  *           (127 * 258 < 2^15). Weights have 8 bits all the same; groups that break the bound are
  *           few and lowered by a step or two (gemm8_fit.c), and the sums are exact. Activations of
- *           8 bits with a bound of 128 make vectors four times as wrong: weights get too coarse.
+ *           8 bits with a bound of 128 come out worse: weights get too coarse.
  * Layout    packed: panels of 16 columns, the last one filled up with zeros; in a panel two
  *           vectors for each 4 of k:
  *
