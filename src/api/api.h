@@ -93,7 +93,8 @@ TARS_MUST_USE tars_status tars_api_new(const struct tars_api_config *config, str
 void tars_api_free(struct tars_api *api);
 
 /* Go on with cors_origins, hosts, metrics_token, max_upload_bytes, questions_at_once and the chat_
- * numbers of config, whose other fields are of no interest. Any thread. TARS_ENOMEM: nothing was changed. */
+ * numbers of config, whose other fields are of no interest. Any thread. TARS_ENOMEM: nothing was
+ * changed. */
 TARS_MUST_USE tars_status tars_api_change(struct tars_api *api,
                                           const struct tars_api_config *config);
 /* The server is about to stop: /ready says so with 503, and what is cut says why. For good. */

@@ -26,9 +26,9 @@ struct tars_api {
     struct tars_api_config config;      /* with every default filled in */
     atomic_bool is_draining;
     atomic_size_t max_upload_bytes; /* of one file, as it is now */
-    int64_t started_us; /* wall clock */
-    int64_t started_ms; /* monotonic */
-    char *openapi;      /* the document of openapi.h, openapi_len bytes; owned */
+    int64_t started_us;             /* wall clock */
+    int64_t started_ms;             /* monotonic */
+    char *openapi;                  /* the document of openapi.h, openapi_len bytes; owned */
     size_t openapi_len;
 };
 
@@ -47,8 +47,8 @@ void tars_api_record(struct tars_exchange *ex, int status);
 /* "GET". */
 const char *tars_api_method_name(enum tars_http_method method);
 
-/* A request is turned away: "rate_limit", "quota", "at_once", "busy" or "too_large". What is turned away by
- * size is known by its status, 413, and counted with the reply. */
+/* A request is turned away: "rate_limit", "quota", "at_once", "busy" or "too_large". What is turned
+ * away by size is known by its status, 413, and counted with the reply. */
 void tars_api_count_rejected(const struct tars_api *api, const char *reason);
 
 /* Reply for a status that a room gave. what says what was tried, for the log. */

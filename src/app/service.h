@@ -33,11 +33,11 @@ struct tars_service {
     const char *data;                 /* the data folder */
     const char *spool_dir;
     _Atomic int64_t max_upload_bytes; /* of one file, as it is now */
-    int64_t dimension;           /* of the vectors; 0: words only */
-    const char *embedding_model; /* "" when there is none */
-    const char *reranker;        /* its model, or "" */
-    struct tars_writer *writer;  /* the language model */
-    struct tars_watch *watch;    /* NULL: no folder is watched */
+    int64_t dimension;                /* of the vectors; 0: words only */
+    const char *embedding_model;      /* "" when there is none */
+    const char *reranker;             /* its model, or "" */
+    struct tars_writer *writer;       /* the language model */
+    struct tars_watch *watch;         /* NULL: no folder is watched */
     const char *watch_path;
 };
 
