@@ -188,9 +188,10 @@ static tars_status put_words(struct tars_shadow *shadow, const struct tars_index
 
         numbers[i] = tars_postings_find(&shadow->postings, term->ptr, term->len, term->field);
     }
-    for (size_t i = 0; i < passage->word_count && status == TARS_OK; i++)
+    for (size_t i = 0; i < passage->word_count && status == TARS_OK; i++) {
         words[i] =
             passage->words[i] == TARS_INDEX_GAP ? TARS_SEQUENCE_GAP : numbers[passage->words[i]];
+    }
     if (status == TARS_OK)
         status = tars_sequence_put(&shadow->sequence, ordinal, words, passage->word_count);
     free(words);

@@ -381,12 +381,22 @@ static bool is_known(const struct tars_found *found, size_t count, const char *d
     return false;
 }
 
+/* Whether the passage may be shown beside those found so far. */
+static bool may_be_shown(const struct search *search, const struct tars_store_passage *passage,
+                         const struct tars_retrieved *result)
+{
+    /* The searches have seen to it; a second look costs nothing and forgives no mistake. */
+    if (!tars_scope_shows(search->scope, passage->document->collection))
+        return false;
+    return !search->request->distinct_documents ||
+           !is_known(result->found, result->count, passage->document->document_id);
+}
+
 /* Take candidates in their order until top_k are found: not below the threshold, still in the
  * store, and with distinct_documents only the first of each document. */
 static tars_status pick(struct search *search, struct tars_fused *fused, size_t count,
                         const struct tars_store_passages *passages, struct tars_retrieved *result)
 {
-    const struct tars_retrieve_request *request = search->request;
     size_t at = 0; /* in passages, which are in the order of fused but for those that are gone */
 
     result->found = tars_arena_calloc(search->call->arena, search->top_k, sizeof(*result->found));
@@ -400,15 +410,11 @@ static tars_status pick(struct search *search, struct tars_fused *fused, size_t 
         if (passage->id != fused[i].id)
             continue;
         at++;
-        /* The searches have seen to it; a second look costs nothing and forgives no mistake. */
-        if (!tars_scope_shows(search->scope, passage->document->collection))
-            continue;
-        if (request->distinct_documents &&
-            is_known(result->found, result->count, passage->document->document_id))
+        if (!may_be_shown(search, passage, result))
             continue;
         coverage = search->coverage ? tars_coverage_of(search->coverage, fused[i].id) : 0;
         relevance = tars_relevance(fused[i].vector, coverage);
-        if (relevance < request->threshold)
+        if (relevance < search->request->threshold)
             continue;
         result->found[result->count++] = (struct tars_found){
             .passage_id = fused[i].id,
