@@ -32,11 +32,19 @@ struct tars_bert_texts {
     size_t n;
 };
 
-/* Read weights_path (safetensors) as the model that config describes. Statuses and messages as
- * tars_encoder_open(). */
+/* Where the weights are. */
+struct tars_bert_weights {
+    const char *path;      /* safetensors; required */
+    const char *digest;    /* SHA-256 of that file in hex; NULL: nothing is kept */
+    const char *cache_dir; /* where they are kept as packed (packed.h); NULL: nowhere */
+};
+
+/* Read the weights as the model that config describes. What is kept gives the very same network.
+ * Statuses and messages as tars_encoder_open(). */
 TARS_MUST_USE tars_status tars_bert_open(const struct tars_model_config *config,
-                                         const char *weights_path, enum tars_linear_type type,
-                                         struct tars_bert **bert, struct tars_err *err);
+                                         const struct tars_bert_weights *weights,
+                                         enum tars_linear_type type, struct tars_bert **bert,
+                                         struct tars_err *err);
 void tars_bert_close(struct tars_bert *bert);
 enum tars_linear_type tars_bert_type(const struct tars_bert *bert);
 const char *tars_bert_implementation(const struct tars_bert *bert);

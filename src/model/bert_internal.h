@@ -4,6 +4,7 @@
 
 #include "model/bert.h"
 #include "model/kernels.h"
+#include "model/packed.h"
 #include "model/safetensors.h"
 
 struct norm {
@@ -31,6 +32,7 @@ struct tars_bert {
                                         the model has no second type */
     struct norm norm;                /* of the embedding */
     struct layer *layers;            /* (config.layers,) owned */
+    struct tars_packed packed;       /* what the layers' weights lie in, with gemm8 */
 };
 
 #endif

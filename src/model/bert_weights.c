@@ -3,22 +3,65 @@
  * Names are those of Hugging Face's BertModel, bare or behind one of a few prefixes. A matrix is
  * read into a buffer of floats, packed, and forgotten; afterwards the mapped pages are given back,
  * so that only the rows of the word table that are used stay resident.
+ *
+ * What gemm8 multiplies with is dear to make. All of it lies in one piece (packed.h), layer after
+ * layer, which is found as an earlier opening left it, or made by as many threads as the machine
+ * has processors, each taking the next layer, and left for the next opening.
  */
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "base/sys/pool.h"
 #include "model/bert_internal.h"
 
-#define NAME_BYTES 160
+#define NAME_BYTES  160
+#define LINEARS     4  /* of a layer */
+#define THREADS_MAX 64 /* that pack */
 
 struct loader {
     struct tars_bert *bert;
     const char *prefix; /* before every name */
     const char *path;   /* of the file, for messages */
     float *matrix;      /* room for the largest matrix with its bias */
+    char *making;       /* packed weights of all layers that are to be made; or NULL */
     struct tars_err *err;
 };
+
+/* A linear and where its packed weights lie. */
+struct place {
+    const char *name;
+    size_t n, k;
+    size_t at; /* in the part of its layer */
+};
+
+struct places {
+    struct place linears[LINEARS]; /* qkv, out, up, down */
+    size_t bytes;                  /* of a layer; 0: oneDNN packs */
+};
+
+static struct places find_places(const struct tars_bert *bert)
+{
+    const size_t hidden = bert->config.hidden;
+    const size_t middle = bert->config.intermediate;
+    struct places places = {.linears = {
+                                {"attention.self", 3 * hidden, hidden, 0},
+                                {"attention.output.dense", hidden, hidden, 0},
+                                {"intermediate.dense", middle, hidden, 0},
+                                {"output.dense", hidden, middle, 0},
+                            }};
+
+    for (size_t i = 0; i < LINEARS; i++) {
+        struct place *place = &places.linears[i];
+
+        place->at = places.bytes;
+        places.bytes += tars_linear_packed_bytes(bert->set, place->k, place->n);
+    }
+    return places;
+}
 
 /* ------------------------------------------------------------------ tensors */
 
@@ -82,71 +125,85 @@ static tars_status load_norm(const struct loader *loader, const char *base, stru
     return read_into(loader, name, 0, hidden, norm->bias);
 }
 
-/* Put a matrix (n, k) and its bias at row `at` of the loader's buffer of `rows` rows. */
+/* Put a matrix (n, k) and its bias at row `at` of the loader's buffer of `rows` rows; the bias
+ * alone where the matrix is there as packed. */
 static tars_status load_matrix(const struct loader *loader, const char *base, size_t n, size_t k,
                                size_t rows, size_t at)
 {
+    const bool is_there = loader->bert->packed.body && !loader->making;
     char name[NAME_BYTES];
-    tars_status status;
+    tars_status status = TARS_OK;
 
     (void)snprintf(name, sizeof(name), "%s.weight", base);
-    status = read_into(loader, name, n, k, loader->matrix + at * k);
+    if (!is_there)
+        status = read_into(loader, name, n, k, loader->matrix + at * k);
     if (status != TARS_OK)
         return status;
     (void)snprintf(name, sizeof(name), "%s.bias", base);
     return read_into(loader, name, 0, n, loader->matrix + rows * k + at);
 }
 
-static tars_status load_linear(const struct loader *loader, const char *base, size_t n, size_t k,
-                               struct tars_linear *linear)
-{
-    tars_status status = load_matrix(loader, base, n, k, n, 0);
-
-    if (status != TARS_OK)
-        return status;
-    return tars_linear_init(loader->bert->set, k, n, loader->matrix, loader->matrix + n * k, linear,
-                            loader->err);
-}
-
-/* Queries, keys and values as one product. */
-static tars_status load_qkv(const struct loader *loader, size_t layer, struct tars_linear *linear)
+/* Queries, keys and values are one product. */
+static tars_status load_qkv(const struct loader *loader, size_t layer)
 {
     static const char *const parts[] = {"query", "key", "value"};
     const size_t hidden = loader->bert->config.hidden;
+    tars_status status = TARS_OK;
 
-    for (size_t i = 0; i < 3; i++) {
-        char base[NAME_BYTES];
-        tars_status status;
+    for (size_t i = 0; i < 3 && status == TARS_OK; i++) {
+        char name[NAME_BYTES];
 
-        (void)snprintf(base, sizeof(base), "encoder.layer.%zu.attention.self.%s", layer, parts[i]);
-        status = load_matrix(loader, base, hidden, hidden, 3 * hidden, i * hidden);
-        if (status != TARS_OK)
-            return status;
+        (void)snprintf(name, sizeof(name), "encoder.layer.%zu.attention.self.%s", layer, parts[i]);
+        status = load_matrix(loader, name, hidden, hidden, 3 * hidden, i * hidden);
     }
-    return tars_linear_init(loader->bert->set, hidden, 3 * hidden, loader->matrix,
-                            loader->matrix + 3 * hidden * hidden, linear, loader->err);
+    return status;
+}
+
+/* The matrix is in the loader's buffer with its bias behind it. at: in the packed weights. */
+static tars_status init_linear(const struct loader *loader, const struct place *place, size_t at,
+                               struct tars_linear *linear)
+{
+    struct tars_bert *bert = loader->bert;
+    const float *bias = loader->matrix + place->n * place->k;
+
+    if (loader->making) {
+        return tars_linear_init_in(bert->set, place->k, place->n, loader->matrix, bias,
+                                   loader->making + at, linear);
+    }
+    if (bert->packed.body) {
+        return tars_linear_init_packed(bert->set, place->k, place->n, bert->packed.body + at, bias,
+                                       linear);
+    }
+    return tars_linear_init(bert->set, place->k, place->n, loader->matrix, bias, linear,
+                            loader->err);
+}
+
+static tars_status load_linears(const struct loader *loader, size_t i)
+{
+    const struct places places = find_places(loader->bert);
+    struct layer *layer = &loader->bert->layers[i];
+    struct tars_linear *linears[LINEARS] = {&layer->qkv, &layer->out, &layer->up, &layer->down};
+    tars_status status = TARS_OK;
+
+    for (size_t l = 0; l < LINEARS && status == TARS_OK; l++) {
+        const struct place *place = &places.linears[l];
+        char base[NAME_BYTES];
+
+        (void)snprintf(base, sizeof(base), "encoder.layer.%zu.%s", i, place->name);
+        status = l == 0 ? load_qkv(loader, i)
+                        : load_matrix(loader, base, place->n, place->k, place->n, 0);
+        if (status == TARS_OK)
+            status = init_linear(loader, place, i * places.bytes + place->at, linears[l]);
+    }
+    return status;
 }
 
 static tars_status load_layer(const struct loader *loader, size_t i)
 {
-    const struct tars_model_config *config = &loader->bert->config;
     struct layer *layer = &loader->bert->layers[i];
-    const struct {
-        const char *name;
-        size_t n, k;
-        struct tars_linear *linear;
-    } linears[] = {
-        {"attention.output.dense", config->hidden, config->hidden, &layer->out},
-        {"intermediate.dense", config->intermediate, config->hidden, &layer->up},
-        {"output.dense", config->hidden, config->intermediate, &layer->down},
-    };
     char base[NAME_BYTES];
-    tars_status status = load_qkv(loader, i, &layer->qkv);
+    tars_status status = load_linears(loader, i);
 
-    for (size_t l = 0; l < 3 && status == TARS_OK; l++) {
-        (void)snprintf(base, sizeof(base), "encoder.layer.%zu.%s", i, linears[l].name);
-        status = load_linear(loader, base, linears[l].n, linears[l].k, linears[l].linear);
-    }
     if (status == TARS_OK) {
         (void)snprintf(base, sizeof(base), "encoder.layer.%zu.attention.output.LayerNorm", i);
         status = load_norm(loader, base, &layer->norm1);
@@ -212,17 +269,125 @@ static void find_prefix(struct loader *loader)
     loader->prefix = "";
 }
 
-static tars_status load(struct loader *loader)
+/* ------------------------------------------------------------------- layers */
+
+/* Room for the largest matrix with its bias. */
+static tars_status make_room(struct loader *loader)
+{
+    const struct tars_model_config *config = &loader->bert->config;
+    size_t wide =
+        config->intermediate > 3 * config->hidden ? config->intermediate : 3 * config->hidden;
+
+    loader->matrix = calloc(wide, (config->hidden + 1) * sizeof(float));
+    return loader->matrix ? TARS_OK : TARS_ENOMEM;
+}
+
+/* Layers that threads share out. */
+struct share {
+    const struct loader *loader;
+    atomic_size_t next;    /* layer that nobody has taken */
+    atomic_bool is_failed; /* by anyone; whoever sets it writes the rest */
+    tars_status status;
+    struct tars_err why;
+};
+
+static void load_some(void *ctx)
+{
+    struct share *share = ctx;
+    struct tars_err why = {""};
+    struct loader loader = *share->loader;
+    tars_status status;
+
+    loader.err = &why;
+    status = make_room(&loader);
+    while (status == TARS_OK && !atomic_load(&share->is_failed)) {
+        size_t i = atomic_fetch_add(&share->next, 1);
+
+        if (i >= loader.bert->config.layers)
+            break;
+        status = load_layer(&loader, i);
+    }
+    if (status != TARS_OK && !atomic_exchange(&share->is_failed, true)) {
+        share->status = status;
+        share->why = why;
+    }
+    free(loader.matrix);
+}
+
+/* All layers, by this thread and by others where they can be had. */
+static tars_status load_shared(const struct loader *loader)
+{
+    const size_t layers = loader->bert->config.layers;
+    const long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    size_t threads = processors > 1 ? (size_t)processors : 1;
+    struct share share = {.loader = loader};
+    struct tars_pool *pool = NULL;
+
+    threads = threads < layers ? threads : layers;
+    threads = threads < THREADS_MAX ? threads : THREADS_MAX;
+    if (threads > 1) {
+        const struct tars_pool_config config = {
+            .name = "tars-pack", .threads = threads - 1, .enter = tars_linear_one_thread};
+
+        if (tars_pool_new(&config, &pool) != TARS_OK)
+            pool = NULL; /* then alone */
+    }
+    for (size_t i = 1; i < threads && pool; i++) {
+        if (tars_pool_submit(pool, load_some, &share) != TARS_OK)
+            break;
+    }
+    load_some(&share);
+    tars_pool_free(pool);
+    if (atomic_load(&share.is_failed) && share.why.text[0])
+        return tars_fail(share.status, loader->err, "%s", share.why.text);
+    return share.status;
+}
+
+static tars_status load_in_turn(const struct loader *loader)
+{
+    tars_status status = TARS_OK;
+
+    for (size_t i = 0; i < loader->bert->config.layers && status == TARS_OK; i++)
+        status = load_layer(loader, i);
+    return status;
+}
+
+/* The layers with the packed weights that are kept, or that are made and kept. */
+static tars_status load_layers(struct loader *loader, const struct tars_bert_weights *weights)
 {
     struct tars_bert *bert = loader->bert;
     const struct tars_model_config *config = &bert->config;
-    size_t wide =
-        config->intermediate > 3 * config->hidden ? config->intermediate : 3 * config->hidden;
+    const size_t bytes = find_places(bert).bytes * config->layers;
+    const char *cache_dir = weights->digest ? weights->cache_dir : NULL;
+    char label[TARS_PACKED_LABEL_MAX];
     tars_status status;
 
-    loader->matrix = calloc(wide, (config->hidden + 1) * sizeof(float));
+    if (bytes == 0)
+        return load_in_turn(loader);
+    /* Another way of fitting or of laying out asks for another number after its name. */
+    (void)snprintf(label, sizeof(label), "gemm8 1 %s %zu %zu %zu",
+                   weights->digest ? weights->digest : "", config->hidden, config->intermediate,
+                   config->layers);
+    if (tars_packed_find(cache_dir, label, bytes, &bert->packed))
+        return load_in_turn(loader);
+    status = tars_packed_new(bytes, &bert->packed, &loader->making);
+    if (status == TARS_OK)
+        status = load_shared(loader);
+    if (status == TARS_OK)
+        (void)tars_packed_keep(cache_dir, label, &bert->packed);
+    return status;
+}
+
+static tars_status load(struct loader *loader, const struct tars_bert_weights *weights)
+{
+    struct tars_bert *bert = loader->bert;
+    const struct tars_model_config *config = &bert->config;
+    tars_status status = make_room(loader);
+
+    if (status != TARS_OK)
+        return status;
     bert->layers = calloc(config->layers, sizeof(bert->layers[0]));
-    if (!loader->matrix || !bert->layers)
+    if (!bert->layers)
         return TARS_ENOMEM;
     find_prefix(loader);
     status = get(loader, "embeddings.word_embeddings.weight", config->vocab, config->hidden,
@@ -231,18 +396,16 @@ static tars_status load(struct loader *loader)
         status = load_positions(loader);
     if (status == TARS_OK)
         status = load_norm(loader, "embeddings.LayerNorm", &bert->norm);
-    for (size_t i = 0; i < config->layers && status == TARS_OK; i++)
-        status = load_layer(loader, i);
-    return status;
+    return status == TARS_OK ? load_layers(loader, weights) : status;
 }
 
 /* --------------------------------------------------------------- life cycle */
 
-tars_status tars_bert_open(const struct tars_model_config *config, const char *weights_path,
-                           enum tars_linear_type type, struct tars_bert **bert,
-                           struct tars_err *err)
+tars_status tars_bert_open(const struct tars_model_config *config,
+                           const struct tars_bert_weights *weights, enum tars_linear_type type,
+                           struct tars_bert **bert, struct tars_err *err)
 {
-    struct loader loader = {.path = weights_path, .err = err};
+    struct loader loader = {.path = weights->path, .err = err};
     struct tars_bert *made = calloc(1, sizeof(*made));
     tars_status status;
 
@@ -251,11 +414,11 @@ tars_status tars_bert_open(const struct tars_model_config *config, const char *w
     loader.bert = made;
     made->config = *config;
     made->kernels = tars_kernels();
-    status = tars_safetensors_open(weights_path, &made->file, err);
+    status = tars_safetensors_open(weights->path, &made->file, err);
     if (status == TARS_OK)
         status = tars_linear_set_new(type, &made->set, err);
     if (status == TARS_OK)
-        status = load(&loader);
+        status = load(&loader, weights);
     free(loader.matrix);
     if (status != TARS_OK) {
         tars_bert_close(made);
@@ -286,6 +449,7 @@ void tars_bert_close(struct tars_bert *bert)
     free(bert->positions);
     free(bert->second);
     free(bert->norm.gain);
+    tars_packed_release(&bert->packed);
     tars_linear_set_free(bert->set);
     tars_safetensors_close(bert->file);
     free(bert);

@@ -383,8 +383,9 @@ static tars_status read_settings(struct tars_cross_encoder *encoder,
     return TARS_OK;
 }
 
-static tars_status open_bert(struct tars_cross_encoder *encoder, const char *path,
-                             enum tars_encoder_precision wanted, struct tars_err *err)
+static tars_status open_bert(struct tars_cross_encoder *encoder,
+                             const struct tars_cross_encoder_config *config, const char *path,
+                             char *digest, struct tars_err *err)
 {
     static const enum tars_linear_type types[] = {[TARS_ENCODER_INT8] = TARS_LINEAR_INT8,
                                                   [TARS_ENCODER_BF16] = TARS_LINEAR_BF16,
@@ -393,10 +394,15 @@ static tars_status open_bert(struct tars_cross_encoder *encoder, const char *pat
                                                              [TARS_LINEAR_BF16] = TARS_ENCODER_BF16,
                                                              [TARS_LINEAR_FP32] =
                                                                  TARS_ENCODER_FP32};
-    tars_status status;
+    const struct tars_bert_weights weights = {
+        .path = path, .digest = digest, .cache_dir = config->cache_dir};
+    tars_status status = tars_weights_digest(path, config->cache_dir, digest, err);
 
     tars_linear_one_thread();
-    status = tars_bert_open(&encoder->config, path, types[wanted], &encoder->bert, err);
+    if (status == TARS_OK) {
+        status = tars_bert_open(&encoder->config, &weights, types[config->precision],
+                                &encoder->bert, err);
+    }
     if (status == TARS_ENOTFOUND) {
         return tars_fail(status, err,
                          "%s is not there; the weights are needed as safetensors (a folder with "
@@ -465,13 +471,11 @@ static tars_status open_model(struct tars_cross_encoder *encoder,
     tars_buf_init(&vocab, TARS_VOCAB_BYTES_MAX);
     status = path_in(config->dir, "model.safetensors", path, err);
     if (status == TARS_OK)
-        status = open_bert(encoder, path, config->precision, err);
+        status = open_bert(encoder, config, path, digest, err);
     if (status == TARS_OK)
         status = tars_vocab_read(config->dir, &vocab, &cased, err);
     if (status == TARS_OK)
         status = open_wordpiece(encoder, config->dir, tars_buf_span(&vocab), cased, err);
-    if (status == TARS_OK)
-        status = tars_weights_digest(path, config->cache_dir, digest, err);
     if (status == TARS_OK)
         status = make_identity(encoder, digest, tars_buf_span(&vocab), cased);
     tars_buf_release(&vocab);

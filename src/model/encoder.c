@@ -371,11 +371,10 @@ static tars_status open_wordpiece(struct tars_encoder *encoder, const char *path
 
 /* Tokenizer and identity, which both need the vocabulary's bytes. */
 static tars_status open_vocab(struct tars_encoder *encoder,
-                              const struct tars_encoder_config *config, const char *weights_path,
+                              const struct tars_encoder_config *config, const char *digest,
                               struct tars_err *err)
 {
     char path[PATH_BYTES];
-    char digest[TARS_SHA256_HEX_BYTES];
     struct tars_buf vocab;
     tars_status status = path_in(config->dir, "vocab.txt", path, err);
 
@@ -385,8 +384,6 @@ static tars_status open_vocab(struct tars_encoder *encoder,
     status = tars_file_read(path, &vocab, err);
     if (status == TARS_OK)
         status = open_wordpiece(encoder, path, tars_buf_span(&vocab), err);
-    if (status == TARS_OK)
-        status = tars_weights_digest(weights_path, config->cache_dir, digest, err);
     if (status == TARS_OK) {
         status = tars_model_identity(&encoder->config, digest, tars_buf_span(&vocab),
                                      encoder->info.identity);
@@ -406,12 +403,19 @@ static tars_status open_bert(struct tars_encoder *encoder, const struct tars_enc
                                                              [TARS_LINEAR_FP32] =
                                                                  TARS_ENCODER_FP32};
     char path[PATH_BYTES];
+    char digest[TARS_SHA256_HEX_BYTES];
+    const struct tars_bert_weights weights = {
+        .path = path, .digest = digest, .cache_dir = config->cache_dir};
     tars_status status = path_in(config->dir, "model.safetensors", path, err);
 
     if (status != TARS_OK)
         return status;
     tars_linear_one_thread();
-    status = tars_bert_open(&encoder->config, path, types[config->precision], &encoder->bert, err);
+    status = tars_weights_digest(path, config->cache_dir, digest, err);
+    if (status == TARS_OK) {
+        status = tars_bert_open(&encoder->config, &weights, types[config->precision],
+                                &encoder->bert, err);
+    }
     if (status == TARS_ENOTFOUND) {
         return tars_fail(status, err,
                          "%s is not there; the weights are needed as safetensors (a folder with "
@@ -422,7 +426,7 @@ static tars_status open_bert(struct tars_encoder *encoder, const struct tars_enc
         return status;
     encoder->info.precision = precisions[tars_bert_type(encoder->bert)];
     encoder->info.implementation = tars_bert_implementation(encoder->bert);
-    return open_vocab(encoder, config, path, err);
+    return open_vocab(encoder, config, digest, err);
 }
 
 static tars_status open_model(struct tars_encoder *encoder,

@@ -48,8 +48,9 @@ struct tars_encoder_config {
     size_t threads;                        /* computing in one call, the caller's counted; 0: one */
     size_t max_tokens;     /* of one text with [CLS] and [SEP]; 0, or more than the model's own
                               limit: that limit */
-    const char *cache_dir; /* where the digest of the weights is remembered, so that a start need
-                              not read 90 MB; NULL: computed at each open */
+    const char *cache_dir; /* where the digest of the weights is remembered and packed weights are
+                              kept (packed.h), so that a start need neither read 90 MB nor pack
+                              them; NULL: done at each open */
 };
 
 /* Lent until _close(). */

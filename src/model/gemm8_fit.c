@@ -6,6 +6,7 @@
  * suffers least.
  */
 #include <math.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "model/gemm8.h"
@@ -51,35 +52,101 @@ static void lower(const float *steps, size_t g, int sign, int8_t *out)
     }
 }
 
+/* 4 weights as whole steps, as floats. */
+static floats round_steps(floats step)
+{
+    const float to_int = 12582912.0F; /* 1.5 * 2^23: adding it leaves no room for a fraction */
+
+    return (step + to_int) - to_int;
+}
+
+/* Sums over the 4 quarters of a block, by place. */
+struct sums {
+    floats all, absolute;
+};
+
+static void add_steps(struct sums *sums, floats whole)
+{
+    sums->all += whole;
+    sums->absolute += (floats)((ints)whole & INT32_MAX);
+}
+
+/* Whether the positive or the negative steps of a group add up to too much. */
+static bool breaks_bound(const struct sums *sums)
+{
+    const float most = 2 * TARS_GEMM8_BOUND;
+    floats above = sums->absolute + sums->all; /* twice the positive */
+    floats below = sums->absolute - sums->all;
+
+    /* Written so that what is no number breaks it. */
+    return !(above[0] + above[1] <= most && above[2] + above[3] <= most &&
+             below[0] + below[1] <= most && below[2] + below[3] <= most);
+}
+
 /* 16 weights as whole steps. */
 static void fit_block(const float *weights, float inverse, int8_t *out)
 {
-    const float to_int = 12582912.0F; /* 1.5 * 2^23: adding it leaves no room for a fraction */
     float steps[TARS_GEMM8_DEPTH];
-    ints above = {0}; /* sums of the positive of each place of 4 */
-    ints below = {0};
+    int32_t wholes[TARS_GEMM8_DEPTH];
+    struct sums sums = {{0}, {0}};
 
     for (size_t i = 0; i < TARS_GEMM8_DEPTH; i += 4) {
         floats step;
-        ints whole;
+        floats whole;
+        ints number;
 
         memcpy(&step, weights + i, sizeof(step));
         step *= inverse;
-        whole = __builtin_convertvector((step + to_int) - to_int, ints);
-        whole = ((whole > MOST) & MOST) | ((whole <= MOST) & whole);
-        whole = ((whole < -MOST) & -MOST) | ((whole >= -MOST) & whole);
-        above += (whole > 0) & whole;
-        below -= (whole < 0) & whole;
+        whole = round_steps(step);
+        add_steps(&sums, whole);
+        number = __builtin_convertvector(whole, ints);
         memcpy(steps + i, &step, sizeof(step));
-        for (size_t j = 0; j < 4; j++)
-            out[i + j] = (int8_t)whole[j];
+        memcpy(wholes + i, &number, sizeof(number));
     }
-    for (size_t g = 0; g < 2; g++) {
-        if (above[2 * g] + above[2 * g + 1] > TARS_GEMM8_BOUND)
+    for (size_t i = 0; i < TARS_GEMM8_DEPTH; i++) {
+        int32_t whole = wholes[i] > MOST ? MOST : wholes[i];
+
+        out[i] = (int8_t)(whole < -MOST ? -MOST : whole);
+    }
+    if (breaks_bound(&sums)) {
+        for (size_t g = 0; g < 2; g++) {
             lower(steps, g, 1, out);
-        if (below[2 * g] + below[2 * g + 1] > TARS_GEMM8_BOUND)
             lower(steps, g, -1, out);
+        }
     }
+}
+
+/* Squared errors of a block, by place. */
+static floats block_loss(const float *weights, float scale)
+{
+    const float inverse = 1 / scale;
+    int8_t out[TARS_GEMM8_DEPTH];
+    struct sums sums = {{0}, {0}};
+    floats lost = {0};
+
+    for (size_t i = 0; i < TARS_GEMM8_DEPTH; i += 4) {
+        floats weight;
+        floats whole;
+
+        memcpy(&weight, weights + i, sizeof(weight));
+        whole = round_steps(weight * inverse);
+        add_steps(&sums, whole);
+        weight -= whole * scale;
+        lost += weight * weight;
+    }
+    if (!breaks_bound(&sums))
+        return lost;
+    fit_block(weights, inverse, out);
+    lost = (floats){0};
+    for (size_t i = 0; i < TARS_GEMM8_DEPTH; i += 4) {
+        const floats fitted = {out[i], out[i + 1], out[i + 2], out[i + 3]};
+        floats off;
+
+        memcpy(&off, weights + i, sizeof(off));
+        off -= fitted * scale;
+        lost += off * off;
+    }
+    return lost;
 }
 
 /* Squared error over blocks spread over the count weights (whole blocks). */
@@ -89,19 +156,8 @@ static float loss(const float *weights, size_t count, float scale)
     const size_t step = (blocks > SAMPLE ? blocks / SAMPLE : 1) * TARS_GEMM8_DEPTH;
     floats sum = {0};
 
-    for (size_t i = 0; i < count; i += step) {
-        int8_t out[TARS_GEMM8_DEPTH];
-
-        fit_block(weights + i, 1 / scale, out);
-        for (size_t j = 0; j < TARS_GEMM8_DEPTH; j += 4) {
-            const floats fitted = {out[j], out[j + 1], out[j + 2], out[j + 3]};
-            floats off;
-
-            memcpy(&off, weights + i + j, sizeof(off));
-            off -= fitted * scale;
-            sum += off * off;
-        }
-    }
+    for (size_t i = 0; i < count; i += step)
+        sum += block_loss(weights + i, scale);
     return sum[0] + sum[1] + sum[2] + sum[3];
 }
 

@@ -19,7 +19,7 @@
 #define BUCKETS      (TARS_LINEAR_ROWS / TARS_LINEAR_STEP)
 #define SHAPES_MAX   8
 #define NAME_BYTES   64
-#define ALIGN_BYTES  64
+#define ALIGN_BYTES  TARS_LINEAR_ALIGN
 #define WEIGHT_STEPS 127.0F /* greatest quantised weight */
 
 /* OpenMP's, declared here because its header belongs to one compiler only. */
@@ -376,26 +376,40 @@ static dnnl_status_t pack(struct tars_linear_set *set, void *from, struct tars_l
     return status;
 }
 
-/* Quantise and pack weights for gemm8, a column at a time. */
-static tars_status pack_columns(const float *weights, struct tars_linear *linear)
+static size_t round_up(size_t bytes)
 {
-    const size_t k_padded = tars_gemm8_padded(linear->k);
-    const size_t bytes = tars_gemm8_packed_bytes(linear->k, linear->n);
+    return (bytes + ALIGN_BYTES - 1) / ALIGN_BYTES * ALIGN_BYTES;
+}
+
+/* Where in a room the scales begin; the sums lie behind them. */
+static size_t scales_at(size_t k, size_t n)
+{
+    return round_up(tars_gemm8_packed_bytes(k, n));
+}
+
+size_t tars_linear_packed_bytes(const struct tars_linear_set *set, size_t k, size_t n)
+{
+    return set->by_gemm8 ? scales_at(k, n) + round_up(2 * n * sizeof(float)) : 0;
+}
+
+/* Quantise and pack weights for gemm8 into room, a column at a time. */
+static tars_status pack_columns(const float *weights, size_t k, size_t n, void *room)
+{
+    const size_t k_padded = tars_gemm8_padded(k);
+    float *scale = (void *)((char *)room + scales_at(k, n));
+    float *sum = scale + n;
     int8_t *column = malloc(k_padded);
 
-    linear->bytes = calloc(1, bytes + ALIGN_BYTES);
-    if (!column || !linear->bytes) {
-        free(column);
+    if (!column)
         return TARS_ENOMEM;
-    }
-    for (size_t i = 0; i < linear->n; i++) {
+    for (size_t i = 0; i < n; i++) {
         int total = 0;
 
-        linear->scale[i] = tars_gemm8_fit(weights + i * linear->k, linear->k, column);
-        for (size_t k = 0; k < linear->k; k++)
-            total += column[k];
-        linear->sum[i] = (float)total * linear->scale[i];
-        tars_gemm8_pack(column, k_padded, i, aligned(linear->bytes));
+        scale[i] = tars_gemm8_fit(weights + i * k, k, column);
+        for (size_t j = 0; j < k; j++)
+            total += column[j];
+        sum[i] = (float)total * scale[i];
+        tars_gemm8_pack(column, k_padded, i, room);
     }
     free(column);
     return TARS_OK;
@@ -412,25 +426,76 @@ static tars_status pack_for_dnnl(struct tars_linear_set *set, const float *weigh
     return status;
 }
 
+/* Everything but the weights. */
+static tars_status begin(size_t k, size_t n, const float *bias, struct tars_linear *linear)
+{
+    *linear = (struct tars_linear){.k = k, .n = n};
+    linear->bias = calloc(3 * n, sizeof(float));
+    if (!linear->bias)
+        return TARS_ENOMEM;
+    memcpy(linear->bias, bias, n * sizeof(float));
+    linear->scale = linear->bias + n;
+    linear->sum = linear->scale + n;
+    return TARS_OK;
+}
+
+tars_status tars_linear_init_packed(const struct tars_linear_set *set, size_t k, size_t n,
+                                    const void *room, const float *bias, struct tars_linear *linear)
+{
+    struct tars_linear made;
+    tars_status status = begin(k, n, bias, &made);
+
+    assert(set->by_gemm8 && (uintptr_t)room % ALIGN_BYTES == 0);
+    if (status != TARS_OK)
+        return status;
+    memcpy(made.scale, (const char *)room + scales_at(k, n), 2 * n * sizeof(float));
+    made.bytes = room;
+    *linear = made;
+    return TARS_OK;
+}
+
+tars_status tars_linear_init_in(const struct tars_linear_set *set, size_t k, size_t n,
+                                const float *weights, const float *bias, void *room,
+                                struct tars_linear *linear)
+{
+    tars_status status = pack_columns(weights, k, n, room);
+
+    return status == TARS_OK ? tars_linear_init_packed(set, k, n, room, bias, linear) : status;
+}
+
+static tars_status init_for_gemm8(const struct tars_linear_set *set, size_t k, size_t n,
+                                  const float *weights, const float *bias,
+                                  struct tars_linear *linear)
+{
+    void *room = calloc(1, tars_linear_packed_bytes(set, k, n) + ALIGN_BYTES);
+    tars_status status = TARS_ENOMEM;
+
+    if (room)
+        status = tars_linear_init_in(set, k, n, weights, bias, aligned(room), linear);
+    if (status == TARS_OK) {
+        linear->room = room;
+    } else {
+        free(room);
+    }
+    return status;
+}
+
 tars_status tars_linear_init(struct tars_linear_set *set, size_t k, size_t n, const float *weights,
                              const float *bias, struct tars_linear *linear, struct tars_err *err)
 {
-    struct tars_linear made = {.k = k, .n = n};
-    tars_status status = TARS_OK;
+    struct tars_linear made;
+    tars_status status;
 
-    (void)pthread_mutex_lock(&set->lock);
-    if (!set->by_gemm8)
-        status = find_shape(set, k, n, &made.shape, err);
-    (void)pthread_mutex_unlock(&set->lock);
+    if (set->by_gemm8)
+        return init_for_gemm8(set, k, n, weights, bias, linear);
+    status = begin(k, n, bias, &made);
     if (status != TARS_OK)
         return status;
-    made.bias = calloc(3 * n, sizeof(float));
-    if (!made.bias)
-        return TARS_ENOMEM;
-    memcpy(made.bias, bias, n * sizeof(float));
-    made.scale = made.bias + n;
-    made.sum = made.scale + n;
-    status = set->by_gemm8 ? pack_columns(weights, &made) : pack_for_dnnl(set, weights, &made, err);
+    (void)pthread_mutex_lock(&set->lock);
+    status = find_shape(set, k, n, &made.shape, err);
+    (void)pthread_mutex_unlock(&set->lock);
+    if (status == TARS_OK)
+        status = pack_for_dnnl(set, weights, &made, err);
     if (status != TARS_OK) {
         tars_linear_release(&made);
     } else {
@@ -443,7 +508,7 @@ void tars_linear_release(struct tars_linear *linear)
 {
     if (linear->weights)
         (void)dnnl_memory_destroy(linear->weights);
-    free(linear->bytes);
+    free(linear->room);
     free(linear->bias);
     *linear = (struct tars_linear){0};
 }
@@ -527,7 +592,7 @@ static tars_status apply_gemm8(struct tars_linear_run *run, const struct tars_li
     struct tars_gemm8 product = {.x = x,
                                  .rows = rows,
                                  .k_padded = tars_gemm8_padded(linear->k),
-                                 .packed = aligned(linear->bytes),
+                                 .packed = linear->bytes,
                                  .n = linear->n,
                                  .y = y};
 
@@ -572,12 +637,12 @@ void tars_linear_add_left_out(const struct tars_linear *linear, const struct tar
                               size_t i, float value, float *y)
 {
     const size_t four = i / 4 * 4;
-    const struct tars_left_out from = {
-        .weights = (const int8_t *)aligned(linear->bytes) + four * TARS_GEMM8_COLUMNS,
-        .panel_bytes = tars_gemm8_padded(linear->k) * TARS_GEMM8_COLUMNS,
-        .place = (int)(i - four),
-        .scale = linear->scale,
-        .value = value};
+    const struct tars_left_out from = {.weights = linear->bytes + four * TARS_GEMM8_COLUMNS,
+                                       .panel_bytes =
+                                           tars_gemm8_padded(linear->k) * TARS_GEMM8_COLUMNS,
+                                       .place = (int)(i - four),
+                                       .scale = linear->scale,
+                                       .value = value};
 
     assert(!linear->shape && i < linear->k);
     kernels->add_left_out(&from, y, linear->n);

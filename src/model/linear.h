@@ -28,6 +28,7 @@
 
 #define TARS_LINEAR_ROWS   128 /* most rows of one product */
 #define TARS_LINEAR_STEP   16  /* rows are rounded up to a multiple of it */
+#define TARS_LINEAR_ALIGN  64  /* bytes */
 #define TARS_LINEAR_LEVELS 255 /* greatest step of a quantised activation, on any processor */
 
 enum tars_linear_type {
@@ -47,7 +48,8 @@ struct tars_linear {
     float *sum;          /* (n,) int8: of each column's weights, scaled; else NULL */
     struct shape *shape; /* of the set; NULL where gemm8 computes */
     void *weights;       /* dnnl_memory_t, packed; or NULL */
-    int8_t *bytes;       /* packed for gemm8; or NULL */
+    const int8_t *bytes; /* packed for gemm8; or NULL */
+    void *room;          /* owned, what bytes lie in; NULL: lent */
 };
 
 /* A type that the processor has no good product for becomes fp32: see tars_linear_set_type(). */
@@ -71,6 +73,18 @@ const char *tars_linear_set_implementation(struct tars_linear_set *set, size_t k
 TARS_MUST_USE tars_status tars_linear_init(struct tars_linear_set *set, size_t k, size_t n,
                                            const float *weights, const float *bias,
                                            struct tars_linear *linear, struct tars_err *err);
+/* Bytes of the room that weights of (k, n), packed, take with their scales and sums, a multiple of
+ * TARS_LINEAR_ALIGN; 0 where oneDNN packs them, whose layout is its own affair. */
+size_t tars_linear_packed_bytes(const struct tars_linear_set *set, size_t k, size_t n);
+/* The same, packed into room of that many bytes, zeroed, aligned to TARS_LINEAR_ALIGN and lent
+ * until _release(). What is in it then may be kept, for any process. */
+TARS_MUST_USE tars_status tars_linear_init_in(const struct tars_linear_set *set, size_t k, size_t n,
+                                              const float *weights, const float *bias, void *room,
+                                              struct tars_linear *linear);
+/* From a room that was packed so. */
+TARS_MUST_USE tars_status tars_linear_init_packed(const struct tars_linear_set *set, size_t k,
+                                                  size_t n, const void *room, const float *bias,
+                                                  struct tars_linear *linear);
 void tars_linear_release(struct tars_linear *linear);
 
 TARS_MUST_USE tars_status tars_linear_run_new(struct tars_linear_set *set,
