@@ -10,6 +10,7 @@
 #include "auth/quota.h"
 #include "api/record.h"
 #include "base/crypto/digest.h"
+#include "rag/absence.h"
 #include "rag/history.h"
 
 #define KEPT_MAX ((size_t)1 << 20) /* bytes of the sources that are kept with a turn */
@@ -115,6 +116,38 @@ void tars_answer_write_citations(struct tars_json *json, const struct tars_rag_a
     tars_json_end(json);
     tars_json_int(json, "unsupported_count", (int64_t)answer->unsupported_count);
     tars_json_text(json, "degraded", answer->degraded);
+}
+
+static void write_nearest(struct tars_json *json, const struct tars_rag_absence *absence)
+{
+    if (!absence->nearest_file) {
+        tars_json_null(json, "nearest");
+        return;
+    }
+    tars_json_object(json, "nearest");
+    tars_json_text(json, "document_id", absence->nearest_document);
+    tars_json_text(json, "file_name", absence->nearest_file);
+    tars_json_fixed(json, "similarity_score", absence->relevance, 4);
+    tars_json_end(json);
+}
+
+void tars_answer_write_absence(struct tars_json *json, const struct tars_rag_answer *answer)
+{
+    const struct tars_rag_absence *absence = &answer->absence;
+
+    if (answer->unmet)
+        tars_json_text(json, "unmet", answer->unmet);
+    if (answer->source_count > 0)
+        return;
+    tars_json_object(json, "absence");
+    tars_json_text(json, "reason", tars_absence_reason(absence));
+    tars_json_array(json, "missing_words");
+    for (size_t i = 0; i < absence->missing_count; i++)
+        tars_json_text(json, NULL, absence->missing[i]);
+    tars_json_end(json);
+    write_nearest(json, absence);
+    tars_json_fixed(json, "relevance_threshold", absence->threshold, 4);
+    tars_json_end(json);
 }
 
 /* ---------------------------------------------------------------------- keep */

@@ -52,6 +52,8 @@ void tars_answer_write_sources(struct tars_json *json, const struct tars_rag_ans
                                bool passages);
 /* "citations", "unsupported_count", "degraded". */
 void tars_answer_write_citations(struct tars_json *json, const struct tars_rag_answer *answer);
+/* "unmet", where a demand was not met, and "absence", where there is no source. */
+void tars_answer_write_absence(struct tars_json *json, const struct tars_rag_answer *answer);
 /* NaN, or not known: null. */
 void tars_answer_write_score(struct tars_json *json, const char *key, bool known, double score);
 /* From 1; 0: null. */

@@ -282,6 +282,7 @@ static void complete_rag(struct tars_chat_job *job, const struct tars_rag_answer
     tars_json_int(&job->json, "sources_count", (int64_t)answer->source_count);
     tars_json_text(&job->json, "model", answer->model ? answer->model : "");
     tars_answer_write_citations(&job->json, answer);
+    tars_answer_write_absence(&job->json, answer);
     (void)!tars_chat_send(job->session, &job->json, true);
 }
 

@@ -166,6 +166,7 @@ static void write_answer(struct tars_exchange *ex, const struct question *questi
     tars_json_bool(json, "cached", answer->cached);
     tars_json_text(json, "conversation_id", question->conversation_id);
     tars_answer_write_citations(json, answer);
+    tars_answer_write_absence(json, answer);
 }
 
 static void invalid_field(struct tars_exchange *ex, const char *field, const char *words)
@@ -256,6 +257,7 @@ static tars_status write_complete(struct stream *stream, const struct tars_rag_a
     tars_exchange_time(stream->ex, "timestamp");
     tars_json_text(json, "model", answer->model ? answer->model : "");
     tars_answer_write_citations(json, answer);
+    tars_answer_write_absence(json, answer);
     return tars_exchange_flush(stream->ex);
 }
 

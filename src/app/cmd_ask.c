@@ -101,8 +101,13 @@ static void print_complete(struct answer *answer, const json_t *line)
     printf("\n(%s, %.0f ms to find, %.0f ms to write)\n", tars_object_text(line, "model"),
            tars_object_number(line, "retrieval_time_ms"),
            tars_object_number(line, "generation_time_ms"));
+    (void)fflush(stdout);
     if (degraded[0])
         (void)fprintf(stderr, "tars: %s\n", degraded);
+    if (tars_object_text(line, "unmet")[0]) {
+        (void)fprintf(stderr, "tars: no passage holds \"%s\"; searched for its words\n",
+                      tars_object_text(line, "unmet"));
+    }
 }
 
 static bool take_line(void *ctx, json_t *line)

@@ -45,6 +45,26 @@ static void fill(const struct tars_found *found, const char *method, struct tars
     out->cross_encoder_score = out->reranked ? found->rerank_score : 0;
 }
 
+static struct tars_rag_absence absence_of(const struct tars_rag_request *request,
+                                          const struct tars_retrieved *found)
+{
+    const struct tars_retrieve_absence *from = &found->absence;
+    struct tars_rag_absence absence = {
+        .missing = from->missing,
+        .missing_count = from->missing_count,
+        .relevance = from->relevance,
+        .threshold = request->relevance_threshold,
+        .searched = found->searched && !from->is_empty,
+        .narrowed = request->filters_json || request->collection,
+    };
+
+    if (from->nearest) {
+        absence.nearest_file = text_or_empty(from->nearest->document->file_name);
+        absence.nearest_document = from->nearest->document->document_id;
+    }
+    return absence;
+}
+
 tars_status tars_rag_fetch(void *ctx, const struct tars_rag_request *request,
                            struct tars_call *call, struct tars_rag_fetched *out,
                            struct tars_err *err)
@@ -56,6 +76,7 @@ tars_status tars_rag_fetch(void *ctx, const struct tars_rag_request *request,
         .filters_json = request->filters_json,
         .collection = request->collection,
         .rerank = request->rerank,
+        .explain = true,
     };
     struct tars_retrieved found;
     struct tars_rag_source *made;
@@ -68,8 +89,14 @@ tars_status tars_rag_fetch(void *ctx, const struct tars_rag_request *request,
         return tars_fail(TARS_ENOMEM, err, "the passages found do not fit into memory");
     for (size_t i = 0; i < found.count; i++)
         fill(&found.found[i], found.fusion_method, &made[i]);
-    *out = (struct tars_rag_fetched){made, found.count,
-                                     found.degraded ? text_or_empty(found.degraded_part) : NULL,
-                                     found.is_kept};
+    *out = (struct tars_rag_fetched){
+        .sources = made,
+        .count = found.count,
+        .degraded = found.degraded ? text_or_empty(found.degraded_part) : NULL,
+        .cached = found.is_kept,
+        .unmet = found.unmet,
+    };
+    if (found.count == 0)
+        out->absence = absence_of(request, &found);
     return TARS_OK;
 }

@@ -5,6 +5,7 @@
 
 #include "base/sys/clock.h"
 #include "obs/trace.h"
+#include "rag/absence.h"
 #include "rag/expand.h"
 
 /* What is searched for. */
@@ -86,6 +87,23 @@ static tars_status make_room(struct tars_arena *arena, const struct wordings *wo
     return out->sources ? TARS_OK : TARS_ENOMEM;
 }
 
+/* What one more wording found, or why it found nothing. */
+static void merge(struct tars_gathered *out, const struct tars_rag_fetched *found, size_t top_k,
+                  bool is_first)
+{
+    for (size_t at = 0; at < found->count && at < top_k; at++)
+        insert(out, &found->sources[at]);
+    if (found->degraded)
+        out->degraded = found->degraded;
+    out->cached = out->cached && found->cached;
+    if (is_first) {
+        out->unmet = found->unmet;
+        out->absence = found->absence;
+    } else {
+        tars_absence_join(&out->absence, &found->absence);
+    }
+}
+
 static bool is_fatal(tars_status status, struct tars_call *call)
 {
     return status == TARS_ENOMEM || tars_call_is_over(call);
@@ -102,6 +120,8 @@ static tars_status fetch_one(const struct tars_rag_config *config,
     out->count = found.count;
     out->degraded = found.degraded;
     out->cached = found.cached;
+    out->unmet = found.unmet;
+    out->absence = found.absence;
     return status;
 }
 
@@ -132,11 +152,11 @@ tars_status tars_gather(const struct tars_rag_config *config,
         status = config->fetch(config->fetch_ctx, &asked, call, &found, err);
         if (status != TARS_OK && (i == 0 || is_fatal(status, call)))
             return status;
-        for (size_t at = 0; at < found.count && at < top_k && status == TARS_OK; at++)
-            insert(out, &found.sources[at]);
-        if (found.degraded)
-            out->degraded = found.degraded;
-        out->cached = out->cached && found.cached;
+        if (status == TARS_OK) {
+            merge(out, &found, top_k, i == 0);
+        } else {
+            out->cached = false;
+        }
     }
     if (out->count > top_k)
         out->count = top_k;

@@ -16,10 +16,12 @@
 struct tars_gathered {
     struct tars_rag_source *sources; /* (count,) best first, in the call's arena */
     size_t count;
-    size_t expansions;    /* variants of the model that were asked for */
-    double expand_ms;     /* 0: the question was not expanded */
-    bool cached;          /* what was found by every wording was kept from earlier */
-    const char *degraded; /* as in struct tars_rag_fetched, of any search */
+    size_t expansions;               /* variants of the model that were asked for */
+    double expand_ms;                /* 0: the question was not expanded */
+    bool cached;                     /* what was found by every wording was kept from earlier */
+    const char *degraded;            /* as in struct tars_rag_fetched, of any search */
+    const char *unmet;               /* likewise */
+    struct tars_rag_absence absence; /* where count is 0: words of the first wording */
 };
 
 /* As tars_rag_fetch_fn, over config's retriever and expander. request->top_k is set. */

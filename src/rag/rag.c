@@ -18,6 +18,7 @@
 #include "base/mem/buf.h"
 #include "base/sys/clock.h"
 #include "obs/trace.h"
+#include "rag/absence.h"
 #include "rag/gather.h"
 #include "rag/prompt.h"
 #include "rag/quote.h"
@@ -26,8 +27,6 @@
 
 #define ANSWER_SHARE_MIN 256 /* tokens of a small context that are kept for the answer */
 #define PROMPT_OVERHEAD  200 /* tokens of system prompt, template and question marks */
-
-static const char no_answer[] = "The documents do not answer this question.";
 
 struct tars_rag {
     struct tars_rag_config config; /* with every default filled in */
@@ -140,6 +139,8 @@ static tars_status retrieve(struct answering *state, struct tars_err *err)
         out->sources = gathered.sources;
         out->source_count = gathered.count;
         out->cached = gathered.cached;
+        out->unmet = gathered.unmet;
+        out->absence = gathered.absence;
         if (gathered.degraded) {
             out->degraded =
                 tars_arena_printf(state->call->arena, "searched without %s", gathered.degraded);
@@ -311,10 +312,13 @@ static tars_status say_no_answer(struct answering *state)
     const struct tars_llm *llm =
         config->llm && !state->request->quotes_only ? config->llm : config->quoter;
 
+    const char *text =
+        tars_absence_text(state->call->arena, &state->out->absence, state->out->unmet);
+
     state->out->model = tars_arena_strdup(state->call->arena, llm->model);
-    if (!state->out->model)
+    if (!text || !state->out->model)
         return TARS_ENOMEM;
-    return hear_token(state, no_answer, sizeof(no_answer) - 1) ? TARS_OK : TARS_ECANCELED;
+    return hear_token(state, text, strlen(text)) ? TARS_OK : TARS_ECANCELED;
 }
 
 static tars_status generate(struct answering *state, struct tars_err *err)
@@ -396,6 +400,17 @@ static tars_status check_sentences(struct answering *state)
     return status;
 }
 
+/* Without a source the answer is tars_absence_text(), which claims nothing of what documents say.
+ */
+static void acquit(struct tars_rag_answer *out)
+{
+    for (size_t i = 0; i < out->citation_count; i++) {
+        out->citations[i].verdict = TARS_CITE_NO_CLAIM;
+        out->citations[i].supported = true;
+    }
+    out->unsupported_count = 0;
+}
+
 /* Did the answer claim nothing at all? */
 static bool claims_nothing(const struct tars_rag_answer *answer)
 {
@@ -414,6 +429,8 @@ static tars_status cite(struct answering *state)
 
     tars_trace_begin(&state->call->trace, &span, "check citations", TARS_SPAN_INTERNAL);
     status = check_sentences(state);
+    if (state->out->source_count == 0)
+        acquit(state->out);
     tars_trace_int(&span, "tars.citations", (int64_t)state->out->citation_count);
     tars_trace_int(&span, "tars.citations.unsupported", (int64_t)state->out->unsupported_count);
     tars_trace_status(&span, status, NULL);

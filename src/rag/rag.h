@@ -4,8 +4,9 @@
  * write them as JSON. Everything in an answer lives in the call's arena.
  *
  * What happens when a part is away:
- *   no passage passes the threshold   the answer says that the documents do not answer; nothing is
- *                                     generated, model is that of the back end
+ *   no passage passes the threshold   the answer says that the documents do not answer, and why
+ *                                     (absence.h); nothing is generated, model is that of the back
+ *                                     end
  *   the writer fails before a token   the best passages are quoted, model is "extract", degraded
  *                                     says why
  *   the writer is small               it gets the sentences around the best one of each passage,
@@ -80,12 +81,26 @@ struct tars_rag_request {
     bool quotes_only;   /* answer by quotation even where a model is there */
 };
 
+/* Why there is no source; strings are terminated. */
+struct tars_rag_absence {
+    const char *const *missing; /* (missing_count,) words of the question that no passage holds */
+    size_t missing_count;
+    const char *nearest_file; /* of the best passage below the threshold; NULL: there is none */
+    const char *nearest_document;
+    double relevance; /* of it */
+    double threshold; /* what was asked for */
+    bool searched;    /* there are passages that may be found */
+    bool narrowed;    /* of these not all, as was asked: filters, one collection */
+};
+
 /* What was found, in the call's arena. */
 struct tars_rag_fetched {
     struct tars_rag_source *sources; /* (count,) best first */
     size_t count;
-    const char *degraded; /* which part of the search was away, static; or NULL */
-    bool cached;          /* what was found was kept from an earlier question */
+    const char *degraded;            /* which part of the search was away, static; or NULL */
+    bool cached;                     /* what was found was kept from an earlier question */
+    const char *unmet;               /* what the question demands and no passage has, or NULL */
+    struct tars_rag_absence absence; /* where count is 0 */
 };
 
 /* Finds passages, best first: the real one is rag/fetch over retrieve. */
@@ -137,6 +152,9 @@ struct tars_rag_answer {
     bool used_history;    /* earlier turns were in the prompt, or in the search */
     size_t expansions;    /* variants of the question that were searched for; 0: not expanded */
     const char *degraded; /* why the answer is less than asked for, or NULL */
+    const char *unmet;    /* a phrase or field of the question that no passage has; its words were
+                             looked for instead; or NULL */
+    struct tars_rag_absence absence;     /* where source_count is 0 */
     struct tars_rag_citation *citations; /* (citation_count,), in the order of the answer */
     size_t citation_count;
     size_t unsupported_count;         /* citations that are not supported */

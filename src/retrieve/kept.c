@@ -41,10 +41,11 @@ void tars_kept_key(struct tars_buf *out, const struct tars_kept_state *state,
         .seq = state->seq,
         .top_k = request->top_k,
         .threshold = request->threshold < 0 ? -1 : request->threshold,
-        .switches =
-            (uint32_t)request->mode | (uint32_t)request->distinct_documents << 8U |
-            (uint32_t)visible->all << 9U | (uint32_t)(request->filters_json != NULL) << 10U |
-            (uint32_t)(request->collection != NULL) << 11U | (uint32_t)request->rerank << 12U,
+        .switches = (uint32_t)request->mode | (uint32_t)request->distinct_documents << 8U |
+                    (uint32_t)visible->all << 9U |
+                    (uint32_t)(request->filters_json != NULL) << 10U |
+                    (uint32_t)(request->collection != NULL) << 11U |
+                    (uint32_t)request->rerank << 12U | (uint32_t)request->explain << 13U,
     };
 
     append(out, state->epoch);

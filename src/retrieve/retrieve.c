@@ -21,6 +21,7 @@
 #include "retrieve/fuse.h"
 #include "retrieve/kin.h"
 #include "retrieve/languages.h"
+#include "retrieve/missing.h"
 #include "retrieve/rarity.h"
 #include "retrieve/relevance.h"
 #include "retrieve/retrieve_internal.h"
@@ -392,6 +393,18 @@ static bool may_be_shown(const struct search *search, const struct tars_store_pa
            !is_known(result->found, result->count, passage->document->document_id);
 }
 
+/* One that stays below the threshold; the best of these is remembered. */
+static void pass_over(struct tars_retrieved *result, const struct tars_store_passage *passage,
+                      double relevance)
+{
+    struct tars_retrieve_absence *absence = &result->absence;
+
+    if (absence->nearest && absence->relevance >= relevance)
+        return;
+    absence->nearest = passage;
+    absence->relevance = relevance;
+}
+
 /* Take candidates in their order until top_k are found: not below the threshold, still in the
  * store, and with distinct_documents only the first of each document. */
 static tars_status pick(struct search *search, struct tars_fused *fused, size_t count,
@@ -414,8 +427,10 @@ static tars_status pick(struct search *search, struct tars_fused *fused, size_t 
             continue;
         coverage = search->coverage ? tars_coverage_of(search->coverage, fused[i].id) : 0;
         relevance = tars_relevance(fused[i].vector, coverage);
-        if (relevance < search->request->threshold)
+        if (relevance < search->request->threshold) {
+            pass_over(result, passage, relevance);
             continue;
+        }
         result->found[result->count++] = (struct tars_found){
             .passage_id = fused[i].id,
             .passage = passage,
@@ -655,25 +670,59 @@ static tars_status run(struct search *search, struct tars_retrieved *result)
     return status == TARS_OK ? fetch_winners(search, fused, count, result) : status;
 }
 
+/* What the question is read against; langs has room for TARS_LANGUAGES_ASKED. The analyzer, NULL
+ * without memory, is to be given back. */
+static struct tars_wording_from reading(struct search *search, int *langs)
+{
+    return (struct tars_wording_from){.arena = search->call->arena,
+                                      .analyzer = borrow(search->retriever),
+                                      .index = search->retriever->config.index,
+                                      .visible = tars_scope_filter(search->scope),
+                                      .langs = langs,
+                                      .lang_count = tars_languages_held(&search->stats, langs)};
+}
+
 /* Take the demands out of the question; asked is what is left of the request. */
 static tars_status read_wording(struct search *search, struct tars_retrieve_request *asked)
 {
-    struct tars_analyzer *analyzer = borrow(search->retriever);
     int langs[TARS_LANGUAGES_ASKED];
-    struct tars_wording_from from = {.arena = search->call->arena,
-                                     .analyzer = analyzer,
-                                     .index = search->retriever->config.index,
-                                     .visible = tars_scope_filter(search->scope),
-                                     .langs = langs,
-                                     .lang_count = tars_languages_held(&search->stats, langs)};
+    struct tars_wording_from from = reading(search, langs);
     tars_status status;
 
-    if (!analyzer)
+    if (!from.analyzer)
         return TARS_ENOMEM;
     status = tars_wording_read(&from, asked->query, &search->wording);
-    give_back(search->retriever, analyzer);
+    give_back(search->retriever, from.analyzer);
     if (status == TARS_OK)
         asked->query = search->wording.text;
+    return status;
+}
+
+/* Name the words that nothing holds. What was searched without a filter is asked with one: what has
+ * come since may be hidden. */
+static tars_status explain(struct search *search, struct tars_retrieved *result)
+{
+    struct tars_retrieve_absence *absence = &result->absence;
+    int langs[TARS_LANGUAGES_ASKED];
+    struct tars_wording_from from;
+    tars_status status = TARS_OK;
+
+    if (!tars_scope_filter(search->scope)) {
+        tars_scope_release(search->scope);
+        search->scope = NULL;
+        status = make_scope(search, true);
+    }
+    if (status != TARS_OK)
+        return status;
+    from = reading(search, langs);
+    if (!from.analyzer)
+        return TARS_ENOMEM;
+    absence->is_empty = tars_missing_all(from.index, from.visible);
+    if (!absence->is_empty) {
+        status = tars_missing_words(&from, search->request->query, &absence->missing,
+                                    &absence->missing_count);
+    }
+    give_back(search->retriever, from.analyzer);
     return status;
 }
 
@@ -700,6 +749,8 @@ tars_status tars_retrieve_anew(struct tars_retriever *retriever,
         status = read_wording(&search, &asked);
     if (made.searched && status == TARS_OK)
         status = run(&search, &made);
+    if (made.searched && status == TARS_OK && request->explain && made.count == 0)
+        status = explain(&search, &made);
     made.unmet = search.wording.unmet;
     tars_scope_release(search.scope);
     if (status == TARS_OK)

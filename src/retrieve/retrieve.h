@@ -96,6 +96,7 @@ struct tars_retrieve_request {
     enum tars_retrieve_mode mode; /* zero: hybrid */
     bool distinct_documents; /* one passage a document, its best; top_k then counts documents */
     bool rerank;             /* let the reranker read the first candidates, where there is one */
+    bool explain;            /* where nothing is found, tell why; such a result is not kept */
 };
 
 struct tars_found {
@@ -109,6 +110,15 @@ struct tars_found {
     double rerank_score; /* of the reranker, 0..1; NaN: it has not read this one */
 };
 
+/* Why nothing was found: words and passages of what the call may find alone. */
+struct tars_retrieve_absence {
+    bool is_empty;              /* there is no passage that may be found */
+    const char *const *missing; /* (missing_count,) words that no passage holds (missing.h) */
+    size_t missing_count;
+    const struct tars_store_passage *nearest; /* the best of those below the threshold, or NULL */
+    double relevance;                         /* of it */
+};
+
 struct tars_retrieved {
     struct tars_found *found; /* (count,) best first, in the call's arena */
     size_t count;
@@ -118,13 +128,14 @@ struct tars_retrieved {
     const char *degraded_part; /* static, or NULL */
     const char *unmet;         /* a phrase of the question that no passage holds, so that its words
                                   were looked for; or NULL (wording.h) */
-    bool is_kept;              /* all but the text was kept from an earlier question */
-    bool embed_cached;         /* the vector of the question was kept from earlier */
-    bool embedded;             /* the vector of the question was wanted: made, or kept */
-    bool searched;             /* what was asked has words, and there is what may be found */
-    bool by_vector;            /* the vectors were searched */
-    bool reranked;             /* the reranker has put the first ones in order */
-    bool rerank_is_partial;    /* some of them it did not come to in its time */
+    struct tars_retrieve_absence absence; /* set where count is 0 and explain was asked for */
+    bool is_kept;                         /* all but the text was kept from an earlier question */
+    bool embed_cached;                    /* the vector of the question was kept from earlier */
+    bool embedded;                        /* the vector of the question was wanted: made, or kept */
+    bool searched;          /* what was asked has words, and there is what may be found */
+    bool by_vector;         /* the vectors were searched */
+    bool reranked;          /* the reranker has put the first ones in order */
+    bool rerank_is_partial; /* some of them it did not come to in its time */
     double embed_ms, search_ms, fetch_ms;
     double rerank_ms; /* 0: it was not asked */
     double vector_ms; /* of search_ms: the vectors alone */

@@ -186,6 +186,8 @@ class Messages(ChatTest):
         self.assertEqual([m["type"] for m in heard], ["rag_token", "rag_complete"])
         self.assertEqual((heard[0]["has_sources"], heard[0]["conversation_id"], heard[-1]["sources_count"]),
                          (False, None, 0))
+        self.assertIn('No passage holds "capital" or "Mongolia".', heard[0]["token"])
+        self.assertEqual(heard[-1]["absence"]["missing_words"], ["capital", "Mongolia"])
 
     def test_zero_is_the_default(self):
         ws = self.open()

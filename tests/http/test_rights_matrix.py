@@ -268,7 +268,13 @@ class Leaks(Rights):
         yield "DELETE", "/rag/document", {"document_id": "doc_0000000000000000"}
 
     def without_echo(self, text, body):
-        """A reply repeats the question, and a reply to a deletion its id: that is no leak."""
+        """A reply repeats the question, names the words of it that nothing holds for this caller, and a reply to a
+        deletion its id: that is no leak."""
+        words = set(re.findall(r"\w+", (body or {}).get("query", "")))
+        for missing in re.findall(r'"missing_words":\[([^\]]*)\]', text):
+            self.assertLessEqual(set(json.loads(f"[{missing}]")), words)
+            for word in json.loads(f"[{missing}]"):
+                text = text.replace(f'"{word}"', "").replace(json.dumps(f'"{word}"')[1:-1], "")
         for said in ((body or {}).get("query"), (body or {}).get("document_id")):
             if said:
                 text = text.replace(json.dumps(said, ensure_ascii=False), "").replace(json.dumps(said), "")

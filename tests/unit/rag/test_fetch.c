@@ -227,6 +227,41 @@ static void what_is_asked_for_reaches_the_retriever(void **state)
     }
 }
 
+/* Where nothing passes, the words that nothing holds, or the nearest passage. */
+static void why_nothing_is_found_is_told(void **state)
+{
+    static const struct tars_visible nobody = {.all = false};
+    struct tars_rag_request request = {
+        .query = "Who flies the zeppelin to the hotel?", .relevance_threshold = 1, .top_k = 3};
+    struct tars_rag_fetched found = {.count = 0};
+    struct tars_call call = f.call;
+
+    (void)state;
+    assert_int_equal(tars_rag_fetch(f.retriever, &request, &call, &found, NULL), TARS_OK);
+    assert_int_equal(found.count, 0);
+    assert_true(found.absence.searched && !found.absence.narrowed);
+    assert_int_equal(found.absence.missing_count, 2);
+    assert_string_equal(found.absence.missing[0], "flies");
+    assert_string_equal(found.absence.missing[1], "zeppelin");
+    assert_string_equal(found.absence.nearest_file, "travel.md");
+    assert_true(found.absence.relevance < 1);
+    request.query = "the nearest hotel";
+    request.filters_json = "{\"file_type\":\"md\"}";
+    assert_int_equal(tars_rag_fetch(f.retriever, &request, &call, &found, NULL), TARS_OK);
+    assert_int_equal(found.absence.missing_count, 1); /* another document has it */
+    assert_true(found.absence.narrowed);
+    call.visible = &nobody;
+    assert_int_equal(tars_rag_fetch(f.retriever, &request, &call, &found, NULL), TARS_OK);
+    assert_false(found.absence.searched);
+    assert_null(found.absence.nearest_file);
+    request.query = "\"annual hotel\" costs";
+    request.filters_json = NULL;
+    request.relevance_threshold = -1;
+    assert_int_equal(tars_rag_fetch(f.retriever, &request, &f.call, &found, NULL), TARS_OK);
+    assert_string_equal(found.unmet, "annual hotel");
+    assert_true(found.count > 0);
+}
+
 static void an_answer_stands_on_what_was_found(void **state)
 {
     struct tars_llm *quoter = NULL;
@@ -281,6 +316,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_source_is_the_passage_with_its_place),
         cmocka_unit_test(what_is_asked_for_reaches_the_retriever),
+        cmocka_unit_test(why_nothing_is_found_is_told),
         cmocka_unit_test(an_answer_stands_on_what_was_found),
         cmocka_unit_test(a_small_ceiling_is_an_error),
     };

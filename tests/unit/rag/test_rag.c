@@ -43,11 +43,12 @@ static struct tars_rag_source source_of(const char *file, const char *text, doub
 /* ------------------------------------------------------------------- puppets */
 
 struct scene {
-    size_t found;              /* how many sources the retriever finds, 0..2 */
-    const char *degraded;      /* what the retriever lacked */
-    tars_status fetch_status;  /* of the retriever */
-    const char *says;          /* what the writer writes, or NULL */
-    tars_status writer_status; /* what it then returns */
+    size_t found;                    /* how many sources the retriever finds, 0..2 */
+    struct tars_rag_absence absence; /* why it finds none */
+    const char *degraded;            /* what the retriever lacked */
+    tars_status fetch_status;        /* of the retriever */
+    const char *says;                /* what the writer writes, or NULL */
+    tars_status writer_status;       /* what it then returns */
     size_t context_tokens;
     uint64_t parameters; /* of the writer; 0: unknown */
     const char *passage; /* instead of the first source's text, or NULL */
@@ -79,7 +80,10 @@ static tars_status fetch(void *ctx, const struct tars_rag_request *request, stru
     made[1] = source_of("travel.txt", travel, 0.75);
     if (scene->passage)
         made[0].text = tars_span_of(scene->passage);
-    *out = (struct tars_rag_fetched){made, scene->found, scene->degraded, false};
+    *out = (struct tars_rag_fetched){
+        .sources = made, .count = scene->found, .degraded = scene->degraded};
+    if (scene->found == 0)
+        out->absence = scene->absence;
     return TARS_OK;
 }
 
@@ -261,6 +265,15 @@ static const struct {
      "The documents do not answer this question.",
      "extract",
      false},
+    {"no passage, and why",
+     {.found = 0,
+      .absence = {.searched = true, .nearest_file = "a.txt", .relevance = .5, .threshold = .7}},
+     true,
+     TARS_OK,
+     "The documents do not answer this question. The nearest passage, of a.txt, is too far from "
+     "it: relevance 0.50, 0.7 asked.",
+     "writer:1",
+     false},
     {"no writer", {.found = 2}, false, TARS_OK, "No language model is answering", "extract", false},
     {"writer away",
      {.found = 2, .writer_status = TARS_EUNAVAILABLE},
@@ -335,6 +348,7 @@ static void what_happens_when(void **state)
         if (status == TARS_OK) {
             assert_string_equal(scene.text, answer.answer);
             assert_int_equal(answer.unsupported_count, 0);
+            assert_int_equal(answer.refused, rows[i].scene.found == 0);
         }
         tars_arena_release(&arena);
     }
