@@ -47,8 +47,10 @@ static void escape(struct tars_buf *out, const char *text)
             tars_buf_append_text(out, "&gt;");
         } else if (c == '"') {
             tars_buf_append_text(out, "&quot;");
+        } else if (c < ' ' || c == 0x7f) {
+            tars_buf_append_char(out, ' ');
         } else {
-            tars_buf_append_char(out, c < ' ' || c == 0x7f ? ' ' : (char)c);
+            tars_buf_append_char(out, *text);
         }
     }
 }
