@@ -11,10 +11,11 @@
 
 #include "model/gemm8.h"
 
-#define MOST    127
-#define COARSER 1.15F
-#define TRIES   24
-#define SAMPLE  24 /* blocks on which a scale is tried, at least, where there are so many */
+#define MOST       127
+#define COARSER    1.15F
+#define LEAST_OVER (-2.0F) /* under what rounding makes */
+#define TRIES      24
+#define SAMPLE     24 /* blocks on which a scale is tried, at least, where there are so many */
 
 typedef float floats __attribute__((vector_size(16)));
 typedef int32_t ints __attribute__((vector_size(16)));
@@ -25,9 +26,25 @@ static size_t member(size_t g, size_t m)
     return m / 2 * 4 + g * 2 + m % 2;
 }
 
+/* The place of the greatest; of the first one among equals. */
+static size_t find_greatest(const float *values)
+{
+    size_t best = 0;
+    float most = values[0];
+
+    for (size_t m = 1; m < TARS_GEMM8_SHARE; m++) {
+        const bool is_more = values[m] > most;
+
+        best = is_more ? m : best;
+        most = is_more ? values[m] : most;
+    }
+    return best;
+}
+
 /* Lower the values of a group of sign sign until they keep the bound. */
 static void lower(const float *steps, size_t g, int sign, int8_t *out)
 {
+    float over[TARS_GEMM8_SHARE]; /* what each value has more than its weight */
     int sum = 0;
 
     for (size_t m = 0; m < TARS_GEMM8_SHARE; m++) {
@@ -35,20 +52,21 @@ static void lower(const float *steps, size_t g, int sign, int8_t *out)
 
         sum += value > 0 ? value : 0;
     }
+    if (sum <= TARS_GEMM8_BOUND)
+        return;
+    for (size_t m = 0; m < TARS_GEMM8_SHARE; m++) {
+        const size_t i = member(g, m);
+        const float more = ((float)out[i] - steps[i]) * (float)sign;
+
+        over[m] = more > LEAST_OVER ? more : LEAST_OVER; /* also where it is no number */
+        over[m] = out[i] * sign > 0 ? over[m] : -INFINITY;
+    }
     for (; sum > TARS_GEMM8_BOUND; sum--) {
-        size_t best = TARS_GEMM8_DEPTH;
-        float most = 0;
+        const size_t m = find_greatest(over);
+        const size_t i = member(g, m);
 
-        for (size_t m = 0; m < TARS_GEMM8_SHARE; m++) {
-            size_t i = member(g, m);
-            float over = ((float)out[i] - steps[i]) * (float)sign;
-
-            if (out[i] * sign > 0 && (best == TARS_GEMM8_DEPTH || over > most)) {
-                best = i;
-                most = over;
-            }
-        }
-        out[best] = (int8_t)(out[best] - sign);
+        out[i] = (int8_t)(out[i] - sign);
+        over[m] = out[i] * sign > 0 ? over[m] - 1 : -INFINITY;
     }
 }
 
