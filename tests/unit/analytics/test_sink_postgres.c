@@ -122,11 +122,11 @@ static void plans_do_for_tables_that_grow(void **state)
     write_questions(sink, 200);
     sink->ops->close(sink);
     /* A session tells its counts when it has ended. */
-    for (int i = 0; i < 600 && by_key < 2 * QUESTIONS * SOURCES; i++) {
+    for (int i = 0; i < 600 && by_key < 2L * QUESTIONS * SOURCES; i++) {
         (void)usleep(50000);
         scans(&server, &by_key, &after);
     }
-    assert_true(by_key >= 2 * QUESTIONS * SOURCES);
+    assert_true(by_key >= 2L * QUESTIONS * SOURCES);
     assert_int_equal(after, before);
     postgres_close(&server);
 }

@@ -257,7 +257,7 @@ static void write_words(struct pair *pair, size_t of_day, size_t of_all, uint64_
     struct tars_row rows[2 * WORDY_TIMES];
 
     for (int day = 0; day < WORDY_DAYS; day++) {
-        int64_t time_us = SINKS_T0 + day * 24 * SINKS_HOUR_US;
+        int64_t time_us = SINKS_T0 + (int64_t)day * 24 * SINKS_HOUR_US;
         char alone[WORDY_BYTES] = "";
         char common[WORDY_BYTES] = "";
         size_t used[2] = {0, 0};

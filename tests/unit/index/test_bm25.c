@@ -123,18 +123,20 @@ static void idf_of_what_is_seen(void **state)
 
         assert_int_equal(tars_passages_prepare(&passages), TARS_OK);
         ordinal = tars_passages_take(&passages, &passage);
-        if (id < 100 && (id % 2 == 0 || id < 10))
+        if (id < 100 && (id % 2 == 0 || id < 10)) {
             assert_int_equal(
                 tars_postings_add(&postings,
                                   &(struct tars_index_term){"rare", 4, 1, TARS_INDEX_TEXT}, ordinal,
                                   4),
                 TARS_OK);
-        if (id < 2000)
+        }
+        if (id < 2000) {
             assert_int_equal(
                 tars_postings_add(&postings,
                                   &(struct tars_index_term){"common", 6, 1, TARS_INDEX_TEXT},
                                   ordinal, 4),
                 TARS_OK);
+        }
         tars_passages_accept(&passages, ordinal);
     }
     (void)tars_passages_remove(&passages, 1, 1);
@@ -215,12 +217,13 @@ static void formula(void **state)
 
         assert_int_equal(tars_passages_prepare(&passages), TARS_OK);
         assert_int_equal(tars_passages_take(&passages, &passage), i);
-        if (tfs[i] > 0)
+        if (tfs[i] > 0) {
             assert_int_equal(
                 tars_postings_add(&postings,
                                   &(struct tars_index_term){"a", 1, tfs[i], TARS_INDEX_TEXT}, i,
                                   lengths[i]),
                 TARS_OK);
+        }
         tars_passages_accept(&passages, i);
     }
     tars_passages_publish(&passages);

@@ -36,12 +36,37 @@ static size_t expected(const struct tars_hnsw_found *offers, size_t n, size_t ef
     return count;
 }
 
+struct pool_row {
+    const char *name;
+    size_t ef, offers, refused; /* one in so many is refused; 0: none */
+};
+
+/* One filling of a pool, which may have been filled before, against what sorting gives. */
+static void fill_pool(struct tars_hnsw_pool *pool, const struct pool_row *row, uint64_t *random)
+{
+    struct tars_hnsw_found offers[256];
+    struct tars_hnsw_found wanted[256];
+    size_t n;
+
+    assert_int_equal(tars_hnsw_pool_start(pool, row->ef), TARS_OK);
+    for (size_t i = 0; i < row->offers; i++) {
+        bool refused = row->refused > 0 && i % row->refused == 0;
+
+        /* Scores all differ, so that the order is one. */
+        offers[i].score = (float)(next_random(random) % 1000 * 256 + i) / 256000.0F;
+        offers[i].node = (uint32_t)i | (refused ? TARS_POOL_REFUSED : 0);
+        if (row->ef > 0 && tars_hnsw_pool_wants(pool, offers[i].score))
+            tars_hnsw_pool_put(pool, offers[i].score, offers[i].node);
+    }
+    n = expected(offers, row->offers, row->ef, wanted);
+    assert_int_equal(pool->count, n);
+    for (size_t i = 0; i < n; i++)
+        assert_int_equal(pool->items[i].node, wanted[i].node);
+}
+
 static void a_pool_keeps_the_best(void **state)
 {
-    static const struct {
-        const char *name;
-        size_t ef, offers, refused; /* one in so many is refused; 0: none */
-    } rows[] = {
+    static const struct pool_row rows[] = {
         {"fewer than wanted", 20, 7, 0},
         {"more than wanted", 10, 200, 0},
         {"one", 1, 50, 0},
@@ -55,27 +80,10 @@ static void a_pool_keeps_the_best(void **state)
     (void)state;
     for (size_t r = 0; r < sizeof(rows) / sizeof(rows[0]); r++) {
         struct tars_hnsw_pool pool = {0};
-        struct tars_hnsw_found offers[256];
-        struct tars_hnsw_found wanted[256];
-        size_t n;
 
         print_message("%s\n", rows[r].name);
-        for (int round = 0; round < 2; round++) {
-            assert_int_equal(tars_hnsw_pool_start(&pool, rows[r].ef), TARS_OK);
-            for (size_t i = 0; i < rows[r].offers; i++) {
-                bool refused = rows[r].refused > 0 && i % rows[r].refused == 0;
-
-                /* Scores all differ, so that the order is one. */
-                offers[i].score = (float)(next_random(&random) % 1000 * 256 + i) / 256000.0F;
-                offers[i].node = (uint32_t)i | (refused ? TARS_POOL_REFUSED : 0);
-                if (rows[r].ef > 0 && tars_hnsw_pool_wants(&pool, offers[i].score))
-                    tars_hnsw_pool_put(&pool, offers[i].score, offers[i].node);
-            }
-            n = expected(offers, rows[r].offers, rows[r].ef, wanted);
-            assert_int_equal(pool.count, n);
-            for (size_t i = 0; i < n; i++)
-                assert_int_equal(pool.items[i].node, wanted[i].node);
-        }
+        fill_pool(&pool, &rows[r], &random);
+        fill_pool(&pool, &rows[r], &random);
         tars_hnsw_pool_release(&pool);
     }
 }

@@ -171,6 +171,7 @@ static void damage_stays_inside(void **state)
 
         assert_true(list->len > sizeof(struct tars_ranges_head));
         near = near < list->len ? near : list->len;
+        near = near > 0 ? near : 1;
         for (int k = 0; k < 4; k++) {
             unsigned char *at = (unsigned char *)guard.ptr + next_random(&random) % near;
 

@@ -199,10 +199,11 @@ static void sigmoid_and_identity(void **state)
         encoder = open_or_fail(&config);
         assert_int_equal(tars_cross_encoder_info(encoder)->is_sigmoid, rows[i].is_sigmoid);
         score = score_one(encoder, "the cat", "a mat");
-        if (!rows[i].is_sigmoid)
+        if (!rows[i].is_sigmoid) {
             logit = score;
-        else if (!isnan(logit))
+        } else if (!isnan(logit)) {
             assert_true(fabsf(1 / (1 + expf(-logit)) - score) < 1e-6F);
+        }
         tars_cross_encoder_close(encoder);
     }
 }

@@ -45,6 +45,7 @@ static const struct {
 
 static void vocabularies(void **state)
 {
+    (void)state;
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct guard guard = guard_copy(rows[i].json, strlen(rows[i].json));
         struct tars_err err = {""};
@@ -88,6 +89,7 @@ static const struct {
 
 static void settings_of_a_folder(void **state)
 {
+    (void)state;
     for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++) {
         size_t len = strlen(settings[i].config);
         size_t tokenizer_len = strlen(settings[i].tokenizer);
@@ -113,6 +115,7 @@ static void settings_of_a_folder(void **state)
 
 static void read_both(void *ctx)
 {
+    (void)ctx;
     struct tars_cross_settings said;
     bool cased = false;
     struct tars_buf out;
@@ -129,6 +132,7 @@ static void read_both(void *ctx)
 
 static void every_allocation_may_fail(void **state)
 {
+    (void)state;
     assert_true(faults_each(read_both, NULL) >= 2);
 }
 

@@ -74,9 +74,10 @@ static void index_passage(const struct tars_store_passage *passage)
     assert_int_equal(
         tars_analyze(f.analyzer, &f.arena, TARS_LANG_ENGLISH, text.ptr, text.len, &found), TARS_OK);
     assert_int_equal(tars_terms_tally(&f.arena, &found, &counts, &add.term_count), TARS_OK);
-    for (size_t i = 0; i < add.term_count; i++)
+    for (size_t i = 0; i < add.term_count; i++) {
         terms[i] =
             (struct tars_index_term){counts[i].ptr, counts[i].len, counts[i].tf, TARS_INDEX_TEXT};
+    }
     add.length = (uint32_t)found.count;
     if (f.encoder) {
         assert_int_equal(tars_encoder_embed(f.encoder, TARS_EMBED_PASSAGE, &text, 1, vector, NULL),

@@ -71,6 +71,8 @@ static tars_status stub_score(struct tars_reranker *self, const struct tars_rera
 
 static tars_status stub_health(struct tars_reranker *self, struct tars_err *err)
 {
+    (void)err;
+    (void)self;
     return TARS_OK;
 }
 
@@ -90,9 +92,10 @@ static void put_passages(void)
         .file = &file, .puts = &put, .put_count = 1, .round = 1, .finish = true};
     struct tars_store_changes changes;
 
-    for (size_t i = 0; i < PASSAGES; i++)
+    for (size_t i = 0; i < PASSAGES; i++) {
         passages[i] =
             (struct tars_store_passage){.text = texts[i], .text_len = strlen(texts[i]), .kind = 1};
+    }
     assert_int_equal(tars_store_put(f.store, &batch, &f.arena, &changes, NULL), TARS_OK);
     for (size_t i = 0; i < PASSAGES; i++) {
         f.fused[i] =
@@ -102,6 +105,7 @@ static void put_passages(void)
 
 static int set_up(void **state)
 {
+    (void)state;
     static const struct tars_reranker_ops ops = {stub_score, stub_health, stub_close};
     const struct tars_store_sqlite_config store = {.dir = f.dir};
     const struct tars_cache_memory_config cache = {.max_bytes = 1 << 20};
@@ -124,6 +128,7 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
+    (void)state;
     tars_cache_free(f.cache);
     tars_store_close(f.store);
     tars_arena_release(&f.arena);
@@ -160,6 +165,7 @@ static void assert_order(const char *expected)
 
 static void arithmetic(void **state)
 {
+    (void)state;
     static const struct {
         const char *name;
         double weight;
@@ -212,6 +218,7 @@ static void arithmetic(void **state)
 
 static void the_first_are_reranked(void **state)
 {
+    (void)state;
     struct tars_reranked out;
 
     f.config.top_k = 4;
@@ -226,6 +233,7 @@ static void the_first_are_reranked(void **state)
 
 static void defaults_are_of_the_contract(void **state)
 {
+    (void)state;
     f.config.weight = -1;
     (void)rerank(PASSAGES);
     assert_int_equal(f.stub.n, PASSAGES);
@@ -236,6 +244,7 @@ static void defaults_are_of_the_contract(void **state)
 
 static void nothing_to_rerank(void **state)
 {
+    (void)state;
     assert_int_equal(rerank(1).scored, 0);
     assert_int_equal(rerank(0).scored, 0);
     f.config.reranker = NULL;
@@ -247,6 +256,7 @@ static void nothing_to_rerank(void **state)
 /* What is not scored in time keeps its order, behind what is; and that is not kept for others. */
 static void time_is_over(void **state)
 {
+    (void)state;
     struct tars_reranked out;
 
     f.stub.most = 3;
@@ -262,6 +272,7 @@ static void time_is_over(void **state)
 
 static void a_failure_costs_the_reranking_alone(void **state)
 {
+    (void)state;
     static const tars_status rows[] = {TARS_EUNAVAILABLE, TARS_ETIMEOUT, TARS_EFORMAT, TARS_EDENIED,
                                        TARS_EIO};
 
@@ -278,6 +289,7 @@ static void a_failure_costs_the_reranking_alone(void **state)
 
 static void a_call_that_is_over_is_over(void **state)
 {
+    (void)state;
     struct tars_reranked out;
 
     f.stub.fails = TARS_ECANCELED;
@@ -291,8 +303,9 @@ static void a_call_that_is_over_is_over(void **state)
 /* Kept scores find their passages in another order, and are of this question alone. */
 static void scores_are_kept(void **state)
 {
-    struct tars_fused kept = f.fused[0];
+    struct tars_fused kept;
 
+    (void)state;
     (void)rerank(PASSAGES);
     assert_order("201345");
     kept = f.fused[0];
@@ -313,6 +326,7 @@ static void scores_are_kept(void **state)
 /* A candidate that is deleted meanwhile ends what is reranked; nothing gets another's score. */
 static void a_passage_is_gone(void **state)
 {
+    (void)state;
     struct tars_reranked out;
 
     f.fused[3].id += 1000;
@@ -327,6 +341,7 @@ static void a_passage_is_gone(void **state)
 
 static void a_real_cross_encoder(void **state)
 {
+    (void)state;
     static struct tiny_model tiny;
     static char bytes[TINY_FLOATS * sizeof(float) + 65536];
     const struct tars_cross_encoder_config config = {.dir = f.dir, .precision = TARS_ENCODER_FP32};
@@ -362,6 +377,7 @@ static void a_real_cross_encoder(void **state)
 
 static void faulty_run(void *ctx)
 {
+    (void)ctx;
     struct tars_reranked out;
     struct tars_arena arena;
     tars_status status;
@@ -377,6 +393,7 @@ static void faulty_run(void *ctx)
 
 static void every_allocation_may_fail(void **state)
 {
+    (void)state;
     assert_true(faults_each(faulty_run, NULL) > 3);
 }
 

@@ -16,6 +16,7 @@
 
 static void requests(void **state)
 {
+    (void)state;
     static const struct {
         const char *name;
         enum tars_rerank_api api;
@@ -101,6 +102,7 @@ static const struct {
 
 static void replies_are_read(void **state)
 {
+    (void)state;
     for (size_t i = 0; i < sizeof(replies) / sizeof(replies[0]); i++) {
         struct guard guard = guard_copy(replies[i].json, strlen(replies[i].json));
         bool is_good = replies[i].scores[0] >= 0;

@@ -100,9 +100,10 @@ static void index_passage(const struct tars_store_passage *passage)
                                   passage->text_len, &terms),
                      TARS_OK);
     assert_int_equal(tars_terms_tally(&f.arena, &terms, &counts, &count), TARS_OK);
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         made[i] =
             (struct tars_index_term){counts[i].ptr, counts[i].len, counts[i].tf, TARS_INDEX_TEXT};
+    }
     add.term_count = count;
     add.length = (uint32_t)terms.count;
     embed(passage->text, vector);
