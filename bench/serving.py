@@ -13,6 +13,7 @@ import subprocess
 import time
 
 from bench.context import Failed
+from bench.http_peers import family
 
 TICKS = os.sysconf("SC_CLK_TCK")
 READY_SECONDS = 240
@@ -39,21 +40,6 @@ def answers(port):
         return False
     finally:
         link.close()
-
-
-def family(pid):
-    """The process and all below it."""
-    found, todo = [], [pid]
-    while todo:
-        pid = todo.pop()
-        found.append(pid)
-        try:
-            for thread in os.listdir(f"/proc/{pid}/task"):
-                with open(f"/proc/{pid}/task/{thread}/children", encoding="ascii") as file:
-                    todo += [int(child) for child in file.read().split()]
-        except OSError:
-            pass
-    return found
 
 
 class Serving:
