@@ -10,9 +10,7 @@
 #include "model/cross_encoder.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <math.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +27,7 @@
 #include "model/cross_head.h"
 #include "model/identity.h"
 #include "model/vocab.h"
+#include "model/works.h"
 
 #define BATCH_TOKENS   512
 #define PATH_BYTES     4096
@@ -36,8 +35,6 @@
 #define TEXT_BYTES_MAX ((size_t)1 << 30)
 #define SPECIALS       3  /* [CLS], and [SEP] twice */
 #define TOKEN_BYTES    32 /* of arena for each byte of text, at most */
-#define WORKS_MAX      512
-#define NS_IN_S        1000000000LL
 
 struct tars_cross_encoder {
     struct tars_model_config config;
@@ -46,65 +43,8 @@ struct tars_cross_encoder {
     struct tars_wordpiece *wordpiece;
     struct tars_cross_head head;
     atomic_llong token_ns; /* what a token takes, about; 0: nothing was scored yet */
-    pthread_mutex_t lock;  /* guards idle, idle_count, made */
-    pthread_cond_t freed;  /* of the monotonic clock: a work came back, or may be made again */
-    size_t made;           /* works that exist, lent or idle; at most max_works */
-    size_t max_works;
-    size_t idle_count;
-    struct tars_bert_work *idle[WORKS_MAX]; /* (idle_count,) */
+    struct tars_works works;
 };
-
-/* -------------------------------------------------------------------- works */
-
-/* Wait until a work may be free. False: the time is over. */
-static bool wait_for_work(struct tars_cross_encoder *encoder, int64_t until_ns)
-{
-    struct timespec until = {until_ns / NS_IN_S, until_ns % NS_IN_S};
-
-    if (until_ns == 0)
-        return pthread_cond_wait(&encoder->freed, &encoder->lock) == 0;
-    return pthread_cond_timedwait(&encoder->freed, &encoder->lock, &until) != ETIMEDOUT;
-}
-
-/* A work from the store; *work is NULL when none can be had in time. */
-static tars_status take_work(struct tars_cross_encoder *encoder, int64_t until_ns,
-                             struct tars_bert_work **work, struct tars_err *err)
-{
-    size_t tokens =
-        encoder->info.max_tokens > BATCH_TOKENS ? encoder->info.max_tokens : BATCH_TOKENS;
-    bool is_in_time = true;
-    bool may_make;
-    tars_status status = TARS_OK;
-
-    *work = NULL;
-    (void)pthread_mutex_lock(&encoder->lock);
-    while (is_in_time && encoder->idle_count == 0 && encoder->made == encoder->max_works)
-        is_in_time = wait_for_work(encoder, until_ns);
-    if (encoder->idle_count > 0)
-        *work = encoder->idle[--encoder->idle_count];
-    may_make = !*work && encoder->made < encoder->max_works;
-    if (may_make)
-        encoder->made++;
-    (void)pthread_mutex_unlock(&encoder->lock);
-    if (!may_make)
-        return TARS_OK;
-    status = tars_bert_work_new(encoder->bert, tokens, work, err);
-    if (status != TARS_OK) {
-        (void)pthread_mutex_lock(&encoder->lock);
-        encoder->made--;
-        (void)pthread_cond_signal(&encoder->freed);
-        (void)pthread_mutex_unlock(&encoder->lock);
-    }
-    return status;
-}
-
-static void give_work(struct tars_cross_encoder *encoder, struct tars_bert_work *work)
-{
-    (void)pthread_mutex_lock(&encoder->lock);
-    encoder->idle[encoder->idle_count++] = work;
-    (void)pthread_cond_signal(&encoder->freed);
-    (void)pthread_mutex_unlock(&encoder->lock);
-}
 
 /* -------------------------------------------------------------------- pairs */
 
@@ -286,7 +226,10 @@ static tars_status score_pairs(struct tars_cross_encoder *encoder,
     struct tars_bert_work *work = NULL;
     size_t first = 0;
     size_t end;
-    tars_status status = take_work(encoder, wish->until_ns, &work, err);
+    size_t tokens =
+        encoder->info.max_tokens > BATCH_TOKENS ? encoder->info.max_tokens : BATCH_TOKENS;
+    tars_status status =
+        tars_works_take(&encoder->works, encoder->bert, tokens, wish->until_ns, &work, err);
 
     if (!work)
         return status;
@@ -295,7 +238,7 @@ static tars_status score_pairs(struct tars_cross_encoder *encoder,
         status = score_batch(encoder, work, pairs, first, end, scores, err);
         first = status == TARS_OK ? end : first;
     }
-    give_work(encoder, work);
+    tars_works_give(&encoder->works, work);
     if (status == TARS_OK)
         *scored = first;
     return status;
@@ -482,26 +425,12 @@ static tars_status open_model(struct tars_cross_encoder *encoder,
     return status;
 }
 
-static tars_status make_store(struct tars_cross_encoder *encoder)
+/* Two a processor, as the encoder has two a thread. */
+static size_t works_wanted(void)
 {
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
-    pthread_condattr_t attr;
-    bool is_made;
 
-    encoder->max_works = 2 * (processors > 0 ? (size_t)processors : 1);
-    if (encoder->max_works > WORKS_MAX)
-        encoder->max_works = WORKS_MAX;
-    if (pthread_condattr_init(&attr) != 0)
-        return TARS_ENOMEM;
-    (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    is_made = pthread_cond_init(&encoder->freed, &attr) == 0;
-    (void)pthread_condattr_destroy(&attr);
-    if (!is_made)
-        return TARS_ENOMEM;
-    if (pthread_mutex_init(&encoder->lock, NULL) == 0)
-        return TARS_OK;
-    (void)pthread_cond_destroy(&encoder->freed);
-    return TARS_ENOMEM;
+    return 2 * (processors > 0 ? (size_t)processors : 1);
 }
 
 tars_status tars_cross_encoder_open(const struct tars_cross_encoder_config *config,
@@ -515,7 +444,7 @@ tars_status tars_cross_encoder_open(const struct tars_cross_encoder_config *conf
     made = calloc(1, sizeof(*made));
     if (!made)
         return TARS_ENOMEM;
-    if (make_store(made) != TARS_OK) {
+    if (tars_works_init(&made->works, works_wanted()) != TARS_OK) {
         free(made);
         return TARS_ENOMEM;
     }
@@ -532,14 +461,10 @@ void tars_cross_encoder_close(struct tars_cross_encoder *encoder)
 {
     if (!encoder)
         return;
-    assert(encoder->idle_count == encoder->made);
-    for (size_t i = 0; i < encoder->idle_count; i++)
-        tars_bert_work_free(encoder->idle[i]);
+    tars_works_release(&encoder->works);
     tars_cross_head_release(&encoder->head);
     tars_bert_close(encoder->bert);
     tars_wordpiece_free(encoder->wordpiece);
-    (void)pthread_cond_destroy(&encoder->freed);
-    (void)pthread_mutex_destroy(&encoder->lock);
     free(encoder);
 }
 

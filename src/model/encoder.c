@@ -20,7 +20,6 @@
  */
 #include "model/encoder.h"
 
-#include <assert.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -35,6 +34,7 @@
 #include "model/bert.h"
 #include "model/config.h"
 #include "model/identity.h"
+#include "model/works.h"
 
 #define BATCH_TOKENS   512
 #define PATH_BYTES     4096
@@ -51,54 +51,8 @@ struct tars_encoder {
     struct tars_wordpiece *wordpiece;
     struct tars_pool *workers; /* threads - 1 of them; NULL with one thread */
     size_t threads;
-    pthread_mutex_t lock; /* guards idle, idle_count, made */
-    pthread_cond_t freed; /* a work came back, or may be made again */
-    size_t made;          /* works that exist, lent or idle; at most max_works */
-    size_t max_works;
-    size_t idle_count;
-    struct tars_bert_work *idle[2 * TARS_ENCODER_THREADS_MAX]; /* (idle_count,) */
+    struct tars_works works;
 };
-
-/* ------------------------------------------------------------------- works */
-
-/* A work from the store. Without wait, *work is NULL when none can be had now. */
-static tars_status take_work(struct tars_encoder *encoder, bool wait, struct tars_bert_work **work,
-                             struct tars_err *err)
-{
-    size_t tokens =
-        encoder->config.max_tokens > BATCH_TOKENS ? encoder->config.max_tokens : BATCH_TOKENS;
-    tars_status status;
-
-    *work = NULL;
-    (void)pthread_mutex_lock(&encoder->lock);
-    while (wait && encoder->idle_count == 0 && encoder->made == encoder->max_works)
-        (void)pthread_cond_wait(&encoder->freed, &encoder->lock);
-    if (encoder->idle_count > 0)
-        *work = encoder->idle[--encoder->idle_count];
-    if (*work || encoder->made == encoder->max_works) {
-        (void)pthread_mutex_unlock(&encoder->lock);
-        return TARS_OK;
-    }
-    encoder->made++;
-    (void)pthread_mutex_unlock(&encoder->lock);
-
-    status = tars_bert_work_new(encoder->bert, tokens, work, err);
-    if (status != TARS_OK) {
-        (void)pthread_mutex_lock(&encoder->lock);
-        encoder->made--;
-        (void)pthread_cond_signal(&encoder->freed);
-        (void)pthread_mutex_unlock(&encoder->lock);
-    }
-    return status;
-}
-
-static void give_work(struct tars_encoder *encoder, struct tars_bert_work *work)
-{
-    (void)pthread_mutex_lock(&encoder->lock);
-    encoder->idle[encoder->idle_count++] = work;
-    (void)pthread_cond_signal(&encoder->freed);
-    (void)pthread_mutex_unlock(&encoder->lock);
-}
 
 /* -------------------------------------------------------------------- calls */
 
@@ -151,7 +105,10 @@ static tars_status run_batch(struct call *call, bool wait, bool *found, struct t
     struct tars_bert_texts texts = {.ids = call->ids};
     size_t first = 0;
     size_t end;
-    tars_status status = take_work(encoder, wait, &work, err);
+    size_t tokens =
+        encoder->config.max_tokens > BATCH_TOKENS ? encoder->config.max_tokens : BATCH_TOKENS;
+    tars_status status = tars_works_take(&encoder->works, encoder->bert, tokens,
+                                         wait ? TARS_WORKS_FOREVER : TARS_WORKS_NOW, &work, err);
 
     *found = false;
     if (status != TARS_OK || !work)
@@ -164,7 +121,7 @@ static tars_status run_batch(struct call *call, bool wait, bool *found, struct t
         status =
             tars_bert_run(encoder->bert, work, &texts, call->out + first * encoder->info.dim, err);
     }
-    give_work(encoder, work);
+    tars_works_give(&encoder->works, work);
     return status;
 }
 
@@ -471,12 +428,11 @@ tars_status tars_encoder_open(const struct tars_encoder_config *config,
     made = calloc(1, sizeof(*made));
     if (!made)
         return TARS_ENOMEM;
-    if (pthread_mutex_init(&made->lock, NULL) != 0 || pthread_cond_init(&made->freed, NULL) != 0) {
+    made->threads = config->threads ? config->threads : 1;
+    if (tars_works_init(&made->works, 2 * made->threads) != TARS_OK) {
         free(made);
         return TARS_ENOMEM;
     }
-    made->threads = config->threads ? config->threads : 1;
-    made->max_works = 2 * made->threads;
     status = open_model(made, config, err);
     if (status == TARS_OK)
         status = start_workers(made);
@@ -492,14 +448,10 @@ void tars_encoder_close(struct tars_encoder *encoder)
 {
     if (!encoder)
         return;
-    assert(encoder->idle_count == encoder->made);
     tars_pool_free(encoder->workers);
-    for (size_t i = 0; i < encoder->idle_count; i++)
-        tars_bert_work_free(encoder->idle[i]);
+    tars_works_release(&encoder->works);
     tars_bert_close(encoder->bert);
     tars_wordpiece_free(encoder->wordpiece);
-    (void)pthread_cond_destroy(&encoder->freed);
-    (void)pthread_mutex_destroy(&encoder->lock);
     free(encoder);
 }
 
