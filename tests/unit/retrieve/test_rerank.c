@@ -29,7 +29,7 @@
 /* A passage says how well it answers. */
 static const char *const texts[PASSAGES] = {"0.1", "0.2", "0.9", "0.4", "0.5", "0.6"};
 
-struct stub {
+struct scripted {
     struct tars_reranker base;
     size_t most; /* scored in time */
     tars_status fails;
@@ -45,7 +45,7 @@ static struct {
     struct tars_arena arena;
     struct tars_call call;
     struct tars_fused fused[PASSAGES]; /* best first: texts[0], texts[1], ... */
-    struct stub stub;
+    struct scripted scripted;
     struct tars_rerank_config config;
 } f;
 
@@ -54,17 +54,17 @@ static struct {
 static tars_status stub_score(struct tars_reranker *self, const struct tars_reranker_wish *wish,
                               float *scores, size_t *scored, struct tars_err *err)
 {
-    struct stub *stub = (struct stub *)(void *)self;
+    struct scripted *scripted = (struct scripted *)(void *)self;
 
-    stub->asked++;
-    stub->n = wish->n;
+    scripted->asked++;
+    scripted->n = wish->n;
     *scored = 0;
-    if (stub->cancels)
+    if (scripted->cancels)
         atomic_store(&wish->call->cancelled, true);
-    if (stub->fails)
-        return tars_fail(stub->fails, err, "it is away");
+    if (scripted->fails)
+        return tars_fail(scripted->fails, err, "it is away");
     assert_true(wish->until_ns > tars_clock_mono_ns());
-    for (; *scored < wish->n && *scored < stub->most; (*scored)++)
+    for (; *scored < wish->n && *scored < scripted->most; (*scored)++)
         scores[*scored] = strtof(wish->passages[*scored].ptr, NULL);
     return TARS_OK;
 }
@@ -117,11 +117,11 @@ static int set_up(void **state)
     assert_int_equal(tars_cache_share(f.cache), TARS_OK);
     memset(&f.call, 0, sizeof(f.call));
     f.call.arena = &f.arena;
-    f.stub =
-        (struct stub){.base = {.ops = &ops, .kind = "stub", .model = "stub", .identity = "stub 1"},
-                      .most = PASSAGES};
-    f.config =
-        (struct tars_rerank_config){.reranker = &f.stub.base, .weight = 0.6, .budget_ms = 60000};
+    f.scripted = (struct scripted){
+        .base = {.ops = &ops, .kind = "scripted", .model = "scripted", .identity = "scripted 1"},
+        .most = PASSAGES};
+    f.config = (struct tars_rerank_config){
+        .reranker = &f.scripted.base, .weight = 0.6, .budget_ms = 60000};
     put_passages();
     return 0;
 }
@@ -223,7 +223,7 @@ static void the_first_are_reranked(void **state)
 
     f.config.top_k = 4;
     out = rerank(PASSAGES);
-    assert_int_equal(f.stub.n, 4);
+    assert_int_equal(f.scripted.n, 4);
     assert_int_equal(out.scored, 4);
     assert_false(out.is_partial || out.is_cached || out.has_failed);
     assert_order("201345"); /* .4 + .06, .267 + .12, .133 + .54, 0 + .24 */
@@ -236,7 +236,7 @@ static void defaults_are_of_the_contract(void **state)
     (void)state;
     f.config.weight = -1;
     (void)rerank(PASSAGES);
-    assert_int_equal(f.stub.n, PASSAGES);
+    assert_int_equal(f.scripted.n, PASSAGES);
     /* .65 * (1 .8 .6 .4 .2 0) + .35 * (.1 .2 .9 .4 .5 .6) */
     assert_order("201345");
     assert_true(fabs(f.fused[0].rank - (.65 * .6 + .35 * .9)) < 1e-6);
@@ -249,7 +249,7 @@ static void nothing_to_rerank(void **state)
     assert_int_equal(rerank(0).scored, 0);
     f.config.reranker = NULL;
     assert_int_equal(rerank(PASSAGES).scored, 0);
-    assert_int_equal(f.stub.asked, 0);
+    assert_int_equal(f.scripted.asked, 0);
     assert_order("012345");
 }
 
@@ -259,15 +259,15 @@ static void time_is_over(void **state)
     (void)state;
     struct tars_reranked out;
 
-    f.stub.most = 3;
+    f.scripted.most = 3;
     out = rerank(PASSAGES);
     assert_int_equal(out.scored, 3);
     assert_true(out.is_partial && !out.has_failed);
     assert_order("201345");
     assert_false(f.fused[3].is_reranked);
-    f.stub.most = 0;
+    f.scripted.most = 0;
     assert_int_equal(rerank(PASSAGES).scored, 0);
-    assert_int_equal(f.stub.asked, 2);
+    assert_int_equal(f.scripted.asked, 2);
 }
 
 static void a_failure_costs_the_reranking_alone(void **state)
@@ -279,7 +279,7 @@ static void a_failure_costs_the_reranking_alone(void **state)
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct tars_reranked out;
 
-        f.stub.fails = rows[i];
+        f.scripted.fails = rows[i];
         out = rerank(PASSAGES);
         assert_true(out.has_failed);
         assert_int_equal(out.scored, 0);
@@ -292,8 +292,8 @@ static void a_call_that_is_over_is_over(void **state)
     (void)state;
     struct tars_reranked out;
 
-    f.stub.fails = TARS_ECANCELED;
-    f.stub.cancels = true;
+    f.scripted.fails = TARS_ECANCELED;
+    f.scripted.cancels = true;
     assert_int_equal(tars_rerank(&f.config, f.store, f.cache, tars_span_of("q"), &f.call, f.fused,
                                  PASSAGES, &out, NULL),
                      TARS_ECANCELED);
@@ -312,14 +312,14 @@ static void scores_are_kept(void **state)
     f.fused[0] = f.fused[5];
     f.fused[5] = kept;
     assert_true(rerank(PASSAGES).is_cached);
-    assert_int_equal(f.stub.asked, 1);
+    assert_int_equal(f.scripted.asked, 1);
     for (size_t i = 0; i < PASSAGES; i++) {
         if (f.fused[i].id == kept.id)
             assert_true(f.fused[i].rerank_score == (double)strtof("0.9", NULL));
     }
-    f.stub.base.identity = "stub 2";
+    f.scripted.base.identity = "scripted 2";
     assert_false(rerank(PASSAGES).is_cached);
-    assert_int_equal(f.stub.asked, 2);
+    assert_int_equal(f.scripted.asked, 2);
     assert_false(rerank(PASSAGES - 1).is_cached);
 }
 
@@ -332,7 +332,7 @@ static void a_passage_is_gone(void **state)
     f.fused[3].id += 1000;
     out = rerank(PASSAGES);
     assert_int_equal(out.scored, 3);
-    assert_int_equal(f.stub.n, 3);
+    assert_int_equal(f.scripted.n, 3);
     for (size_t i = 0; i < PASSAGES; i++)
         assert_int_equal(f.fused[i].is_reranked, i < 3);
 }
