@@ -1,4 +1,5 @@
-"""The examples of docs/api.md and of the clients' own pages, each run against a running server."""
+"""The examples of docs/api.md and of the clients' own pages, each run against a running server; JSON is read."""
+import json
 import os
 import re
 import shutil
@@ -52,7 +53,10 @@ class Examples(ServerTest):
 
 def add(page, number, kind, text):
     name = re.sub(r"\W+", "_", page)
-    setattr(Examples, f"test_{name}_{number}_{kind}", lambda self: self.check(page, kind, text))
+    if kind == "json":
+        setattr(Examples, f"test_{name}_{number}_{kind}", lambda self: self.assertTrue(json.loads(text), text))
+    else:
+        setattr(Examples, f"test_{name}_{number}_{kind}", lambda self: self.check(page, kind, text))
 
 
 for page_ in PAGES:

@@ -102,7 +102,7 @@ class Scraped(ServerTest):
         self.ask_question()
         for job in ("main", "second", "text"):
             self.prometheus.wait_until_up(job)
-        self.assertEqual(self.prometheus.query('up{job="closed"}')[0][1], 0)
+        self.assertEqual(self.prometheus.wait_for('up{job="closed"}')[0][1], 0)
         errors = {t["labels"]["job"]: t["lastError"] for t in self.prometheus.get("/api/v1/targets")["activeTargets"]}
         self.assertIn("401", errors["closed"])
         self.assertEqual((errors["main"], errors["second"], errors["text"]), ("", "", ""))
