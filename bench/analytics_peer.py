@@ -34,8 +34,8 @@ def utc():
 class Cluster(Postgres):
     """fsync is on and the memory that PostgreSQL has unless told; the rest as tests have it."""
 
-    def __init__(self):
-        super().__init__(fsync=True, settings={"shared_buffers": "128MB", "max_wal_size": "1GB"})
+    def __init__(self, copy_of=None):
+        super().__init__(fsync=True, settings={"shared_buffers": "128MB", "max_wal_size": "1GB"}, copy_of=copy_of)
 
     def cpu_s(self):
         """Of the server and all of its processes, those that ended too."""
@@ -54,8 +54,9 @@ class Cluster(Postgres):
 class Ours:
     """bench/analytics_postgres.c: a line in, a line of JSON out."""
 
-    def __init__(self, cluster, program, database, partition=False):
-        cluster.create_database(database)
+    def __init__(self, cluster, program, database, partition=False, make=True):
+        if make:
+            cluster.create_database(database)
         more = {"ANALYTICS_PARTITION": "1"} if partition else {}
         self.process = subprocess.Popen([program, str(cluster.port), database], stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, text=True, env={**os.environ, **more})

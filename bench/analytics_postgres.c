@@ -6,10 +6,17 @@
  * standard input, each of which is answered by one line of JSON with the seconds that it took
  * ("wall_s") and those of this process's CPU ("cpu_s"). bench/analytics_peer.py speaks with it.
  *
- *     write QUESTIONS SOURCES BATCH [DAYS]   questions of now, or of the last days, in transactions
- * of BATCH; "p50_ms": of one of them rollup                                 sums of all hours and
- * days that are over stats | popular | patterns | totals | recent  [SECONDS [UNTIL]] a statistic of
- * all questions, or of those between so many seconds ago and so many; the ten newest questions
+ *     write QUESTIONS SOURCES BATCH [DAYS]
+ *
+ * questions of now, or of the last days, in transactions of BATCH; "p50_ms": of one of them
+ *
+ *     rollup
+ *
+ * sums of all hours and days that are over
+ *
+ *     stats | popular | patterns | totals | recent  [SECONDS [UNTIL]]
+ *
+ * a statistic of all questions, or of those between so many seconds ago and so many; the ten newest
  */
 #include <inttypes.h>
 #include <stdio.h>

@@ -5,7 +5,13 @@ Ours is asked through the sink: what the writer's thread does with a batch, and 
 A request waits for none of the writing: what it pays is analytics-row-cost, of which the peer's is the CPU of the
 caller's thread for a session's add and commit.
 """
+import glob
+import hashlib
+import json
+import os
+import shutil
 import tempfile
+import time
 
 from bench.context import median
 
@@ -13,7 +19,6 @@ NAMES = ("analytics-insert", "analytics-batch", "analytics-rows", "analytics-rea
          "analytics-row-cost")
 SOURCES = 5
 TABLES = 1 + SOURCES  # rows of a question
-DAYS = 100            # of the questions that statistics are asked of
 PEER = "SQLAlchemy + psycopg2"
 
 
@@ -87,49 +92,87 @@ def sustained(cluster, ours, peer, context):
              f"1,000; CPU of client and server {cpu['ours']:.0f} us a row, the peer's {cpu['peer']:.0f} us")
 
 
-def asked(ours, peer, context, line, call, count):
+def asked(ours, peer, context, line, call, count, rounds=None):
     """Medians of a round's questions, ms."""
     return context.turns({"ours": lambda: median([ours(line)["wall_s"] * 1e3 for _ in range(count)]),
-                          "peer": lambda: median([call()["wall_s"] * 1e3 for _ in range(count)])})
+                          "peer": lambda: median([call()["wall_s"] * 1e3 for _ in range(count)])}, rounds)
 
 
-def statistics(names, cluster, program, context):
-    """Of questions of many days, once each with a source, which both sides read from the same tables."""
+def of_many_days(program, questions, days, folder):
+    """Make a server's data: questions of many days, once each with a source, and their sums."""
+    from bench.analytics_peer import Cluster, Ours
+    with Cluster() as cluster:
+        ours = Ours(cluster, program, "sums")
+        began = time.time()
+        ours(f"write {questions} 1 2048 {days}")
+        rolled = ours("rollup")
+        ours.close()
+        cluster.query("VACUUM ANALYZE query_logs, document_accesses", "sums")
+        cluster.keep(os.path.join(folder, "data"))
+    made = {"began_s": began, "spans": rolled["spans"], "rollup_s": rolled["wall_s"]}
+    with open(os.path.join(folder, "made.json"), "w", encoding="ascii") as file:
+        json.dump(made, file)
+
+
+def kept(context, program, questions, days):
+    """The folder of such data: of an earlier run where the tables and the questions are still the same."""
+    digest = hashlib.sha256()
+    for path in sorted(glob.glob(os.path.join(context.root, "migrations", "postgres_analytics", "*.sql"))) + [
+            os.path.join(context.root, "bench", "analytics_postgres.c")]:
+        with open(path, "rb") as file:
+            digest.update(file.read())
+    folder = context.folder(f"analytics-{questions}-{days}-{digest.hexdigest()[:12]}")
+    if not os.path.exists(os.path.join(folder, "made.json")):
+        shutil.rmtree(folder)
+        os.mkdir(folder)
+        of_many_days(program, questions, days, folder)
+    return folder
+
+
+def statistics(names, program, context):
+    """What both sides read from the same tables."""
+    from bench.analytics_peer import Cluster
+    questions, days = (20000, 10) if context.quick else (1000000, 100)
+    folder = kept(context, program, questions, days)
+    with open(os.path.join(folder, "made.json"), encoding="ascii") as file:
+        rolled = json.load(file)
+    with Cluster(copy_of=os.path.join(folder, "data")) as cluster:
+        recent_s = round(time.time() - rolled["began_s"] + days * 86400 * 1000 / questions)
+        return read(names, cluster, program, context, recent_s,
+                    f"{questions:,} questions of {days} days, from sums; {rolled['spans']} of them made in "
+                    f"{rolled['rollup_s']:.0f} s")
+
+
+def read(names, cluster, program, context, recent_s, what):
     from bench.analytics_peer import Ours, Peer
-    questions = 20000 if context.quick else 1000000
-    recent_s = DAYS * 86400 * 1000 // questions
-    ours = Ours(cluster, program, "sums")
+    ours = Ours(cluster, program, "sums", make=False)
     peer = Peer(cluster, "sums", make=False)
     made = []
     try:
-        ours(f"write {questions} 1 2048 {DAYS}")
-        rolled = ours("rollup")
-        cluster.query("ANALYZE", "sums")
-        cluster.query("VACUUM query_logs", "sums")
+        ours("rollup")  # of the hours that were not over when the data were made
         if "analytics-read" in names:
             seen = asked(ours, peer, context, "recent", peer.recent, 100)
             made.append(context.row("analytics-read", "ms", seen["ours"], seen["peer"], PEER,
-                                    note=f"the 10 newest of {questions:,} questions"))
+                                    note="the 10 newest of " + what.split(" of ", 1)[0]))
         if "analytics-1k" in names:
             seen = asked(ours, peer, context, f"stats {recent_s}", lambda: peer.stats(recent_s), 50)
             made.append(context.row("analytics-1k", "ms", seen["ours"], seen["peer"], PEER,
                                     note="query-stats of the last 1,000 questions"))
         if "analytics-1m" in names:
-            seen = asked(ours, peer, context, "stats", peer.stats, 3)
+            seen = asked(ours, peer, context, "stats", peer.stats, 1)
             more = {}
-            for what, call in (("popular", peer.popular), ("patterns", peer.words)):
-                both = asked(ours, peer, context, what, call, 1)
-                more[what] = {side: round(median(both[side]), 1) for side in both}
+            for name, call in (("popular", peer.popular), ("patterns", peer.words)):
+                both = asked(ours, peer, context, name, call, 1, rounds=1)
+                more[name] = {side: round(median(both[side]), 1) for side in both}
             made.append(context.row("analytics-1m", "ms", seen["ours"], seen["peer"], PEER, more=more,
-                                    note=f"query-stats of {questions:,} questions of {DAYS} days, from sums; "
-                                         f"{rolled['spans']} of them made in {rolled['wall_s']:.0f} s"))
+                                    note="query-stats of " + what))
     finally:
         peer.close()
         ours.close()
     return made
 
 
-def row_cost(cluster, peer, context):
+def row_cost(peer, context):
     program = context.build("bench_analytics")
 
     def our_turn():
@@ -146,18 +189,19 @@ def run(names, context):
     from bench.analytics_peer import Cluster, Ours, Peer
     program = context.build("bench_analytics_postgres")
     made = []
-    with Cluster() as cluster:
-        ours, peer = Ours(cluster, program, "ours"), Peer(cluster, "peer")
-        try:
-            for name, measure in (("analytics-insert", one_by_one), ("analytics-batch", hundreds),
-                                  ("analytics-rows", sustained)):
-                if name in names:
-                    made.append(measure(cluster, ours, peer, context))
-            if "analytics-row-cost" in names:
-                made.append(row_cost(cluster, peer, context))
-        finally:
-            ours.close()
-            peer.close()
-        if {"analytics-read", "analytics-1k", "analytics-1m"} & set(names):
-            made += statistics(names, cluster, program, context)
+    if {"analytics-insert", "analytics-batch", "analytics-rows", "analytics-row-cost"} & set(names):
+        with Cluster() as cluster:
+            ours, peer = Ours(cluster, program, "ours"), Peer(cluster, "peer")
+            try:
+                for name, measure in (("analytics-insert", one_by_one), ("analytics-batch", hundreds),
+                                      ("analytics-rows", sustained)):
+                    if name in names:
+                        made.append(measure(cluster, ours, peer, context))
+                if "analytics-row-cost" in names:
+                    made.append(row_cost(peer, context))
+            finally:
+                ours.close()
+                peer.close()
+    if {"analytics-read", "analytics-1k", "analytics-1m"} & set(names):
+        made += statistics(names, program, context)
     return made

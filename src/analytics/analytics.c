@@ -220,9 +220,10 @@ static void roll_some(struct tars_analytics *analytics)
         return;
     pthread_mutex_unlock(&analytics->lock);
     pthread_mutex_lock(&analytics->write_lock);
-    status = ops->rollup(analytics->sink, tars_clock_wall_us() - ROLL_DELAY_US, ROLL_HOURS, &rolled,
-                         &err);
+    status = ops->rollup(analytics->sink, tars_clock_wall_us() - ROLL_DELAY_US,
+                         analytics->roll_hours, &rolled, &err);
     pthread_mutex_unlock(&analytics->write_lock);
+    analytics->roll_hours = status == TARS_OK ? ROLL_HOURS : 1;
     if (status != TARS_OK) {
         /* Statistics go on without; who is away is said where rows are written. */
         if (status != TARS_EUNAVAILABLE)
@@ -639,6 +640,7 @@ tars_status tars_analytics_open(const struct tars_analytics_config *config,
         made->config.queue_bytes = TARS_ANALYTICS_QUEUE_MIN;
     if (!made->config.gather_ms)
         made->config.gather_ms = GATHER_MS;
+    made->roll_hours = ROLL_HOURS;
     made->sink = config->sink;
     tars_arena_init(&made->arena, ARENA_MAX);
     init_locks(made);

@@ -24,6 +24,7 @@ struct tars_analytics {
     size_t batch_bytes;
     int64_t next_prune_ms; /* 0: never */
     int64_t next_roll_ms;  /* likewise */
+    size_t roll_hours;     /* at once: one after a failure, which may have been the time it took */
 
     pthread_mutex_t write_lock; /* one transaction at a time: the writer's, or a clearing */
     pthread_mutex_t lock;       /* guards all below */

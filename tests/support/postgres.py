@@ -6,6 +6,7 @@ loopback, never as root, and stopped by its pid. It dies with the process that s
     server.query("SELECT 1")                  # -> [["1"]], through psql
     server.pause(); server.resume()           # SIGSTOP, SIGCONT: it hangs
     server.kill(); server.start()             # SIGKILL of all of it, and back
+    server.keep(folder)                       # its data, for Postgres(copy_of=folder)
     server.close()
 
 With tls=True it speaks TLS, too: server.tls is a folder with ca.pem, other-ca.pem and client.pem with client.key, and
@@ -77,7 +78,8 @@ def make_certificates(folder):
 
 
 class Postgres:
-    def __init__(self, encoding="UTF8", hba=None, settings=None, fsync=False, database=DATABASE, start=True, tls=False):
+    def __init__(self, encoding="UTF8", hba=None, settings=None, fsync=False, database=DATABASE, start=True, tls=False,
+                 copy_of=None):
         self.dir = tempfile.mkdtemp(prefix="tars-postgres-")
         self.data = os.path.join(self.dir, "data")
         self.port = free_port()
@@ -88,9 +90,12 @@ class Postgres:
             user = unprivileged()
             os.chown(self.dir, user.pw_uid, user.pw_gid)
             self.wrapper += [f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
-        locale = "C.UTF-8" if encoding == "UTF8" else "C"
-        self._run("initdb", "-D", self.data, "-U", "postgres", "-A", "trust", "-E", encoding, f"--locale={locale}",
-                  "--no-sync", "--no-instructions")
+        if copy_of:
+            subprocess.run(["cp", "-a", copy_of, self.data], check=True)
+        else:
+            locale = "C.UTF-8" if encoding == "UTF8" else "C"
+            self._run("initdb", "-D", self.data, "-U", "postgres", "-A", "trust", "-E", encoding, f"--locale={locale}",
+                      "--no-sync", "--no-instructions")
         lines = {"listen_addresses": "127.0.0.1", "unix_socket_directories": self.dir, "max_connections": "100",
                  "logging_collector": "off", "fsync": "on" if fsync else "off",
                  "synchronous_commit": "on", "shared_buffers": "64MB", **(settings or {})}
@@ -107,6 +112,7 @@ class Postgres:
                 file.write("local all all trust\n" + "".join(f"{line}\n" for line in hba))
         if start:
             self.start()
+        if start and not copy_of:
             self.query(f"CREATE ROLE {USER} LOGIN PASSWORD 'changeme'", "postgres", "postgres")
             self.create_database(database)
 
@@ -197,6 +203,12 @@ class Postgres:
     def restart(self):
         self.stop()
         self.start()
+
+    def keep(self, folder):
+        """Stop it, and keep its data in a folder that is not there yet."""
+        self.stop()
+        subprocess.run(["cp", "-a", self.data, folder + ".part"], check=True)
+        os.rename(folder + ".part", folder)
 
     def close(self):
         self.stop()
