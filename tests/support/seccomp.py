@@ -4,18 +4,23 @@
     subprocess.Popen(command)                   # runs this file, which filters itself and becomes the command
 
     seccomp.of_unit("deploy/systemd/tars.service")  -> (allowed, families): what systemd would make of the unit
+    seccomp.program_of_profile("seccomp.json")      -> an open file with the filter of a container engine's profile, for
+                                                       a process without capabilities; as bwrap --seccomp takes it
 
 Calls that are not allowed fail with EPERM. deny_code refuses memory that is written and executed, as
 MemoryDenyWriteExecute does. Needs libseccomp2 and, for units, systemd-analyze."""
 import ctypes
+import errno
 import json
 import os
 import socket
+import platform
 import subprocess
 import sys
+import tempfile
 
 ALLOW = 0x7FFF0000
-EPERM = 0x00050000 | 1
+ERRNO = 0x00050000
 EQUAL, MASKED = 4, 7
 NEGATIVE = -1  # __NR_SCMP_ERROR
 PROT_WRITE, PROT_EXEC = 2, 4
@@ -60,40 +65,79 @@ def confined(command, allowed, families=(), deny_code=False):
             json.dumps({"allowed": sorted(allowed), "families": list(families), "deny_code": deny_code}), *command]
 
 
-def load(allowed, families=(), deny_code=False):
-    lib = ctypes.CDLL("libseccomp.so.2")
-    lib.seccomp_init.restype = ctypes.c_void_p
-    lib.seccomp_init.argtypes = [ctypes.c_uint32]
-    lib.seccomp_rule_add_array.argtypes = [ctypes.c_void_p, ctypes.c_uint32, ctypes.c_int, ctypes.c_uint,
-                                           ctypes.POINTER(Compare)]
-    lib.seccomp_load.argtypes = [ctypes.c_void_p]
-    lib.seccomp_syscall_resolve_name.argtypes = [ctypes.c_char_p]
-    context = lib.seccomp_init(EPERM)
+class Filter:
+    def __init__(self):
+        self.lib = ctypes.CDLL("libseccomp.so.2")
+        self.lib.seccomp_init.restype = ctypes.c_void_p
+        self.lib.seccomp_init.argtypes = [ctypes.c_uint32]
+        self.lib.seccomp_rule_add_array.argtypes = [ctypes.c_void_p, ctypes.c_uint32, ctypes.c_int, ctypes.c_uint,
+                                                    ctypes.POINTER(Compare)]
+        self.lib.seccomp_load.argtypes = [ctypes.c_void_p]
+        self.lib.seccomp_export_bpf.argtypes = [ctypes.c_void_p, ctypes.c_int]
+        self.lib.seccomp_syscall_resolve_name.argtypes = [ctypes.c_char_p]
+        self.context = self.lib.seccomp_init(ERRNO | errno.EPERM)
 
-    def rule(name, *compares):
-        number = lib.seccomp_syscall_resolve_name(name.encode())
+    def allow(self, name, *compares, action=ALLOW):
+        number = self.lib.seccomp_syscall_resolve_name(name.encode())
         if number == NEGATIVE:
             return  # a call of other machines or newer kernels
         array = (Compare * max(1, len(compares)))(*compares)
-        done = lib.seccomp_rule_add_array(context, ALLOW, number, len(compares), array)
+        done = self.lib.seccomp_rule_add_array(self.context, action, number, len(compares), array)
         if done != 0 and number >= 0:
             raise OSError(-done, f"seccomp: {name}: {os.strerror(-done)}")
 
+    def load(self):
+        done = self.lib.seccomp_load(self.context)  # sets no_new_privs too
+        if done != 0:
+            raise OSError(-done, f"seccomp_load: {os.strerror(-done)}")
+
+    def program(self):
+        file = tempfile.TemporaryFile()
+        done = self.lib.seccomp_export_bpf(self.context, file.fileno())
+        if done != 0:
+            raise OSError(-done, f"seccomp_export_bpf: {os.strerror(-done)}")
+        file.seek(0)
+        return file
+
+
+OPERATIONS = {"SCMP_CMP_NE": 1, "SCMP_CMP_LT": 2, "SCMP_CMP_LE": 3, "SCMP_CMP_EQ": 4, "SCMP_CMP_GE": 5, "SCMP_CMP_GT": 6,
+              "SCMP_CMP_MASKED_EQ": 7}
+MACHINES = {"x86_64": {"amd64", "x86", "x32"}, "aarch64": {"arm64", "arm"}}
+
+
+def program_of_profile(path):
+    with open(path, encoding="utf-8") as file:
+        profile = json.load(file)
+    ours = MACHINES.get(platform.machine(), set())
+    made = Filter()
+    for entry in profile["syscalls"]:
+        includes, excludes = entry.get("includes") or {}, entry.get("excludes") or {}
+        if includes.get("caps"):
+            continue
+        action = ALLOW if entry["action"] == "SCMP_ACT_ALLOW" else ERRNO | entry["errnoRet"]
+        if includes.get("arches") and not ours & set(includes["arches"]) or ours & set(excludes.get("arches") or ()):
+            continue
+        compares = [Compare(a["index"], OPERATIONS[a["op"]], a["value"], a.get("valueTwo", 0)) for a in entry.get("args") or ()]
+        for name in entry["names"]:
+            made.allow(name, *compares, action=action)
+    return made.program()
+
+
+def load(allowed, families=(), deny_code=False):
+    made = Filter()
     for name in allowed:
         if name == "socket" and families:
             for family in families:
-                rule(name, Compare(0, EQUAL, int(getattr(socket, family)), 0))
+                made.allow(name, Compare(0, EQUAL, int(getattr(socket, family)), 0))
         elif name == "mprotect" and deny_code:
-            rule(name, Compare(2, MASKED, PROT_EXEC, 0))
+            made.allow(name, Compare(2, MASKED, PROT_EXEC, 0))
         elif name == "mmap" and deny_code:
-            rule(name, Compare(2, MASKED, PROT_WRITE | PROT_EXEC, 0))
-            rule(name, Compare(2, MASKED, PROT_WRITE | PROT_EXEC, PROT_WRITE))
-            rule(name, Compare(2, MASKED, PROT_WRITE | PROT_EXEC, PROT_EXEC))
+            made.allow(name, Compare(2, MASKED, PROT_WRITE | PROT_EXEC, 0))
+            made.allow(name, Compare(2, MASKED, PROT_WRITE | PROT_EXEC, PROT_WRITE))
+            made.allow(name, Compare(2, MASKED, PROT_WRITE | PROT_EXEC, PROT_EXEC))
         else:
-            rule(name)
-    done = lib.seccomp_load(context)  # sets no_new_privs too
-    if done != 0:
-        raise OSError(-done, f"seccomp_load: {os.strerror(-done)}")
+            made.allow(name)
+    made.load()
 
 
 if __name__ == "__main__":
