@@ -97,19 +97,25 @@ static void make_row(size_t at, size_t number, size_t with, int64_t time_us)
 }
 
 /* Answers with the median of the transactions. */
+static size_t least(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
 static void write_rows(struct tars_analytics_sink *sink, struct tars_analytics_mark *mark,
                        const size_t wanted[4])
 {
     static size_t number;
-    size_t with = wanted[1] < SOURCES_MAX ? wanted[1] : SOURCES_MAX;
-    size_t batch = wanted[2] > 0 && wanted[2] < BATCH_MAX ? wanted[2] : BATCH_MAX;
+    size_t with = least(wanted[1], SOURCES_MAX);
+    size_t batch = least(wanted[2] ? wanted[2] : BATCH_MAX, BATCH_MAX);
     int64_t first_us = tars_clock_wall_us() - (int64_t)wanted[3] * DAY_US;
     int64_t step_us = (int64_t)wanted[3] * DAY_US / (int64_t)(wanted[0] + 1);
     struct tars_err err = {.text = ""};
     size_t times = 0;
+    size_t middle;
 
     for (size_t done = 0; done < wanted[0]; done += batch) {
-        size_t n = wanted[0] - done < batch ? wanted[0] - done : batch;
+        size_t n = least(wanted[0] - done, batch);
         int64_t begun_ns;
 
         for (size_t i = 0; i < n; i++, number++) {
@@ -124,7 +130,8 @@ static void write_rows(struct tars_analytics_sink *sink, struct tars_analytics_m
             took_ns[times++] = tars_clock_mono_ns() - begun_ns;
     }
     qsort(took_ns, times, sizeof(took_ns[0]), by_size);
-    printf("\"p50_ms\": %.4f, ", times ? (double)took_ns[times / 2] / 1e6 : 0);
+    middle = times / 2;
+    printf("\"p50_ms\": %.4f, ", times ? (double)took_ns[middle] / 1e6 : 0);
 }
 
 static void rollup(struct tars_analytics_sink *sink)
