@@ -19,7 +19,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         /* A text may hold NULs of its own, which end it for us: then it comes out shorter. */
         if (!bytes || again > size)
             abort();
-        tars_row_write(&row, bytes);
+        if (tars_row_write(&row, bytes, again) != again)
+            abort();
         free(bytes);
     }
     tars_arena_release(&arena);

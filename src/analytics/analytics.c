@@ -2,7 +2,7 @@
  *
  * DESIGN
  *
- *     caller: row -> bytes -> lock -> journal -> unlock
+ *     caller: lock -> row as bytes, straight into the journal -> unlock
  *     writer: lock -> batch of rows -> unlock -> sink, one transaction with the mark -> lock ->
  * forget
  *
@@ -185,7 +185,18 @@ static bool write_batch(struct tars_analytics *analytics)
     return status == TARS_OK;
 }
 
-/* Under the lock, which is let go of meanwhile: some old rows, if it is time. */
+/* Under the lock, which is let go of meanwhile: after rows have come, have room for more at hand.
+ */
+static void prepare_journal(struct tars_analytics *analytics)
+{
+    if (is_empty(analytics))
+        return;
+    pthread_mutex_unlock(&analytics->lock);
+    tars_journal_prepare(analytics->journal);
+    pthread_mutex_lock(&analytics->lock);
+}
+
+/* Likewise: some old rows, if it is time. */
 static void prune_some(struct tars_analytics *analytics)
 {
     int64_t before_us = tars_clock_wall_us() - analytics->config.retention_days * DAY_US;
@@ -244,6 +255,7 @@ static void *run(void *ctx)
         bool went_well = true;
 
         wait_for_work(analytics);
+        prepare_journal(analytics);
         if (!is_empty(analytics))
             went_well = write_batch(analytics);
         /* What cannot be written now waits in the file for the next start. */
@@ -259,15 +271,43 @@ static void *run(void *ctx)
 
 /* ----------------------------------------------------------------- recording */
 
-static void put(struct tars_analytics *analytics, const struct tars_row *row)
+/* Under the lock: wake the writer if it must be. */
+static void note_put(struct tars_analytics *analytics)
+{
+    if (analytics->is_asleep || is_half_full(analytics))
+        pthread_cond_signal(&analytics->work);
+}
+
+/* Straight into the journal; false where it has no room in one piece. */
+static bool put_in_place(struct tars_analytics *analytics, const struct tars_row *row)
+{
+    unsigned char *at;
+    size_t len = 0;
+    size_t max;
+
+    pthread_mutex_lock(&analytics->lock);
+    at = tars_journal_room(analytics->journal, &max);
+    if (max > 0)
+        len = tars_row_write(row, at, max);
+    if (len > 0) {
+        tars_journal_commit(analytics->journal, len);
+        note_put(analytics);
+    } else if (max > 0) {
+        memset(at, 0, max);
+    }
+    pthread_mutex_unlock(&analytics->lock);
+    return len > 0;
+}
+
+/* By way of a copy, where the end of the ring lies in between or the oldest rows have to go. */
+static void put_by_copy(struct tars_analytics *analytics, const struct tars_row *row)
 {
     size_t size = tars_row_size(row);
     unsigned char *bytes = malloc(size);
     bool is_news = false; /* rows are being lost, and nobody has said so */
-    bool fits = bytes && size <= tars_journal_record_max(analytics->journal);
+    bool fits = bytes && size <= tars_journal_record_max(analytics->journal) &&
+                tars_row_write(row, bytes, size) == size;
 
-    if (fits)
-        tars_row_write(row, bytes);
     pthread_mutex_lock(&analytics->lock);
     if (!fits) {
         tars_analytics_lose(analytics, 1);
@@ -280,8 +320,7 @@ static void put(struct tars_analytics *analytics, const struct tars_row *row)
             analytics->overflow_before = analytics->counts.dropped;
         }
         tars_analytics_lose(analytics, dropped);
-        if (analytics->is_asleep || is_half_full(analytics))
-            pthread_cond_signal(&analytics->work);
+        note_put(analytics);
     }
     pthread_mutex_unlock(&analytics->lock);
     free(bytes);
@@ -290,6 +329,12 @@ static void put(struct tars_analytics *analytics, const struct tars_row *row)
                          "the queue of %zu bytes is full: the oldest rows are lost",
                          analytics->config.queue_bytes);
     }
+}
+
+static void put(struct tars_analytics *analytics, const struct tars_row *row)
+{
+    if (!put_in_place(analytics, row))
+        put_by_copy(analytics, row);
 }
 
 static const char *text_or(const char *text, const char *otherwise)
@@ -589,6 +634,7 @@ static tars_status start(struct tars_analytics *analytics, struct tars_err *err)
     if (status != TARS_OK)
         return status;
     note_size(analytics);
+    tars_journal_prepare(analytics->journal);
     analytics->batch_bytes =
         config->queue_bytes / 4 < BATCH_BYTES_MAX ? config->queue_bytes / 4 : BATCH_BYTES_MAX;
     analytics->batch = malloc(analytics->batch_bytes);

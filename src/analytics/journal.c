@@ -35,6 +35,8 @@
 #define RECORD_HEADER ((size_t)8)
 #define SHARE         ((size_t)4) /* a record takes at most one part of so many */
 #define RECORD_MAX    ((size_t)1 << 20)
+#define ROOM_MAX      ((size_t)64 << 10)
+#define AHEAD         ((size_t)128 << 10) /* rows of a moment, as many as come in a rush */
 #define NEW_ENDING    ".new"
 
 static const char magic[8] = {'T', 'A', 'R', 'S', 'J', 'R', 'N', '1'};
@@ -260,6 +262,62 @@ size_t tars_journal_put(struct tars_journal *journal, const void *ptr, size_t le
     copy_in(journal, tail + RECORD_HEADER, ptr, len);
     atomic_store_explicit(&journal->header->tail, tail + size, memory_order_release);
     return dropped;
+}
+
+unsigned char *tars_journal_room(struct tars_journal *journal, size_t *max)
+{
+    uint64_t tail = tars_journal_tail(journal);
+    size_t unused = journal->bytes - (size_t)(tail - tars_journal_head(journal));
+    size_t offset = (size_t)(tail % journal->bytes);
+    size_t room = journal->bytes - offset < unused ? journal->bytes - offset : unused;
+    size_t most = tars_journal_record_max(journal);
+
+    room = room < RECORD_HEADER ? 0 : room - RECORD_HEADER;
+    most = most < ROOM_MAX ? most : ROOM_MAX;
+    *max = room < most ? room : most;
+    return journal->ring + offset + RECORD_HEADER;
+}
+
+void tars_journal_commit(struct tars_journal *journal, size_t len)
+{
+    uint64_t tail = tars_journal_tail(journal);
+    unsigned char *at = journal->ring + (size_t)(tail % journal->bytes);
+    const uint32_t header[2] = {(uint32_t)len, checksum(at + RECORD_HEADER, len)};
+
+    assert(len > 0 && len <= tars_journal_record_max(journal));
+    memcpy(at, header, RECORD_HEADER);
+    atomic_store_explicit(&journal->header->tail, tail + RECORD_HEADER + round_up(len),
+                          memory_order_release);
+}
+
+#ifdef MADV_POPULATE_WRITE
+/* The pages that hold len bytes of the ring from offset on. */
+static void populate(const struct tars_journal *journal, size_t offset, size_t len)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    size_t first = (HEADER_BYTES + offset) / page * page;
+
+    /* A disk that fails, or an older kernel: whoever puts has the page brought then, as ever. */
+    (void)madvise((unsigned char *)journal->header + first, HEADER_BYTES + offset + len - first,
+                  MADV_POPULATE_WRITE);
+}
+#endif
+
+void tars_journal_prepare(const struct tars_journal *journal)
+{
+#ifdef MADV_POPULATE_WRITE
+    size_t offset = (size_t)(tars_journal_tail(journal) % journal->bytes);
+    size_t ahead = AHEAD < journal->bytes ? AHEAD : journal->bytes;
+    size_t first = ahead < journal->bytes - offset ? ahead : journal->bytes - offset;
+
+    if (!journal->is_mapped)
+        return;
+    populate(journal, offset, first);
+    if (first < ahead)
+        populate(journal, 0, ahead - first);
+#else
+    (void)journal;
+#endif
 }
 
 size_t tars_journal_read(const struct tars_journal *journal, uint64_t at, void *out, size_t max,

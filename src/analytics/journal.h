@@ -8,7 +8,7 @@
  * Privacy   What has been taken out or dropped is overwritten with zeros at once.
  * Crash     What was put survives the death of the process: the mapping is shared, and the tail
  *           moves last. A power cut may tear records; a checksum finds them and the rest is lost.
- * Threads   Not safe to share: the owner has a lock.
+ * Threads   Not safe to share: the owner has a lock. tars_journal_prepare() alone needs none.
  */
 #ifndef TARS_ANALYTICS_JOURNAL_H
 #define TARS_ANALYTICS_JOURNAL_H
@@ -50,6 +50,18 @@ size_t tars_journal_record_max(const struct tars_journal *journal);
  * position kept_from on had to be dropped for it. */
 size_t tars_journal_put(struct tars_journal *journal, const void *ptr, size_t len,
                         uint64_t kept_from);
+
+/* The same without a copy: where the next record's bytes may be written, and in *max how many have
+ * room there, 0 for none. Nothing has been put until _commit(), which is told how many they are;
+ * who does not commit overwrites what it has written with zeros. */
+unsigned char *tars_journal_room(struct tars_journal *journal, size_t *max);
+void tars_journal_commit(struct tars_journal *journal, size_t len);
+
+/* Have the pages ahead of the tail in memory and writable, so that who puts need not wait for the
+ * kernel to fetch them or the file system to hear of them: once for new ones, and again after they
+ * have been written to disk. For the thread that has time. Does nothing where Linux is older than
+ * 5.14. */
+void tars_journal_prepare(const struct tars_journal *journal);
 
 /* Copy the record at position at into out, which has room for max bytes, and set *next to the
  * position behind it. Returns its length.

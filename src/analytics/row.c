@@ -15,14 +15,14 @@ struct walk {
     const unsigned char *from; /* READ */
     unsigned char *to;         /* WRITE */
     size_t at;
-    size_t len; /* READ: of from */
+    size_t len; /* of from or to */
     struct tars_arena *arena;
     tars_status status;
 };
 
 static void bytes(struct walk *walk, void *ptr, size_t len)
 {
-    if (walk->way == READ && walk->len - walk->at < len)
+    if (walk->way != MEASURE && walk->len - walk->at < len)
         walk->status = TARS_EFORMAT;
     if (walk->status != TARS_OK)
         return;
@@ -61,6 +61,10 @@ static void text(struct walk *walk, const char **value)
         len = (uint32_t)strlen(*value);
     bytes(walk, &len, sizeof(len));
     if (!*value)
+        return;
+    if (walk->way == WRITE && walk->len - walk->at <= len)
+        walk->status = TARS_EFORMAT;
+    if (walk->status != TARS_OK)
         return;
     if (walk->way == WRITE)
         memcpy(walk->to + walk->at, *value, (size_t)len + 1);
@@ -195,13 +199,14 @@ size_t tars_row_size(const struct tars_row *row)
     return walk.at;
 }
 
-void tars_row_write(const struct tars_row *row, unsigned char *out)
+size_t tars_row_write(const struct tars_row *row, unsigned char *out, size_t max)
 {
     struct tars_row copy = *row;
-    struct walk walk = {.way = WRITE};
+    struct walk walk = {.way = WRITE, .len = max};
 
     walk.to = out;
     row_fields(&walk, &copy);
+    return walk.status == TARS_OK ? walk.at : 0;
 }
 
 tars_status tars_row_read(const unsigned char *ptr, size_t len, struct tars_arena *arena,

@@ -11,8 +11,9 @@
 
 /* Bytes that row takes. */
 size_t tars_row_size(const struct tars_row *row);
-/* Write them to out. */
-void tars_row_write(const struct tars_row *row, unsigned char *out);
+/* Write them to out, which has room for max. Returns how many; 0: max is too few, and what out
+ * holds is of no use. */
+size_t tars_row_write(const struct tars_row *row, unsigned char *out, size_t max);
 /* Read (ptr, len); texts are lent by it, the list of accesses is in arena. EFORMAT, ENOMEM. */
 TARS_MUST_USE tars_status tars_row_read(const unsigned char *ptr, size_t len,
                                         struct tars_arena *arena, struct tars_row *row);

@@ -108,6 +108,89 @@ static void the_oldest_make_room(void **state)
     tars_journal_close(journal);
 }
 
+/* A record written in place; false where there is no room for it in one piece. */
+static bool push_in_place(struct tars_journal *journal, const char *text)
+{
+    size_t len = strlen(text);
+    size_t max;
+    unsigned char *at = tars_journal_room(journal, &max);
+
+    if (max < len)
+        return false;
+    for (size_t i = 0; i < len; i++)
+        at[i] = (unsigned char)text[i];
+    tars_journal_commit(journal, len);
+    return true;
+}
+
+static void in_place_is_the_same(void **state)
+{
+    const struct world *world = *state;
+    const char *const paths[] = {NULL, world->path};
+
+    for (size_t i = 0; i < 2; i++) {
+        struct tars_journal *journal = open_journal(paths[i]);
+        size_t placed = 0;
+
+        for (int round = 0; round < 100; round++) {
+            char text[2][32];
+
+            for (int k = 0; k < 2; k++) {
+                (void)snprintf(text[k], sizeof(text[k]), "%d row %d", k, round * 7919);
+                tars_journal_prepare(journal);
+                if (push_in_place(journal, text[k])) {
+                    placed++;
+                } else {
+                    assert_int_equal(push(journal, text[k]), 0);
+                }
+            }
+            assert_string_equal(pop(journal), text[0]);
+            assert_string_equal(pop(journal), text[1]);
+        }
+        assert_true(placed > 100 && placed < 200); /* not where the ring ends */
+        tars_journal_close(journal);
+    }
+}
+
+static void a_full_ring_has_no_room_in_place(void **state)
+{
+    struct tars_journal *journal = open_journal(NULL);
+    size_t max;
+
+    (void)state;
+    for (int i = 0; i < 8; i++) {
+        (void)tars_journal_room(journal, &max);
+        assert_int_equal(max, i < 6 ? RING / 4 - 8 : (size_t)(8 - i) * 32 - 8);
+        assert_int_equal(push(journal, "twenty bytes of text"), 0);
+    }
+    (void)tars_journal_room(journal, &max);
+    assert_int_equal(max, 0);
+    /* What is taken out has room again. */
+    assert_string_equal(pop(journal), "twenty bytes of text");
+    assert_true(push_in_place(journal, "twenty bytes of text"));
+    assert_false(push_in_place(journal, "twenty bytes of text"));
+    tars_journal_close(journal);
+}
+
+static void what_is_not_committed_was_never_there(void **state)
+{
+    const struct world *world = *state;
+    struct tars_journal *journal = open_journal(world->path);
+    size_t max;
+    unsigned char *at;
+
+    assert_true(push_in_place(journal, "first"));
+    at = tars_journal_room(journal, &max);
+    memset(at, 'x', 20);
+    tars_journal_close(journal);
+    journal = open_journal(world->path);
+    assert_true(push_in_place(journal, "second"));
+    assert_string_equal(pop(journal), "first");
+    assert_string_equal(pop(journal), "second");
+    assert_string_equal(pop(journal), "");
+    tars_journal_close(journal);
+}
+
 static void what_others_hold_is_not_counted(void **state)
 {
     struct tars_journal *journal = open_journal(NULL);
@@ -324,7 +407,7 @@ static void rows_come_back(void **state)
         struct guard copy;
 
         assert_non_null(bytes);
-        tars_row_write(&rows[i], bytes);
+        assert_int_equal(tars_row_write(&rows[i], bytes, size), size);
         copy = guard_copy(bytes, size);
         assert_int_equal(tars_row_read((unsigned char *)copy.ptr, size, &arena, &row), TARS_OK);
         assert_int_equal(row.kind, rows[i].kind);
@@ -344,6 +427,25 @@ static void rows_come_back(void **state)
     tars_arena_release(&arena);
 }
 
+/* Nothing is written behind the room that there is. */
+static void rows_need_their_room(void **state)
+{
+    static const char zeros[4096];
+
+    (void)state;
+    for (size_t i = 0; i < ROW_COUNT; i++) {
+        size_t size = tars_row_size(&rows[i]);
+
+        assert_true(size <= sizeof(zeros));
+        for (size_t max = 0; max < size; max++) {
+            struct guard room = guard_copy(zeros, max);
+
+            assert_int_equal(tars_row_write(&rows[i], (unsigned char *)room.ptr, max), 0);
+            guard_free(&room);
+        }
+    }
+}
+
 static void cut_rows_are_refused(void **state)
 {
     struct tars_arena arena;
@@ -356,7 +458,7 @@ static void cut_rows_are_refused(void **state)
         struct tars_row row;
 
         assert_non_null(bytes);
-        tars_row_write(&rows[i], bytes);
+        assert_int_equal(tars_row_write(&rows[i], bytes, size), size);
         for (size_t len = 0; len < size; len++) {
             struct guard copy = guard_copy(bytes, len);
 
@@ -377,6 +479,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(first_in_first_out),
         TEST(the_oldest_make_room),
+        TEST(in_place_is_the_same),
+        TEST(a_full_ring_has_no_room_in_place),
+        TEST(what_is_not_committed_was_never_there),
         TEST(what_others_hold_is_not_counted),
         TEST(records_last),
         TEST(damage_is_found),
@@ -385,6 +490,7 @@ int main(void)
         TEST(what_is_forgotten_is_wiped),
         TEST(every_allocation_may_fail),
         TEST(rows_come_back),
+        TEST(rows_need_their_room),
         TEST(cut_rows_are_refused),
     };
 
