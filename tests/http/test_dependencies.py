@@ -1,12 +1,8 @@
 """Redis and PostgreSQL that hang, are away, come and go: what a server does at its start, in between, and at its end.
-Real ones, stopped by SIGSTOP and SIGKILL."""
-import base64
-import json
+Real ones, stopped by SIGSTOP and SIGKILL. A provider of identities that hangs: test_dependencies_provider.py."""
 import os
 import re
-import socket
 import sys
-import threading
 import time
 import unittest
 
@@ -20,7 +16,6 @@ READY_S = 2  # /ready answers within this time, whatever hangs
 BACK_S = 5  # a server that is there again is used again
 START_S = 1  # START_WAIT_SECONDS
 PING_MS = "300"  # after so long PostgreSQL counts as hung
-PROVIDER_S = 5  # a request to a provider of identities
 SLACK_S = 3  # for threads that end, and other work of the machine; one attempt to connect may take longer
 
 
@@ -175,27 +170,6 @@ class Dependencies(Life):
         self.await_rows()
         self.assertEqual(self.stop(), 0)
         self.assertEqual(self.logged(), sorted(self.answered))
-
-    def test_a_provider_of_identities_that_never_answers(self):
-        """It is asked by who signs in, for a bounded time, and by nobody else."""
-        with socket.create_server(("127.0.0.1", 0)) as silent:
-            issuer = f"http://127.0.0.1:{silent.getsockname()[1]}"
-            self.serve(TARS_AUTH="oidc", OIDC_ISSUER=issuer, OIDC_CLIENT_ID="tars")
-            silent.setblocking(False)
-            with self.assertRaises(BlockingIOError, msg="the start asked it"):
-                silent.accept()
-            claims = {"iss": issuer, "sub": "s", "aud": "tars", "exp": int(time.time()) + 3600}
-            token = ".".join(base64.urlsafe_b64encode(part).decode().rstrip("=") for part in (
-                b'{"alg":"RS256","kid":"k"}', json.dumps(claims).encode(), b"x" * 256))
-            asking = threading.Thread(target=self.ask, args=("GET", "/rag/stats", None, token))
-            asking.start()
-            silent.settimeout(PATIENCE)
-            self.addCleanup(silent.accept()[0].close)
-            self.assertEqual(self.ask("GET", "/health").status, 200)
-            self.assertEqual(self.ask("GET", "/ready").status, 200)
-            asking.join(timeout=PROVIDER_S + SLACK_S)
-            self.assertFalse(asking.is_alive())
-            self.assertEqual(self.stop(), 0)
 
     def stop(self):
         self.terminate()

@@ -83,7 +83,7 @@ INSERT INTO document_accesses VALUES (nextval('document_accesses_id_seq'), '2025
 
 def setUpModule():
     global POSTGRES
-    POSTGRES = Postgres()
+    POSTGRES = Postgres(hba=["host guarded all 127.0.0.1/32 scram-sha-256", "host all all 127.0.0.1/32 trust"])
 
 
 def tearDownModule():
@@ -255,18 +255,18 @@ class Starts(unittest.TestCase):
                 server.tearDownClass()
 
     def test_a_wrong_password_is_named(self):
-        with Postgres(hba=["host all all 127.0.0.1/32 scram-sha-256"]) as guarded:
-            class Wrong(ServerTest):
-                settings = guarded.environment(POSTGRES_PASSWORD="wrong", START_WAIT_SECONDS="1")
+        class Wrong(ServerTest):
+            settings = POSTGRES.environment(POSTGRES_DB="guarded", POSTGRES_PASSWORD="wrong", START_WAIT_SECONDS="1")
 
-            Wrong.setUpClass()
-            try:
-                Wrong.token = Wrong.sign_in()
-                reply = Wrong.ask("GET", "/analytics/query-stats")
-                self.assertEqual(reply.status, 503)
-                self.assertIn("password authentication failed", reply.json()["detail"])
-            finally:
-                Wrong.tearDownClass()
+        POSTGRES.create_database("guarded")
+        Wrong.setUpClass()
+        try:
+            Wrong.token = Wrong.sign_in()
+            reply = Wrong.ask("GET", "/analytics/query-stats")
+            self.assertEqual(reply.status, 503)
+            self.assertIn("password authentication failed", reply.json()["detail"])
+        finally:
+            Wrong.tearDownClass()
 
 
 if __name__ == "__main__":
