@@ -106,7 +106,7 @@ class Latin(ServerTest):
         for _ in range(3):
             self.assertEqual(self.ask("POST", "/rag/query", {"query": QUESTION}).status, 200)
         refused = self.ask("GET", "/analytics/query-stats")
-        self.assertEqual(refused.status, 503)
+        self.assertEqual(refused.status, 503, (refused.body, self.ask("GET", "/ready").body))
         self.assertIn("LATIN1", refused.json()["detail"])
         self.assertIn("ENCODING 'UTF8'", refused.json()["detail"])
         self.assertEqual(self.ask("GET", "/ready").json()["checks"]["postgres"], "disconnected")
