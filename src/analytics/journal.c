@@ -28,10 +28,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "analytics/journal_internal.h"
 #include "base/crypto/digest.h"
 
-#define HEADER_BYTES  ((size_t)4096)
-#define ALIGN         8
+#define HEADER_BYTES  TARS_JOURNAL_HEADER_BYTES
+#define ALIGN         TARS_JOURNAL_ALIGN
 #define RECORD_HEADER ((size_t)8)
 #define SHARE         ((size_t)4) /* a record takes at most one part of so many */
 #define RECORD_MAX    ((size_t)1 << 20)
@@ -39,20 +40,11 @@
 #define AHEAD         ((size_t)128 << 10) /* rows of a moment, as many as come in a rush */
 #define NEW_ENDING    ".new"
 
-static const char magic[8] = {'T', 'A', 'R', 'S', 'J', 'R', 'N', '1'};
-
-struct header {
-    char magic[8];
-    uint64_t bytes;
-    uint64_t id;
-    atomic_uint_fast64_t head;
-    atomic_uint_fast64_t tail;
-    uint64_t wiped;
-};
+static const char magic[8] = TARS_JOURNAL_MAGIC;
 
 struct tars_journal {
-    struct header *header; /* (HEADER_BYTES,) mapped or allocated, then the ring */
-    unsigned char *ring;   /* (bytes,) in the same piece */
+    struct tars_journal_header *header; /* (HEADER_BYTES,) mapped or allocated, then the ring */
+    unsigned char *ring;                /* (bytes,) in the same piece */
     size_t bytes;
     size_t lost; /* records that the opening had no room for */
     bool is_mapped;
@@ -83,7 +75,7 @@ static uint32_t checksum(const unsigned char *ptr, size_t len)
 
 static void begin_anew(struct tars_journal *journal)
 {
-    struct header *header = journal->header;
+    struct tars_journal_header *header = journal->header;
 
     memset(header, 0, sizeof(*header));
     memcpy(header->magic, magic, sizeof(magic));
@@ -95,7 +87,7 @@ static void begin_anew(struct tars_journal *journal)
 
 static bool is_ours(const struct tars_journal *journal)
 {
-    const struct header *header = journal->header;
+    const struct tars_journal_header *header = journal->header;
     uint64_t head = header->head;
     uint64_t tail = header->tail;
 
@@ -112,7 +104,7 @@ static tars_status fail_file(const char *path, const char *what, int code, struc
 tars_status tars_journal_look(const char *path, uint64_t *waiting_bytes, uint64_t *bytes,
                               struct tars_err *err)
 {
-    struct header header;
+    struct tars_journal_header header;
     uint64_t head;
     uint64_t tail;
     ssize_t got;
@@ -213,7 +205,7 @@ static size_t record_size(const struct tars_journal *journal, uint64_t at, uint3
 /* Overwrite what lies before the head. */
 static void wipe(struct tars_journal *journal)
 {
-    struct header *header = journal->header;
+    struct tars_journal_header *header = journal->header;
     uint64_t head = tars_journal_head(journal);
     uint64_t tail = tars_journal_tail(journal);
     uint64_t from = header->wiped < head ? header->wiped : head;
@@ -393,7 +385,7 @@ static void unmap(struct tars_journal *journal)
 static size_t other_ring(const char *path, size_t bytes)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    struct header header;
+    struct tars_journal_header header;
     struct stat st;
     uint64_t used;
     size_t found = 0;
@@ -415,7 +407,7 @@ static size_t other_ring(const char *path, size_t bytes)
 static void move_records(const struct tars_journal *old, struct tars_journal *fresh,
                          unsigned char *record)
 {
-    struct header *header = fresh->header;
+    struct tars_journal_header *header = fresh->header;
     uint64_t at = tars_journal_head(old);
     uint64_t next;
     size_t seen = 0;

@@ -8,10 +8,12 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "app/backups.h"
 #include "app/doctor_internal.h"
 #include "app/places.h"
 #include "app/rerankers.h"
 #include "app/writer.h"
+#include "base/sys/clock.h"
 #include "base/sys/file.h"
 #include "extract/client.h"
 #include "model/encoder.h"
@@ -22,6 +24,7 @@
 
 #define OUTPUT_MAX    ((size_t)1 << 20)
 #define DISK_LOW      ((unsigned long long)1 << 30) /* bytes */
+#define BACKUP_OLD_S  ((int64_t)7 * 24 * 3600)
 #define PROBE_PATTERN "/tars-doctor-XXXXXX"
 
 const struct tars_option tars_options_doctor[] = {{NULL, 0, NULL, NULL, NULL}};
@@ -285,6 +288,23 @@ static void look_for_server(struct tars_doctor *doctor)
     }
 }
 
+/* Nobody need make backups of a folder that can be made again: none is no fault. */
+static void check_backup(struct tars_doctor *doctor)
+{
+    struct tars_backups_note note;
+    int64_t age_s;
+
+    if (tars_backups_note_read(doctor->data, &doctor->cli->arena, &note) != TARS_OK) {
+        tars_doctor_find(doctor, TARS_DOCTOR_WELL, "backup", NULL,
+                         "none was made yet (tars backup)");
+        return;
+    }
+    age_s = (tars_clock_wall_us() - note.time_us) / 1000000;
+    tars_doctor_find(doctor, age_s > BACKUP_OLD_S ? TARS_DOCTOR_POOR : TARS_DOCTOR_WELL, "backup",
+                     "tars backup DEST, from a timer", "%lld h %lld min old, in %s",
+                     (long long)age_s / 3600, (long long)age_s / 60 % 60, note.folder);
+}
+
 static void summarize(struct tars_doctor *doctor)
 {
     tars_json_end(&doctor->json);
@@ -317,6 +337,7 @@ int tars_cmd_doctor(struct tars_cli *cli)
     check_folder(&doctor);
     look_for_server(&doctor);
     check_store(&doctor);
+    check_backup(&doctor);
     check_extract(&doctor);
     check_writer(&doctor);
     check_reranker(&doctor);

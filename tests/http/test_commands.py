@@ -11,7 +11,7 @@ import unittest
 from server import SAMPLES, TARS, ServerTest, environment, run
 
 COMMANDS = ["serve", "ingest", "search", "ask", "status", "jobs", "forget", "eval", "bench", "reindex", "config",
-            "doctor", "version", "help"]
+            "backup", "restore", "doctor", "version", "help"]
 
 
 class Alone(unittest.TestCase):
