@@ -1,8 +1,8 @@
 /* bert - see bert.h for the contract; bert_weights.c reads the weights.
  *
- * Activations have three forms: floats (x, qkv, context), the input type of the products (input,
- * middle: quantised, bf16 or fp32), and their raw sums (acc). A row is brought from sums to floats
- * and on to the next input while it is in the first-level cache.
+ * Activations have two forms: floats (x, qkv, context, wide) and the input type of the products
+ * (input, middle: quantised, bf16 or fp32). A product gives floats, bias and GELU included; its
+ * rows go on to the next input a block at a time, while they are in the second-level cache.
  */
 #include "model/bert.h"
 
@@ -14,17 +14,13 @@
 
 #include "model/bert_internal.h"
 
-#define ALIGN_BYTES   64
-#define OUTLIER_RANGE 12.0F /* in root mean squares; a bell shape's is 6 or 7 */
+#define ALIGN_BYTES 64
 
 /* Rows in the input type of the products. */
 struct input {
-    unsigned char *rows; /* (rows, width) */
-    size_t width;        /* elements of a row */
-    float *scale;        /* (rows,) int8 only: x = q * scale + zero */
-    float *zero;         /* (rows,) */
-    size_t *place;       /* (rows,) int8: of the float that is left out; width: of none */
-    float *value;        /* (rows,) int8: what is left out */
+    unsigned char *rows;        /* (rows, width) */
+    size_t width;               /* elements of a row */
+    struct tars_quantised *how; /* (rows,) int8 only */
 };
 
 struct tars_bert_work {
@@ -33,9 +29,8 @@ struct tars_bert_work {
     float *x;             /* (tokens, hidden) */
     float *qkv;           /* (tokens, 3 * hidden) */
     float *context;       /* (tokens, hidden) what attention gives */
-    float *row;           /* (max(intermediate, 3 * hidden),) */
     float *scratch;       /* of the attention */
-    void *acc;            /* (TARS_LINEAR_ROWS, max(...)) sums of a block */
+    float *wide;          /* (TARS_LINEAR_ROWS, max(intermediate, hidden)) of a block */
     struct input input;   /* (tokens, hidden) */
     struct input middle;  /* (TARS_LINEAR_ROWS, intermediate) */
     unsigned char *block; /* all of the above, as malloc gave it */
@@ -45,7 +40,7 @@ struct tars_bert_work {
 
 static size_t wider(const struct tars_model_config *config)
 {
-    return config->intermediate > 3 * config->hidden ? config->intermediate : 3 * config->hidden;
+    return config->intermediate > config->hidden ? config->intermediate : config->hidden;
 }
 
 static size_t round_rows(size_t rows)
@@ -76,23 +71,16 @@ static size_t lay_out(const struct tars_bert *bert, struct tars_bert_work *work,
     work->x = carve(block, &used, rows * config->hidden * f);
     work->qkv = carve(block, &used, rows * 3 * config->hidden * f);
     work->context = carve(block, &used, rows * config->hidden * f);
-    work->row = carve(block, &used, wider(config) * f);
     work->scratch = carve(
         block, &used,
         bert->kernels->scratch_floats(config->max_tokens, config->hidden / config->heads) * f);
-    work->acc = carve(block, &used, TARS_LINEAR_ROWS * wider(config) * f);
+    work->wide = carve(block, &used, TARS_LINEAR_ROWS * wider(config) * f);
     work->input.width = config->hidden;
     work->input.rows = carve(block, &used, rows * config->hidden * x_bytes);
-    work->input.scale = carve(block, &used, rows * f);
-    work->input.zero = carve(block, &used, rows * f);
-    work->input.place = carve(block, &used, rows * sizeof(size_t));
-    work->input.value = carve(block, &used, rows * f);
+    work->input.how = carve(block, &used, rows * sizeof(*work->input.how));
     work->middle.width = config->intermediate;
     work->middle.rows = carve(block, &used, TARS_LINEAR_ROWS * config->intermediate * x_bytes);
-    work->middle.scale = carve(block, &used, TARS_LINEAR_ROWS * f);
-    work->middle.zero = carve(block, &used, TARS_LINEAR_ROWS * f);
-    work->middle.place = carve(block, &used, TARS_LINEAR_ROWS * sizeof(size_t));
-    work->middle.value = carve(block, &used, TARS_LINEAR_ROWS * f);
+    work->middle.how = carve(block, &used, TARS_LINEAR_ROWS * sizeof(*work->middle.how));
     return used + ALIGN_BYTES;
 }
 
@@ -136,36 +124,16 @@ static void *input_row(const struct tars_bert *bert, const struct input *input, 
     return input->rows + row * input->width * tars_linear_set_x_bytes(bert->set);
 }
 
-/* Put a row of floats into row i of input as bytes. In many rows a single float takes most of the
- * range, and few steps are left for the others; it is left out, and what it adds to a product is
- * added in get_row(). */
-static void put_bytes(const struct tars_bert *bert, struct input *input, size_t i, float *row)
-{
-    uint8_t *to = input_row(bert, input, i);
-    const size_t n = input->width;
-    const int levels = tars_linear_set_levels(bert->set);
-    const size_t place =
-        tars_linear_set_leaves_out(bert->set) ? bert->kernels->outlier(row, n, OUTLIER_RANGE) : n;
-    const float value = place < n ? row[place] : 0.0F;
-
-    if (place < n)
-        row[place] = 0;
-    bert->kernels->quantise(row, n, levels, to, &input->scale[i], &input->zero[i]);
-    input->place[i] = place;
-    if (place < n) {
-        row[place] = value;
-        input->value[i] = value - ((float)to[place] * input->scale[i] + input->zero[i]);
-    }
-}
-
-/* Put a row of floats, which is the same afterwards, into row i of input. */
+/* Put a row of floats, which is the same afterwards, into row i of input. In many rows a single
+ * float takes most of the range, and few steps are left for the others: it may be left out. */
 static void put_row(const struct tars_bert *bert, struct input *input, size_t i, float *row)
 {
     void *to = input_row(bert, input, i);
 
     switch (tars_linear_set_type(bert->set)) {
     case TARS_LINEAR_INT8:
-        put_bytes(bert, input, i, row);
+        bert->kernels->quantise(row, input->width, tars_linear_set_levels(bert->set),
+                                tars_linear_set_limit(bert->set), to, &input->how[i]);
         break;
     case TARS_LINEAR_BF16:
         bert->kernels->to_bf16(row, input->width, to);
@@ -176,51 +144,26 @@ static void put_row(const struct tars_bert *bert, struct input *input, size_t i,
     }
 }
 
-/* Row r of the sums in work->acc as floats; its activations were row i of input. */
-static void get_row(const struct tars_bert *bert, const struct tars_bert_work *work,
-                    const struct tars_linear *linear, const struct input *input, size_t i, size_t r,
-                    float *out)
-{
-    if (tars_linear_set_type(bert->set) == TARS_LINEAR_INT8) {
-        const struct tars_dequantise from = {.acc = (const int32_t *)work->acc + r * linear->n,
-                                             .scale = linear->scale,
-                                             .sum = linear->sum,
-                                             .bias = linear->bias,
-                                             .row_scale = input->scale[i],
-                                             .row_zero = input->zero[i]};
-
-        bert->kernels->dequantise(&from, out, linear->n);
-        if (input->place[i] < input->width) {
-            tars_linear_add_left_out(linear, bert->kernels, input->place[i], input->value[i], out);
-        }
-        return;
-    }
-    memcpy(out, (const float *)work->acc + r * linear->n, linear->n * sizeof(float));
-    bert->kernels->add(out, linear->bias, linear->n);
-}
-
-/* Rows [first, first + rows) of input times the layer, into work->acc. */
+/* Rows [first, first + rows) of input times the layer. */
 static tars_status multiply(const struct tars_bert *bert, struct tars_bert_work *work,
                             const struct tars_linear *linear, const struct input *input,
-                            size_t first, size_t rows, struct tars_err *err)
+                            size_t first, size_t rows, bool has_gelu, float *y,
+                            struct tars_err *err)
 {
-    return tars_linear_apply(work->run, linear, input_row(bert, input, first), rows, work->acc,
-                             err);
+    const struct tars_linear_wish wish = {.x = input_row(bert, input, first),
+                                          .how = input->how + first,
+                                          .rows = rows,
+                                          .has_gelu = has_gelu};
+
+    return tars_linear_apply_whole(work->run, linear, &wish, y, err);
 }
 
 static tars_status project_qkv(const struct tars_bert *bert, struct tars_bert_work *work,
                                const struct layer *layer, size_t first, size_t rows,
                                struct tars_err *err)
 {
-    tars_status status = multiply(bert, work, &layer->qkv, &work->input, first, rows, err);
-
-    if (status != TARS_OK)
-        return status;
-    for (size_t r = 0; r < rows; r++) {
-        get_row(bert, work, &layer->qkv, &work->input, first + r, r,
-                work->qkv + (first + r) * layer->qkv.n);
-    }
-    return TARS_OK;
+    return multiply(bert, work, &layer->qkv, &work->input, first, rows, false,
+                    work->qkv + first * layer->qkv.n, err);
 }
 
 /* x = norm(x + linear(input)) for the rows of a block; input becomes the new x. */
@@ -230,34 +173,28 @@ static tars_status add_and_norm(const struct tars_bert *bert, struct tars_bert_w
                                 size_t rows, struct tars_err *err)
 {
     const size_t hidden = bert->config.hidden;
-    tars_status status = multiply(bert, work, linear, from, from_first, rows, err);
+    tars_status status =
+        multiply(bert, work, linear, from, from_first, rows, false, work->wide, err);
 
-    if (status != TARS_OK)
-        return status;
-    for (size_t r = 0; r < rows; r++) {
+    for (size_t r = 0; r < rows && status == TARS_OK; r++) {
         float *x = work->x + (first + r) * hidden;
 
-        get_row(bert, work, linear, from, from_first + r, r, work->row);
-        bert->kernels->layer_norm(x, work->row, norm->gain, norm->bias, bert->config.layer_norm_eps,
-                                  hidden);
+        bert->kernels->layer_norm(x, work->wide + r * hidden, norm->gain, norm->bias,
+                                  bert->config.layer_norm_eps, hidden);
         put_row(bert, &work->input, first + r, x);
     }
-    return TARS_OK;
+    return status;
 }
 
 static tars_status up(const struct tars_bert *bert, struct tars_bert_work *work,
                       const struct layer *layer, size_t first, size_t rows, struct tars_err *err)
 {
-    tars_status status = multiply(bert, work, &layer->up, &work->input, first, rows, err);
+    tars_status status =
+        multiply(bert, work, &layer->up, &work->input, first, rows, true, work->wide, err);
 
-    if (status != TARS_OK)
-        return status;
-    for (size_t r = 0; r < rows; r++) {
-        get_row(bert, work, &layer->up, &work->input, first + r, r, work->row);
-        bert->kernels->gelu(work->row, layer->up.n);
-        put_row(bert, &work->middle, r, work->row);
-    }
-    return TARS_OK;
+    for (size_t r = 0; r < rows && status == TARS_OK; r++)
+        put_row(bert, &work->middle, r, work->wide + r * layer->up.n);
+    return status;
 }
 
 /* What comes after the attention of a layer, and the queries, keys and values of the next one, for
@@ -338,10 +275,11 @@ static void attend(const struct tars_bert *bert, struct tars_bert_work *work,
 static tars_status each_block(const struct tars_bert *bert, struct tars_bert_work *work, size_t i,
                               size_t tokens, struct tars_err *err)
 {
+    const size_t step = tars_linear_set_rows(bert->set);
     tars_status status = TARS_OK;
 
-    for (size_t first = 0; first < tokens && status == TARS_OK; first += TARS_LINEAR_ROWS) {
-        size_t rows = tokens - first < TARS_LINEAR_ROWS ? tokens - first : TARS_LINEAR_ROWS;
+    for (size_t first = 0; first < tokens && status == TARS_OK; first += step) {
+        size_t rows = tokens - first < step ? tokens - first : step;
 
         if (i == bert->config.layers) {
             status = project_qkv(bert, work, &bert->layers[0], first, rows, err);

@@ -39,20 +39,54 @@ void tars_gemm8_pack(const int8_t *column, size_t k_padded, size_t i, int8_t *pa
         memcpy(to + k * TARS_GEMM8_COLUMNS, column + k, 4);
 }
 
+typedef int32_t tile[TILE_ROWS * TARS_GEMM8_COLUMNS];
+
+/* Where the sums of a tile go: rows [first, first + rows) of panel p. */
+static void put_tile(const struct tars_gemm8 *product, const int32_t *sums, size_t first,
+                     size_t rows, size_t p)
+{
+    const size_t column = p * TARS_GEMM8_COLUMNS;
+    const struct tars_tile made = {.sums = sums,
+                                   .step = TARS_GEMM8_COLUMNS,
+                                   .first = first,
+                                   .rows = rows,
+                                   .column = column,
+                                   .columns = product->n - column < TARS_GEMM8_COLUMNS
+                                                  ? product->n - column
+                                                  : TARS_GEMM8_COLUMNS};
+
+    if (!product->y) {
+        product->finish(product->to, &made);
+        return;
+    }
+    for (size_t r = 0; r < rows; r++) {
+        memcpy(product->y + (first + r) * product->n + column, sums + r * TARS_GEMM8_COLUMNS,
+               made.columns * sizeof(*sums));
+    }
+}
+
+static int32_t sum_of(const struct tars_gemm8 *product, size_t row, size_t column)
+{
+    const uint8_t *x = product->x + row * product->k_padded;
+    const int8_t *w = product->packed +
+                      column / TARS_GEMM8_COLUMNS * TARS_GEMM8_COLUMNS * product->k_padded +
+                      column % TARS_GEMM8_COLUMNS * 4;
+    int32_t sum = 0;
+
+    for (size_t k = 0; k < product->k_padded; k++)
+        sum += x[k] * w[k / 4 * 4 * TARS_GEMM8_COLUMNS + k % 4];
+    return sum;
+}
+
 void tars_gemm8_scalar(const struct tars_gemm8 *product)
 {
     for (size_t r = 0; r < product->rows; r++) {
-        const uint8_t *x = product->x + r * product->k_padded;
+        for (size_t p = 0; p < panels(product->n); p++) {
+            tile sums = {0};
 
-        for (size_t i = 0; i < product->n; i++) {
-            const int8_t *w = product->packed +
-                              i / TARS_GEMM8_COLUMNS * TARS_GEMM8_COLUMNS * product->k_padded +
-                              i % TARS_GEMM8_COLUMNS * 4;
-            int32_t sum = 0;
-
-            for (size_t k = 0; k < product->k_padded; k++)
-                sum += x[k] * w[k / 4 * 4 * TARS_GEMM8_COLUMNS + k % 4];
-            product->y[r * product->n + i] = sum;
+            for (size_t i = 0; i < TARS_GEMM8_COLUMNS; i++)
+                sums[i] = sum_of(product, r, p * TARS_GEMM8_COLUMNS + i);
+            put_tile(product, sums, r, 1, p);
         }
     }
 }
@@ -72,6 +106,14 @@ bool tars_gemm8_has_avx2(void)
 #define AT4 "(%[x3],%[s])"
 #define AT5 "(%[x3],%[s],2)"
 
+/* The same weights of the next panel, on their way to the cache. */
+#define AHEAD_0
+#define AHEAD_1                         \
+    "prefetcht0 (%[w],%[ahead])\n\t"    \
+    "prefetcht0 64(%[w],%[ahead])\n\t"  \
+    "prefetcht0 128(%[w],%[ahead])\n\t" \
+    "prefetcht0 192(%[w],%[ahead])\n\t"
+
 #define WEIGHTS(a, b) "vmovdqa " a "(%[w]), %%ymm12\n\tvmovdqa " b "(%[w]), %%ymm13\n\t"
 
 /* The products of 4 k of a row; sums are vectors a and b. */
@@ -85,15 +127,19 @@ bool tars_gemm8_has_avx2(void)
     "vpmaddubsw %%ymm13, %%ymm14, %%ymm14\n\t"   \
     "vpaddw %%ymm15, %%ymm" a ", %%ymm" a "\n\t" \
     "vpaddw %%ymm14, %%ymm" b ", %%ymm" b "\n\t"
-/* The same, and the sums go to the tile. */
-#define LAST(k, at, a, b, to_a, to_b)                   \
+/* The same, and the sums go to the tile. ones: where sixteen of them are; with 6 rows no register
+ * is left for them. */
+#define LAST_BY(ones, k, at, a, b, to_a, to_b)          \
     NEXT(k, at, a, b, to_a, to_b)                       \
-    "vpmaddwd %[ones], %%ymm" a ", %%ymm" a "\n\t"      \
-    "vpmaddwd %[ones], %%ymm" b ", %%ymm" b "\n\t"      \
+    "vpmaddwd " ones ", %%ymm" a ", %%ymm" a "\n\t"     \
+    "vpmaddwd " ones ", %%ymm" b ", %%ymm" b "\n\t"     \
     "vpaddd " to_a "(%[t]), %%ymm" a ", %%ymm" a "\n\t" \
     "vpaddd " to_b "(%[t]), %%ymm" b ", %%ymm" b "\n\t" \
     "vmovdqa %%ymm" a ", " to_a "(%[t])\n\t"            \
     "vmovdqa %%ymm" b ", " to_b "(%[t])\n\t"
+
+#define LAST(k, at, a, b, to_a, to_b)  LAST_BY("%%ymm11", k, at, a, b, to_a, to_b)
+#define LAST6(k, at, a, b, to_a, to_b) LAST_BY("%[ones]", k, at, a, b, to_a, to_b)
 
 #define ZERO(k, at, a, b, to_a, to_b) \
     "vmovdqa %%ymm0, " to_a "(%[t])\n\tvmovdqa %%ymm0, " to_b "(%[t])\n\t"
@@ -105,23 +151,22 @@ bool tars_gemm8_has_avx2(void)
 #define ROWS5(DO, k) ROWS4(DO, k) DO(k, AT4, "8", "9", "256", "288")
 #define ROWS6(DO, k) ROWS5(DO, k) DO(k, AT5, "10", "11", "320", "352")
 
-typedef int32_t tile[TILE_ROWS * TARS_GEMM8_COLUMNS];
-
 /* One tile: sums (rows, 16) = x (rows, k) * panel. */
 /* A line a step. */
 /* clang-format off */
-#define TILE(ROWS)                                                                            \
-    static void tile_##ROWS(const uint8_t *x, size_t step, const int8_t *w, void *sums)       \
+#define TILE(ROWS, AHEAD, LAST)                                                                         \
+    static void tile_##ROWS##AHEAD(const uint8_t *x, size_t step, const int8_t *w, void *sums)       \
     {                                                                                         \
         static const int16_t ones[16]                                                         \
             __attribute__((aligned(32))) = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};  \
         const uint8_t *x3 = x + 3 * step;                                                     \
+        const size_t ahead = step * TARS_GEMM8_COLUMNS;\
         size_t count = step / TARS_GEMM8_DEPTH;                                               \
                                                                                               \
         __asm__ volatile(                                                                     \
-            "vpxor %%xmm0, %%xmm0, %%xmm0\n\t" ROWS(ZERO, "")                                 \
+            "vpxor %%xmm0, %%xmm0, %%xmm0\n\t" ROWS(ZERO, "") "vmovdqa %[ones], %%ymm11\n\t"                                 \
             ".p2align 5\n"                                                                    \
-            "1:\n\t" WEIGHTS("0", "32") ROWS(FIRST, "0")                                      \
+            "1:\n\t" AHEAD WEIGHTS("0", "32") ROWS(FIRST, "0")                                      \
             WEIGHTS("64", "96") ROWS(NEXT, "4")                                               \
             WEIGHTS("128", "160") ROWS(NEXT, "8")                                             \
             WEIGHTS("192", "224") ROWS(LAST, "12")                                            \
@@ -132,41 +177,39 @@ typedef int32_t tile[TILE_ROWS * TARS_GEMM8_COLUMNS];
             "jnz 1b\n\t"                                                                      \
             "vzeroupper"                                                                      \
             : [x] "+r"(x), [x3] "+r"(x3), [w] "+r"(w), [count] "+r"(count)                    \
-            : [s] "r"(step), [t] "r"(sums), [ones] "m"(*(const int16_t(*)[16])ones)           \
+            : [s] "r"(step), [t] "r"(sums), [ahead] "r"(ahead), [ones] "m"(*(const int16_t(*)[16])ones)           \
             : "cc", "memory", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", \
               "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");          \
     }
 /* clang-format on */
 
-TILE(ROWS1)
-TILE(ROWS2)
-TILE(ROWS3)
-TILE(ROWS4)
-TILE(ROWS5)
-TILE(ROWS6)
+TILE(ROWS1, AHEAD_0, LAST)
+TILE(ROWS1, AHEAD_1, LAST)
+TILE(ROWS2, AHEAD_0, LAST)
+TILE(ROWS2, AHEAD_1, LAST)
+TILE(ROWS3, AHEAD_0, LAST)
+TILE(ROWS3, AHEAD_1, LAST)
+TILE(ROWS4, AHEAD_0, LAST)
+TILE(ROWS4, AHEAD_1, LAST)
+TILE(ROWS5, AHEAD_0, LAST)
+TILE(ROWS5, AHEAD_1, LAST)
+TILE(ROWS6, AHEAD_0, LAST6)
+TILE(ROWS6, AHEAD_1, LAST6)
 
 /* Rows [first, first + rows) of panel p. */
 static void run_tile(const struct tars_gemm8 *product, size_t first, size_t rows, size_t p)
 {
-    static void (*const tiles[TILE_ROWS])(const uint8_t *, size_t, const int8_t *, void *) = {
-        tile_ROWS1, tile_ROWS2, tile_ROWS3, tile_ROWS4, tile_ROWS5, tile_ROWS6};
+    static void (*const tiles[2][TILE_ROWS])(const uint8_t *, size_t, const int8_t *, void *) = {
+        {tile_ROWS1AHEAD_0, tile_ROWS2AHEAD_0, tile_ROWS3AHEAD_0, tile_ROWS4AHEAD_0,
+         tile_ROWS5AHEAD_0, tile_ROWS6AHEAD_0},
+        {tile_ROWS1AHEAD_1, tile_ROWS2AHEAD_1, tile_ROWS3AHEAD_1, tile_ROWS4AHEAD_1,
+         tile_ROWS5AHEAD_1, tile_ROWS6AHEAD_1}};
+    const size_t ahead = first == 0;
     tile sums __attribute__((aligned(32)));
-    const size_t column = p * TARS_GEMM8_COLUMNS;
-    const size_t columns =
-        product->n - column < TARS_GEMM8_COLUMNS ? product->n - column : TARS_GEMM8_COLUMNS;
 
-    tiles[rows - 1](product->x + first * product->k_padded, product->k_padded,
-                    product->packed + column * product->k_padded, sums);
-    for (size_t r = 0; r < rows; r++) {
-        int32_t *y = product->y + (first + r) * product->n + column;
-        const int32_t *row = sums + r * TARS_GEMM8_COLUMNS;
-
-        if (columns == TARS_GEMM8_COLUMNS) {
-            memcpy(y, row, TARS_GEMM8_COLUMNS * sizeof(*y)); /* a known size needs no call */
-        } else {
-            memcpy(y, row, columns * sizeof(*y));
-        }
-    }
+    tiles[ahead][rows - 1](product->x + first * product->k_padded, product->k_padded,
+                           product->packed + p * TARS_GEMM8_COLUMNS * product->k_padded, sums);
+    put_tile(product, sums, first, rows, p);
 }
 
 /* A panel stays in the first-level cache while all rows pass it. Rows are shared out evenly among

@@ -26,6 +26,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "model/kernels.h"
+
 #define TARS_GEMM8_COLUMNS 16  /* of a panel */
 #define TARS_GEMM8_DEPTH   16  /* k is rounded up to a multiple of it */
 #define TARS_GEMM8_SHARE   8   /* weights that share a 16-bit sum */
@@ -39,7 +41,9 @@ struct tars_gemm8 {
     size_t k_padded;      /* of tars_gemm8_padded() */
     const int8_t *packed; /* of tars_gemm8_pack(), aligned to 32 bytes */
     size_t n;             /* columns */
-    int32_t *y;           /* (rows, n) */
+    int32_t *y;           /* (rows, n); NULL: the sums go to finish, tile by tile */
+    const struct tars_finish *to;
+    void (*finish)(const struct tars_finish *to, const struct tars_tile *tile);
 };
 
 /* Whether this processor runs tars_gemm8_avx2(). */

@@ -9,6 +9,7 @@
 #ifndef TARS_MODEL_KERNELS_H
 #define TARS_MODEL_KERNELS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -22,40 +23,52 @@ struct tars_attention {
     float *out;     /* (tokens, heads * head_dim) */
 };
 
-/* A row of products of quantised numbers, and what turns it into floats. */
-struct tars_dequantise {
-    const int32_t *acc; /* (n,) sums of products */
-    const float *scale; /* (n,) of each weight column */
-    const float *sum;   /* (n,) of each column's weights */
-    const float *bias;  /* (n,) */
-    float row_scale;    /* of the activations: x = q * row_scale + row_zero */
-    float row_zero;
+/* How a row of floats became bytes: x[i] ~ q[i] * scale + zero. */
+struct tars_quantised {
+    float scale;
+    float zero;
+    size_t place; /* of the float that was left out; the row's length: none was */
+    float value;  /* what that float has more than its byte says */
 };
 
-/* One input of a product that was left out of its bytes, and the weights that it meets. */
-struct tars_left_out {
-    const int8_t *weights; /* of gemm8.h's layout, at the 4 k of the input, first panel */
-    size_t panel_bytes;    /* from a panel to the next */
-    int place;             /* of the input in its 4, 0 to 3 */
-    const float *scale;    /* (n,) of each weight column */
-    float value;
+/* Sums of products of bytes, of some rows and columns of a whole product. */
+struct tars_tile {
+    const int32_t *sums; /* (rows, columns), each row step numbers after the one before; what lies
+                            up to the next multiple of 16 columns may be read */
+    size_t step;
+    size_t first; /* row */
+    size_t rows;
+    size_t column; /* first one; a multiple of 16 */
+    size_t columns;
+};
+
+/* What turns them into floats. */
+struct tars_finish {
+    const float *scale;                /* (n,) of each column's weights */
+    const float *sum;                  /* (n,) of each column's weights */
+    const float *bias;                 /* (n,) */
+    const struct tars_quantised *rows; /* (rows,) of x */
+    const int8_t *weights;             /* of gemm8.h's layout, for what was left out; NULL where
+                                          nothing ever is */
+    size_t k;                          /* length of a row of x */
+    size_t panel_bytes;                /* from a panel of weights to the next */
+    bool has_gelu;                     /* applied last */
+    float *y;                          /* (rows, n) */
+    size_t n;
 };
 
 struct tars_kernels {
     const char *name;
     /* row[i] += bias[i] */
     void (*add)(float *row, const float *bias, size_t n);
-    /* out[i] = acc[i] * row_scale * scale[i] + row_zero * sum[i] + bias[i] */
-    void (*dequantise)(const struct tars_dequantise *from, float *out, size_t n);
-    /* The n floats as levels + 1 steps from their least to their greatest:
-     * row[i] ~ out[i] * *scale + *zero */
-    void (*quantise)(const float *row, size_t n, int levels, uint8_t *out, float *scale,
-                     float *zero);
-    /* The place of the float farthest from 0 if the floats' range is over limit times their root
-     * mean square, else n. */
-    size_t (*outlier)(const float *row, size_t n, float limit);
-    /* out[i] += value * weight[i] * scale[i] */
-    void (*add_left_out)(const struct tars_left_out *from, float *out, size_t n);
+    /* y[r][i] = sums[r][i] * scale_r * scale[i] + zero_r * sum[i] + bias[i], and what was left out
+     * of row r times its weights; the sums may lie where y does. */
+    void (*finish)(const struct tars_finish *finish, const struct tars_tile *tile);
+    /* The n floats as levels + 1 steps from their least to their greatest. If their range is over
+     * limit times their root mean square, the one farthest from 0 is left out and counts as 0;
+     * limit 0: none is. row is the same afterwards. */
+    void (*quantise)(float *row, size_t n, int levels, float limit, uint8_t *out,
+                     struct tars_quantised *how);
     /* The n floats as bfloat16, rounded to nearest even. */
     void (*to_bf16)(const float *row, size_t n, uint16_t *out);
     /* row[i] = row[i] * (1 + erf(row[i] / sqrt(2))) / 2 */

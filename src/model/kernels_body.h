@@ -16,6 +16,9 @@
 #include <math.h>
 #include <stdint.h>
 #include <string.h>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
 
 #include "model/gemm8.h"
 #include "model/kernels_internal.h"
@@ -47,13 +50,21 @@ static inline void store(float *to, vec v)
     memcpy(to, &v, sizeof(v));
 }
 
+/* The last n of a row, fewer than WIDTH. */
 static inline vec load_part(const float *from, size_t n, float rest)
 {
-    float whole[KERNELS_WIDTH];
+    vec v = (vec){0} + rest;
 
-    for (size_t i = 0; i < WIDTH; i++)
-        whole[i] = i < n ? from[i] : rest;
-    return load(whole);
+    memcpy(&v, from, n * sizeof(*from));
+    return v;
+}
+
+static inline ivec load_sums(const int32_t *from, size_t n)
+{
+    ivec v = {0};
+
+    memcpy(&v, from, n * sizeof(*from));
+    return v;
 }
 
 static inline void store_part(float *to, vec v, size_t n)
@@ -66,37 +77,70 @@ static inline vec splat(float x)
     return (vec){0} + x;
 }
 
-static inline vec choose(ivec mask, vec yes, vec no)
-{
-    return (vec)((mask & (ivec)yes) | (~mask & (ivec)no));
-}
-
+/* The compiler does not find the one instruction in a comparison and a choice. Where one is no
+ * number, both give b. */
 static inline vec greater(vec a, vec b)
 {
-    return choose(a > b, a, b);
+#if KERNELS_WIDTH == 16
+    return (vec)_mm512_max_ps((__m512)a, (__m512)b);
+#elif KERNELS_WIDTH == 8
+    return (vec)_mm256_max_ps((__m256)a, (__m256)b);
+#elif defined(__x86_64__)
+    return (vec)_mm_max_ps((__m128)a, (__m128)b);
+#else
+    ivec mask = a > b;
+
+    return (vec)((mask & (ivec)a) | (~mask & (ivec)b));
+#endif
 }
 
 static inline vec lesser(vec a, vec b)
 {
-    return choose(a < b, a, b);
+#if KERNELS_WIDTH == 16
+    return (vec)_mm512_min_ps((__m512)a, (__m512)b);
+#elif KERNELS_WIDTH == 8
+    return (vec)_mm256_min_ps((__m256)a, (__m256)b);
+#else
+    return -greater(-a, -b);
+#endif
+}
+
+/* The halves of a vector, combined step by step: all places hold the result. */
+#if KERNELS_WIDTH == 16
+#define FOLD(v, with)                                                                              \
+    v = with(v,                                                                                    \
+             __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7)); \
+    v = with(v,                                                                                    \
+             __builtin_shufflevector(v, v, 4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11)); \
+    v = with(v,                                                                                    \
+             __builtin_shufflevector(v, v, 2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13)); \
+    v = with(v, __builtin_shufflevector(v, v, 1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14))
+#elif KERNELS_WIDTH == 8
+#define FOLD(v, with)                                                   \
+    v = with(v, __builtin_shufflevector(v, v, 4, 5, 6, 7, 0, 1, 2, 3)); \
+    v = with(v, __builtin_shufflevector(v, v, 2, 3, 0, 1, 6, 7, 4, 5)); \
+    v = with(v, __builtin_shufflevector(v, v, 1, 0, 3, 2, 5, 4, 7, 6))
+#else
+#define FOLD(v, with)                                       \
+    v = with(v, __builtin_shufflevector(v, v, 2, 3, 0, 1)); \
+    v = with(v, __builtin_shufflevector(v, v, 1, 0, 3, 2))
+#endif
+
+static inline vec plus(vec a, vec b)
+{
+    return a + b;
 }
 
 static inline float sum_of(vec v)
 {
-    float sum = 0;
-
-    for (size_t i = 0; i < WIDTH; i++)
-        sum += v[i];
-    return sum;
+    FOLD(v, plus);
+    return v[0];
 }
 
 static inline float greatest_of(vec v)
 {
-    float most = v[0];
-
-    for (size_t i = 1; i < WIDTH; i++)
-        most = v[i] > most ? v[i] : most;
-    return most;
+    FOLD(v, greater);
+    return v[0];
 }
 
 /* The lowest byte of each number. Not a conversion, which the compiler takes to pieces where the
@@ -112,13 +156,13 @@ static inline bytes lowest_bytes(ivec v)
 #endif
 }
 
-/* e^x for x <= 0; under -87 it is e^-87, which is nothing beside the 1 of the greatest score. */
-static inline vec exp_of(vec x)
+/* 2^x for x <= 0; under -126 it is 2^-126, which is nothing beside the 1 of the greatest score. */
+static inline vec exp2_of(vec x)
 {
     const float to_int = 12582912.0F; /* 1.5 * 2^23: adding it leaves no room for a fraction */
-    vec y = greater(x, splat(-87.0F)) * 1.44269504F;
-    vec whole = (y + to_int) - to_int;
-    vec f = y - whole;
+    vec y = greater(x, splat(-126.0F));
+    vec whole = y + to_int; /* its lowest bits are the integer */
+    vec f = y - (whole - to_int);
     vec p = splat(1.326698e-3F);
 
     p = p * f + 9.6754694e-3F;
@@ -126,7 +170,7 @@ static inline vec exp_of(vec x)
     p = p * f + 2.4022122e-1F;
     p = p * f + 6.9314695e-1F;
     p = p * f + 1.0F;
-    return p * (vec)((__builtin_convertvector(whole, ivec) + 127) << 23);
+    return (vec)((ivec)p + ((ivec)whole << 23));
 }
 
 /* x * Phi(x), with Phi(x) = 1/2 + x P(x^2) on [-5, 5]. */
@@ -140,10 +184,15 @@ static inline vec gelu_of(vec x)
         0.05151919275522232F,   -0.07029685378074646F,    0.14136379957199097F};
     vec near = lesser(greater(x, splat(-5.0F)), splat(5.0F));
     vec u = near * near * 0.08F - 1.0F;
-    vec p = splat(terms[0]);
+    vec squared = u * u;
+    vec p = splat(terms[0]); /* of even powers */
+    vec q = splat(terms[1]); /* of odd ones: two chains, since each waits for its own */
 
-    for (size_t i = 1; i < sizeof(terms) / sizeof(terms[0]); i++)
-        p = p * u + terms[i];
+    for (size_t i = 2; i < sizeof(terms) / sizeof(terms[0]); i += 2)
+        p = p * squared + terms[i];
+    for (size_t i = 3; i < sizeof(terms) / sizeof(terms[0]); i += 2)
+        q = q * squared + terms[i];
+    p = q * u + p;
     return x * (near * p + 0.5F);
 }
 
@@ -159,54 +208,100 @@ static void add(float *row, const float *bias, size_t n)
         row[i] += bias[i];
 }
 
-static void dequantise(const struct tars_dequantise *from, float *out, size_t n)
+/* What was left out of a row times WIDTH columns of its weights, but for the columns' scale. They
+ * lie from weights on, but for the row's place. */
+static inline vec left_out(const int8_t *weights, size_t at, float value)
 {
-    size_t i = 0;
+    const size_t place = at % 4;
+    uvec four; /* the weights of 4 k of each column */
 
-    for (; i + WIDTH <= n; i += WIDTH) {
-        ivec acc;
+    memcpy(&four, weights + (at - place) * PANEL, sizeof(four));
+    return __builtin_convertvector((ivec)(four << (24 - 8 * (uint32_t)place)) >> 24, vec) * value;
+}
 
-        memcpy(&acc, from->acc + i, sizeof(acc));
-        store(out + i,
-              __builtin_convertvector(acc, vec) * (load(from->scale + i) * from->row_scale) +
-                  (load(from->sum + i) * from->row_zero + load(from->bias + i)));
-    }
-    for (; i < n; i++) {
-        out[i] = (float)from->acc[i] * (from->scale[i] * from->row_scale) +
-                 (from->sum[i] * from->row_zero + from->bias[i]);
+/* WIDTH columns, or the last n, of all rows of a tile, from the tile's column i on. What lies
+ * behind the pointers is read into locals first: the compiler cannot know that y is not there. */
+static inline __attribute__((always_inline)) void finish_columns(const struct tars_finish *f,
+                                                                 const struct tars_tile *tile,
+                                                                 size_t i, size_t n, bool has_gelu)
+{
+    const size_t column = tile->column + i;
+    const size_t n_all = f->n;
+    const size_t step = tile->step;
+    const size_t rows = tile->rows;
+    const size_t k = f->weights ? f->k : 0; /* the first place that is none */
+    const int8_t *weights =
+        k ? f->weights + column / PANEL * f->panel_bytes + column % PANEL * 4 : NULL;
+    const struct tars_quantised *how = f->rows + tile->first;
+    const int32_t *sums = tile->sums + i;
+    float *y = f->y + tile->first * n_all + column;
+    const vec scale = load_part(f->scale + column, n, 0);
+    const vec sum = load_part(f->sum + column, n, 0);
+    const vec bias = load_part(f->bias + column, n, 0);
+
+    for (size_t r = 0; r < rows; r++, how++, sums += step, y += n_all) {
+        vec v = __builtin_convertvector(load_sums(sums, n), vec) * how->scale;
+
+        if (how->place < k)
+            v += left_out(weights, how->place, how->value);
+        v = v * scale + (sum * how->zero + bias);
+        if (has_gelu)
+            v = gelu_of(v);
+        store_part(y, v, n);
     }
 }
 
-static void quantise(const float *row, size_t n, int levels, uint8_t *out, float *scale,
-                     float *zero)
+static void finish(const struct tars_finish *f, const struct tars_tile *tile)
 {
-    vec most = splat(row[0]);
-    vec least = most;
-    float low;
-    float range;
-    float inverse;
+    const size_t columns = tile->columns;
+    const bool has_gelu = f->has_gelu;
     size_t i = 0;
 
-    for (; i + WIDTH <= n; i += WIDTH) {
-        most = greater(load(row + i), most);
-        least = lesser(load(row + i), least);
+    if (has_gelu) {
+        for (; i + WIDTH <= columns; i += WIDTH)
+            finish_columns(f, tile, i, WIDTH, true);
+    } else {
+        for (; i + WIDTH <= columns; i += WIDTH)
+            finish_columns(f, tile, i, WIDTH, false);
     }
-    most = greater(load_part(row + i, n - i, row[0]), most);
-    least = lesser(load_part(row + i, n - i, row[0]), least);
-    low = -greatest_of(-least);
-    range = greatest_of(most) - low;
-    /* A row of equal numbers is all zero, and low says what they are. */
-    inverse = range > 0 ? (float)levels / range : 0.0F;
-    for (i = 0; i + WIDTH <= n; i += WIDTH) {
-        vec steps = (load(row + i) - low) * inverse + 0.5F;
-        bytes packed = lowest_bytes(__builtin_convertvector(steps, ivec));
+    if (i < columns)
+        finish_columns(f, tile, i, columns - i, has_gelu);
+}
 
-        memcpy(out + i, &packed, sizeof(packed));
+/* What a row of floats has in it. */
+struct extent {
+    float least, greatest;
+    float squares; /* their sum */
+};
+
+static inline struct extent extent_of(const float *row, size_t n)
+{
+    vec most[2] = {splat(row[0]), splat(row[0])};
+    vec least[2] = {splat(row[0]), splat(row[0])};
+    vec squares[2] = {splat(0), splat(0)};
+    size_t i = 0;
+
+    for (; i + 2 * WIDTH <= n; i += 2 * WIDTH) {
+        for (size_t j = 0; j < 2; j++) {
+            vec v = load(row + i + j * WIDTH);
+
+            most[j] = greater(v, most[j]);
+            least[j] = lesser(v, least[j]);
+            squares[j] += v * v;
+        }
     }
-    for (; i < n; i++)
-        out[i] = (uint8_t)((row[i] - low) * inverse + 0.5F);
-    *scale = range / (float)levels;
-    *zero = low;
+    for (; i < n; i += WIDTH) {
+        const size_t part = n - i < WIDTH ? n - i : WIDTH;
+        vec v = load_part(row + i, part, row[0]);
+
+        most[0] = greater(v, most[0]);
+        least[0] = lesser(v, least[0]);
+        v = load_part(row + i, part, 0);
+        squares[0] += v * v;
+    }
+    return (struct extent){.least = -greatest_of(-lesser(least[0], least[1])),
+                           .greatest = greatest_of(greater(most[0], most[1])),
+                           .squares = sum_of(squares[0] + squares[1])};
 }
 
 static size_t farthest(const float *row, size_t n)
@@ -218,52 +313,43 @@ static size_t farthest(const float *row, size_t n)
     return best;
 }
 
-static size_t outlier(const float *row, size_t n, float limit)
+static void to_steps(const float *row, size_t n, float least, float inverse, uint8_t *out)
 {
-    vec most = splat(row[0]);
-    vec least = most;
-    vec squares = splat(0);
-    vec last;
-    float range;
+    const float to_int = 12582912.0F;
     size_t i = 0;
 
     for (; i + WIDTH <= n; i += WIDTH) {
-        vec v = load(row + i);
+        vec steps = (load(row + i) - least) * inverse + to_int;
+        bytes packed = lowest_bytes((ivec)steps);
 
-        most = greater(v, most);
-        least = lesser(v, least);
-        squares += v * v;
+        memcpy(out + i, &packed, sizeof(packed));
     }
-    last = load_part(row + i, n - i, row[0]);
-    range = greatest_of(greater(last, most)) + greatest_of(-lesser(last, least));
-    last = load_part(row + i, n - i, 0.0F);
-    squares += last * last;
-    return range * range * (float)n > limit * limit * sum_of(squares) ? farthest(row, n) : n;
+    for (; i < n; i++)
+        out[i] = (uint8_t)((row[i] - least) * inverse + 0.5F);
 }
 
-/* WIDTH columns, from the i-th on. */
-static inline vec left_out_weights(const struct tars_left_out *from, size_t i)
+static void quantise(float *row, size_t n, int levels, float limit, uint8_t *out,
+                     struct tars_quantised *how)
 {
-    uvec four;
+    struct extent extent = extent_of(row, n);
+    float range = extent.greatest - extent.least;
+    size_t place = n;
+    float value = 0;
 
-    memcpy(&four, from->weights + i / PANEL * from->panel_bytes + i % PANEL * 4, sizeof(four));
-    return __builtin_convertvector((ivec)(four << (24 - 8 * from->place)) >> 24, vec);
-}
-
-static void add_left_out(const struct tars_left_out *from, float *out, size_t n)
-{
-    size_t i = 0;
-
-    for (; i + WIDTH <= n; i += WIDTH) {
-        store(out + i,
-              load(out + i) + left_out_weights(from, i) * (load(from->scale + i) * from->value));
+    if (range * range * (float)n > limit * limit * extent.squares && limit > 0) {
+        place = farthest(row, n);
+        value = row[place];
+        row[place] = 0;
+        extent = extent_of(row, n);
+        range = extent.greatest - extent.least;
     }
-    if (i < n) {
-        store_part(out + i,
-                   load_part(out + i, n - i, 0) +
-                       left_out_weights(from, i) *
-                           (load_part(from->scale + i, n - i, 0) * from->value),
-                   n - i);
+    /* A row of equal numbers is all zero, and zero says what they are. */
+    to_steps(row, n, extent.least, range > 0 ? (float)levels / range : 0.0F, out);
+    *how = (struct tars_quantised){
+        .scale = range / (float)levels, .zero = extent.least, .place = place};
+    if (place < n) {
+        row[place] = value;
+        how->value = value - ((float)out[place] * how->scale + how->zero);
     }
 }
 
@@ -284,7 +370,8 @@ static void gelu(float *row, size_t n)
 
     for (; i + WIDTH <= n; i += WIDTH)
         store(row + i, gelu_of(load(row + i)));
-    store_part(row + i, gelu_of(load_part(row + i, n - i, 0.0F)), n - i);
+    if (i < n)
+        store_part(row + i, gelu_of(load_part(row + i, n - i, 0.0F)), n - i);
 }
 
 static void layer_norm(float *x, const float *other, const float *gain, const float *bias,
@@ -300,14 +387,20 @@ static void layer_norm(float *x, const float *other, const float *gain, const fl
         add(x, other, n);
     for (; i + WIDTH <= n; i += WIDTH)
         sums += load(x + i);
-    mean = (sum_of(sums) + sum_of(load_part(x + i, n - i, 0.0F))) / (float)n;
+    if (i < n)
+        sums += load_part(x + i, n - i, 0.0F);
+    mean = sum_of(sums) / (float)n;
     for (i = 0; i + WIDTH <= n; i += WIDTH) {
         vec d = load(x + i) - mean;
 
         squares += d * d;
     }
-    sums = load_part(x + i, n - i, mean) - mean;
-    factor = 1.0F / sqrtf((sum_of(squares) + sum_of(sums * sums)) / (float)n + eps);
+    if (i < n) {
+        vec d = load_part(x + i, n - i, mean) - mean;
+
+        squares += d * d;
+    }
+    factor = 1.0F / sqrtf(sum_of(squares) / (float)n + eps);
     for (i = 0; i + WIDTH <= n; i += WIDTH)
         store(x + i, (load(x + i) - mean) * (load(gain + i) * factor) + load(bias + i));
     for (; i < n; i++)
@@ -319,19 +412,22 @@ static void layer_norm(float *x, const float *other, const float *gain, const fl
  * Head by head: keys transposed and values packed, both padded to whole tiles, then ROWS queries at
  * a time against all keys. A tile of ROWS x TILE sums stays in registers.
  *
- *     keys (head_dim, wide)   values (tokens, deep)   queries (ROWS, head_dim)   scores (ROWS,
- * wide)
+ *     keys (head_dim, wide)   values (tokens, deep)   queries (ROWS, head_dim)
+ *     scores (ROWS, wide), to the base 2
  */
+
+#define AHEAD       ((size_t)12) /* tokens */
+#define LINE_FLOATS 16           /* of a cache line */
 
 struct head {
     size_t tokens, dim;
     size_t wide;     /* tokens, rounded up to TILE */
     size_t deep;     /* dim, rounded up to TILE */
-    float *keys;     /* (dim, wide), scaled by 1 / sqrt(dim) */
+    float *keys;     /* (dim, wide) */
     float *values;   /* (tokens, deep) */
-    float *queries;  /* (ROWS, dim) */
+    float *queries;  /* (ROWS, dim), for fewer than ROWS */
     float *scores;   /* (ROWS, wide) */
-    float *weighted; /* (ROWS, deep) */
+    float *weighted; /* (ROWS, deep), for fewer than ROWS or a dim that is no whole tiles */
 };
 
 static size_t round_up(size_t n)
@@ -361,25 +457,49 @@ static struct head head_at(const struct tars_attention *a)
     return h;
 }
 
+/* What the head needs of a token, on its way to the cache: rows of qkv lie too far apart for the
+ * processor to guess the next. */
+static inline void fetch_token(const struct head *h, const float *qkv, size_t hidden)
+{
+    for (size_t part = 0; part < 3; part++) {
+        for (size_t d = 0; d < h->dim; d += LINE_FLOATS)
+            __builtin_prefetch(qkv + part * hidden + d);
+    }
+}
+
 static void pack_head(const struct head *h, const float *qkv, size_t hidden)
 {
-    const float scale = 1.0F / sqrtf((float)h->dim);
-
+    for (size_t t = 0; t < h->tokens && t < AHEAD; t++)
+        fetch_token(h, qkv + t * 3 * hidden, hidden);
     for (size_t t = 0; t < h->tokens; t++) {
         const float *key = qkv + t * 3 * hidden + hidden;
+        const float *value = key + hidden;
+        float *to = h->values + t * h->deep;
+        size_t d = 0;
 
-        for (size_t d = 0; d < h->dim; d++)
-            h->keys[d * h->wide + t] = key[d] * scale;
-        memcpy(h->values + t * h->deep, key + hidden, h->dim * sizeof(float));
-        memset(h->values + t * h->deep + h->dim, 0, (h->deep - h->dim) * sizeof(float));
+        if (t + AHEAD < h->tokens)
+            fetch_token(h, qkv + (t + AHEAD) * 3 * hidden, hidden);
+        for (; d + WIDTH <= h->dim; d += WIDTH)
+            store(to + d, load(value + d));
+        for (; d < h->deep; d++)
+            to[d] = d < h->dim ? value[d] : 0;
+        for (d = 0; d < h->dim; d++)
+            h->keys[d * h->wide + t] = key[d];
     }
-    for (size_t d = 0; d < h->dim; d++)
+    for (size_t d = 0; d < h->dim && h->tokens < h->wide; d++)
         memset(h->keys + d * h->wide + h->tokens, 0, (h->wide - h->tokens) * sizeof(float));
 }
 
-/* out (ROWS, columns) = left (ROWS, inner) * right (inner, columns); columns are whole tiles. */
+/* Rows that lie step floats apart. */
+struct rows {
+    float *at;
+    size_t step;
+};
+
+/* out (ROWS, columns) = factors * left (ROWS, inner) * right (inner, columns); columns are whole
+ * tiles. */
 static void multiply(const float *left, size_t left_step, const float *right, size_t inner,
-                     size_t columns, float *out)
+                     size_t columns, const float *factors, struct rows out)
 {
     for (size_t c = 0; c < columns; c += TILE) {
         vec sums[KERNELS_ROWS][2] = {0};
@@ -396,13 +516,13 @@ static void multiply(const float *left, size_t left_step, const float *right, si
         }
 #pragma GCC unroll 8
         for (size_t r = 0; r < ROWS; r++) {
-            store(out + r * columns + c, sums[r][0]);
-            store(out + r * columns + c + WIDTH, sums[r][1]);
+            store(out.at + r * out.step + c, sums[r][0] * factors[r]);
+            store(out.at + r * out.step + c + WIDTH, sums[r][1] * factors[r]);
         }
     }
 }
 
-/* Scores to e^(score - greatest); returns one over their sum. */
+/* Scores to 2^(score - greatest); returns one over their sum. */
 static float soften(float *scores, size_t tokens, size_t wide)
 {
     vec most = splat(-1e30F);
@@ -414,7 +534,7 @@ static float soften(float *scores, size_t tokens, size_t wide)
         most = greater(load(scores + i), most);
     most = splat(greatest_of(most));
     for (size_t i = 0; i < wide; i += WIDTH) {
-        vec e = exp_of(load(scores + i) - most);
+        vec e = exp2_of(load(scores + i) - most);
 
         store(scores + i, e);
         sums += e;
@@ -422,26 +542,32 @@ static float soften(float *scores, size_t tokens, size_t wide)
     return 1.0F / sum_of(sums);
 }
 
+/* The queries of ROWS tokens, or of the last few. */
 static void attend_rows(const struct head *h, const float *qkv, size_t hidden, size_t rows,
                         float *out)
 {
-    float inverse[KERNELS_ROWS];
+    const bool is_whole = rows == ROWS;
+    const bool is_direct = is_whole && h->deep == h->dim;
+    const float scale = 1.44269504F / sqrtf((float)h->dim); /* to the base 2 */
+    float factors[KERNELS_ROWS];
 
-    for (size_t r = 0; r < ROWS; r++) {
+    for (size_t r = 0; r < ROWS && !is_whole; r++) {
         if (r < rows) {
             memcpy(h->queries + r * h->dim, qkv + r * 3 * hidden, h->dim * sizeof(float));
         } else {
             memset(h->queries + r * h->dim, 0, h->dim * sizeof(float));
         }
     }
-    multiply(h->queries, h->dim, h->keys, h->dim, h->wide, h->scores);
     for (size_t r = 0; r < ROWS; r++)
-        inverse[r] = soften(h->scores + r * h->wide, h->tokens, h->wide);
-    multiply(h->scores, h->wide, h->values, h->tokens, h->deep, h->weighted);
-    for (size_t r = 0; r < rows; r++) {
-        for (size_t d = 0; d < h->dim; d++)
-            out[r * hidden + d] = h->weighted[r * h->deep + d] * inverse[r];
-    }
+        factors[r] = scale;
+    multiply(is_whole ? qkv : h->queries, is_whole ? 3 * hidden : h->dim, h->keys, h->dim, h->wide,
+             factors, (struct rows){h->scores, h->wide});
+    for (size_t r = 0; r < ROWS; r++)
+        factors[r] = r < rows ? soften(h->scores + r * h->wide, h->tokens, h->wide) : 0;
+    multiply(h->scores, h->wide, h->values, h->tokens, h->deep, factors,
+             is_direct ? (struct rows){out, hidden} : (struct rows){h->weighted, h->deep});
+    for (size_t r = 0; r < rows && !is_direct; r++)
+        memcpy(out + r * hidden, h->weighted + r * h->deep, h->dim * sizeof(float));
 }
 
 static void attention(const struct tars_attention *a)
@@ -464,10 +590,8 @@ static void attention(const struct tars_attention *a)
 const struct tars_kernels KERNELS_TABLE = {
     .name = KERNELS_NAME,
     .add = add,
-    .dequantise = dequantise,
+    .finish = finish,
     .quantise = quantise,
-    .outlier = outlier,
-    .add_left_out = add_left_out,
     .to_bf16 = to_bf16,
     .gelu = gelu,
     .layer_norm = layer_norm,

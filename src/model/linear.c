@@ -21,6 +21,8 @@
 #define NAME_BYTES   64
 #define ALIGN_BYTES  TARS_LINEAR_ALIGN
 #define WEIGHT_STEPS 127.0F /* greatest quantised weight */
+#define GEMM8_ROWS   48     /* their floats and bytes and a panel stay in the second-level cache */
+#define LEFT_OUT     12.0F  /* a range in root mean squares; a bell shape's is 6 or 7 */
 
 /* OpenMP's, declared here because its header belongs to one compiler only. */
 void omp_set_num_threads(int count);
@@ -41,6 +43,7 @@ struct shape {
 struct tars_linear_set {
     enum tars_linear_type type;
     bool by_gemm8; /* int8 by gemm8.h instead of oneDNN */
+    const struct tars_kernels *kernels;
     dnnl_engine_t engine;
     pthread_mutex_t lock; /* guards shapes and shape_count; a made bucket is never changed */
     struct shape shapes[SHAPES_MAX];
@@ -136,6 +139,7 @@ tars_status tars_linear_set_new(enum tars_linear_type type, struct tars_linear_s
     if (!made)
         return TARS_ENOMEM;
     made->by_gemm8 = type == TARS_LINEAR_INT8 && !is_native(type) && may_use_avx2();
+    made->kernels = tars_kernels();
     made->type = is_native(type) || made->by_gemm8 ? type : TARS_LINEAR_FP32;
     status = refused(dnnl_engine_create(&made->engine, dnnl_cpu, 0), "to make an engine", err);
     if (status == TARS_OK && pthread_mutex_init(&made->lock, NULL) != 0) {
@@ -585,29 +589,27 @@ static dnnl_status_t execute(struct tars_linear_run *run, const struct bucket *b
     return status;
 }
 
-/* The product by gemm8. Rows whose length is no multiple of its depth are copied first. */
+/* The product by gemm8, which knows where it goes. Rows whose length is no multiple of its depth
+ * are copied first. */
 static tars_status apply_gemm8(struct tars_linear_run *run, const struct tars_linear *linear,
-                               const uint8_t *x, size_t rows, void *y)
+                               const uint8_t *x, struct tars_gemm8 *product)
 {
-    struct tars_gemm8 product = {.x = x,
-                                 .rows = rows,
-                                 .k_padded = tars_gemm8_padded(linear->k),
-                                 .packed = linear->bytes,
-                                 .n = linear->n,
-                                 .y = y};
-
-    if (product.k_padded != linear->k) {
+    product->x = x;
+    product->k_padded = tars_gemm8_padded(linear->k);
+    product->packed = linear->bytes;
+    product->n = linear->n;
+    if (product->k_padded != linear->k) {
         uint8_t *padded;
 
-        if (reserve_scratch(run, rows * product.k_padded) != TARS_OK)
+        if (reserve_scratch(run, product->rows * product->k_padded) != TARS_OK)
             return TARS_ENOMEM;
         padded = aligned(run->scratch);
-        memset(padded, 0, rows * product.k_padded);
-        for (size_t r = 0; r < rows; r++)
-            memcpy(padded + r * product.k_padded, x + r * linear->k, linear->k);
-        product.x = padded;
+        memset(padded, 0, product->rows * product->k_padded);
+        for (size_t r = 0; r < product->rows; r++)
+            memcpy(padded + r * product->k_padded, x + r * linear->k, linear->k);
+        product->x = padded;
     }
-    tars_gemm8_avx2(&product);
+    tars_gemm8_avx2(product);
     return TARS_OK;
 }
 
@@ -618,8 +620,11 @@ tars_status tars_linear_apply(struct tars_linear_run *run, const struct tars_lin
     tars_status status;
 
     assert(rows > 0 && rows <= TARS_LINEAR_ROWS);
-    if (run->set->by_gemm8)
-        return apply_gemm8(run, linear, x, rows, y);
+    if (run->set->by_gemm8) {
+        struct tars_gemm8 product = {.rows = rows, .y = y};
+
+        return apply_gemm8(run, linear, x, &product);
+    }
     status = find_bucket(run->set, linear->shape, rows, &bucket, err);
     if (status == TARS_OK)
         status = reserve_scratch(run, dnnl_memory_desc_get_size(&bucket->scratch));
@@ -628,22 +633,67 @@ tars_status tars_linear_apply(struct tars_linear_run *run, const struct tars_lin
     return refused(execute(run, bucket, linear, x, y), "to multiply", err);
 }
 
-bool tars_linear_set_leaves_out(const struct tars_linear_set *set)
+/* Sums of a product by oneDNN, which lie in y, to what is wished for. */
+static void finish_rows(const struct tars_linear_set *set, const struct tars_linear *linear,
+                        const struct tars_finish *finish, size_t rows)
 {
-    return set->by_gemm8;
+    const struct tars_kernels *kernels = set->kernels;
+
+    for (size_t r = 0; r < rows; r++) {
+        float *y = finish->y + r * linear->n;
+
+        if (set->type == TARS_LINEAR_INT8) {
+            const struct tars_tile tile = {.sums = (const int32_t *)(const void *)y,
+                                           .step = linear->n,
+                                           .first = r,
+                                           .rows = 1,
+                                           .columns = linear->n};
+
+            kernels->finish(finish, &tile);
+            continue;
+        }
+        kernels->add(y, linear->bias, linear->n);
+        if (finish->has_gelu)
+            kernels->gelu(y, linear->n);
+    }
 }
 
-void tars_linear_add_left_out(const struct tars_linear *linear, const struct tars_kernels *kernels,
-                              size_t i, float value, float *y)
+tars_status tars_linear_apply_whole(struct tars_linear_run *run, const struct tars_linear *linear,
+                                    const struct tars_linear_wish *wish, float *y,
+                                    struct tars_err *err)
 {
-    const size_t four = i / 4 * 4;
-    const struct tars_left_out from = {.weights = linear->bytes + four * TARS_GEMM8_COLUMNS,
+    const struct tars_linear_set *set = run->set;
+    const struct tars_finish finish = {.scale = linear->scale,
+                                       .sum = linear->sum,
+                                       .bias = linear->bias,
+                                       .rows = wish->how,
+                                       .weights = linear->bytes,
+                                       .k = linear->k,
                                        .panel_bytes =
                                            tars_gemm8_padded(linear->k) * TARS_GEMM8_COLUMNS,
-                                       .place = (int)(i - four),
-                                       .scale = linear->scale,
-                                       .value = value};
+                                       .has_gelu = wish->has_gelu,
+                                       .y = y,
+                                       .n = linear->n};
+    tars_status status;
 
-    assert(!linear->shape && i < linear->k);
-    kernels->add_left_out(&from, y, linear->n);
+    if (set->by_gemm8) {
+        struct tars_gemm8 product = {
+            .rows = wish->rows, .to = &finish, .finish = set->kernels->finish};
+
+        return apply_gemm8(run, linear, wish->x, &product);
+    }
+    status = tars_linear_apply(run, linear, wish->x, wish->rows, y, err);
+    if (status == TARS_OK)
+        finish_rows(set, linear, &finish, wish->rows);
+    return status;
+}
+
+size_t tars_linear_set_rows(const struct tars_linear_set *set)
+{
+    return set->by_gemm8 ? GEMM8_ROWS : TARS_LINEAR_ROWS;
+}
+
+float tars_linear_set_limit(const struct tars_linear_set *set)
+{
+    return set->by_gemm8 ? LEFT_OUT : 0;
 }

@@ -8,7 +8,7 @@
  *           to a third faster than one with runtime rows. Primitives are made when first needed,
  *           under a lock.
  * int8      Weights: signed, one scale per output column. Activations: unsigned, one scale and zero
- *           per row, applied by the caller (kernels.h: dequantise); as a post-op they would push
+ *           per row, applied to the sums (kernels.h: finish); as a post-op they would push
  *           oneDNN to its reference loop. oneDNN computes them only where the processor adds
  * products in 32 bits (VNNI): elsewhere it adds pairs in 16 bits, activations would have to keep to
  * 7 bits, and the cosine to fp32 falls to 0.98. There gemm8.h computes them, with AVX2; without
@@ -98,12 +98,25 @@ TARS_MUST_USE tars_status tars_linear_apply(struct tars_linear_run *run,
                                             const struct tars_linear *linear, const void *x,
                                             size_t rows, void *y, struct tars_err *err);
 
-/* Whether inputs may be left out of x, and what they add be added by tars_linear_add_left_out():
- * where gemm8 computes, whose activations have fewer steps than elsewhere. */
-bool tars_linear_set_leaves_out(const struct tars_linear_set *set);
-/* y (n,) += what value in place i of a row of x adds. */
-void tars_linear_add_left_out(const struct tars_linear *linear, const struct tars_kernels *kernels,
-                              size_t i, float value, float *y);
+/* Rows of a product, and what becomes of them. */
+struct tars_linear_wish {
+    const void *x;                    /* (rows, k) */
+    const struct tars_quantised *how; /* (rows,) int8: of tars_kernels.quantise; else unused */
+    size_t rows;
+    bool has_gelu; /* applied last */
+};
+
+/* y (rows, n) = x * weights + bias, as floats; else as tars_linear_apply(). */
+TARS_MUST_USE tars_status tars_linear_apply_whole(struct tars_linear_run *run,
+                                                  const struct tars_linear *linear,
+                                                  const struct tars_linear_wish *wish, float *y,
+                                                  struct tars_err *err);
+
+/* How many rows at a time are computed fastest where there are many; at most TARS_LINEAR_ROWS. */
+size_t tars_linear_set_rows(const struct tars_linear_set *set);
+/* What quantise() is to be given as its limit: floats may be left out where gemm8 computes, whose
+ * activations have fewer steps than elsewhere. */
+float tars_linear_set_limit(const struct tars_linear_set *set);
 
 /* OpenMP, which oneDNN uses, may not start threads of its own in the calling thread. */
 void tars_linear_one_thread(void);

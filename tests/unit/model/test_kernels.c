@@ -114,82 +114,131 @@ static void check_quantise(const struct tars_kernels *kernels, size_t n)
 
     fill(x, n, 8, 5);
     for (size_t l = 0; l < 2; l++) {
-        float scale = -1;
-        float zero = 0;
+        struct tars_quantised how = {.scale = -1};
         int most = 0;
 
         q[n] = 42;
-        kernels->quantise(x, n, levels[l], q, &scale, &zero);
+        kernels->quantise(x, n, levels[l], 0, q, &how);
         for (size_t i = 0; i < n; i++) {
-            near((double)q[i] * (double)scale + (double)zero, (double)x[i],
-                 (double)scale * 0.501 + 1e-6);
+            near((double)q[i] * (double)how.scale + (double)how.zero, (double)x[i],
+                 (double)how.scale * 0.501 + 1e-6);
             most = q[i] > most ? q[i] : most;
         }
         assert_int_equal(most, n == 1 ? 0 : levels[l]);
         assert_int_equal(q[n], 42);
+        assert_int_equal(how.place, n);
     }
 }
 
-static void check_dequantise(const struct tars_kernels *kernels, size_t n)
-{
-    int32_t acc[MAX];
-    float scale[MAX];
-    float sum[MAX];
-    float bias[MAX];
-    float out[MAX + 1];
-    const struct tars_dequantise from = {acc, scale, sum, bias, 0.01F, -0.7F};
-
-    for (size_t i = 0; i < n; i++)
-        acc[i] = (int32_t)(i * 7919 % 200001) - 100000;
-    fill(scale, n, 9, 0.01F);
-    fill(sum, n, 10, 2);
-    fill(bias, n, 11, 1);
-    out[n] = 42;
-    kernels->dequantise(&from, out, n);
-    for (size_t i = 0; i < n; i++) {
-        near((double)out[i],
-             acc[i] * 0.01 * (double)scale[i] - 0.7 * (double)sum[i] + (double)bias[i], 1e-4);
-    }
-    assert_true(out[n] == 42);
-}
-
-static void check_outlier(const struct tars_kernels *kernels, size_t n)
+/* A float far from all others is left out, and comes back whole. */
+static void check_left_out(const struct tars_kernels *kernels, size_t n)
 {
     float x[MAX];
+    uint8_t q[MAX];
+    struct tars_quantised how = {0};
 
     fill(x, n, 13, 1);
-    assert_int_equal(kernels->outlier(x, n, 25), n);
+    kernels->quantise(x, n, 127, 25, q, &how);
+    assert_int_equal(how.place, n);
     for (size_t at = 0; n >= 63 && at < n; at += 7) {
         fill(x, n, 13, 1);
         x[at] = at % 2 ? -90.0F : 90.0F;
-        assert_int_equal(kernels->outlier(x, n, 7.5F), at);
-        assert_int_equal(kernels->outlier(x, n, 25), n);
+        kernels->quantise(x, n, 127, 25, q, &how);
+        assert_int_equal(how.place, n);
+        assert_true(how.scale > 0.6F);
+        kernels->quantise(x, n, 127, 7.5F, q, &how);
+        assert_int_equal(how.place, at);
+        assert_true(how.scale < 0.02F);
+        for (size_t i = 0; i < n; i++) {
+            near((double)q[i] * (double)how.scale + (double)how.zero +
+                     (i == at ? (double)how.value : 0),
+                 (double)x[i], i == at ? 1e-4 : (double)how.scale * 0.501 + 1e-6);
+        }
     }
 }
 
-/* Weights in panels of 16 columns and two rows of 4 k: column i, place p hold i - p. */
-static void check_left_out(const struct tars_kernels *kernels, size_t n)
+#define FINISH_ROWS 3
+#define FINISH_STEP ((MAX / 16 + 1) * 16)
+
+/* Weights in panels of 16 columns and two rows of 4 k. */
+static int8_t weight_at(const int8_t *packed, size_t i, size_t k)
+{
+    return packed[i / 16 * 128 + k / 4 * 64 + i % 16 * 4 + k % 4];
+}
+
+/* What finish() is for, number by number. */
+static double finished(const struct tars_finish *f, int32_t sum, size_t r, size_t i)
+{
+    const struct tars_quantised *how = &f->rows[r];
+    double y = sum * (double)how->scale * (double)f->scale[i] +
+               (double)how->zero * (double)f->sum[i] + (double)f->bias[i];
+
+    if (f->weights && how->place < f->k)
+        y += (double)how->value * weight_at(f->weights, i, how->place) * (double)f->scale[i];
+    return f->has_gelu ? y * (1 + erf(y / sqrt(2))) / 2 : y;
+}
+
+/* n columns from `column` on; in_place: the sums lie in y. */
+static void check_finish_of(const struct tars_kernels *kernels, struct tars_finish f, size_t column,
+                            size_t place, bool in_place)
+{
+    static int32_t sums[(FINISH_ROWS + 1) * FINISH_STEP];
+    static float y[(FINISH_ROWS + 1) * FINISH_STEP + 1];
+    const struct tars_quantised rows[FINISH_ROWS + 1] = {
+        {.place = 8}, {0.01F, -0.7F, 8, 0}, {0.02F, 0.3F, place, 1.5F}, {0.005F, 0, 8, 9}};
+    const size_t step = in_place ? f.n : FINISH_STEP;
+    struct tars_tile tile = {.sums = sums + step,
+                             .step = step,
+                             .first = 1,
+                             .rows = FINISH_ROWS,
+                             .column = column,
+                             .columns = f.n - column};
+
+    for (size_t i = 0; i < sizeof(sums) / sizeof(sums[0]); i++)
+        sums[i] = (int32_t)(i * 7919 % 20001) - 10000;
+    for (size_t i = 0; i <= (FINISH_ROWS + 1) * f.n; i++)
+        y[i] = 42;
+    if (in_place) {
+        memcpy(y + f.n, sums + f.n, FINISH_ROWS * f.n * sizeof(*y));
+        tile.sums = (const int32_t *)(const void *)(y + f.n);
+    }
+    f.rows = rows;
+    f.y = y;
+    kernels->finish(&f, &tile);
+    for (size_t r = 1; r <= FINISH_ROWS; r++) {
+        for (size_t i = 0; i < tile.columns; i++) {
+            double wanted = finished(&f, sums[r * step + i], r, column + i);
+
+            near((double)y[r * f.n + column + i], wanted, 1e-4 + fabs(wanted) * 1e-5);
+        }
+        for (size_t i = 0; i < column; i++)
+            assert_true(y[r * f.n + i] == 42);
+    }
+    assert_true(y[f.n - 1] == 42 && y[(FINISH_ROWS + 1) * f.n] == 42);
+}
+
+static void check_finish(const struct tars_kernels *kernels, size_t n)
 {
     static int8_t weights[(MAX / 16 + 1) * 128];
     float scale[MAX];
-    float y[MAX];
-    float out[MAX + 1];
-    struct tars_left_out from = {
-        .weights = weights, .panel_bytes = 128, .scale = scale, .value = 1.5F};
+    float sum[MAX];
+    float bias[MAX];
+    struct tars_finish f = {
+        .scale = scale, .sum = sum, .bias = bias, .k = 8, .panel_bytes = 128, .n = n};
 
     for (size_t i = 0; i < sizeof(weights); i++)
-        weights[i] = (int8_t)(i / 128 * 16 + i % 64 / 4 - i % 4);
-    fill(scale, n, 14, 1);
-    fill(y, n, 15, 1);
-    for (from.place = 0; from.place < 4; from.place++) {
-        memcpy(out, y, n * sizeof(*y));
-        out[n] = 42;
-        kernels->add_left_out(&from, out, n);
-        for (size_t i = 0; i < n; i++) {
-            near((double)out[i],
-                 (double)y[i] + 1.5 * (double)scale[i] * (int8_t)(i - (size_t)from.place), 1e-4);
-        }
-        assert_true(out[n] == 42);
+        weights[i] = (int8_t)(i * 37 % 251);
+    fill(scale, n, 9, 0.05F);
+    fill(sum, n, 10, 2);
+    fill(bias, n, 11, 1);
+    check_finish_of(kernels, f, 0, 3, true);
+    for (int gelu = 0; gelu < 2; gelu++) {
+        f.has_gelu = gelu == 1;
+        f.weights = NULL;
+        check_finish_of(kernels, f, 0, 3, false);
+        f.weights = weights;
+        for (size_t place = 0; place < 9; place++)
+            check_finish_of(kernels, f, n > 16 ? 16 : 0, place, false);
     }
 }
 
@@ -235,22 +284,16 @@ static void quantise_is_right(void **state)
     each(check_quantise);
 }
 
-static void dequantise_is_right(void **state)
-{
-    (void)state;
-    each(check_dequantise);
-}
-
-static void outlier_is_found(void **state)
-{
-    (void)state;
-    each(check_outlier);
-}
-
-static void left_out_is_added(void **state)
+static void what_is_left_out_comes_back(void **state)
 {
     (void)state;
     each(check_left_out);
+}
+
+static void finish_is_right(void **state)
+{
+    (void)state;
+    each(check_finish);
 }
 
 static void bf16_is_right(void **state)
@@ -262,17 +305,17 @@ static void bf16_is_right(void **state)
 static void equal_numbers_quantise_to_zero(void **state)
 {
     (void)state;
-    const float x[20] = {[0 ... 19] = -3.5F};
+    float x[20] = {[0 ... 19] = -3.5F};
     const struct tars_kernels *kernels;
 
     for (size_t t = 0; (kernels = tars_kernels_at(t)) != NULL; t++) {
         uint8_t q[20];
-        float scale = 7;
-        float zero = 7;
+        struct tars_quantised how = {7, 7, 7, 7};
 
-        kernels->quantise(x, 20, 255, q, &scale, &zero);
-        assert_true(scale == 0);
-        assert_true(zero == -3.5F);
+        kernels->quantise(x, 20, 255, 0, q, &how);
+        assert_true(how.scale == 0);
+        assert_true(how.zero == -3.5F);
+        assert_int_equal(how.place, 20);
         for (size_t i = 0; i < 20; i++)
             assert_int_equal(q[i], 0);
     }
@@ -380,9 +423,8 @@ int main(void)
         cmocka_unit_test(gelu_is_right),
         cmocka_unit_test(layer_norm_is_right),
         cmocka_unit_test(quantise_is_right),
-        cmocka_unit_test(dequantise_is_right),
-        cmocka_unit_test(outlier_is_found),
-        cmocka_unit_test(left_out_is_added),
+        cmocka_unit_test(what_is_left_out_comes_back),
+        cmocka_unit_test(finish_is_right),
         cmocka_unit_test(bf16_is_right),
         cmocka_unit_test(equal_numbers_quantise_to_zero),
         cmocka_unit_test(attention_is_right),

@@ -67,6 +67,67 @@ static void fp32_products(void **state)
     tars_linear_set_free(set);
 }
 
+/* Scales, bias and GELU included, in each type: near the sums of floats, nearer where there are
+ * more bits. */
+static void whole_products(void **state)
+{
+    static const double tolerance[] = {[TARS_LINEAR_INT8] = 0.25, /* of 96 products up to 1/2 */
+                                       [TARS_LINEAR_BF16] = 0.1,
+                                       [TARS_LINEAR_FP32] = 1e-4};
+    static float x[TARS_LINEAR_ROWS * K];
+    static unsigned char in[sizeof(x)];
+    static struct tars_quantised how[TARS_LINEAR_ROWS];
+    static float y[TARS_LINEAR_ROWS * N];
+    const struct tars_kernels *kernels = tars_kernels();
+
+    (void)state;
+    tars_linear_one_thread();
+    for (size_t i = 0; i < (size_t)TARS_LINEAR_ROWS * K; i++)
+        x[i] = (float)(i * 7919 % 101) / 101 - 0.5F;
+    x[K + 5] = 40; /* left out, where floats may be */
+    for (int type = TARS_LINEAR_INT8; type <= TARS_LINEAR_FP32; type++) {
+        struct tars_linear_set *set = NULL;
+        struct tars_linear_run *run = NULL;
+        struct tars_linear linear;
+
+        assert_int_equal(tars_linear_set_new((enum tars_linear_type)type, &set, NULL), TARS_OK);
+        assert_int_equal(tars_linear_init(set, K, N, weights, bias, &linear, NULL), TARS_OK);
+        assert_int_equal(tars_linear_run_new(set, &run, NULL), TARS_OK);
+        assert_in_range(tars_linear_set_rows(set), 1, TARS_LINEAR_ROWS);
+        for (size_t r = 0; r < TARS_LINEAR_ROWS; r++) {
+            unsigned char *to = in + r * K * tars_linear_set_x_bytes(set);
+
+            if (tars_linear_set_type(set) == TARS_LINEAR_INT8) {
+                kernels->quantise(x + r * K, K, tars_linear_set_levels(set),
+                                  tars_linear_set_limit(set) / 2, to, &how[r]);
+            } else if (tars_linear_set_type(set) == TARS_LINEAR_BF16) {
+                kernels->to_bf16(x + r * K, K, (uint16_t *)(void *)to);
+            } else {
+                memcpy(to, x + r * K, K * sizeof(*x));
+            }
+        }
+        for (size_t c = 0; c < sizeof(row_counts) / sizeof(row_counts[0]); c++) {
+            const struct tars_linear_wish wish = {in, how, row_counts[c], c % 2 == 1};
+
+            assert_int_equal(tars_linear_apply_whole(run, &linear, &wish, y, NULL), TARS_OK);
+            for (size_t i = 0; i < row_counts[c] * N; i++) {
+                const size_t r = i / N;
+                double wanted = bias[i % N];
+
+                for (size_t k = 0; k < K; k++)
+                    wanted += (double)x[r * K + k] * (double)weights[i % N * K + k];
+                if (wish.has_gelu)
+                    wanted *= (1 + erf(wanted / sqrt(2))) / 2;
+                assert_true(fabs(wanted - (double)y[i]) <
+                            tolerance[tars_linear_set_type(set)] + fabs(wanted) * 5e-3);
+            }
+        }
+        tars_linear_run_free(run);
+        tars_linear_release(&linear);
+        tars_linear_set_free(set);
+    }
+}
+
 /* The greatest activations and weights of one sign: the sums must not saturate anywhere. */
 static void int8_products(void **state)
 {
@@ -171,6 +232,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(fp32_products),
+        cmocka_unit_test(whole_products),
         cmocka_unit_test(int8_products),
         cmocka_unit_test(no_shape_falls_back_to_the_reference),
         cmocka_unit_test(every_allocation_may_fail),
