@@ -157,8 +157,8 @@ static void check_left_out(const struct tars_kernels *kernels, size_t n)
     }
 }
 
-#define FINISH_ROWS 3
-#define FINISH_STEP ((MAX / 16 + 1) * 16)
+#define FINISH_ROWS ((size_t)3)
+#define FINISH_STEP ((size_t)((MAX / 16 + 1) * 16))
 
 /* Weights in panels of 16 columns and two rows of 4 k. */
 static int8_t weight_at(const int8_t *packed, size_t i, size_t k)
