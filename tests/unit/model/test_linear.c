@@ -67,6 +67,47 @@ static void fp32_products(void **state)
     tars_linear_set_free(set);
 }
 
+/* Rows of floats as the products of a set want them. */
+struct rows {
+    float x[TARS_LINEAR_ROWS * K];
+    unsigned char in[(size_t)TARS_LINEAR_ROWS * K * sizeof(float)];
+    struct tars_quantised how[TARS_LINEAR_ROWS];
+};
+
+static void put_rows(const struct tars_linear_set *set, struct rows *rows)
+{
+    const struct tars_kernels *kernels = tars_kernels();
+
+    for (size_t r = 0; r < TARS_LINEAR_ROWS; r++) {
+        unsigned char *to = rows->in + r * K * tars_linear_set_x_bytes(set);
+        float *x = rows->x + r * K;
+
+        if (tars_linear_set_type(set) == TARS_LINEAR_INT8) {
+            kernels->quantise(x, K, tars_linear_set_levels(set), tars_linear_set_limit(set) / 2, to,
+                              &rows->how[r]);
+        } else if (tars_linear_set_type(set) == TARS_LINEAR_BF16) {
+            kernels->to_bf16(x, K, (uint16_t *)(void *)to);
+        } else {
+            memcpy(to, x, K * sizeof(*x));
+        }
+    }
+}
+
+static void check_whole(const struct tars_linear_wish *wish, const float *x, const float *y,
+                        double tolerance)
+{
+    for (size_t i = 0; i < wish->rows * N; i++) {
+        const size_t r = i / N;
+        double wanted = (double)bias[i % N];
+
+        for (size_t k = 0; k < K; k++)
+            wanted += (double)x[r * K + k] * (double)weights[i % N * K + k];
+        if (wish->has_gelu)
+            wanted *= (1 + erf(wanted / sqrt(2))) / 2;
+        assert_true(fabs(wanted - (double)y[i]) < tolerance + fabs(wanted) * 5e-3);
+    }
+}
+
 /* Scales, bias and GELU included, in each type: near the sums of floats, nearer where there are
  * more bits. */
 static void whole_products(void **state)
@@ -74,17 +115,14 @@ static void whole_products(void **state)
     static const double tolerance[] = {[TARS_LINEAR_INT8] = 0.25, /* of 96 products up to 1/2 */
                                        [TARS_LINEAR_BF16] = 0.1,
                                        [TARS_LINEAR_FP32] = 1e-4};
-    static float x[TARS_LINEAR_ROWS * K];
-    static unsigned char in[sizeof(x)];
-    static struct tars_quantised how[TARS_LINEAR_ROWS];
+    static struct rows rows;
     static float y[TARS_LINEAR_ROWS * N];
-    const struct tars_kernels *kernels = tars_kernels();
 
     (void)state;
     tars_linear_one_thread();
     for (size_t i = 0; i < (size_t)TARS_LINEAR_ROWS * K; i++)
-        x[i] = (float)(i * 7919 % 101) / 101 - 0.5F;
-    x[K + 5] = 40; /* left out, where floats may be */
+        rows.x[i] = (float)(i * 7919 % 101) / 101 - 0.5F;
+    rows.x[K + 5] = 40; /* left out, where floats may be */
     for (int type = TARS_LINEAR_INT8; type <= TARS_LINEAR_FP32; type++) {
         struct tars_linear_set *set = NULL;
         struct tars_linear_run *run = NULL;
@@ -94,33 +132,12 @@ static void whole_products(void **state)
         assert_int_equal(tars_linear_init(set, K, N, weights, bias, &linear, NULL), TARS_OK);
         assert_int_equal(tars_linear_run_new(set, &run, NULL), TARS_OK);
         assert_in_range(tars_linear_set_rows(set), 1, TARS_LINEAR_ROWS);
-        for (size_t r = 0; r < TARS_LINEAR_ROWS; r++) {
-            unsigned char *to = in + r * K * tars_linear_set_x_bytes(set);
-
-            if (tars_linear_set_type(set) == TARS_LINEAR_INT8) {
-                kernels->quantise(x + r * K, K, tars_linear_set_levels(set),
-                                  tars_linear_set_limit(set) / 2, to, &how[r]);
-            } else if (tars_linear_set_type(set) == TARS_LINEAR_BF16) {
-                kernels->to_bf16(x + r * K, K, (uint16_t *)(void *)to);
-            } else {
-                memcpy(to, x + r * K, K * sizeof(*x));
-            }
-        }
+        put_rows(set, &rows);
         for (size_t c = 0; c < sizeof(row_counts) / sizeof(row_counts[0]); c++) {
-            const struct tars_linear_wish wish = {in, how, row_counts[c], c % 2 == 1};
+            const struct tars_linear_wish wish = {rows.in, rows.how, row_counts[c], c % 2 == 1};
 
             assert_int_equal(tars_linear_apply_whole(run, &linear, &wish, y, NULL), TARS_OK);
-            for (size_t i = 0; i < row_counts[c] * N; i++) {
-                const size_t r = i / N;
-                double wanted = bias[i % N];
-
-                for (size_t k = 0; k < K; k++)
-                    wanted += (double)x[r * K + k] * (double)weights[i % N * K + k];
-                if (wish.has_gelu)
-                    wanted *= (1 + erf(wanted / sqrt(2))) / 2;
-                assert_true(fabs(wanted - (double)y[i]) <
-                            tolerance[tars_linear_set_type(set)] + fabs(wanted) * 5e-3);
-            }
+            check_whole(&wish, rows.x, y, tolerance[tars_linear_set_type(set)]);
         }
         tars_linear_run_free(run);
         tars_linear_release(&linear);
