@@ -66,6 +66,22 @@ const char *tars_collection_name(const char *key)
     return slash ? slash + 1 : key;
 }
 
+/* ------------------------------------------------------------------ limits */
+
+tars_status tars_store_check_limits(const struct tars_store_limits *limits, int64_t new_documents,
+                                    int64_t new_bytes, struct tars_err *err)
+{
+    if (limits->max_documents && limits->documents > limits->max_documents && new_documents > 0) {
+        return tars_fail(TARS_EQUOTA, err, TARS_QUOTA_DOCUMENTS, limits->tenant,
+                         (long long)limits->max_documents);
+    }
+    if (limits->max_bytes && limits->bytes > limits->max_bytes && new_bytes > 0) {
+        return tars_fail(TARS_EQUOTA, err, TARS_QUOTA_BYTES, limits->tenant,
+                         (long long)limits->max_bytes);
+    }
+    return TARS_OK;
+}
+
 /* ---------------------------------------------------------------- dispatch */
 
 tars_status tars_accounts_load(struct tars_store *store, struct tars_arena *arena,
@@ -77,6 +93,12 @@ tars_status tars_accounts_load(struct tars_store *store, struct tars_arena *aren
 tars_status tars_accounts_tenant_add(struct tars_store *store, const struct tars_tenant *tenant,
                                      struct tars_err *err)
 {
+    if (!tars_name_is_valid(tenant->name)) {
+        return tars_fail(TARS_EINVAL, err,
+                         "%s cannot be a tenant: lower-case letters, digits, - and _, at most %d "
+                         "of them",
+                         tenant->name ? tenant->name : "nothing", TARS_NAME_CHARS_MAX);
+    }
     return store->ops->accounts->tenant_add(store, tenant, err);
 }
 
@@ -89,13 +111,30 @@ tars_status tars_accounts_tenant_set(struct tars_store *store, const struct tars
 tars_status tars_accounts_tenant_remove(struct tars_store *store, const char *name,
                                         struct tars_err *err)
 {
+    if (strcmp(name, TARS_TENANT) == 0)
+        return tars_fail(TARS_EINVAL, err, "tenant %s cannot be removed", TARS_TENANT);
     return store->ops->accounts->tenant_remove(store, name, err);
+}
+
+static tars_status check_account(const struct tars_account *account, struct tars_err *err)
+{
+    size_t len = account->name ? strlen(account->name) : 0;
+
+    if (len == 0 || len > TARS_ACCOUNT_NAME_BYTES_MAX) {
+        return tars_fail(TARS_EINVAL, err, "the name of an account has 1 to %d bytes",
+                         TARS_ACCOUNT_NAME_BYTES_MAX);
+    }
+    if (account->kind != TARS_ACCOUNT_USER && account->kind != TARS_ACCOUNT_CLIENT)
+        return tars_fail(TARS_EINVAL, err, "an account is a user's or a client's");
+    return TARS_OK;
 }
 
 tars_status tars_accounts_add(struct tars_store *store, struct tars_account *account,
                               struct tars_err *err)
 {
-    return store->ops->accounts->add(store, account, err);
+    tars_status status = check_account(account, err);
+
+    return status ? status : store->ops->accounts->add(store, account, err);
 }
 
 tars_status tars_accounts_set(struct tars_store *store, const struct tars_account *account,
@@ -118,6 +157,8 @@ tars_status tars_accounts_touch(struct tars_store *store, int64_t account_id, in
 tars_status tars_accounts_key_add(struct tars_store *store, struct tars_api_key *key,
                                   struct tars_err *err)
 {
+    if (!key->hash || !key->hash[0])
+        return tars_fail(TARS_EINVAL, err, "a key is kept by its hash, and there is none");
     return store->ops->accounts->key_add(store, key, err);
 }
 
@@ -170,16 +211,28 @@ tars_status tars_accounts_room(struct tars_store *store, const char *collection,
     return store->ops->accounts->room(store, collection, documents, bytes, err);
 }
 
+static tars_status check_revoked(const char *id, struct tars_err *err)
+{
+    if (id && id[0] && strlen(id) < TARS_REVOKED_ID_BYTES)
+        return TARS_OK;
+    return tars_fail(TARS_EINVAL, err, "what identifies a token has 1 to %d bytes",
+                     TARS_REVOKED_ID_BYTES - 1);
+}
+
 tars_status tars_accounts_revoke(struct tars_store *store, const char *id, int64_t expires_us,
                                  struct tars_err *err)
 {
-    return store->ops->accounts->revoke(store, id, expires_us, err);
+    tars_status status = check_revoked(id, err);
+
+    return status ? status : store->ops->accounts->revoke(store, id, expires_us, err);
 }
 
 tars_status tars_accounts_revoke_once(struct tars_store *store, const char *id, int64_t expires_us,
                                       struct tars_err *err)
 {
-    return store->ops->accounts->revoke_once(store, id, expires_us, err);
+    tars_status status = check_revoked(id, err);
+
+    return status ? status : store->ops->accounts->revoke_once(store, id, expires_us, err);
 }
 
 tars_status tars_accounts_revoked(struct tars_store *store, tars_revoked_fn *each, void *ctx,

@@ -8,6 +8,21 @@
 #define TARS_QUOTA_DOCUMENTS "tenant %s may hold %lld documents and has no room for more"
 #define TARS_QUOTA_BYTES     "tenant %s may hold %lld bytes of files and has no room for more"
 
+#define TARS_REVOKED_ID_BYTES 256 /* of a jti or a digest, with a NUL */
+#define TARS_AUDIT_LIMIT      100 /* entries, when none is named */
+
+/* What the tenant of a collection may hold, and holds. */
+struct tars_store_limits {
+    char tenant[TARS_NAME_CHARS_MAX + 1];
+    bool disabled;
+    int64_t max_documents, max_bytes; /* 0: no limit */
+    int64_t documents, bytes;
+};
+/* TARS_EQUOTA: limits holds too much, and this much of it is new. */
+TARS_MUST_USE tars_status tars_store_check_limits(const struct tars_store_limits *limits,
+                                                  int64_t new_documents, int64_t new_bytes,
+                                                  struct tars_err *err);
+
 /* Each promises what the function of accounts.h with its name does. */
 struct tars_accounts_ops {
     tars_status (*load)(struct tars_store *store, struct tars_arena *arena, struct tars_access *out,

@@ -1,6 +1,7 @@
 /* conversations - see conversations.h for the contract. The way to the back end. */
 #include "store/conversations.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "store/conversations_internal.h"
@@ -17,11 +18,45 @@ size_t tars_message_bytes(const struct tars_message *message)
            bytes_of(message->metadata_json);
 }
 
+/* Bytes of the first 50 characters; cut tells whether there are more. */
+static size_t title_bytes(const char *text, bool *cut)
+{
+    size_t chars = 0;
+    size_t i = 0;
+
+    for (; text[i]; i++) {
+        bool starts = ((unsigned char)text[i] & 0xC0) != 0x80;
+
+        if (starts && chars == TARS_CONVERSATION_TITLE_CHARS)
+            break;
+        chars += starts;
+    }
+    *cut = text[i] != '\0';
+    return i;
+}
+
+void tars_conversation_title(const char *text, char *out)
+{
+    bool cut = false;
+    size_t len = text ? title_bytes(text, &cut) : 0;
+
+    (void)snprintf(out, TARS_CONVERSATION_TITLE_BYTES, "%.*s%s", (int)len, text ? text : "",
+                   cut ? "..." : "");
+}
+
 tars_status tars_conversation_append(struct tars_store *store, const char *tenant,
                                      const char *client, const char *id,
                                      const struct tars_message *messages, size_t n, bool durable,
                                      int64_t now_us, struct tars_err *err)
 {
+    if (!id || !id[0] || strlen(id) > TARS_CONVERSATION_ID_MAX) {
+        return tars_fail(TARS_EINVAL, err, "the id of a conversation has 1 to %zu bytes",
+                         TARS_CONVERSATION_ID_MAX);
+    }
+    if (!client || n == 0) {
+        return tars_fail(TARS_EINVAL, err,
+                         "a conversation is a client's and begins with a message");
+    }
     for (size_t i = 0; i < n; i++) {
         if (tars_message_bytes(&messages[i]) > TARS_CONVERSATION_MESSAGE_MAX) {
             return tars_fail(TARS_ETOOBIG, err, "a message has more than %zu bytes",

@@ -4,6 +4,12 @@
 
 #include "store/conversations.h"
 
+#define TARS_CONVERSATION_TITLE_BYTES ((size_t)4 * TARS_CONVERSATION_TITLE_CHARS + sizeof("..."))
+
+/* The title of a conversation that begins with this text (NULL: ""). out has
+ * TARS_CONVERSATION_TITLE_BYTES. */
+void tars_conversation_title(const char *text, char *out);
+
 /* Each promises what the function of conversations.h with its name does. */
 struct tars_conversations_ops {
     tars_status (*append)(struct tars_store *store, const char *tenant, const char *client,

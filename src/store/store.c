@@ -152,6 +152,8 @@ tars_status tars_store_put(struct tars_store *store, const struct tars_store_bat
                            struct tars_arena *arena, struct tars_store_changes *changes,
                            struct tars_err *err)
 {
+    if (!batch->file || !batch->file->path || !batch->file->path[0])
+        return tars_fail(TARS_EINVAL, err, "a batch belongs to a file with a path");
     return store->ops->put(store, batch, arena, changes, err);
 }
 

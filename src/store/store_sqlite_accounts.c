@@ -256,12 +256,6 @@ static tars_status tenant_add(struct tars_store *store, const struct tars_tenant
     struct tars_sqlite_query query;
     tars_status status;
 
-    if (!tars_name_is_valid(tenant->name)) {
-        return tars_fail(TARS_EINVAL, err,
-                         "%s cannot be a tenant: lower-case letters, digits, - and _, at most %d "
-                         "of them",
-                         tenant->name ? tenant->name : "nothing", TARS_NAME_CHARS_MAX);
-    }
     status = begin_change(store, true, TARS_SQL_TENANT_ADD, &query, err);
     if (status)
         return status;
@@ -346,8 +340,6 @@ static tars_status tenant_remove(struct tars_store *store, const char *name, str
     struct tars_sqlite_conn *conn;
     tars_status status;
 
-    if (strcmp(name, TARS_TENANT) == 0)
-        return tars_fail(TARS_EINVAL, err, "tenant %s cannot be removed", TARS_TENANT);
     status = tars_sqlite_begin(sqlite, true, &conn, err);
     if (status)
         return status;
@@ -356,27 +348,12 @@ static tars_status tenant_remove(struct tars_store *store, const char *name, str
 
 /* ---------------------------------------------------------------- accounts */
 
-static tars_status check_account(const struct tars_account *account, struct tars_err *err)
-{
-    size_t len = account->name ? strlen(account->name) : 0;
-
-    if (len == 0 || len > TARS_ACCOUNT_NAME_BYTES_MAX) {
-        return tars_fail(TARS_EINVAL, err, "the name of an account has 1 to %d bytes",
-                         TARS_ACCOUNT_NAME_BYTES_MAX);
-    }
-    if (account->kind != TARS_ACCOUNT_USER && account->kind != TARS_ACCOUNT_CLIENT)
-        return tars_fail(TARS_EINVAL, err, "an account is a user's or a client's");
-    return TARS_OK;
-}
-
 static tars_status add(struct tars_store *store, struct tars_account *account, struct tars_err *err)
 {
     struct tars_sqlite_query query;
     int64_t id;
-    tars_status status = check_account(account, err);
+    tars_status status = begin_change(store, true, TARS_SQL_ACCOUNT_ADD, &query, err);
 
-    if (!status)
-        status = begin_change(store, true, TARS_SQL_ACCOUNT_ADD, &query, err);
     if (status)
         return status;
     tars_sqlite_bind_text(&query, account->tenant ? account->tenant : TARS_TENANT);
@@ -474,11 +451,8 @@ static tars_status key_add(struct tars_store *store, struct tars_api_key *key, s
 {
     struct tars_sqlite_query query;
     int64_t id;
-    tars_status status;
+    tars_status status = begin_change(store, true, TARS_SQL_KEY_ADD, &query, err);
 
-    if (!key->hash || !key->hash[0])
-        return tars_fail(TARS_EINVAL, err, "a key is kept by its hash, and there is none");
-    status = begin_change(store, true, TARS_SQL_KEY_ADD, &query, err);
     if (status)
         return status;
     tars_sqlite_bind_int(&query, key->account_id);
@@ -587,13 +561,13 @@ static tars_status collection_remove(struct tars_store *store, int64_t id, struc
 }
 
 tars_status tars_sqlite_limits(struct tars_sqlite_conn *conn, const char *collection,
-                               struct tars_sqlite_limits *limits, struct tars_err *err)
+                               struct tars_store_limits *limits, struct tars_err *err)
 {
     struct tars_sqlite_query query = tars_sqlite_ask(conn, TARS_SQL_COLLECTION_LIMITS);
     bool found;
     tars_status status;
 
-    *limits = (struct tars_sqlite_limits){.tenant = ""};
+    *limits = (struct tars_store_limits){.tenant = ""};
     tars_sqlite_bind_text(&query, collection);
     found = tars_sqlite_step(&query);
     if (found) {
@@ -612,25 +586,11 @@ tars_status tars_sqlite_limits(struct tars_sqlite_conn *conn, const char *collec
     return status;
 }
 
-tars_status tars_sqlite_check_limits(const struct tars_sqlite_limits *limits, int64_t new_documents,
-                                     int64_t new_bytes, struct tars_err *err)
-{
-    if (limits->max_documents && limits->documents > limits->max_documents && new_documents > 0) {
-        return tars_fail(TARS_EQUOTA, err, TARS_QUOTA_DOCUMENTS, limits->tenant,
-                         (long long)limits->max_documents);
-    }
-    if (limits->max_bytes && limits->bytes > limits->max_bytes && new_bytes > 0) {
-        return tars_fail(TARS_EQUOTA, err, TARS_QUOTA_BYTES, limits->tenant,
-                         (long long)limits->max_bytes);
-    }
-    return TARS_OK;
-}
-
 static tars_status room(struct tars_store *store, const char *collection, int64_t documents,
                         int64_t bytes, struct tars_err *err)
 {
     struct tars_sqlite *sqlite = tars_sqlite_of(store);
-    struct tars_sqlite_limits limits;
+    struct tars_store_limits limits;
     struct tars_sqlite_conn *conn;
     tars_status status = tars_sqlite_read_begin(sqlite, &conn, err);
 
@@ -643,7 +603,7 @@ static tars_status room(struct tars_store *store, const char *collection, int64_
         return status;
     limits.documents += documents;
     limits.bytes += bytes;
-    return tars_sqlite_check_limits(&limits, documents, bytes, err);
+    return tars_store_check_limits(&limits, documents, bytes, err);
 }
 
 static tars_status grant(struct tars_store *store, const struct tars_grant *grant,

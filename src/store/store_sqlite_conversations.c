@@ -6,7 +6,6 @@
 #include "store/store_sqlite_internal.h"
 
 #define MESSAGE_ID_BYTES 64
-#define TITLE_BYTES      ((size_t)4 * TARS_CONVERSATION_TITLE_CHARS + sizeof("..."))
 
 /* A conversation as it is found. */
 struct head {
@@ -63,34 +62,14 @@ struct addition {
     int64_t now_us;
 };
 
-/* The first 50 characters; cut tells whether there are more. */
-static size_t title_bytes(const char *text, bool *cut)
-{
-    size_t chars = 0;
-    size_t i = 0;
-
-    for (; text[i]; i++) {
-        bool starts = ((unsigned char)text[i] & 0xC0) != 0x80;
-
-        if (starts && chars == TARS_CONVERSATION_TITLE_CHARS)
-            break;
-        chars += starts;
-    }
-    *cut = text[i] != '\0';
-    return i;
-}
-
 static tars_status insert(struct tars_sqlite_conn *conn, const struct addition *addition,
                           int64_t *row, struct tars_err *err)
 {
-    const char *text = addition->messages[0].content ? addition->messages[0].content : "";
-    char title[TITLE_BYTES];
+    char title[TARS_CONVERSATION_TITLE_BYTES];
     struct tars_sqlite_query query = tars_sqlite_ask(conn, TARS_SQL_CONVERSATION_ADD);
-    bool cut = false;
-    size_t len = title_bytes(text, &cut);
     tars_status status;
 
-    (void)snprintf(title, sizeof(title), "%.*s%s", (int)len, text, cut ? "..." : "");
+    tars_conversation_title(addition->messages[0].content, title);
     tars_sqlite_bind_text(&query, addition->tenant);
     tars_sqlite_bind_text(&query, addition->id);
     tars_sqlite_bind_text(&query, addition->client);
@@ -169,17 +148,8 @@ static tars_status append(struct tars_store *store, const char *tenant, const ch
     struct tars_sqlite *sqlite = tars_sqlite_of(store);
     struct addition addition = {tenant, client, id, messages, n, now_us};
     struct tars_sqlite_conn *conn;
-    tars_status status;
+    tars_status status = tars_sqlite_begin(sqlite, durable, &conn, err);
 
-    if (!id || !id[0] || strlen(id) > TARS_CONVERSATION_ID_MAX) {
-        return tars_fail(TARS_EINVAL, err, "the id of a conversation has 1 to %zu bytes",
-                         TARS_CONVERSATION_ID_MAX);
-    }
-    if (!client || n == 0) {
-        return tars_fail(TARS_EINVAL, err,
-                         "a conversation is a client's and begins with a message");
-    }
-    status = tars_sqlite_begin(sqlite, durable, &conn, err);
     if (status)
         return status;
     return tars_sqlite_commit(sqlite, add_all(conn, &addition, err), err);

@@ -81,22 +81,11 @@ TARS_MUST_USE tars_status tars_sqlite_read_done(struct tars_store *store,
 TARS_MUST_USE tars_status tars_sqlite_connect(const struct tars_sqlite *sqlite, bool read_only,
                                               struct tars_sqlite_conn *conn, struct tars_err *err);
 
-/* What the tenant of a collection may hold, and holds. */
-struct tars_sqlite_limits {
-    char tenant[TARS_NAME_CHARS_MAX + 1];
-    bool disabled;
-    int64_t max_documents, max_bytes; /* 0: no limit */
-    int64_t documents, bytes;
-};
-/* TARS_ENOTFOUND: there is no such collection; TARS_EDENIED: its tenant is disabled. */
+/* What the tenant of a collection may hold, and holds. TARS_ENOTFOUND: there is no such collection;
+ * TARS_EDENIED: its tenant is disabled. */
 TARS_MUST_USE tars_status tars_sqlite_limits(struct tars_sqlite_conn *conn, const char *collection,
-                                             struct tars_sqlite_limits *limits,
+                                             struct tars_store_limits *limits,
                                              struct tars_err *err);
-/* TARS_EQUOTA: limits holds too much, and this much of it is new. */
-TARS_MUST_USE tars_status tars_sqlite_check_limits(const struct tars_sqlite_limits *limits,
-                                                   int64_t new_documents, int64_t new_bytes,
-                                                   struct tars_err *err);
-
 /* The operations, by file. */
 extern const struct tars_store_ops tars_store_sqlite_ops;
 extern const struct tars_accounts_ops tars_sqlite_accounts_ops;

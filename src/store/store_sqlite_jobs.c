@@ -57,7 +57,7 @@ static tars_status add_job(struct tars_sqlite_conn *conn, struct tars_store_job 
 static tars_status check_waiting(struct tars_sqlite_conn *conn, const char *collection,
                                  struct tars_err *err)
 {
-    struct tars_sqlite_limits limits;
+    struct tars_store_limits limits;
     struct tars_sqlite_query query;
     int64_t documents = 0;
     int64_t bytes = 0;
@@ -74,7 +74,7 @@ static tars_status check_waiting(struct tars_sqlite_conn *conn, const char *coll
     status = tars_sqlite_end(&query, err);
     limits.documents += documents;
     limits.bytes += bytes;
-    return status ? status : tars_sqlite_check_limits(&limits, documents, bytes, err);
+    return status ? status : tars_store_check_limits(&limits, documents, bytes, err);
 }
 
 /* Once for neighbours of one collection. */

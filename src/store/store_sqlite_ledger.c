@@ -3,9 +3,6 @@
 
 #include "store/store_sqlite_internal.h"
 
-#define AUDIT_LIMIT_DEFAULT 100
-#define REVOKED_ID_BYTES    256 /* of a jti or a digest */
-
 /* ----------------------------------------------------------------- revoked */
 
 static tars_status add_revoked(struct tars_store *store, enum tars_sql sql, const char *id,
@@ -14,13 +11,8 @@ static tars_status add_revoked(struct tars_store *store, enum tars_sql sql, cons
     struct tars_sqlite *sqlite = tars_sqlite_of(store);
     struct tars_sqlite_conn *conn;
     struct tars_sqlite_query query;
-    tars_status status;
+    tars_status status = tars_sqlite_begin(sqlite, true, &conn, err);
 
-    if (!id || !id[0] || strlen(id) >= REVOKED_ID_BYTES) {
-        return tars_fail(TARS_EINVAL, err, "what identifies a token has 1 to %d bytes",
-                         REVOKED_ID_BYTES - 1);
-    }
-    status = tars_sqlite_begin(sqlite, true, &conn, err);
     if (status)
         return status;
     query = tars_sqlite_ask(conn, sql);
@@ -54,7 +46,7 @@ tars_status tars_sqlite_revoke_once(struct tars_store *store, const char *id, in
 tars_status tars_sqlite_revoked(struct tars_store *store, tars_revoked_fn *each, void *ctx,
                                 struct tars_err *err)
 {
-    char id[REVOKED_ID_BYTES];
+    char id[TARS_REVOKED_ID_BYTES];
     struct tars_sqlite_query query;
     bool go_on = true;
     tars_status status = tars_sqlite_read_ask(store, TARS_SQL_REVOKED_LIST, &query, err);
@@ -187,7 +179,7 @@ tars_status tars_sqlite_audit_list(struct tars_store *store, const struct tars_a
     tars_sqlite_bind_text_or_null(query, filter->actor);
     tars_sqlite_bind_text_or_null(query, filter->action);
     tars_sqlite_bind_int(query, filter->before_id ? filter->before_id : INT64_MAX);
-    tars_sqlite_bind_int(query, filter->limit ? (int64_t)filter->limit : AUDIT_LIMIT_DEFAULT);
+    tars_sqlite_bind_int(query, filter->limit ? (int64_t)filter->limit : TARS_AUDIT_LIMIT);
     while ((entry = tars_sqlite_next_row(&rows, sizeof(*entry))) != NULL)
         read_entry(query, arena, entry);
     status = tars_sqlite_read_done(store, query, err);

@@ -313,9 +313,9 @@ static tars_status finish_file(struct work *work)
 
 /* By what this transaction has added: a tenant whose limit was lowered may still replace a document
  * by one that is no larger. */
-static tars_status check_limits(struct work *work, const struct tars_sqlite_limits *before)
+static tars_status check_limits(struct work *work, const struct tars_store_limits *before)
 {
-    struct tars_sqlite_limits now;
+    struct tars_store_limits now;
     tars_status status;
 
     if (!before->max_documents && !before->max_bytes)
@@ -324,14 +324,14 @@ static tars_status check_limits(struct work *work, const struct tars_sqlite_limi
                                 work->err);
     if (status)
         return status;
-    return tars_sqlite_check_limits(&now, now.documents - before->documents,
-                                    now.bytes - before->bytes, work->err);
+    return tars_store_check_limits(&now, now.documents - before->documents,
+                                   now.bytes - before->bytes, work->err);
 }
 
 static tars_status do_put(struct work *work)
 {
     struct tars_sqlite_query query = tars_sqlite_ask(work->conn, TARS_SQL_PASSAGE_NEXT);
-    struct tars_sqlite_limits limits = {.tenant = ""};
+    struct tars_store_limits limits = {.tenant = ""};
     tars_status status = one_int(work, &query, &work->next_passage);
 
     work->next_passage++;
@@ -370,8 +370,6 @@ tars_status tars_sqlite_put(struct tars_store *store, const struct tars_store_ba
 {
     struct work work = {.batch = batch, .arena = arena, .err = err};
 
-    if (!batch->file || !batch->file->path || !batch->file->path[0])
-        return tars_fail(TARS_EINVAL, err, "a batch belongs to a file with a path");
     return transact(store, &work, do_put, changes);
 }
 
