@@ -29,4 +29,5 @@ endfunction()
 
 migrations_table(sqlite)
 migrations_table(sqlite_analytics)
+migrations_table(postgres)
 migrations_table(postgres_analytics)

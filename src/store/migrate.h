@@ -19,6 +19,7 @@ struct tars_migration {
 /* Made by the build; each ends with version 0. */
 extern const struct tars_migration tars_migrations_sqlite[];
 extern const struct tars_migration tars_migrations_sqlite_analytics[];
+extern const struct tars_migration tars_migrations_postgres[];
 extern const struct tars_migration tars_migrations_postgres_analytics[];
 
 /* Does one migration, in one transaction, and records its version. */

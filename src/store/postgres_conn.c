@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <libpq-fe.h>
+#include <limits.h>
 #include <math.h>
 #include <poll.h>
 #include <stdio.h>
@@ -252,7 +253,7 @@ static PGconn *begin_connecting(const struct tars_pg_config *config)
                                   or_null(config->sslrootcert),
                                   or_null(config->sslcert),
                                   or_null(config->sslkey),
-                                  options,
+                                  config->is_pooled ? NULL : options,
                                   or_null(config->application),
                                   "UTF8",
                                   "1",
@@ -454,6 +455,7 @@ struct tars_pg_query tars_pg_ask(struct tars_pg_conn *conn, size_t sql)
     query.conn = conn;
     query.sql = sql;
     query.bound = query.column = 0;
+    query.is_binary = false;
     query.row = -1;
     query.result = NULL;
     query.status = TARS_OK;
@@ -461,10 +463,23 @@ struct tars_pg_query tars_pg_ask(struct tars_pg_conn *conn, size_t sql)
     return query;
 }
 
-void tars_pg_bind_text(struct tars_pg_query *query, const char *text)
+static void add_value(struct tars_pg_query *query, const char *value, size_t len, bool is_bytes)
 {
     assert(query->bound < TARS_PG_PARAMETERS_MAX);
-    query->values[query->bound++] = text;
+    query->lengths[query->bound] = (int)len;
+    query->formats[query->bound] = is_bytes;
+    query->values[query->bound++] = value;
+}
+
+void tars_pg_bind_text(struct tars_pg_query *query, const char *text)
+{
+    add_value(query, text, 0, false);
+}
+
+void tars_pg_bind_bytes(struct tars_pg_query *query, const void *ptr, size_t len)
+{
+    assert(len <= INT_MAX);
+    add_value(query, ptr ? ptr : "", len, true);
 }
 
 /* A query may be moved before it is run, so a number is found by its place then. */
@@ -474,14 +489,14 @@ void tars_pg_bind_int(struct tars_pg_query *query, int64_t value)
 {
     assert(query->bound < TARS_PG_PARAMETERS_MAX);
     (void)snprintf(query->numbers[query->bound], TARS_PG_NUMBER_BYTES, "%lld", (long long)value);
-    query->values[query->bound++] = number;
+    add_value(query, number, 0, false);
 }
 
 void tars_pg_bind_real(struct tars_pg_query *query, double value)
 {
     assert(query->bound < TARS_PG_PARAMETERS_MAX);
     (void)snprintf(query->numbers[query->bound], TARS_PG_NUMBER_BYTES, "%.17g", value);
-    query->values[query->bound++] = isnan(value) ? NULL : number;
+    add_value(query, isnan(value) ? NULL : number, 0, false);
 }
 
 static tars_status prepare(struct tars_pg_conn *conn, size_t sql, const char *name,
@@ -498,10 +513,38 @@ static tars_status prepare(struct tars_pg_conn *conn, size_t sql, const char *na
     return status;
 }
 
-static tars_status run(struct tars_pg_query *query)
+/* As a statement that is prepared once a connection. */
+static tars_status send_prepared(struct tars_pg_query *query)
 {
     struct tars_pg_conn *conn = query->conn;
     char name[TARS_PG_NUMBER_BYTES];
+    tars_status status;
+
+    (void)snprintf(name, sizeof(name), "tars_%zu", query->sql);
+    status = prepare(conn, query->sql, name, &query->why);
+    if (status != TARS_OK)
+        return status;
+    if (!PQsendQueryPrepared(conn->pg, name, query->bound, query->values, query->lengths,
+                             query->formats, query->is_binary))
+        return lose(conn, NULL, &query->why);
+    return TARS_OK;
+}
+
+/* As one that leaves nothing behind. */
+static tars_status send_whole(struct tars_pg_query *query)
+{
+    struct tars_pg_conn *conn = query->conn;
+    size_t sql = query->sql;
+
+    if (!PQsendQueryParams(conn->pg, conn->config->texts[sql], query->bound, NULL, query->values,
+                           query->lengths, query->formats, query->is_binary))
+        return lose(conn, NULL, &query->why);
+    return TARS_OK;
+}
+
+static tars_status run(struct tars_pg_query *query)
+{
+    struct tars_pg_conn *conn = query->conn;
     tars_status status;
 
     if (conn->is_broken)
@@ -510,12 +553,9 @@ static tars_status run(struct tars_pg_query *query)
         if (query->values[i] == number)
             query->values[i] = query->numbers[i];
     }
-    (void)snprintf(name, sizeof(name), "tars_%zu", query->sql);
-    status = prepare(conn, query->sql, name, &query->why);
+    status = conn->config->is_pooled ? send_whole(query) : send_prepared(query);
     if (status != TARS_OK)
         return status;
-    if (!PQsendQueryPrepared(conn->pg, name, query->bound, query->values, NULL, NULL, 0))
-        return lose(conn, NULL, &query->why);
     return gather(conn, &query->result, &query->why);
 }
 
@@ -529,8 +569,7 @@ bool tars_pg_step(struct tars_pg_query *query)
     return ++query->row < PQntuples(query->result);
 }
 
-/* The next column's text; NULL for NULL. */
-static const char *take(struct tars_pg_query *query)
+const char *tars_pg_peek(struct tars_pg_query *query)
 {
     int column = query->column++;
 
@@ -539,12 +578,25 @@ static const char *take(struct tars_pg_query *query)
     return PQgetvalue(query->result, query->row, column);
 }
 
+/* A boolean or an integer of 2, 4 or 8 bytes, the first of which is the highest. */
+static int64_t int_of_bytes(const char *ptr, int len)
+{
+    uint64_t value = len > 0 && (ptr[0] & 0x80) ? UINT64_MAX : 0;
+
+    for (int i = 0; i < len; i++)
+        value = value << 8U | (unsigned char)ptr[i];
+    return (int64_t)value;
+}
+
 int64_t tars_pg_int_or(struct tars_pg_query *query, int64_t otherwise)
 {
-    const char *text = take(query);
+    int column = query->column;
+    const char *text = tars_pg_peek(query);
 
     if (!text)
         return otherwise;
+    if (query->is_binary)
+        return int_of_bytes(text, PQgetlength(query->result, query->row, column));
     return text[0] == 't' ? 1 : strtoll(text, NULL, 10);
 }
 
@@ -555,18 +607,54 @@ int64_t tars_pg_int(struct tars_pg_query *query)
 
 double tars_pg_real(struct tars_pg_query *query)
 {
-    const char *text = take(query);
+    const char *text = tars_pg_peek(query);
 
     return text ? strtod(text, NULL) : NAN;
 }
 
+void tars_pg_lack_memory(struct tars_pg_query *query)
+{
+    if (query->status == TARS_OK)
+        query->status = tars_fail(TARS_ENOMEM, &query->why, "no memory for rows");
+}
+
+const char *tars_pg_text_n(struct tars_pg_query *query, struct tars_arena *arena, size_t *len)
+{
+    int column = query->column;
+    const char *text = tars_pg_peek(query);
+    size_t bytes = text ? (size_t)PQgetlength(query->result, query->row, column) : 0;
+    const char *copy = text ? tars_arena_strndup(arena, text, bytes) : NULL;
+
+    if (text && !copy)
+        tars_pg_lack_memory(query);
+    *len = copy ? bytes : 0;
+    return copy;
+}
+
 const char *tars_pg_text(struct tars_pg_query *query, struct tars_arena *arena)
 {
-    const char *text = take(query);
-    const char *copy = text ? tars_arena_strdup(arena, text) : NULL;
+    size_t len;
 
-    if (text && !copy && query->status == TARS_OK)
-        query->status = tars_fail(TARS_ENOMEM, &query->why, "no memory for rows");
+    return tars_pg_text_n(query, arena, &len);
+}
+
+const void *tars_pg_bytes(struct tars_pg_query *query, struct tars_arena *arena, size_t *len)
+{
+    int column = query->column;
+    const char *bytes = tars_pg_peek(query);
+    void *copy;
+
+    assert(query->is_binary);
+    *len = bytes ? (size_t)PQgetlength(query->result, query->row, column) : 0;
+    if (*len == 0)
+        return NULL;
+    copy = tars_arena_alloc(arena, *len);
+    if (copy) {
+        memcpy(copy, bytes, *len);
+    } else {
+        tars_pg_lack_memory(query);
+        *len = 0;
+    }
     return copy;
 }
 

@@ -16,6 +16,9 @@
  *           After a lost connection is_broken is set and everything fails at once.
  * Times     Sessions are in UTC. statement_timeout_ms is the server's; the client waits timeout_ms
  *           longer. Names are resolved by the C library before the deadline begins to count.
+ * Poolers   With is_pooled nothing is left in a session: statements have no name and are sent anew
+ *           each time, and nothing is set at the start, not even a time limit of the server's. So a
+ *           pooler that lends its connections for a transaction (pgbouncer) may be in between.
  * Threads   Not safe to share.
  */
 #ifndef TARS_STORE_POSTGRES_CONN_H
@@ -45,6 +48,7 @@ struct tars_pg_config {
     const char *application;                    /* application_name */
     int64_t timeout_ms;                         /* to connect; 0: 5,000 */
     int64_t statement_timeout_ms;               /* of one statement; 0: no bound but an hour */
+    bool is_pooled;                             /* see Poolers */
     const char *const *texts;                   /* (text_count,) statements */
     size_t text_count;
 };
@@ -102,8 +106,11 @@ struct tars_pg_query {
     struct tars_pg_conn *conn;
     const char *values[TARS_PG_PARAMETERS_MAX]; /* lent, or numbers */
     char numbers[TARS_PG_PARAMETERS_MAX][TARS_PG_NUMBER_BYTES];
+    int lengths[TARS_PG_PARAMETERS_MAX]; /* bytes, of those that are bytes */
+    int formats[TARS_PG_PARAMETERS_MAX]; /* 1: bytes, 0: text */
     size_t sql;
     int bound;
+    bool is_binary;           /* rows come as bytes; set before the first step */
     struct pg_result *result; /* after the first step */
     int row, column;
     tars_status status;
@@ -114,15 +121,27 @@ struct tars_pg_query {
 struct tars_pg_query tars_pg_ask(struct tars_pg_conn *conn, size_t sql);
 void tars_pg_bind_text(struct tars_pg_query *query, const char *text); /* NULL: NULL */
 void tars_pg_bind_int(struct tars_pg_query *query, int64_t value);
+/* bytea. ptr may be NULL when len is 0. */
+void tars_pg_bind_bytes(struct tars_pg_query *query, const void *ptr, size_t len);
 void tars_pg_bind_real(struct tars_pg_query *query, double value); /* NaN: NULL */
 
 /* Run it, the first time; true when there is a row. */
 bool tars_pg_step(struct tars_pg_query *query);
 int64_t tars_pg_int(struct tars_pg_query *query); /* 0 for NULL; booleans are 0 and 1 */
+/* Columns of integers, booleans, texts and bytes may be read from rows that come as bytes, others
+ * only from rows that come as texts. */
 int64_t tars_pg_int_or(struct tars_pg_query *query, int64_t otherwise);
 double tars_pg_real(struct tars_pg_query *query); /* NaN for NULL */
 /* Into the arena; NULL for NULL. */
 const char *tars_pg_text(struct tars_pg_query *query, struct tars_arena *arena);
+/* Likewise with its bytes, which may have a NUL among them. */
+const char *tars_pg_text_n(struct tars_pg_query *query, struct tars_arena *arena, size_t *len);
+/* Into the arena, of a column of bytes in rows that come as bytes; NULL when empty or NULL. */
+const void *tars_pg_bytes(struct tars_pg_query *query, struct tars_arena *arena, size_t *len);
+/* Lent until the next step; NULL for NULL. */
+const char *tars_pg_peek(struct tars_pg_query *query);
+/* Make it fail with TARS_ENOMEM. */
+void tars_pg_lack_memory(struct tars_pg_query *query);
 bool tars_pg_is_null(const struct tars_pg_query *query); /* the next column */
 /* Rows changed by a statement that was stepped. */
 int64_t tars_pg_changed(const struct tars_pg_query *query);

@@ -519,6 +519,10 @@ static void a_backup_is_whole_and_never_overwrites(void **state)
     struct tars_store_stats stats;
 
     put_ok(world, (struct put){"/a", "", "text", 5, 1, true, false}, NULL);
+    if (back_ends[back_end].is_server) { /* the server's own affair */
+        assert_int_equal(tars_store_backup(world->store, "/nowhere", NULL), TARS_EUNSUPPORTED);
+        return;
+    }
     files_make_dir(other);
     (void)snprintf(path, sizeof(path), "%s/tars.db", other);
     assert_int_equal(tars_store_backup(world->store, path, NULL), TARS_OK);
@@ -619,5 +623,5 @@ int main(void)
         ROW(readers_see_whole_documents),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return run_each(tests, sizeof(tests) / sizeof(tests[0]));
 }

@@ -147,10 +147,8 @@ static void a_copy_that_was_put_back_is_told_apart(void **state)
     seq = seq_of(world);
     tars_epoch_close(epoch);
     /* The copy comes back: documents of then, and what was remembered then. */
-    tars_store_close(world->store);
-    files_remove_dir(world->dir);
-    files_make_dir(world->dir);
-    world->store = open_store(world->dir);
+    remove_store(world);
+    make_store(world);
     change(world, "/a");
     assert_int_equal(tars_store_meta_set(world->store, "cache.epoch", copy, NULL), TARS_OK);
     epoch = open_epoch(world);
@@ -235,5 +233,5 @@ int main(void)
         cmocka_unit_test_setup_teardown(every_allocation_may_fail, set_up, tear_down),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return run_each(tests, sizeof(tests) / sizeof(tests[0]));
 }

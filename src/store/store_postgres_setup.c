@@ -1,0 +1,263 @@
+/* store_postgres_setup - the tables brought up to date, and the row by which others see that we are
+ * alive. */
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "store/migrate.h"
+#include "store/store_postgres_internal.h"
+
+#define HOST_BYTES  256
+#define RENEW_PARTS 5 /* of a lease, after one of which it is renewed */
+
+/* ------------------------------------------------------------------- schema */
+
+static tars_status read_version(struct tars_pg_conn *conn, int *version, struct tars_err *err)
+{
+    struct tars_pg_query query = tars_pg_ask(conn, PGS_HAS_VERSIONS);
+    int64_t found = 0;
+    tars_status status = pgs_one_int(&query, &found, err);
+
+    if (!status && found) {
+        query = tars_pg_ask(conn, PGS_VERSION);
+        status = pgs_one_int(&query, &found, err);
+    }
+    *version = (int)found;
+    return status;
+}
+
+static tars_status migrate_one(void *ctx, const struct tars_migration *migration,
+                               struct tars_err *err)
+{
+    struct tars_pg_conn *conn = ctx;
+    struct tars_pg_query query;
+    tars_status status = tars_pg_exec(conn, migration->sql, err);
+
+    if (status)
+        return status;
+    query = tars_pg_ask(conn, PGS_VERSION_ADD);
+    tars_pg_bind_int(&query, migration->version);
+    tars_pg_bind_text(&query, migration->name);
+    return tars_pg_do(&query, err);
+}
+
+/* In a transaction. */
+static tars_status bring_up(struct tars_pg_conn *conn, struct tars_err *err)
+{
+    struct tars_pg_query query = tars_pg_ask(conn, PGS_LOCK);
+    tars_status status = tars_pg_do(&query, err);
+    int version = 0;
+
+    if (!status) {
+        status = tars_pg_exec(conn,
+                              "CREATE SCHEMA IF NOT EXISTS tars; CREATE TABLE IF NOT EXISTS "
+                              "tars.migrations (version integer PRIMARY KEY, name text NOT NULL, "
+                              "applied_at timestamptz NOT NULL DEFAULT now())",
+                              err);
+    }
+    if (!status)
+        status = read_version(conn, &version, err);
+    return status ? status
+                  : tars_migrate(tars_migrations_postgres, version, migrate_one, conn, err);
+}
+
+tars_status pgs_connect(const struct pgs *pgs, struct tars_pg_config *config,
+                        struct tars_pg_conn *conn, struct tars_err *err)
+{
+    *config = pgs->server;
+    config->statement_timeout_ms = 0;
+    return tars_pg_open(conn, config, NULL, err);
+}
+
+static tars_status make_current(struct tars_pg_conn *conn, struct tars_err *err)
+{
+    const char *encoding = tars_pg_reported(conn, "server_encoding");
+    int latest = tars_migrate_latest(tars_migrations_postgres);
+    int version = 0;
+    tars_status status;
+
+    if (strcmp(encoding, "UTF8") != 0) {
+        return tars_fail(TARS_EFORMAT, err,
+                         "the database has encoding %s, which lacks characters that documents "
+                         "have: make one by CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0",
+                         encoding);
+    }
+    status = read_version(conn, &version, err);
+    if (!status && version > latest) {
+        return tars_fail(TARS_EMISMATCH, err,
+                         "the store has schema %d and this program knows %d: use the newer program",
+                         version, latest);
+    }
+    if (status || version == latest)
+        return status;
+    status = tars_pg_exec(conn, "BEGIN", err);
+    return status ? status : tars_pg_conclude(conn, bring_up(conn, err), err);
+}
+
+tars_status pgs_make_current(struct pgs *pgs, struct tars_err *err)
+{
+    struct tars_pg_config config;
+    struct tars_pg_conn conn;
+    tars_status status = pgs_connect(pgs, &config, &conn, err);
+
+    if (status)
+        return status;
+    status = make_current(&conn, err);
+    tars_pg_close(&conn);
+    return status;
+}
+
+/* ---------------------------------------------------------------- instances */
+
+/* Nobody who is alive has the store for itself, or minds that we want it so. */
+static tars_status check_others(const struct pgs *pgs, struct tars_pg_conn *conn,
+                                struct tars_err *err)
+{
+    struct tars_pg_query query = tars_pg_ask(conn, PGS_INSTANCE_OTHER);
+    char host[HOST_BYTES] = "";
+    int64_t pid = 0;
+    bool found;
+    tars_status status;
+
+    tars_pg_bind_text(&query, pgs->instance);
+    tars_pg_bind_int(&query, pgs->shared);
+    found = tars_pg_step(&query);
+    if (found) {
+        tars_pg_word_into(&query, host, sizeof(host));
+        pid = tars_pg_int(&query);
+    }
+    status = tars_pg_end(&query, err);
+    if (!status && found) {
+        status = tars_fail(TARS_EBUSY, err,
+                           "the store in PostgreSQL is in use by process %lld on %s; one that died "
+                           "is given up after %lld seconds",
+                           (long long)pid, host, (long long)(pgs->lease_ms / 1000));
+    }
+    return status;
+}
+
+static tars_status add_row(const struct pgs *pgs, struct tars_pg_conn *conn, struct tars_err *err)
+{
+    struct tars_pg_query query = tars_pg_ask(conn, PGS_INSTANCE_ADD);
+    char host[HOST_BYTES] = "";
+
+    (void)gethostname(host, sizeof(host) - 1);
+    tars_pg_bind_text(&query, pgs->instance);
+    tars_pg_bind_text(&query, host);
+    tars_pg_bind_int(&query, getpid());
+    tars_pg_bind_int(&query, pgs->shared);
+    tars_pg_bind_int(&query, pgs->lease_ms);
+    return tars_pg_do(&query, err);
+}
+
+static tars_status join_in(const struct pgs *pgs, struct tars_pg_conn *conn, struct tars_err *err)
+{
+    struct tars_pg_query query = tars_pg_ask(conn, PGS_COUNTERS_TAKE);
+    tars_status status = tars_pg_do(&query, err);
+
+    if (!status)
+        status = check_others(pgs, conn, err);
+    if (!status) {
+        query = tars_pg_ask(conn, PGS_INSTANCE_BURY);
+        status = tars_pg_do(&query, err);
+    }
+    return status ? status : add_row(pgs, conn, err);
+}
+
+/* Lost only when the row is gone: a server that is away proves nothing. */
+static void renew(struct pgs *pgs)
+{
+    struct tars_pg_query query;
+    int64_t changed = 1;
+
+    if (pgs_write_ask(&pgs->store, false, PGS_INSTANCE_RENEW, &query, NULL) != TARS_OK)
+        return;
+    tars_pg_bind_text(&query, pgs->instance);
+    tars_pg_bind_int(&query, pgs->lease_ms);
+    if (pgs_commit(pgs, query.conn, tars_pg_run(&query, &changed, NULL), NULL) != TARS_OK)
+        return;
+    if (changed == 0 && !pgs->shared)
+        atomic_store(&pgs->is_lost, true);
+    if (changed == 0 && pgs->shared) {
+        struct tars_pg_conn *conn;
+
+        if (pgs_begin(pgs, true, &conn, NULL) == TARS_OK)
+            (void)!pgs_commit(pgs, conn, add_row(pgs, conn, NULL), NULL);
+    }
+}
+
+/* What instances that died were at. */
+static void take_over(struct pgs *pgs)
+{
+    struct tars_pg_query query;
+
+    if (pgs_write_ask(&pgs->store, false, PGS_JOB_RESUME, &query, NULL) != TARS_OK)
+        return;
+    tars_pg_bind_text(&query, "");
+    (void)!pgs_write_run(&pgs->store, &query, NULL);
+}
+
+static bool is_closing(struct pgs *pgs)
+{
+    int64_t pause_ms = pgs->lease_ms / RENEW_PARTS + 1;
+    struct timespec due;
+    bool closing;
+
+    clock_gettime(CLOCK_MONOTONIC, &due);
+    due.tv_sec += pause_ms / 1000;
+    due.tv_nsec += pause_ms % 1000 * 1000000;
+    if (due.tv_nsec >= 1000000000) {
+        due.tv_sec++;
+        due.tv_nsec -= 1000000000;
+    }
+    pthread_mutex_lock(&pgs->lock);
+    while (!pgs->is_closing && pthread_cond_timedwait(&pgs->wake, &pgs->lock, &due) == 0)
+        continue;
+    closing = pgs->is_closing;
+    pthread_mutex_unlock(&pgs->lock);
+    return closing;
+}
+
+static void *keep(void *ctx)
+{
+    struct pgs *pgs = ctx;
+
+    while (!is_closing(pgs)) {
+        renew(pgs);
+        if (pgs->shared)
+            take_over(pgs);
+    }
+    return NULL;
+}
+
+tars_status pgs_join(struct pgs *pgs, struct tars_err *err)
+{
+    struct tars_pg_conn *conn;
+    tars_status status = pgs_begin(pgs, true, &conn, err);
+
+    if (!status)
+        status = pgs_commit(pgs, conn, join_in(pgs, conn, err), err);
+    if (status)
+        return status;
+    if (pthread_create(&pgs->keeper, NULL, keep, pgs) != 0)
+        return tars_fail(TARS_ENOMEM, err, "no thread for the store");
+    pgs->is_joined = true;
+    return TARS_OK;
+}
+
+void pgs_leave(struct pgs *pgs)
+{
+    struct tars_pg_query query;
+
+    if (!pgs->is_joined)
+        return;
+    pthread_mutex_lock(&pgs->lock);
+    pgs->is_closing = true;
+    pthread_cond_signal(&pgs->wake);
+    pthread_mutex_unlock(&pgs->lock);
+    (void)pthread_join(pgs->keeper, NULL);
+    if (pgs_write_ask(&pgs->store, true, PGS_INSTANCE_REMOVE, &query, NULL) != TARS_OK)
+        return;
+    tars_pg_bind_text(&query, pgs->instance);
+    (void)!pgs_write_run(&pgs->store, &query, NULL);
+}

@@ -1,0 +1,350 @@
+/* What the PostgreSQL store promises beyond the contract: the order of several writers, jobs shared
+ * by several, who may have the store, texts that it cannot take. */
+#include "world.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define WRITERS   4
+#define DOCUMENTS 12 /* of each writer */
+#define PASSAGES  3
+
+/* Two servers that share the store, each with a name of its own. */
+static struct tars_store_postgres_config shared_store(int64_t lease_ms)
+{
+    struct tars_store_postgres_config config = postgres_store(NULL);
+
+    config.shared = true;
+    config.lease_ms = lease_ms;
+    return config;
+}
+
+static tars_status put(struct tars_store *store, const char *path, const char *text,
+                       struct tars_err *err)
+{
+    struct tars_store_document document = {.path = path, .sha256 = "x"};
+    struct tars_store_file file = {.path = path, .sha256 = "f00d", .size = 9, .indexed_us = 9};
+    struct tars_store_passage passages[PASSAGES];
+    struct tars_store_put one = {
+        .document = &document, .passages = passages, .passage_count = PASSAGES};
+    struct tars_store_batch batch = {.file = &file, .puts = &one, .put_count = 1, .finish = true};
+    struct tars_store_changes changes;
+    struct tars_arena arena;
+    tars_status status;
+
+    for (size_t i = 0; i < PASSAGES; i++)
+        passages[i] = (struct tars_store_passage){.text = text, .text_len = strlen(text)};
+    tars_arena_init(&arena, (size_t)1 << 20);
+    status = tars_store_put(store, &batch, &arena, &changes, err);
+    tars_arena_release(&arena);
+    return status;
+}
+
+/* -------------------------------------------------------------------- order */
+
+struct writing {
+    struct tars_store *store;
+    int number;
+    atomic_int *left;
+    tars_status status;
+};
+
+static void *write_on(void *ctx)
+{
+    struct writing *writing = ctx;
+    char path[64];
+
+    for (int i = 0; i < DOCUMENTS && !writing->status; i++) {
+        (void)snprintf(path, sizeof(path), "/%d/%d", writing->number, i);
+        writing->status = put(writing->store, path, "text", NULL);
+    }
+    atomic_fetch_sub(writing->left, 1);
+    return NULL;
+}
+
+/* Follow the changes as an index does; each must be the next, and what it adds must be there. */
+static uint64_t follow(struct tars_store *store, uint64_t seq, uint64_t *passage)
+{
+    struct tars_store_changes changes;
+    struct tars_store_passages found;
+    struct tars_arena arena;
+
+    tars_arena_init(&arena, (size_t)16 << 20);
+    assert_int_equal(tars_store_changes(store, seq, 1000, &arena, &changes, NULL), TARS_OK);
+    for (size_t i = 0; i < changes.count; i++) {
+        const struct tars_store_change *change = &changes.items[i];
+
+        assert_int_equal(change->seq, ++seq);
+        assert_int_equal(change->first, *passage + 1);
+        *passage = change->last;
+        assert_int_equal(tars_store_passage_range(store, change->first, change->last, 100, 0,
+                                                  &arena, &found, NULL),
+                         TARS_OK);
+        assert_int_equal(found.count, PASSAGES);
+    }
+    tars_arena_release(&arena);
+    return seq;
+}
+
+static void changes_are_seen_in_their_order(void **state)
+{
+    struct world *world = *state;
+    const struct tars_store_postgres_config config = shared_store(0);
+    struct tars_store *stores[2];
+    struct writing writings[WRITERS];
+    pthread_t threads[WRITERS];
+    atomic_int left = WRITERS;
+    uint64_t passage = 0;
+    uint64_t seq = 0;
+
+    tars_store_close(world->store);
+    world->store = NULL;
+    stores[0] = open_with(&config);
+    stores[1] = open_with(&config);
+    for (int i = 0; i < WRITERS; i++) {
+        writings[i] = (struct writing){stores[i % 2], i, &left, TARS_OK};
+        assert_int_equal(pthread_create(&threads[i], NULL, write_on, &writings[i]), 0);
+    }
+    while (atomic_load(&left) > 0)
+        seq = follow(stores[0], seq, &passage);
+    for (int i = 0; i < WRITERS; i++) {
+        pthread_join(threads[i], NULL);
+        assert_int_equal(writings[i].status, TARS_OK);
+    }
+    assert_int_equal(follow(stores[1], seq, &passage), WRITERS * DOCUMENTS);
+    assert_int_equal(tars_store_check(stores[0], NULL), TARS_OK);
+    tars_store_close(stores[0]);
+    tars_store_close(stores[1]);
+}
+
+/* --------------------------------------------------------------------- jobs */
+
+#define JOBS 40
+
+struct working {
+    struct tars_store *store;
+    int done[JOBS + 1]; /* by id */
+    tars_status status;
+};
+
+static void *work_on(void *ctx)
+{
+    struct working *working = ctx;
+    struct tars_store_job job;
+    struct tars_arena arena;
+
+    tars_arena_init(&arena, (size_t)1 << 20);
+    while ((working->status = tars_store_job_claim(working->store, 1, &arena, &job, NULL)) ==
+           TARS_OK) {
+        working->done[job.id]++;
+        job.state = TARS_JOB_DONE;
+        if (tars_store_job_update(working->store, &job, NULL))
+            break;
+        tars_arena_clear(&arena);
+    }
+    tars_arena_release(&arena);
+    return NULL;
+}
+
+static void each_job_is_claimed_once(void **state)
+{
+    struct world *world = *state;
+    const struct tars_store_postgres_config config = shared_store(0);
+    struct tars_store_job jobs[JOBS];
+    struct working workings[4];
+    struct tars_store *stores[2];
+    pthread_t threads[4];
+
+    tars_store_close(world->store);
+    world->store = NULL;
+    stores[0] = open_with(&config);
+    stores[1] = open_with(&config);
+    for (int i = 0; i < JOBS; i++)
+        jobs[i] = (struct tars_store_job){.kind = "ingest", .path = "/a"};
+    assert_int_equal(tars_store_jobs_add(stores[0], jobs, JOBS, NULL), TARS_OK);
+    for (int i = 0; i < 4; i++) {
+        workings[i] = (struct working){.store = stores[i % 2]};
+        assert_int_equal(pthread_create(&threads[i], NULL, work_on, &workings[i]), 0);
+    }
+    for (int i = 0; i < 4; i++) {
+        pthread_join(threads[i], NULL);
+        assert_int_equal(workings[i].status, TARS_ENOTFOUND);
+    }
+    for (int id = 1; id <= JOBS; id++) {
+        int times = 0;
+
+        for (int i = 0; i < 4; i++)
+            times += workings[i].done[id];
+        assert_int_equal(times, 1);
+    }
+    tars_store_close(stores[0]);
+    tars_store_close(stores[1]);
+}
+
+/* --------------------------------------------------------------- who has it */
+
+static void sql(const char *text)
+{
+    (void)postgres_do(&server, "query %s %s", DATABASE, text);
+}
+
+/* As if it had hung for longer than its lease. */
+static void let_expire(void)
+{
+    sql("UPDATE tars.instances SET until = now() - interval '1 second'");
+}
+
+static void one_server_has_the_store(void **state)
+{
+    struct world *world = *state;
+    struct tars_store_postgres_config other = postgres_store(NULL);
+    struct tars_store *store = NULL;
+    struct tars_err err = {.text = ""};
+
+    assert_int_equal(tars_store_postgres_open(&other, &store, &err), TARS_EBUSY);
+    assert_non_null(strstr(err.text, "in use by process"));
+    other.shared = true;
+    assert_int_equal(tars_store_postgres_open(&other, &store, NULL), TARS_EBUSY);
+    /* One that looks on beside it does not mind. */
+    other = postgres_store(NULL);
+    other.beside = true;
+    store = open_with(&other);
+    tars_store_close(store);
+    /* The folder's lock, too. */
+    other = postgres_store(world->dir);
+    assert_int_equal(tars_store_postgres_open(&other, &store, NULL), TARS_EBUSY);
+}
+
+/* It comes back with the name of its folder, and need not wait. */
+static void the_folder_comes_back_at_once(void **state)
+{
+    struct world *world = *state;
+    struct tars_store_job job = {.kind = "ingest", .path = "/a"};
+    size_t resumed = 0;
+
+    assert_int_equal(tars_store_jobs_add(world->store, &job, 1, NULL), TARS_OK);
+    assert_int_equal(tars_store_job_claim(world->store, 1, &world->arena, &job, NULL), TARS_OK);
+    tars_store_close(world->store);
+    /* What a process that was killed leaves behind. */
+    sql("INSERT INTO tars.instances SELECT owner, 'here', 1, false, now() + interval '1 hour' FROM "
+        "tars.jobs");
+    world->store = open_store(world->dir);
+    assert_int_equal(tars_store_jobs_resume(world->store, &resumed, NULL), TARS_OK);
+    assert_int_equal(resumed, 1);
+}
+
+static void who_was_given_up_writes_no_more(void **state)
+{
+    struct world *world = *state;
+    struct tars_store_postgres_config other = postgres_store(NULL);
+    struct tars_err err = {.text = ""};
+    struct tars_store *store;
+
+    assert_int_equal(put(world->store, "/a", "text", NULL), TARS_OK);
+    let_expire();
+    store = open_with(&other);
+    assert_int_equal(put(world->store, "/b", "text", &err), TARS_EBUSY);
+    assert_int_equal(tars_store_meta_set(world->store, "x.y", "1", &err), TARS_EBUSY);
+    assert_non_null(strstr(err.text, "taken the store over"));
+    assert_int_equal(put(store, "/c", "text", NULL), TARS_OK);
+    assert_int_equal(tars_store_check(store, NULL), TARS_OK);
+    tars_store_close(store);
+}
+
+/* Another instance sees that one has died, and queues its jobs again. */
+static void jobs_of_the_dead_are_queued_again(void **state)
+{
+    struct world *world = *state;
+    const struct tars_store_postgres_config config = shared_store(200);
+    struct tars_store_job job = {.kind = "ingest", .path = "/a"};
+    struct tars_store *store;
+    tars_status status;
+
+    tars_store_close(world->store);
+    world->store = NULL;
+    store = open_with(&config);
+    assert_int_equal(tars_store_jobs_add(store, &job, 1, NULL), TARS_OK);
+    sql("UPDATE tars.jobs SET state = 2, owner = 'ffff'");
+    do {
+        (void)usleep(20000);
+        status = tars_store_job_claim(store, 1, &world->arena, &job, NULL);
+    } while (status == TARS_ENOTFOUND);
+    assert_int_equal(status, TARS_OK);
+    tars_store_close(store);
+}
+
+/* --------------------------------------------------------------------- faults */
+
+static void texts_that_are_no_utf8_are_refused(void **state)
+{
+    struct world *world = *state;
+    struct tars_err err = {.text = ""};
+    struct tars_store_stats stats;
+
+    assert_int_equal(put(world->store, "/a", "caf\xe9", &err), TARS_EINVAL);
+    assert_non_null(strstr(err.text, "encoding"));
+    assert_int_equal(put(world->store, "/caf\xe9", "text", NULL), TARS_EINVAL);
+    assert_int_equal(put(world->store, "/caf\xc3\xa9", "caf\xc3\xa9", NULL), TARS_OK);
+    assert_int_equal(tars_store_stats(world->store, &stats, NULL), TARS_OK);
+    assert_int_equal(stats.files, 1);
+    assert_int_equal(stats.seq, 1);
+}
+
+static void a_store_of_a_newer_program_is_left_alone(void **state)
+{
+    struct world *world = *state;
+    const struct tars_store_postgres_config config = postgres_store(world->dir);
+    struct tars_err err = {.text = ""};
+
+    tars_store_close(world->store);
+    world->store = NULL;
+    sql("INSERT INTO tars.migrations (version, name) VALUES (9999, 'later')");
+    assert_int_equal(tars_store_postgres_open(&config, &world->store, &err), TARS_EMISMATCH);
+    assert_non_null(strstr(err.text, "newer program"));
+}
+
+static void a_server_that_comes_back_is_used_again(void **state)
+{
+    struct world *world = *state;
+    tars_status status;
+
+    assert_int_equal(put(world->store, "/a", "text", NULL), TARS_OK);
+    (void)postgres_do(&server, "stop");
+    status = put(world->store, "/b", "text", NULL);
+    assert_true(status == TARS_EUNAVAILABLE || status == TARS_ETIMEOUT);
+    (void)postgres_do(&server, "start");
+    do { /* the guard tries again in its own time */
+        (void)usleep(20000);
+        status = put(world->store, "/b", "text", NULL);
+    } while (status == TARS_EUNAVAILABLE);
+    assert_int_equal(status, TARS_OK);
+}
+
+#define ROW(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        ROW(changes_are_seen_in_their_order),
+        ROW(each_job_is_claimed_once),
+        ROW(one_server_has_the_store),
+        ROW(the_folder_comes_back_at_once),
+        ROW(who_was_given_up_writes_no_more),
+        ROW(jobs_of_the_dead_are_queued_again),
+        ROW(texts_that_are_no_utf8_are_refused),
+        ROW(a_store_of_a_newer_program_is_left_alone),
+        ROW(a_server_that_comes_back_is_used_again),
+    };
+    int failed;
+
+    postgres_open(&server, NULL, NULL);
+    back_end = 1; /* postgres */
+    failed =
+        _cmocka_run_group_tests("postgres", tests, sizeof(tests) / sizeof(tests[0]), NULL, NULL);
+    postgres_close(&server);
+    return failed;
+}
