@@ -12,6 +12,7 @@
 #include "app/doctor_internal.h"
 #include "app/places.h"
 #include "app/rerankers.h"
+#include "app/stores.h"
 #include "app/writer.h"
 #include "base/sys/clock.h"
 #include "base/sys/file.h"
@@ -20,7 +21,7 @@
 #include "net/client.h"
 #include "net/server.h"
 #include "retrieve/reranker.h"
-#include "store/store_sqlite.h"
+#include "store/store.h"
 
 #define OUTPUT_MAX    ((size_t)1 << 20)
 #define DISK_LOW      ((unsigned long long)1 << 30) /* bytes */
@@ -111,7 +112,8 @@ static void check_model_fits(struct tars_doctor *doctor, struct tars_store *stor
 /* The store is looked at only when no server has it. */
 static void check_store(struct tars_doctor *doctor)
 {
-    const struct tars_store_sqlite_config config = {.dir = doctor->data, .readers = 1};
+    const struct tars_stores_config config = {
+        .settings = doctor->cli->settings, .data = doctor->data, .readers = 1};
     struct tars_store *store = NULL;
     struct tars_store_stats stats;
     struct tars_err err = {{0}};
@@ -122,7 +124,7 @@ static void check_store(struct tars_doctor *doctor)
         check_model_fits(doctor, NULL);
         return;
     }
-    status = tars_store_sqlite_open(&config, &store, &err);
+    status = tars_stores_open(&config, &store, &err);
     if (status == TARS_OK)
         status = tars_store_stats(store, &stats, &err);
     if (status != TARS_OK) {

@@ -8,6 +8,7 @@
 
 #include "app/places.h"
 #include "app/sampler.h"
+#include "app/stores.h"
 #include "app/tenants.h"
 #include "app/wiring_internal.h"
 #include "app/writer.h"
@@ -25,7 +26,6 @@
 #include "retrieve/reranker.h"
 #include "retrieve/retrieve.h"
 #include "store/epoch.h"
-#include "store/store_sqlite.h"
 #include "text/wordpiece.h"
 
 #define ARENA_MAX      ((size_t)1 << 20)
@@ -107,13 +107,20 @@ static tars_status register_parts(struct tars_wiring *w)
 
 /* ---------------------------------------------------------------- the parts */
 
-static tars_status open_store(const char *data, size_t readers, bool beside,
-                              struct tars_store **store, struct tars_err *err)
+/* A server waits for its database, within the bound of the settings. */
+static tars_status open_store(struct tars_wiring *w, const struct tars_wiring_config *config,
+                              struct tars_err *err)
 {
-    const struct tars_store_sqlite_config config = {
-        .dir = data, .readers = readers, .beside = beside};
+    int64_t wait_s = tars_settings_int(w->settings, TARS_SET_START_WAIT_SECONDS);
+    const struct tars_stores_config store = {
+        .settings = w->settings,
+        .data = w->data,
+        .readers = thread_count(w->settings) + WAIT_THREADS / 4,
+        .wait_ms = config->serves ? wait_s * 1000 : 0,
+        .stopping = config->stopping,
+    };
 
-    return tars_store_sqlite_open(&config, store, err);
+    return tars_stores_open(&store, &w->store, err);
 }
 
 static enum tars_encoder_precision precision_of(const char *text)
@@ -451,7 +458,8 @@ static tars_status open_api(struct tars_wiring *w, const struct tars_wiring_conf
 
 /* --------------------------------------------------------------- life cycle */
 
-static tars_status open_rooms(struct tars_wiring *w, struct tars_err *err)
+static tars_status open_rooms(struct tars_wiring *w, const struct tars_wiring_config *config,
+                              struct tars_err *err)
 {
     static tars_status (*const steps[])(struct tars_wiring *, struct tars_err *) = {
         tars_wiring_open_epoch,
@@ -466,8 +474,7 @@ static tars_status open_rooms(struct tars_wiring *w, struct tars_err *err)
         open_rag,
         open_service,
     };
-    tars_status status =
-        open_store(w->data, thread_count(w->settings) + WAIT_THREADS / 4, false, &w->store, err);
+    tars_status status = open_store(w, config, err);
 
     for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]) && status == TARS_OK; i++)
         status = steps[i](w, err);
@@ -506,7 +513,7 @@ static tars_status open_all(struct tars_wiring *w, const struct tars_wiring_conf
     if (status == TARS_OK)
         status = tars_events_new(&w->events);
     if (status == TARS_OK)
-        status = open_rooms(w, err);
+        status = open_rooms(w, config, err);
     if (status == TARS_OK && config->serves)
         status = open_served(w, err);
     if (status == TARS_OK)
@@ -641,8 +648,12 @@ tars_status tars_wiring_reindex(const struct tars_settings *settings, bool besid
 
     tars_arena_init(&arena, ARENA_MAX);
     status = tars_places_data(settings, &arena, &data, err);
-    if (status == TARS_OK)
-        status = open_store(data, 2, beside, &store, err);
+    if (status == TARS_OK) {
+        const struct tars_stores_config config = {
+            .settings = settings, .data = data, .readers = 2, .beside = beside};
+
+        status = tars_stores_open(&config, &store, err);
+    }
     if (status == TARS_OK)
         status = tars_epoch_forget(store, err);
     if (status == TARS_OK)

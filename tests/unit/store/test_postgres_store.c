@@ -48,8 +48,8 @@ static tars_status put(struct tars_store *store, const char *path, const char *t
 
 struct writing {
     struct tars_store *store;
-    int number;
     atomic_int *left;
+    int number;
     tars_status status;
 };
 
@@ -106,7 +106,7 @@ static void changes_are_seen_in_their_order(void **state)
     stores[0] = open_with(&config);
     stores[1] = open_with(&config);
     for (int i = 0; i < WRITERS; i++) {
-        writings[i] = (struct writing){stores[i % 2], i, &left, TARS_OK};
+        writings[i] = (struct writing){stores[i % 2], &left, i, TARS_OK};
         assert_int_equal(pthread_create(&threads[i], NULL, write_on, &writings[i]), 0);
     }
     while (atomic_load(&left) > 0)

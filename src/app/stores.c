@@ -1,0 +1,57 @@
+/* stores - see stores.h for the contract. */
+#include "app/stores.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include "app/postgres.h"
+#include "base/sys/clock.h"
+#include "store/store_postgres.h"
+#include "store/store_sqlite.h"
+
+#define LOOK_US 250000 /* between tries of a server that is not there yet */
+
+bool tars_stores_is_postgres(const struct tars_settings *settings)
+{
+    return strcmp(tars_settings_text(settings, TARS_SET_STORE), "postgres") == 0;
+}
+
+static tars_status open_postgres(const struct tars_stores_config *config, struct tars_store **store,
+                                 struct tars_err *err)
+{
+    const char *database = tars_settings_text(config->settings, TARS_SET_STORE_DB);
+    struct tars_store_postgres_config postgres = {
+        .pool = tars_postgres_config(config->settings),
+        .dir = config->data,
+        .beside = config->beside,
+    };
+    int64_t until_ms = tars_clock_mono_ms() + config->wait_ms;
+    struct tars_err why = {{0}};
+    tars_status status;
+
+    if (database[0])
+        postgres.pool.server.database = database;
+    postgres.pool.server.is_pooled = tars_settings_flag(config->settings, TARS_SET_STORE_POOLER);
+    for (;;) {
+        bool is_away;
+
+        status = tars_store_postgres_open(&postgres, store, &why);
+        is_away = status == TARS_EUNAVAILABLE || status == TARS_ETIMEOUT;
+        if (!is_away || tars_clock_mono_ms() >= until_ms ||
+            (config->stopping && atomic_load(config->stopping)))
+            break;
+        (void)usleep(LOOK_US);
+    }
+    return status == TARS_OK ? status : tars_fail(status, err, "the store: %s", why.text);
+}
+
+tars_status tars_stores_open(const struct tars_stores_config *config, struct tars_store **store,
+                             struct tars_err *err)
+{
+    const struct tars_store_sqlite_config sqlite = {
+        .dir = config->data, .readers = config->readers, .beside = config->beside};
+
+    if (tars_stores_is_postgres(config->settings))
+        return open_postgres(config, store, err);
+    return tars_store_sqlite_open(&sqlite, store, err);
+}

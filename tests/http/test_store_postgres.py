@@ -1,0 +1,142 @@
+"""Documents, accounts and conversations in PostgreSQL: a real server, the real program.
+
+It takes in, searches, talks, forgets and starts again as with a file; only one server has the store; a database that is
+away costs no start that waits for it."""
+import os
+import sys
+import threading
+import time
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from postgres import Postgres
+from server import SAMPLES, ServerTest, run
+
+QUESTION = {"query": "How many days of vacation are there?", "relevance_threshold": 0}
+
+
+class StoreTest(ServerTest):
+    """A database of its own for each class."""
+    pooled = "false"
+
+    @classmethod
+    def setUpClass(cls):
+        cls.postgres = Postgres()
+        cls.settings = {**cls.postgres.environment(POSTGRES_ENABLED="false"), "STORE": "postgres",
+                        "STORE_POOLER": cls.pooled}
+        try:
+            super().setUpClass()
+            cls.token = cls.sign_in()
+        except BaseException:
+            cls.postgres.close()
+            raise
+
+    @classmethod
+    def tearDownClass(cls):
+        try:
+            super().tearDownClass()
+        finally:
+            cls.postgres.close()
+
+    def rows(self, sql):
+        return self.postgres.query(sql)
+
+    def found(self):
+        reply = self.ask("POST", "/rag/search", {"query": "vacation days", "top_k": 3, "relevance_threshold": 0})
+        self.assertEqual(reply.status, 200, reply.body)
+        return [source["chunk_id"] for source in reply.json()["results"]]
+
+
+class Session(StoreTest):
+    def test_1_documents_come_in_and_are_found(self):
+        reply = self.upload([("leave.md", b"# Leave\n\nThere are 28 vacation days a year.\n"),
+                             ("pay.md", b"# Pay\n\nWages are paid on the last day of a month.\n")])
+        self.assertIn(reply.status, (200, 201), reply.body)
+        self.assertTrue(self.found())
+        self.assertEqual(self.rows("SELECT count(*) FROM tars.documents"), [["2"]])
+        self.assertEqual(self.rows("SELECT seq FROM tars.counters"),
+                         self.rows("SELECT max(seq) FROM tars.changes"))
+        self.assertFalse(os.path.exists(os.path.join(self.data, "tars.db")))
+
+    def test_2_what_is_said_is_kept(self):
+        reply = self.ask("POST", "/rag/query", {**QUESTION, "conversation_id": "c1"})
+        self.assertEqual(reply.status, 200, reply.body)
+        self.assertIn("28", reply.json()["answer"])
+        self.assertEqual(self.ask("GET", "/ready").json()["status"], "ready")
+
+    def test_3_all_is_there_after_a_crash(self):
+        before = self.found()
+        self.process.kill()
+        self.process.wait(timeout=60)
+        self.process.stdout.close()
+        self.start()  # at once: the folder has its name
+        self.assertEqual(self.found(), before)
+
+    def test_4_one_server_has_the_store(self):
+        other = os.path.join(self.data, "other")
+        os.mkdir(other)
+        done = run("search", "vacation", data=other, code=None, **self.settings)
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn("in use by process", done.stderr)
+
+    def test_5_commands_use_it_too(self):
+        self.stop()
+        try:
+            run("ingest", os.path.join(SAMPLES, "handbook"), data=self.data, **self.settings)
+            done = run("doctor", data=self.data, code=None, **self.settings)
+            self.assertIn("documents", done.stdout)
+        finally:
+            self.start()
+        self.assertGreater(int(self.rows("SELECT count(*) FROM tars.documents")[0][0]), 2)
+
+    def test_6_forgetting_reaches_the_database(self):
+        document, before = self.rows("SELECT document_id, (SELECT count(*) FROM tars.documents) FROM tars.documents "
+                                     "WHERE file_name = 'leave.md'")[0]
+        reply = self.ask("DELETE", "/rag/document", {"document_id": document})
+        self.assertEqual(reply.status, 200, reply.body)
+        self.assertEqual(self.rows("SELECT count(*) FROM tars.documents"), [[str(int(before) - 1)]])
+
+    def test_7_away_it_is_said_so_and_back_it_is_used(self):
+        self.postgres.stop()
+        reply = self.upload([("new.md", b"# New\n\nSomething else.\n")])
+        self.assertGreaterEqual(reply.status, 500, reply.body)
+        self.postgres.start()
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            if self.upload([("new.md", b"# New\n\nSomething else.\n")]).status in (200, 201):
+                break
+            time.sleep(0.2)
+        self.assertEqual(self.rows("SELECT count(*) FROM tars.files WHERE path LIKE '%new.md'"), [["1"]])
+
+
+class Pooled(StoreTest):
+    pooled = "true"
+
+    def test_a_session(self):
+        reply = self.upload([("leave.md", b"# Leave\n\nThere are 28 vacation days a year.\n")])
+        self.assertIn(reply.status, (200, 201), reply.body)
+        self.assertTrue(self.found())
+
+
+class Start(unittest.TestCase):
+    def test_it_waits_for_a_database_that_comes_later(self):
+        class Late(StoreTest):
+            @classmethod
+            def start(cls):
+                cls.settings["START_WAIT_SECONDS"] = "120"
+                cls.postgres.stop()
+                starting = threading.Thread(target=super().start)
+                starting.start()
+                time.sleep(1)
+                cls.postgres.start()  # here: it goes with the thread that started it
+                starting.join()
+
+        Late.setUpClass()
+        try:
+            self.assertEqual(Late("found").found(), [])
+        finally:
+            Late.tearDownClass()
+
+
+if __name__ == "__main__":
+    unittest.main()
