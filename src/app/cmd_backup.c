@@ -12,6 +12,7 @@
 #include "app/backup_source.h"
 #include "app/backups.h"
 #include "app/places.h"
+#include "app/stores.h"
 #include "backup/keep.h"
 #include "base/codec/json_write.h"
 #include "base/crypto/digest.h"
@@ -107,8 +108,10 @@ static tars_status make(struct backup *backup, struct tars_err *err)
         .stop = tars_lifecycle_flag(cli->lifecycle),
     };
     int64_t begun_ms = tars_clock_mono_ms();
-    tars_status status = tars_source_take(&config, &backup->cli->arena, &backup->source, err);
+    tars_status status = tars_stores_check_file(cli->settings, err);
 
+    if (status == TARS_OK)
+        status = tars_source_take(&config, &backup->cli->arena, &backup->source, err);
     if (status == TARS_OK)
         status = describe(backup, err);
     if (status == TARS_OK)

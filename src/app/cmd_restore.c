@@ -21,6 +21,7 @@
 
 #include "app/backups.h"
 #include "app/places.h"
+#include "app/stores.h"
 #include "backup/pack.h"
 #include "base/codec/json_write.h"
 #include "base/crypto/digest.h"
@@ -487,7 +488,9 @@ int tars_cmd_restore(struct tars_cli *cli)
     if (to) {
         restore.dir = tars_places_absolute(&cli->arena, to);
     } else {
-        status = tars_places_data(cli->settings, &cli->arena, &restore.dir, &err);
+        status = tars_stores_check_file(cli->settings, &err);
+        if (status == TARS_OK)
+            status = tars_places_data(cli->settings, &cli->arena, &restore.dir, &err);
     }
     if (status == TARS_OK)
         status = restore_all(&restore, cli->arguments[0], &err);

@@ -16,6 +16,15 @@ bool tars_stores_is_postgres(const struct tars_settings *settings)
     return strcmp(tars_settings_text(settings, TARS_SET_STORE), "postgres") == 0;
 }
 
+tars_status tars_stores_check_file(const struct tars_settings *settings, struct tars_err *err)
+{
+    if (!tars_stores_is_postgres(settings))
+        return TARS_OK;
+    return tars_fail(TARS_EUNSUPPORTED, err,
+                     "documents and accounts are in PostgreSQL (STORE=postgres), not in the data "
+                     "folder: copy them by pg_dump --schema=tars and pg_restore");
+}
+
 static tars_status open_postgres(const struct tars_stores_config *config, struct tars_store **store,
                                  struct tars_err *err)
 {

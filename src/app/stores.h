@@ -27,4 +27,8 @@ TARS_MUST_USE tars_status tars_stores_open(const struct tars_stores_config *conf
 /* Are documents kept in PostgreSQL? */
 bool tars_stores_is_postgres(const struct tars_settings *settings);
 
+/* TARS_EUNSUPPORTED with a remedy where they are: for what copies the files of a data folder. */
+TARS_MUST_USE tars_status tars_stores_check_file(const struct tars_settings *settings,
+                                                 struct tars_err *err);
+
 #endif

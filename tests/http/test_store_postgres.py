@@ -2,14 +2,19 @@
 
 It takes in, searches, talks, forgets and starts again as with a file; only one server has the store; a database that is
 away costs no start that waits for it."""
+import concurrent.futures
 import os
+import shutil
+import socket
+import subprocess
 import sys
+import tempfile
 import threading
 import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
-from postgres import Postgres
+from postgres import USER, Postgres, free_port, unprivileged
 from server import SAMPLES, ServerTest, run
 
 QUESTION = {"query": "How many days of vacation are there?", "relevance_threshold": 0}
@@ -59,9 +64,13 @@ class Session(StoreTest):
         self.assertFalse(os.path.exists(os.path.join(self.data, "tars.db")))
 
     def test_2_what_is_said_is_kept(self):
-        reply = self.ask("POST", "/rag/query", {**QUESTION, "conversation_id": "c1"})
+        reply = self.ask("POST", "/rag/query", QUESTION)
         self.assertEqual(reply.status, 200, reply.body)
         self.assertIn("28", reply.json()["answer"])
+        said = {"id": "m1", "role": "user", "content": "Good morning", "timestamp": "2025-11-07T12:00:00"}
+        reply = self.ask("POST", "/conversation/message", {"conversation_id": "c1", "message": said})
+        self.assertEqual(reply.status, 200, reply.body)
+        self.assertEqual(self.rows("SELECT m.content FROM tars.messages m"), [["Good morning"]])
         self.assertEqual(self.ask("GET", "/ready").json()["status"], "ready")
 
     def test_3_all_is_there_after_a_crash(self):
@@ -85,6 +94,9 @@ class Session(StoreTest):
             run("ingest", os.path.join(SAMPLES, "handbook"), data=self.data, **self.settings)
             done = run("doctor", data=self.data, code=None, **self.settings)
             self.assertIn("documents", done.stdout)
+            done = run("backup", os.path.join(self.data, "copy"), data=self.data, code=None, **self.settings)
+            self.assertNotEqual(done.returncode, 0)
+            self.assertIn("pg_dump", done.stderr)
         finally:
             self.start()
         self.assertGreater(int(self.rows("SELECT count(*) FROM tars.documents")[0][0]), 2)
@@ -109,13 +121,65 @@ class Session(StoreTest):
         self.assertEqual(self.rows("SELECT count(*) FROM tars.files WHERE path LIKE '%new.md'"), [["1"]])
 
 
+class Pooler:
+    """pgbouncer before a database, which lends two connections by transaction."""
+
+    def __init__(self, postgres):
+        self.dir = tempfile.mkdtemp(prefix="tars-pgbouncer-")
+        self.port = free_port()
+        wrapper = []
+        if os.geteuid() == 0:
+            user = unprivileged()
+            os.chown(self.dir, user.pw_uid, user.pw_gid)
+            wrapper = ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
+        path = os.path.join(self.dir, "pgbouncer.ini")
+        with open(path, "w", encoding="ascii") as file:
+            file.write(f"[databases]\n* = host=127.0.0.1 port={postgres.port}\n[pgbouncer]\nlisten_addr = 127.0.0.1\n"
+                       f"listen_port = {self.port}\nunix_socket_dir =\nauth_type = trust\n"
+                       f"auth_file = {self.dir}/users\npool_mode = transaction\ndefault_pool_size = 2\n")
+        with open(os.path.join(self.dir, "users"), "w", encoding="ascii") as file:
+            file.write(f'"{USER}" ""\n')
+        self.process = subprocess.Popen([*wrapper, shutil.which("pgbouncer") or "/usr/sbin/pgbouncer", "-q", path],
+                                        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+                    return
+            time.sleep(0.05)
+        raise RuntimeError("pgbouncer did not start")
+
+    def close(self):
+        self.process.terminate()
+        self.process.wait(timeout=60)
+        shutil.rmtree(self.dir)
+
+
 class Pooled(StoreTest):
     pooled = "true"
 
+    @classmethod
+    def start(cls):
+        cls.pooler = Pooler(cls.postgres)
+        cls.settings["POSTGRES_PORT"] = str(cls.pooler.port)
+        super().start()
+
+    @classmethod
+    def tearDownClass(cls):
+        try:
+            super().tearDownClass()
+        finally:
+            cls.pooler.close()
+
     def test_a_session(self):
-        reply = self.upload([("leave.md", b"# Leave\n\nThere are 28 vacation days a year.\n")])
-        self.assertIn(reply.status, (200, 201), reply.body)
+        def upload(i):
+            return self.upload([(f"{i}.md", f"# Leave {i}\n\nThere are {i} vacation days a year.\n".encode())]).status
+
+        with concurrent.futures.ThreadPoolExecutor(6) as pool:
+            self.assertEqual(set(pool.map(upload, range(12))), {201})
         self.assertTrue(self.found())
+        self.assertEqual(self.rows("SELECT seq FROM tars.counters"), [["12"]])
+        self.assertLessEqual(int(self.rows("SELECT count(*) FROM pg_stat_activity WHERE usename = 'tars'")[0][0]), 2)
 
 
 class Start(unittest.TestCase):
