@@ -278,8 +278,16 @@ static tars_status begin_analytics(struct take *take, struct tars_err *err)
 
 static tars_status take_all(struct take *take, struct tars_err *err)
 {
+    const char *store = within(take, "tars.db");
     tars_status status = TARS_OK;
 
+    if (!store)
+        return tars_fail(TARS_ENOMEM, err, "no memory for a backup");
+    if (access(store, F_OK) != 0) {
+        return tars_fail(TARS_ENOTFOUND, err,
+                         "there is no store in the data folder %s: nothing to back up",
+                         take->config->data);
+    }
     if (take->config->has_index)
         status = add_file(take, "index/index.tars", within(take, "index/index.tars"), err);
     if (status == TARS_OK)

@@ -1,0 +1,182 @@
+"""tars backup and tars restore, as an operator meets them: what is refused, what is kept, what doctor says."""
+import json
+import os
+import shutil
+import sqlite3
+import tempfile
+import unittest
+
+from server import SAMPLES, ServerTest, run
+
+
+class Backup(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.scratch = tempfile.mkdtemp(prefix="tars-backup-")
+        cls.made = os.path.join(cls.scratch, "made")
+        os.mkdir(cls.made)
+        run("ingest", "--quiet", SAMPLES, data=cls.made)
+
+    @classmethod
+    def tearDownClass(cls):
+        shutil.rmtree(cls.scratch)
+
+    def setUp(self):
+        self.folder = tempfile.mkdtemp(dir=self.scratch)
+        self.data = os.path.join(self.folder, "data")
+        self.dest = os.path.join(self.folder, "backups")
+        self.to = os.path.join(self.folder, "to")
+        shutil.copytree(self.made, self.data)
+
+    def backup(self, *arguments, code=0):
+        return run("backup", self.dest, *arguments, data=self.data, code=code)
+
+    def restore(self, *arguments, code=0):
+        return run("restore", self.dest, "--to", self.to, *arguments, data=self.data, code=code)
+
+    def documents(self, data):
+        with sqlite3.connect(os.path.join(data, "tars.db")) as db:
+            return db.execute("SELECT count(*) FROM documents").fetchone()[0]
+
+    def test_there_and_back(self):
+        made = json.loads(self.backup("--json").stdout)["backup"]
+        again = json.loads(self.backup("--json").stdout)["backup"]
+        self.assertGreater(made["rows"]["documents"], 0)
+        self.assertLess(again["new_bytes"], made["new_bytes"] / 10)
+        listed = json.loads(self.backup("--list", "--json").stdout)
+        self.assertEqual([b["id"] for b in listed["backups"]], [made["id"], again["id"]])
+        self.assertFalse(listed["sealed"])
+        told = json.loads(self.restore("--json").stdout)
+        self.assertEqual((told["id"], told["documents"]), (again["id"], made["rows"]["documents"]))
+        with sqlite3.connect(os.path.join(self.to, "tars.db")) as db:
+            self.assertEqual(db.execute("PRAGMA integrity_check").fetchone()[0], "ok")
+        found = json.loads(run("search", "--json", "battery", data=self.to).stdout)["results"]
+        self.assertEqual([r["chunk_id"] for r in found],
+                         [r["chunk_id"] for r in json.loads(run("search", "--json", "battery", data=self.data).stdout)
+                          ["results"]])
+
+    def test_only_the_owner_may_read_it(self):
+        self.backup()
+        self.restore()
+        for top in (self.dest, self.to):
+            for folder, _, files in os.walk(top):
+                self.assertEqual(os.stat(folder).st_mode & 0o077, 0, folder)
+                for name in files:
+                    self.assertEqual(os.stat(os.path.join(folder, name)).st_mode & 0o077, 0, name)
+
+    def test_without_the_index(self):
+        self.backup("--no-index")
+        self.restore()
+        self.assertFalse(os.path.exists(os.path.join(self.to, "index", "index.tars")))
+        self.assertTrue(json.loads(run("search", "--json", "battery", data=self.to).stdout)["results"])
+
+    def test_settings_are_in_it(self):
+        with open(os.path.join(self.data, ".env"), "w", encoding="utf-8") as file:  # the folder it is run in
+            file.write("TOP_K=7\n")
+        self.backup()
+        self.assertIn("settings.env", self.restore().stdout)
+        with open(os.path.join(self.to, "settings.env"), encoding="utf-8") as file:
+            self.assertEqual(file.read(), "TOP_K=7\n")
+
+    def test_used_wrongly(self):
+        other = os.path.join(self.folder, "other")
+        os.mkdir(other)
+        with open(os.path.join(other, "letter.txt"), "w", encoding="utf-8") as file:
+            file.write("x")
+        for arguments, code, words in (
+                (["backup"], 2, "usage"),
+                (["backup", self.dest, "more"], 2, "usage"),
+                (["backup", self.dest, "--list", "--verify"], 2, "usage"),
+                (["backup", self.dest, "--prune", "keep=0"], 2, "keep=N"),
+                (["backup", self.dest, "--prune", "all"], 2, "keep=N"),
+                (["backup", self.dest, "--list"], 3, "No such file"),
+                (["backup", other], 2, "other things"),
+                (["backup", other, "--list"], 3, "no backups"),
+                (["backup", self.dest, "--key-file", os.path.join(other, "letter.txt")], 3, "everybody may read"),
+                (["restore"], 2, "usage"),
+                (["restore", self.dest, "--to", self.to], 3, "no backups")):
+            with self.subTest(arguments=arguments[1:]):
+                done = run(*arguments, data=self.data, code=code)
+                self.assertIn(words, done.stderr)
+        empty = os.path.join(self.folder, "empty")
+        os.mkdir(empty)
+        self.assertIn("nothing to back up", run("backup", self.dest, data=empty, code=3).stderr)
+
+    def test_what_is_not_there(self):
+        self.backup()
+        for at, code, words in (("2001-01-01", 3, "no backup is of that time"), ("yesterday", 2, "expected a time"),
+                                ("20010101T000000.000000Z-00000000", 3, "there is no backup")):
+            with self.subTest(at=at):
+                self.assertIn(words, self.restore("--at", at, code=code).stderr)
+                self.assertFalse(os.path.exists(os.path.join(self.to, "tars.db")))
+
+    def test_a_folder_that_is_not_empty(self):
+        self.backup()
+        os.mkdir(self.to)
+        with open(os.path.join(self.to, "tars.db"), "w", encoding="utf-8") as file:
+            file.write("precious")
+        self.assertIn("not empty", self.restore(code=3).stderr)
+        told = json.loads(self.restore("--replace", "--json").stdout)
+        with open(os.path.join(told["replaced"], "tars.db"), encoding="utf-8") as file:
+            self.assertEqual(file.read(), "precious")
+        self.assertEqual(self.documents(self.to), told["documents"])
+
+    def test_an_interrupted_restore_is_begun_anew(self):
+        self.backup()
+        stage = os.path.join(self.to, ".restoring", "index")
+        os.makedirs(stage)
+        with open(os.path.join(stage, "half"), "w", encoding="utf-8") as file:
+            file.write("half")
+        self.restore()
+        self.assertFalse(os.path.exists(os.path.join(self.to, ".restoring")))
+        self.assertFalse(os.path.exists(os.path.join(self.to, "index", "half")))
+
+    def test_a_damaged_log_of_questions_costs_itself(self):
+        with open(os.path.join(self.data, "analytics.db"), "wb") as file:
+            file.write(b"x" * 8192)
+        for ending in ("-wal", "-shm"):
+            if os.path.exists(os.path.join(self.data, "analytics.db" + ending)):
+                os.unlink(os.path.join(self.data, "analytics.db" + ending))
+        self.assertIn("analytics.db is left out", self.backup(code=1).stderr)
+        self.assertGreater(json.loads(self.restore("--json").stdout)["documents"], 0)
+
+    def test_a_damaged_store_is_no_backup(self):
+        path = os.path.join(self.data, "tars.db")
+        with open(path, "r+b") as file:
+            file.write(b"x" * 100)
+        self.assertIn("not", self.backup(code=3).stderr)
+        self.assertEqual(json.loads(self.backup("--list", "--json").stdout)["backups"], [])
+
+    def test_prune(self):
+        ids = [json.loads(self.backup("--json").stdout)["backup"]["id"] for _ in range(3)]
+        told = json.loads(self.backup("--prune", "keep=1", "--json").stdout)
+        self.assertEqual((told["kept"], told["removed"]), (1, 2))
+        self.assertEqual([b["id"] for b in json.loads(self.backup("--list", "--json").stdout)["backups"]], ids[2:])
+        self.assertIn("all whole", self.backup("--verify").stdout)
+        self.restore()
+
+    def test_doctor_tells(self):
+        def told():
+            checks = json.loads(run("doctor", "--json", data=self.data, code=None).stdout)["checks"]
+            return next(c["finding"] for c in checks if c["check"] == "backup")
+
+        self.assertIn("none was made yet", told())
+        self.backup()
+        self.assertIn(f"0 h 0 min old, in {self.dest}", told())
+
+
+class Beside(ServerTest):
+    """A server has the folder."""
+    with_samples = True
+
+    def test_backup_and_restore(self):
+        dest = os.path.join(self.data, "kept-here")
+        made = json.loads(run("backup", "--json", dest, data=self.data).stdout)["backup"]
+        self.assertEqual(made["rows"]["documents"], self.ask("GET", "/rag/stats").json()["total_documents"])
+        done = run("restore", dest, "--replace", data=self.data, code=3)
+        self.assertIn("in use by process", done.stderr)
+        self.assertEqual(self.ask("GET", "/ready").status, 200)
+
+
+if __name__ == "__main__":
+    unittest.main()
