@@ -1,0 +1,55 @@
+{{/*
+What the program of this version can do; everything else is refused here, in words, unless preview is set.
+*/}}
+{{- define "tars.supports" -}}
+{{- list "store:embedded" "vectors:embedded" | toJson -}}
+{{- end -}}
+
+{{- define "tars.refuse" -}}
+{{- $can := include "tars.supports" . | fromJsonArray -}}
+{{- $many := or (gt (int .Values.server.replicas) 1) .Values.autoscaling.enabled -}}
+{{- if not .Values.preview -}}
+  {{- if not (has (printf "store:%s" .Values.store.backend) $can) -}}
+    {{- fail (printf "store.backend: tars %s keeps documents in its own store (embedded) alone, not in %s" .Chart.AppVersion .Values.store.backend) -}}
+  {{- end -}}
+  {{- if not (has (printf "vectors:%s" .Values.vectors.backend) $can) -}}
+    {{- fail (printf "vectors.backend: tars %s searches vectors by itself (embedded), not in %s" .Chart.AppVersion .Values.vectors.backend) -}}
+  {{- end -}}
+  {{- if and .Values.backup.enabled (not (has "backup" $can)) -}}
+    {{- fail (printf "backup.enabled: tars %s has no backup command" .Chart.AppVersion) -}}
+  {{- end -}}
+{{- end -}}
+{{- if and $many (eq .Values.store.backend "embedded") -}}
+  {{- fail "server.replicas, autoscaling: the embedded store belongs to one server; more than one need store.backend: postgres" -}}
+{{- end -}}
+{{- if and .Values.autoscaling.enabled (le (int .Values.autoscaling.minReplicas) (int .Values.podDisruptionBudget.minAvailable)) -}}
+  {{- fail "autoscaling.minReplicas must be more than podDisruptionBudget.minAvailable, or no node can be drained" -}}
+{{- end -}}
+{{- if and (gt (int .Values.server.replicas) 1) (le (int .Values.server.replicas) (int .Values.podDisruptionBudget.minAvailable)) -}}
+  {{- fail "server.replicas must be more than podDisruptionBudget.minAvailable, or no node can be drained" -}}
+{{- end -}}
+{{- if and (eq .Values.store.backend "postgres") (eq .Values.postgresql.mode "none") -}}
+  {{- fail "store.backend postgres needs postgresql.mode bundled or external" -}}
+{{- end -}}
+{{- if and (eq .Values.vectors.backend "chroma") (eq .Values.chromadb.mode "none") -}}
+  {{- fail "vectors.backend chroma needs chromadb.mode bundled or external" -}}
+{{- end -}}
+{{- if and (ne .Values.chromadb.mode "none") (ne .Values.vectors.backend "chroma") -}}
+  {{- fail "chromadb.mode: nothing would use it; set vectors.backend: chroma" -}}
+{{- end -}}
+{{- range list "redis" "postgresql" "chromadb" "ollama" -}}
+  {{- $part := index $.Values . -}}
+  {{- if and (eq $part.mode "external") (not $part.host) -}}
+    {{- fail (printf "%s.mode external needs %s.host" . .) -}}
+  {{- end -}}
+{{- end -}}
+{{- if and (ne .Values.postgresql.mode "none") (not .Values.postgresql.auth.existingSecret) (not .Values.postgresql.auth.password) -}}
+  {{- fail "postgresql.auth: give existingSecret, or a password" -}}
+{{- end -}}
+{{- if and .Values.secrets.existing .Values.secrets.values -}}
+  {{- fail "secrets: existing or values, not both" -}}
+{{- end -}}
+{{- if and (eq (toString (index .Values.config "TARS_AUTH" | default "")) "open") (ne (toString (index .Values.config "TARS_AUTH_OPEN_ANYWHERE" | default "")) "true") -}}
+  {{- fail "config.TARS_AUTH open lets anybody who reaches the port read and write: the server refuses it without TARS_AUTH_OPEN_ANYWHERE" -}}
+{{- end -}}
+{{- end -}}

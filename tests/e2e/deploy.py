@@ -1,0 +1,507 @@
+#!/usr/bin/env python3
+"""What stands in deploy/ for one host and for Kubernetes, checked without either. Prints unittest's lines.
+
+    deploy.py
+
+compose.yaml: by the schema of compose files, and by rules of our own. The chart: lint, refusals in words, and every
+combination of ci/*.yaml rendered, checked against the schemas of three Kubernetes versions, against the restricted Pod
+Security standard written out here, and against what must hold of every pod (probes, limits, tags, policies that reach
+it). The autoscaler's policy: simulated on a recorded step of load. deploy/kubernetes is as the chart renders it.
+"""
+import glob
+import json
+import os
+import re
+import statistics
+import subprocess
+import sys
+import unittest
+
+import jsonschema_rs
+import yaml
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+TARS = os.environ.get("TARS", os.path.join(ROOT, "build", "release", "tars"))
+CHART = os.path.join(ROOT, "deploy", "helm", "tars")
+COMPOSE = os.path.join(ROOT, "deploy", "compose")
+TOOLS = subprocess.run([os.path.join(ROOT, "tests", "support", "kubernetes")], check=True, stdout=subprocess.PIPE,
+                       text=True).stdout.strip()
+HELM, KUBECONFORM = os.path.join(TOOLS, "bin", "helm"), os.path.join(TOOLS, "bin", "kubeconform")
+VERSIONS = sorted(os.listdir(os.path.join(TOOLS, "schemas")))
+COMBINATIONS = sorted(glob.glob(os.path.join(CHART, "ci", "*-values.yaml")))
+CUSTOM = ("ServiceMonitor", "PrometheusRule")  # of an operator: no schema of Kubernetes has them
+sys.path.insert(0, os.path.join(ROOT, "tests", "support"))
+from autoscaler import SYNC_SECONDS, Autoscaler, quantity  # noqa: E402
+
+
+def load(path):
+    with open(path, encoding="utf-8") as file:
+        return yaml.safe_load(file)
+
+
+def known_settings():
+    done = subprocess.run([TARS, "config", "--all", "--json"], check=True, stdout=subprocess.PIPE, text=True)
+    return set(json.loads(done.stdout))
+
+
+def helm(*arguments):
+    """As built by `go install` it takes itself for one of an old Kubernetes, so it is told."""
+    return subprocess.run([HELM, *arguments, "--kube-version", f"{VERSIONS[-1]}.0"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=120)
+
+
+def render(*arguments):
+    done = helm("template", "tars", CHART, "--namespace", "tars", *arguments)
+    if done.returncode != 0:
+        raise AssertionError(done.stderr)
+    return done.stdout
+
+
+def name_of(path):
+    return os.path.basename(path).removesuffix("-values.yaml")
+
+
+class Rendered:
+    """Every combination, rendered once."""
+    texts = {}
+
+    @classmethod
+    def text(cls, path):
+        if path not in cls.texts:
+            cls.texts[path] = render("--values", path)
+        return cls.texts[path]
+
+    @classmethod
+    def all(cls):
+        for path in COMBINATIONS:
+            yield name_of(path), [entry for entry in yaml.safe_load_all(cls.text(path)) if entry]
+
+
+def pods(manifests):
+    """(object, pod template) of everything that makes pods."""
+    for entry in manifests:
+        if entry["kind"] in ("Deployment", "StatefulSet", "Job"):
+            yield entry, entry["spec"]["template"]
+        elif entry["kind"] == "CronJob":
+            yield entry, entry["spec"]["jobTemplate"]["spec"]["template"]
+
+
+def restricted(pod):
+    """What the restricted Pod Security standard has against a pod, a line each."""
+    wrong = []
+    whole = pod.get("securityContext") or {}
+    for field in ("hostNetwork", "hostPID", "hostIPC"):
+        if pod.get(field):
+            wrong.append(field)
+    allowed = {"configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret"}
+    for volume in pod.get("volumes") or ():
+        wrong += [f"volume {volume['name']}: {kind}" for kind in set(volume) - {"name"} - allowed]
+    for container in [*(pod.get("initContainers") or ()), *(pod.get("ephemeralContainers") or ()), *pod["containers"]]:
+        own = container.get("securityContext") or {}
+        name = container["name"]
+        both = {**whole, **own}
+        if own.get("privileged"):
+            wrong.append(f"{name}: privileged")
+        if own.get("allowPrivilegeEscalation") is not False:
+            wrong.append(f"{name}: allowPrivilegeEscalation")
+        if both.get("runAsNonRoot") is not True:
+            wrong.append(f"{name}: runAsNonRoot")
+        if both.get("runAsUser") == 0:
+            wrong.append(f"{name}: runAsUser 0")
+        if (both.get("seccompProfile") or {}).get("type") not in ("RuntimeDefault", "Localhost"):
+            wrong.append(f"{name}: seccompProfile")
+        capabilities = own.get("capabilities") or {}
+        if "ALL" not in (capabilities.get("drop") or ()) or set(capabilities.get("add") or ()) - {"NET_BIND_SERVICE"}:
+            wrong.append(f"{name}: capabilities")
+        if both.get("procMount", "Default") != "Default" or (both.get("seLinuxOptions") or {}).get("user"):
+            wrong.append(f"{name}: procMount, seLinuxOptions")
+        wrong += [f"{name}: hostPort" for port in container.get("ports") or () if port.get("hostPort")]
+    wrong += [f"sysctl {entry['name']}" for entry in whole.get("sysctls") or ()]
+    return wrong
+
+
+def selects(selector, labels):
+    return all(labels.get(key) == value for key, value in (selector.get("matchLabels") or {}).items())
+
+
+# ------------------------------------------------------------------------------------------------------- compose
+
+
+class Compose(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.file = load(os.path.join(COMPOSE, "compose.yaml"))
+        cls.services = cls.file["services"]
+
+    def test_schema(self):
+        with open(os.path.join(TOOLS, "compose-spec.json"), encoding="utf-8") as file:
+            schema = json.load(file)
+        validator = jsonschema_rs.validator_for(schema)
+        self.assertEqual([f"{list(e.instance_path)}: {e.message}" for e in validator.iter_errors(self.file)], [])
+
+    def test_services_are_hardened(self):
+        for name, service in self.services.items():
+            with self.subTest(name):
+                self.assertEqual(service["cap_drop"], ["ALL"])
+                self.assertEqual(service["security_opt"], ["no-new-privileges:true"])
+                self.assertTrue(service["read_only"])
+                self.assertNotIn("privileged", service)
+                self.assertIn("healthcheck", service)
+                self.assertRegex(service["image"], r"^[^:]+:(?!latest$)[\w.-]+$")
+                for port in service.get("ports") or ():
+                    self.assertRegex(port, r"^(127\.0\.0\.1|\$\{TARS_ADDRESS:-127\.0\.0\.1\}):")
+
+    def test_alone_it_is_the_server(self):
+        self.assertEqual([n for n, s in self.services.items() if not s.get("profiles")], ["tars"])
+        self.assertEqual({p for s in self.services.values() for p in s.get("profiles") or ()},
+                         {"redis", "postgres", "ollama", "monitoring"})
+        with open(os.path.join(ROOT, "VERSION"), encoding="utf-8") as file:
+            self.assertEqual(self.services["tars"]["image"], f"tars:{file.read().strip()}")
+
+    def test_volumes_and_files_are_there(self):
+        used = set()
+        for name, service in self.services.items():
+            for volume in service.get("volumes") or ():
+                if isinstance(volume, str):
+                    used.add(volume.split(":")[0])
+                    continue
+                source = re.sub(r"^\$\{\w+:-(.*)\}$", r"\1", volume["source"])
+                self.assertTrue(os.path.exists(os.path.join(COMPOSE, source)), f"{name}: {source}")
+                self.assertTrue(volume["read_only"], source)
+        self.assertEqual(used, set(self.file["volumes"]))
+        build = self.services["tars"]["build"]
+        self.assertTrue(os.path.exists(os.path.join(COMPOSE, build["context"], build["dockerfile"])))
+
+    def test_names_are_settings(self):
+        known = known_settings()
+        with open(os.path.join(COMPOSE, "tars.env.example"), encoding="utf-8") as file:
+            names = set(re.findall(r"^#?([A-Z][A-Z0-9_]+)=", file.read(), re.MULTILINE))
+        names |= set(self.services["tars"]["environment"])
+        self.assertEqual(names - known, set())
+
+    def test_prometheus_reads_the_second_port(self):
+        config = load(os.path.join(COMPOSE, "prometheus.yml"))
+        job = config["scrape_configs"][0]
+        self.assertEqual(job["job_name"], "tars")
+        self.assertEqual(job["static_configs"][0]["targets"], [f"tars:{self.services['tars']['environment']['PROMETHEUS_PORT']}"])
+        done = subprocess.run(["promtool", "check", "config", "--syntax-only", os.path.join(COMPOSE, "prometheus.yml")],
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        self.assertEqual(done.returncode, 0, done.stdout)
+
+
+# --------------------------------------------------------------------------------------------------------- chart
+
+
+class Chart(unittest.TestCase):
+    def test_lint(self):
+        for path in COMBINATIONS:
+            with self.subTest(name_of(path)):
+                done = helm("lint", "--strict", CHART, "--values", path)
+                self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+
+    def test_schemas_of_three_versions(self):
+        self.assertEqual(len(VERSIONS), 3)
+        documents = "\n---\n".join(Rendered.text(path) for path in COMBINATIONS)
+        for version in VERSIONS:
+            with self.subTest(version):
+                where = os.path.join(TOOLS, "schemas", version, "{{.ResourceKind}}{{.KindSuffix}}.json")
+                done = subprocess.run([KUBECONFORM, "-strict", "-summary", "-output", "json", "-kubernetes-version",
+                                       f"{version}.0", "-skip", ",".join(CUSTOM), "-schema-location", where],
+                                      input=documents, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120)
+                self.assertEqual(done.returncode, 0, done.stdout)
+                summary = json.loads(done.stdout)["summary"]
+                self.assertEqual((summary["invalid"], summary["errors"]), (0, 0), done.stdout)
+                self.assertGreater(summary["valid"], 50)
+
+    def test_schemas_do_refuse(self):
+        where = os.path.join(TOOLS, "schemas", VERSIONS[0], "{{.ResourceKind}}{{.KindSuffix}}.json")
+        wrong = Rendered.text(COMBINATIONS[0]).replace("periodSeconds: 10", "periodSeconds: ten")
+        done = subprocess.run([KUBECONFORM, "-strict", "-schema-location", where], input=wrong, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, timeout=60)
+        self.assertNotEqual(done.returncode, 0)
+
+    def test_refuses_in_words(self):
+        rows = [
+            ("replicas", ["server.replicas=2"], "embedded store belongs to one server"),
+            ("autoscaling", ["autoscaling.enabled=true"], "embedded store belongs to one server"),
+            ("external without a host", ["redis.mode=external"], "redis.mode external needs redis.host"),
+            ("no password", ["postgresql.mode=bundled"], "postgresql.auth: give existingSecret"),
+            ("unused", ["chromadb.mode=bundled"], "nothing would use it"),
+            ("two secrets", ["secrets.existing=a", "secrets.values.METRICS_TOKEN=b"], "existing or values, not both"),
+            ("open", ["config.TARS_AUTH=open"], "lets anybody who reaches the port"),
+            ("disruption", ["preview=true", "store.backend=postgres", "postgresql.mode=bundled", "postgresql.auth.password=p",
+                            "server.replicas=2", "podDisruptionBudget.minAvailable=2"], "no node can be drained"),
+            ("unknown value", ["server.replica=2"], "replica"),
+            ("latest", ["image.tag=latest"], "tag"),
+            ("setting", ["config.log_level=DEBUG"], "log_level"),
+        ]
+        with open(os.path.join(CHART, "templates", "_supports.tpl"), encoding="utf-8") as file:
+            can = re.search(r"list (.*?) \| toJson", file.read()).group(1)
+        for part, name, more in (("store", "postgres", ["postgresql.mode=bundled", "postgresql.auth.password=p"]),
+                                 ("vectors", "chroma", ["chromadb.mode=bundled"])):
+            if f'"{part}:{name}"' not in can:
+                rows.append((name, [f"{part}.backend={name}", *more], f"{part}.backend: tars"))
+        for name, values, words in rows:
+            with self.subTest(name):
+                done = helm("template", "tars", CHART, *[x for value in values for x in ("--set", value)])
+                self.assertNotEqual(done.returncode, 0)
+                self.assertIn(words, done.stderr)
+
+    def test_restricted_pod_security(self):
+        count = 0
+        for combination, manifests in Rendered.all():
+            for entry, template in pods(manifests):
+                count += 1
+                with self.subTest(combination, name=entry["metadata"]["name"]):
+                    self.assertEqual(restricted(template["spec"]), [])
+        self.assertGreater(count, 10)
+
+    def test_the_rules_see_what_is_wrong(self):
+        _, manifests = next((c, m) for c, m in Rendered.all() if c == "default")
+        _, template = next(pods(manifests))
+        for change, found in (
+                (lambda p: p["containers"][0]["securityContext"].pop("capabilities"), "tars: capabilities"),
+                (lambda p: p["securityContext"].update(runAsNonRoot=False), "tars: runAsNonRoot"),
+                (lambda p: p["securityContext"].pop("seccompProfile"), "tars: seccompProfile"),
+                (lambda p: p.update(hostNetwork=True), "hostNetwork"),
+                (lambda p: p["volumes"].append({"name": "x", "hostPath": {"path": "/"}}), "volume x: hostPath")):
+            pod = json.loads(json.dumps(template["spec"]))
+            change(pod)
+            self.assertEqual(restricted(pod), [found])
+
+    def test_every_container(self):
+        for combination, manifests in Rendered.all():
+            for entry, template in pods(manifests):
+                is_job = entry["kind"] == "CronJob"
+                self.assertIs(template["spec"]["automountServiceAccountToken"], False)
+                for container in template["spec"]["containers"]:
+                    with self.subTest(combination, name=container["name"]):
+                        self.assertRegex(container["image"], r":(?!latest$)[\w.-]+$")
+                        self.assertIs(container["securityContext"]["readOnlyRootFilesystem"], True)
+                        for kind in ("requests", "limits"):
+                            self.assertEqual(set(container["resources"][kind]), {"cpu", "memory"})
+                        for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+                            self.assertEqual(probe in container, not is_job, probe)
+                        self.check_mounts(template["spec"], container, entry)
+
+    def check_mounts(self, pod, container, entry):
+        """A read-only root, so what is written is a volume; and each that is mounted is there, and the other way round."""
+        there = {volume["name"] for volume in pod.get("volumes") or ()}
+        there |= {claim["metadata"]["name"] for claim in entry["spec"].get("volumeClaimTemplates") or ()}
+        mounted = {mount["name"] for mount in container["volumeMounts"]}
+        self.assertEqual(mounted, there)
+        if container["name"] in ("tars", "backup"):
+            self.assertLessEqual({"/data", "/tmp"}, {mount["mountPath"] for mount in container["volumeMounts"]})
+        if container["name"] == "tars":
+            probes = [container[p] for p in ("startupProbe", "livenessProbe", "readinessProbe")]
+            self.assertEqual([p["httpGet"]["path"] for p in probes], ["/health", "/health", "/ready"])
+            self.assertGreaterEqual(probes[0]["periodSeconds"] * probes[0]["failureThreshold"], 300)
+
+    def test_names_are_settings(self):
+        known = known_settings()
+        for combination, manifests in Rendered.all():
+            names = set()
+            for entry in manifests:
+                if entry["kind"] == "ConfigMap" and entry["metadata"]["name"] == "tars-config":
+                    names |= set(entry["data"])
+                if entry["kind"] == "StatefulSet" and entry["metadata"]["name"] == "tars":
+                    names |= {env["name"] for env in entry["spec"]["template"]["spec"]["containers"][0].get("env") or ()}
+                if entry["kind"] == "Secret" and entry["metadata"]["name"] == "tars-secrets":
+                    names |= set(entry["stringData"])
+            with self.subTest(combination):
+                self.assertTrue(names)
+                self.assertEqual(names - known, set())
+
+    def test_policies_reach_every_pod(self):
+        """Deny first, then for each pod what it needs; and every selector of a policy or service finds a pod."""
+        for combination, manifests in Rendered.all():
+            policies = [entry for entry in manifests if entry["kind"] == "NetworkPolicy"]
+            labels = [template["metadata"]["labels"] for _, template in pods(manifests)]
+            with self.subTest(combination):
+                if load(os.path.join(CHART, "ci", f"{combination}-values.yaml")).get("networkPolicy", {}).get("enabled") is False:
+                    self.assertEqual(policies, [])
+                    continue
+                deny = [p for p in policies if "ingress" not in p["spec"] and "egress" not in p["spec"]]
+                self.assertEqual(len(deny), 1)
+                self.assertEqual(deny[0]["spec"]["policyTypes"], ["Ingress", "Egress"])
+                for label in labels:
+                    self.assertTrue(selects(deny[0]["spec"]["podSelector"], label))
+                    if label["app.kubernetes.io/component"] != "backup":
+                        self.assertEqual(len([p for p in policies if selects(p["spec"]["podSelector"], label)]), 2, label)
+                for policy in policies:
+                    self.assertTrue(any(selects(policy["spec"]["podSelector"], label) for label in labels))
+                self.check_peers(manifests, policies, labels)
+            for entry in manifests:
+                if entry["kind"] == "Service":
+                    self.assertTrue(any(selects({"matchLabels": entry["spec"]["selector"]}, label) for label in labels))
+
+    def check_peers(self, manifests, policies, labels):
+        """What the server may reach lets it in, and the ports that policies name are those of the pods."""
+        by_part = {label["app.kubernetes.io/component"]: label for label in labels}
+        ports = {template["metadata"]["labels"]["app.kubernetes.io/component"]:
+                 {port["name"] for c in template["spec"]["containers"] for port in c.get("ports") or ()}
+                 for _, template in pods(manifests)}
+        for policy in policies:
+            part = policy["spec"]["podSelector"]["matchLabels"].get("app.kubernetes.io/component")
+            for rule in policy["spec"].get("ingress") or ():
+                self.assertLessEqual({port["port"] for port in rule["ports"]}, ports[part])
+            for rule in policy["spec"].get("egress") or ():
+                for peer in rule.get("to") or ():
+                    to = (peer.get("podSelector") or {}).get("matchLabels", {}).get("app.kubernetes.io/component")
+                    if to:
+                        self.assertLessEqual({port["port"] for port in rule["ports"]}, ports[to])
+                        own = next(p for p in policies if p["spec"]["podSelector"]["matchLabels"].get("app.kubernetes.io/component") == to)
+                        self.assertTrue(any(selects(source["podSelector"], by_part[part])
+                                            for r in own["spec"]["ingress"] for source in r["from"]))
+
+    def test_ingress_lets_streams_and_sockets_through(self):
+        _, manifests = next((c, m) for c, m in Rendered.all() if c == "ingress")
+        ingress = next(entry for entry in manifests if entry["kind"] == "Ingress")
+        notes = {key.split("/")[-1]: value for key, value in ingress["metadata"]["annotations"].items()}
+        self.assertEqual((notes["proxy-buffering"], notes["proxy-http-version"], notes["ssl-redirect"]), ("off", "1.1", "true"))
+        self.assertGreaterEqual(int(notes["proxy-read-timeout"]), 300)  # WS_TIMEOUT_SECONDS
+        self.assertEqual(ingress["spec"]["tls"], [{"hosts": ["ask.example"], "secretName": "ask-tls"}])
+        config = next(e["data"] for e in manifests if e["kind"] == "ConfigMap")
+        self.assertEqual((config["ENABLE_HTTPS"], config["ALLOWED_ORIGINS"]), ("true", "https://ask.example"))
+
+    def test_monitoring_is_what_deploy_has(self):
+        _, manifests = next((c, m) for c, m in Rendered.all() if c == "bundled")
+        rules = next(entry for entry in manifests if entry["kind"] == "PrometheusRule")
+        self.assertEqual(rules["spec"], load(os.path.join(ROOT, "deploy", "prometheus", "tars-alerts.yml")))
+        boards = {key: value for entry in manifests if entry["kind"] == "ConfigMap" and "dashboard" in entry["metadata"]["name"]
+                  for key, value in entry["data"].items()}
+        files = sorted(glob.glob(os.path.join(ROOT, "deploy", "grafana", "*.json")))
+        self.assertEqual(sorted(boards), [os.path.basename(path) for path in files])
+        for path in files:
+            with open(path, encoding="utf-8") as file:
+                self.assertEqual(json.loads(boards[os.path.basename(path)]), json.load(file))
+        monitor = next(entry for entry in manifests if entry["kind"] == "ServiceMonitor")
+        services = [e for e in manifests if e["kind"] == "Service" and selects(monitor["spec"]["selector"], e["metadata"]["labels"])]
+        self.assertEqual([s["metadata"]["name"] for s in services], ["tars"])
+        self.assertIn(monitor["spec"]["endpoints"][0]["port"], [port["name"] for port in services[0]["spec"]["ports"]])
+
+    def test_backup_runs_beside_the_server(self):
+        _, manifests = next((c, m) for c, m in Rendered.all() if c == "preview-backup")
+        job = next(entry for entry in manifests if entry["kind"] == "CronJob")
+        server = next(entry for entry in manifests if entry["kind"] == "StatefulSet")
+        pod = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+        term = pod["affinity"]["podAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"][0]
+        self.assertTrue(selects(term["labelSelector"], server["spec"]["template"]["metadata"]["labels"]))
+        claims = {v["name"]: v["persistentVolumeClaim"]["claimName"] for v in pod["volumes"] if "persistentVolumeClaim" in v}
+        self.assertEqual(claims, {"data": f"data-{server['metadata']['name']}-0", "backup": "tars-backup"})
+        self.assertEqual(pod["containers"][0]["command"][1:3], ["backup", "/backup"])
+
+    def test_versions_are_ours(self):
+        with open(os.path.join(ROOT, "VERSION"), encoding="utf-8") as file:
+            version = file.read().strip()
+        chart = load(os.path.join(CHART, "Chart.yaml"))
+        self.assertEqual((chart["version"], chart["appVersion"]), (version, version))
+
+    def test_plain_manifests_are_current(self):
+        done = subprocess.run([sys.executable, "-B", os.path.join(ROOT, "tools", "manifests"), "--check"], stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, env={**os.environ, "HELM": HELM})
+        self.assertEqual(done.returncode, 0, done.stdout)
+
+
+# ---------------------------------------------------------------------------------------------------- autoscaler
+
+
+class Policy(unittest.TestCase):
+    """The chart's HorizontalPodAutoscaler on the recorded step of load, FACTOR times as much of it. A new pod takes START
+    seconds to be ready; pods share what comes."""
+    FACTOR = 10
+    START = 30
+
+    @classmethod
+    def setUpClass(cls):
+        _, cls.manifests = next((c, m) for c, m in Rendered.all() if c == "preview-replicas")
+        cls.hpa = next(entry for entry in cls.manifests if entry["kind"] == "HorizontalPodAutoscaler")
+        cls.budget = next(entry for entry in cls.manifests if entry["kind"] == "PodDisruptionBudget")
+        server = next(entry for entry in cls.manifests if entry["kind"] == "Deployment")
+        cls.request = quantity(server["spec"]["template"]["spec"]["containers"][0]["resources"]["requests"]["cpu"])
+        with open(os.path.join(ROOT, "tests", "golden", "hpa", "step.json"), encoding="utf-8") as file:
+            cls.recorded = json.load(file)
+
+    def simulate(self, samples, step):
+        """[(second, replicas)] at each sync; samples go on with the last third for as long as scaling down may take."""
+        scaler = Autoscaler(self.hpa, self.request)
+        replicas, ready_at, history = scaler.low, [], []
+        tail = samples[-len(samples) // 6:]
+        total = len(samples) * step + 1500
+        for now in range(0, total, SYNC_SECONDS):
+            index = now // step
+            sample = samples[index] if index < len(samples) else tail[(index - len(samples)) % len(tail)]
+            ready_at = [t for t in ready_at if t > now]
+            ready = max(1, replicas - len(ready_at))
+            wanted = scaler.sync(now, replicas, ready, {"cpu": sample["cpu"] * self.FACTOR,
+                                                        "rag_searches_per_second": sample["searches"] * self.FACTOR})
+            ready_at += [now + self.START] * max(0, wanted - replicas)
+            replicas = wanted
+            history.append((now, replicas))
+        return history
+
+    def plateau(self):
+        """What came in the middle of the step."""
+        half = (self.recorded["low"] + self.recorded["high"]) / 2
+        return statistics.median(sample["searches"] for sample in self.recorded["samples"] if sample["searches"] > half)
+
+    def step_at(self):
+        """When the recorded load had risen half way."""
+        half = (self.recorded["low"] + self.recorded["high"]) / 2
+        return next(sample["at"] for sample in self.recorded["samples"] if sample["searches"] > half)
+
+    def test_recording_is_a_step(self):
+        searches = [sample["searches"] for sample in self.recorded["samples"]]
+        self.assertGreater(max(searches), 3 * self.recorded["low"])
+        self.assertLess(searches[0], self.recorded["high"] / 3)
+        self.assertLess(searches[-1], self.recorded["high"] / 3)
+
+    def test_scales_up_within_a_minute(self):
+        history = self.simulate(self.recorded["samples"], self.recorded["step_seconds"])
+        need = -(-self.plateau() * self.FACTOR // self.hpa_target())
+        self.assertGreater(need, self.hpa["spec"]["minReplicas"])
+        reached = next(now for now, replicas in history if now >= self.step_at() and replicas >= need)
+        self.assertLessEqual(reached - self.step_at(), 60)
+
+    def hpa_target(self):
+        return quantity(self.hpa["spec"]["metrics"][1]["pods"]["target"]["averageValue"])
+
+    def test_never_flaps(self):
+        """Up while it is needed, down once, and no change of direction besides."""
+        history = self.simulate(self.recorded["samples"], self.recorded["step_seconds"])
+        moves = [b - a for (_, a), (_, b) in zip(history, history[1:]) if a != b]
+        turns = sum(1 for a, b in zip(moves, moves[1:]) if (a > 0) != (b > 0))
+        self.assertEqual(turns, 1, history)
+        self.assertEqual(history[-1][1], self.hpa["spec"]["minReplicas"])
+
+    def test_repeated_bursts_hold_it_up(self):
+        """A burst every two minutes: the window of five is longer, so it stays up between them."""
+        high = [s for s in self.recorded["samples"] if s["searches"] > self.recorded["high"] * 0.6][:12]
+        low = self.recorded["samples"][1:13]
+        history = self.simulate((low + high) * 6, self.recorded["step_seconds"])
+        within = [replicas for now, replicas in history if 180 <= now <= 720]
+        moves = [b - a for a, b in zip(within, within[1:]) if a != b]
+        self.assertFalse([move for move in moves if move < 0], history)
+
+    def test_never_below_what_the_budget_needs(self):
+        least = self.budget["spec"]["minAvailable"] + 1
+        for samples in (self.recorded["samples"], self.recorded["samples"][:6], list(reversed(self.recorded["samples"]))):
+            history = self.simulate(samples, self.recorded["step_seconds"])
+            self.assertGreaterEqual(min(replicas for _, replicas in history), least)
+            self.assertLessEqual(max(replicas for _, replicas in history), self.hpa["spec"]["maxReplicas"])
+
+    def test_simulation_can_flap(self):
+        """Without the window the same bursts do make it flap: the simulation would show it."""
+        hpa, self.__class__.hpa = self.hpa, json.loads(json.dumps(self.hpa))
+        try:
+            self.hpa["spec"]["behavior"]["scaleDown"] = {"stabilizationWindowSeconds": 0, "selectPolicy": "Max",
+                                                         "policies": [{"type": "Percent", "value": 100, "periodSeconds": 15}]}
+            high = [s for s in self.recorded["samples"] if s["searches"] > self.recorded["high"] * 0.6][:12]
+            history = self.simulate((self.recorded["samples"][1:13] + high) * 6, self.recorded["step_seconds"])
+        finally:
+            self.__class__.hpa = hpa
+        moves = [b - a for (_, a), (_, b) in zip(history, history[1:]) if a != b]
+        self.assertGreater(sum(1 for a, b in zip(moves, moves[1:]) if (a > 0) != (b > 0)), 3)
+
+
+if __name__ == "__main__":
+    unittest.main()
