@@ -4,13 +4,18 @@
  *     words serve DIR QUESTIONS [K]      answers commands on standard input, a line of JSON each:
  *         round    asks every question once: microseconds of each
  *         check    compares every answer with that of the exhaustive scorer
+ *     words pause DIR CORPUS             adds passages of CORPUS to the index of DIR for as long as
+ * it is saved: the longest that one took, and how long the save
  *
- * All in English. One thread; bench/rows/words.py pins it and takes turns with the peer.
+ * All in English. One thread, but for pause; bench/rows/words.py pins it and takes turns with the
+ * peer.
  */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <sys/stat.h>
 #include <time.h>
 
@@ -120,6 +125,71 @@ static int build(const char *dir, const char *corpus, uint64_t limit)
         (unsigned long long)id, (unsigned long long)text, (unsigned long long)info.st_size,
         (double)(added - start) / 1e9, (double)(cpu_ns() - added) / 1e9);
     tars_index_close(index);
+    tars_analyzer_free(analyzer);
+    tars_arena_release(&arena);
+    free(line);
+    (void)fclose(file);
+    return EXIT_SUCCESS;
+}
+
+/* --------------------------------------------------------------------- pauses */
+
+struct saving {
+    struct tars_index *index;
+    atomic_bool over;
+    double seconds;
+};
+
+static void *finish_save(void *ctx)
+{
+    struct saving *saving = ctx;
+    int64_t start = tars_clock_mono_ns();
+
+    must(tars_index_save_finish(saving->index, NULL), "save");
+    saving->seconds = (double)(tars_clock_mono_ns() - start) / 1e9;
+    atomic_store(&saving->over, true);
+    return NULL;
+}
+
+static int measure_pause(const char *dir, const char *corpus)
+{
+    const struct tars_index_config config = {.dir = dir};
+    struct saving saving = {0};
+    struct tars_analyzer *analyzer = NULL;
+    struct tars_index_stats stats;
+    struct tars_arena arena;
+    FILE *file = fopen(corpus, "r");
+    pthread_t saver;
+    char *line = NULL;
+    size_t cap = 0;
+    ssize_t len;
+    uint64_t added = 0;
+    int64_t longest = 0;
+
+    if (!file)
+        return EXIT_FAILURE;
+    tars_arena_init(&arena, ARENA_BYTES);
+    must(tars_analyzer_new(&analyzer), "analyzer");
+    must(tars_index_open(&config, &saving.index, NULL), "open");
+    tars_index_stats(saving.index, &stats);
+    must(tars_index_save_begin(saving.index) ? TARS_OK : TARS_EBUSY, "begin");
+    if (pthread_create(&saver, NULL, finish_save, &saving) != 0)
+        return EXIT_FAILURE;
+    while (!atomic_load(&saving.over) && (len = getline(&line, &cap, file)) > 0) {
+        int64_t start = tars_clock_mono_ns();
+        int64_t took;
+
+        add_line(saving.index, analyzer, &arena, stats.last_id + ++added, line, (size_t)len - 1);
+        tars_index_publish(saving.index, stats.seq + added);
+        took = tars_clock_mono_ns() - start;
+        longest = took > longest ? took : longest;
+        tars_arena_clear(&arena);
+    }
+    (void)pthread_join(saver, NULL);
+    (void)printf("{\"passages\":%llu,\"added\":%llu,\"longest_ms\":%.2f,\"save_s\":%.2f}\n",
+                 (unsigned long long)stats.passages, (unsigned long long)added,
+                 (double)longest / 1e6, saving.seconds);
+    tars_index_close(saving.index);
     tars_analyzer_free(analyzer);
     tars_arena_release(&arena);
     free(line);
@@ -259,6 +329,9 @@ int main(int argc, char **argv)
         return build(argv[2], argv[3], argc > 4 ? strtoull(argv[4], NULL, 10) : UINT64_MAX);
     if (argc >= 4 && strcmp(argv[1], "serve") == 0)
         return serve(argv[2], argv[3], argc > 4 ? strtoull(argv[4], NULL, 10) : K_DEFAULT);
-    (void)fprintf(stderr, "words build DIR CORPUS [LIMIT] | words serve DIR QUESTIONS [K]\n");
+    if (argc >= 4 && strcmp(argv[1], "pause") == 0)
+        return measure_pause(argv[2], argv[3]);
+    (void)fprintf(stderr, "words build DIR CORPUS [LIMIT] | words serve DIR QUESTIONS [K] | "
+                          "words pause DIR CORPUS\n");
     return EXIT_FAILURE;
 }

@@ -72,6 +72,7 @@ static void use(struct tars_shadow *shadow, const char *path)
     const struct tars_index_passage passage = {.id = UINT64_MAX, .length = 3};
     const struct tars_index_term alpha = {"alpha", 5, 2, TARS_INDEX_TEXT};
     const struct tars_index_term new = {"new", 3, 1, TARS_INDEX_TITLE};
+    struct tars_snapshot_mark mark;
     uint32_t ordinal;
     size_t n;
 
@@ -89,7 +90,8 @@ static void use(struct tars_shadow *shadow, const char *path)
     }
     (void)tars_passages_remove(&shadow->passages, 2, 4);
     tars_passages_publish(&shadow->passages);
-    (void)!tars_snapshot_write(shadow, path, "model", 7, NULL);
+    mark = tars_snapshot_mark(shadow, 7);
+    (void)!tars_snapshot_write(shadow, &mark, path, "model", NULL);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -27,7 +27,7 @@ struct tars_bm25_list {
     bool mapped;                     /* ranges is a list */
     bool more;                       /* sparse: span is a range that was not looked at yet */
     struct tars_ranges_span span;    /* sparse */
-    uint32_t at;                     /* sparse: the entry behind span */
+    uint32_t at;                     /* the entry behind span; dense: the next bound */
     uint32_t weight;                 /* of a bound, in 256ths of a step of the sums */
     struct tars_bm25_entry *entries; /* sparse: (entry_cap,) owned; those of the window at hand */
     size_t entry_count, entry_cap;

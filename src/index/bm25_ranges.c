@@ -50,30 +50,64 @@ bool tars_bm25_ranges_fit(const struct tars_bm25 *bm25)
 
 /* ---------------------------------------------------------------------- sums */
 
-static void add_bounds_plain(uint16_t *sums, const uint8_t *bounds, size_t n, uint32_t weight)
+static void add_bound(uint16_t *sum, uint32_t bound, uint32_t weight)
 {
-    for (size_t i = 0; i < n; i++) {
-        if (bounds[i] > 0)
-            sums[i] = (uint16_t)(sums[i] + (bounds[i] * weight >> 8) + 1);
+    *sum = (uint16_t)(*sum + (bound * weight >> 8) + 1);
+}
+
+/* The bounds of groups first .. first + n of a dense list, which begin at *at; it goes behind. */
+static void add_groups_plain(uint16_t *sums, const struct tars_ranges *ranges, size_t first,
+                             size_t n, uint32_t weight, uint32_t *at)
+{
+    for (size_t g = 0; g < n; g++) {
+        for (uint32_t mask = ranges->masks[first + g]; mask != 0 && *at < ranges->head.count;
+             mask &= mask - 1) {
+            add_bound(&sums[g * GROUP + (size_t)__builtin_ctz(mask)], ranges->bounds[(*at)++],
+                      weight);
+        }
     }
 }
 
-__attribute__((target("avx2"))) static void add_bounds_avx2(uint16_t *sums, const uint8_t *bounds,
-                                                            size_t n, uint32_t weight)
+/* Which of some bounds in a row belongs to each of 8 ranges, by the mask of those that have one. */
+#define NO_BOUND   0x80
+#define LANE(m, i) ((m) >> (i)&1 ? __builtin_popcount((m) & ((1U << (i)) - 1)) : NO_BOUND)
+#define LANES(m)                                                                            \
+    {                                                                                       \
+        LANE(m, 0), LANE(m, 1), LANE(m, 2), LANE(m, 3), LANE(m, 4), LANE(m, 5), LANE(m, 6), \
+            LANE(m, 7)                                                                      \
+    }
+#define LANES4(m)  LANES((m)), LANES((m) + 1U), LANES((m) + 2U), LANES((m) + 3U)
+#define LANES16(m) LANES4((m)), LANES4((m) + 4U), LANES4((m) + 8U), LANES4((m) + 12U)
+#define LANES64(m) LANES16((m)), LANES16((m) + 16U), LANES16((m) + 32U), LANES16((m) + 48U)
+
+static const uint8_t lanes[256][8] = {LANES64(0U), LANES64(64U), LANES64(128U), LANES64(192U)};
+
+__attribute__((target("avx2,popcnt"))) static void add_groups_avx2(uint16_t *sums,
+                                                                   const struct tars_ranges *ranges,
+                                                                   size_t first, size_t n,
+                                                                   uint32_t weight, uint32_t *at)
 {
     const __m256i factor = _mm256_set1_epi16((short)weight);
     const __m256i one = _mm256_set1_epi16(1);
-    size_t i = 0;
+    size_t g = 0;
 
-    for (; i + GROUP <= n; i += GROUP) {
-        __m256i bound = _mm256_cvtepu8_epi16(_mm_loadu_si128((const void *)(bounds + i)));
+    for (; g < n && *at + GROUP <= ranges->head.count; g++) {
+        uint32_t mask = ranges->masks[first + g];
+        const uint8_t *bounds = ranges->bounds + *at;
+        const uint8_t *upper = bounds + __builtin_popcount(mask & 0xff);
+        __m128i low = _mm_shuffle_epi8(_mm_loadl_epi64((const void *)bounds),
+                                       _mm_loadl_epi64((const void *)lanes[mask & 0xff]));
+        __m128i high = _mm_shuffle_epi8(_mm_loadl_epi64((const void *)upper),
+                                        _mm_loadl_epi64((const void *)lanes[mask >> 8]));
+        __m256i bound = _mm256_cvtepu8_epi16(_mm_unpacklo_epi64(low, high));
         __m256i part = _mm256_mulhi_epu16(_mm256_slli_epi16(bound, 8), factor);
-        __m256i sum = _mm256_loadu_si256((const void *)(sums + i));
+        __m256i sum = _mm256_loadu_si256((const void *)(sums + g * GROUP));
 
         part = _mm256_add_epi16(part, _mm256_min_epu16(bound, one));
-        _mm256_storeu_si256((void *)(sums + i), _mm256_add_epi16(sum, part));
+        _mm256_storeu_si256((void *)(sums + g * GROUP), _mm256_add_epi16(sum, part));
+        *at += (uint32_t)__builtin_popcount(mask);
     }
-    add_bounds_plain(sums + i, bounds + i, n - i, weight);
+    add_groups_plain(sums + g * GROUP, ranges, first + g, n - g, weight, at);
 }
 
 static void find_greatest_plain(const uint16_t *sums, uint16_t *greatest, size_t groups)
@@ -109,8 +143,7 @@ static void add_entries(struct work *work, struct tars_bm25_list *list)
            list->entry_count < list->entry_cap) {
         uint32_t range = list->span.range - work->first;
 
-        work->sums[range] =
-            (uint16_t)(work->sums[range] + (list->span.bound * list->weight >> 8) + 1);
+        add_bound(&work->sums[range], list->span.bound, list->weight);
         list->entries[list->entry_count++] =
             (struct tars_bm25_entry){range, list->span.len, list->span.ptr};
         list->more = tars_ranges_entry(&list->ranges, &list->at, &list->span);
@@ -120,18 +153,19 @@ static void add_entries(struct work *work, struct tars_bm25_list *list)
 static void add_list(struct work *work, struct tars_bm25_list *list, bool avx2)
 {
     const struct tars_ranges *ranges = &list->ranges;
-    size_t n;
+    size_t first = work->first / GROUP;
+    size_t groups = ((size_t)ranges->head.spread + GROUP - 1) / GROUP;
+    size_t n = ((size_t)work->count + GROUP - 1) / GROUP;
 
     if (ranges->head.spread == 0) {
         add_entries(work, list);
         return;
     }
-    if (ranges->head.spread <= work->first)
+    if (groups <= first)
         return;
-    n = ranges->head.spread - work->first;
-    n = n < work->count ? n : work->count;
-    (avx2 ? add_bounds_avx2 : add_bounds_plain)(work->sums, ranges->bounds + work->first, n,
-                                                list->weight);
+    n = groups - first < n ? groups - first : n;
+    (avx2 ? add_groups_avx2 : add_groups_plain)(work->sums, ranges, first, n, list->weight,
+                                                &list->at);
 }
 
 static void make_sums(struct work *work)
@@ -176,8 +210,7 @@ static bool find_span(const struct work *work, const struct tars_bm25_list *list
     bool found;
 
     if (list->ranges.head.spread > 0) {
-        return work->first + range < list->ranges.head.spread &&
-               list->ranges.bounds[work->first + range] > 0 &&
+        return tars_ranges_has(&list->ranges, work->first + range) &&
                tars_ranges_seek(&list->ranges, work->first + range, span);
     }
     found = find_entry(list, range, span);
@@ -263,7 +296,8 @@ static void score_from(struct work *work, size_t groups, uint32_t cut)
     for (size_t g = 0; g < groups; g++) {
         if (work->greatest[g] < work->least || work->greatest[g] < cut)
             continue;
-        for (uint32_t range = (uint32_t)g * GROUP; range < (g + 1) * GROUP; range++) {
+        for (uint32_t range = (uint32_t)g * GROUP; range < (g + 1) * GROUP && range < work->count;
+             range++) {
             if (work->sums[range] < work->least || work->sums[range] < cut)
                 continue;
             work->sums[range] = 0;

@@ -15,6 +15,7 @@
 #include <assert.h>
 #include <limits.h>
 #include <math.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,12 +23,20 @@
 
 #include "base/sys/file.h"
 #include "index/bm25.h"
+#include "index/journal.h"
 #include "index/nearest.h"
 #include "index/phrases.h"
 #include "index/snapshot.h"
 #include "index/typos.h"
 
 #define SAVE_PAUSE_NS 200000
+#define JOURNAL_BYTES ((size_t)256 << 20)
+
+enum save_phase {
+    NOT_SAVING,
+    WRITING,   /* the snapshot is written; the journal grows */
+    REPLAYING, /* the journal is done again */
+};
 
 struct tars_index {
     struct tars_index_config config; /* with every default filled in; dir and identity are ours */
@@ -39,6 +48,14 @@ struct tars_index {
     _Atomic uint64_t unsaved;
     _Atomic uint64_t readers[2]; /* inside, by the turn at which they entered */
     _Atomic uint32_t turn;
+
+    pthread_mutex_t lock;     /* guards the shadow against two who change it, and what follows */
+    pthread_cond_t caught_up; /* an entry of the journal is done, or the save is over */
+    enum save_phase phase;
+    struct tars_snapshot_mark mark; /* of the save; the saver's while it is under way */
+    struct tars_journal journal;
+    size_t allowed; /* entries of the journal that the writer need not wait for; while REPLAYING */
+    bool lost;      /* the journal had no memory for a change: the save must be given up */
 };
 
 /* ------------------------------------------------------------------ readers */
@@ -131,11 +148,13 @@ tars_status tars_index_open(const struct tars_index_config *config, struct tars_
 
     if (!made)
         return tars_fail(TARS_ENOMEM, err, "no memory for the index");
+    pthread_mutex_init(&made->lock, NULL);
+    pthread_cond_init(&made->caught_up, NULL);
     status = set_config(made, config, err);
     if (status == TARS_OK)
         status = open_shadow(made, err);
     if (status != TARS_OK) {
-        free(made);
+        tars_index_close(made);
         return status;
     }
     *index = made;
@@ -146,7 +165,10 @@ void tars_index_close(struct tars_index *index)
 {
     if (!index)
         return;
+    assert(index->phase == NOT_SAVING);
     tars_shadow_free(atomic_load(&index->shadow));
+    pthread_mutex_destroy(&index->lock);
+    pthread_cond_destroy(&index->caught_up);
     free(index);
 }
 
@@ -234,14 +256,14 @@ static void mark_windows_of(struct tars_shadow *shadow, const struct tars_passag
                    count < TARS_INDEX_WINDOWS_MAX ? count : TARS_INDEX_WINDOWS_MAX);
 }
 
-tars_status tars_index_add(struct tars_index *index, const struct tars_index_passage *passage)
+/* Add a passage; one that is known is ignored, *new tells. */
+static tars_status add_to(struct tars_shadow *shadow, const struct tars_index_passage *passage,
+                          bool *new)
 {
-    struct tars_shadow *shadow = atomic_load_explicit(&index->shadow, memory_order_relaxed);
     uint32_t ordinal;
     tars_status status;
 
-    if (!passage_is_valid(passage, shadow->dim))
-        return TARS_EINVAL;
+    *new = false;
     if (passage->id <= shadow->passages.last_id)
         return TARS_OK;
     status = tars_passages_prepare(&shadow->passages);
@@ -251,7 +273,7 @@ tars_status tars_index_add(struct tars_index *index, const struct tars_index_pas
     status = fill(shadow, passage, ordinal);
     if (status == TARS_OK) {
         tars_passages_accept(&shadow->passages, ordinal);
-        atomic_fetch_add_explicit(&index->unsaved, 1, memory_order_relaxed);
+        *new = true;
     } else {
         tars_passages_give_up(&shadow->passages, ordinal);
         if (shadow->dim > 0)
@@ -271,50 +293,184 @@ static void mark_windows(struct tars_shadow *shadow, uint64_t first, uint64_t la
     }
 }
 
-void tars_index_remove(struct tars_index *index, uint64_t first, uint64_t last)
+static uint64_t remove_from(struct tars_shadow *shadow, uint64_t first, uint64_t last)
 {
-    struct tars_shadow *shadow = atomic_load_explicit(&index->shadow, memory_order_relaxed);
-    uint64_t removed;
-
     if (shadow->dim > 0)
         mark_windows(shadow, first, last);
-    removed = tars_passages_remove(&shadow->passages, first, last);
+    return tars_passages_remove(&shadow->passages, first, last);
+}
+
+static struct tars_shadow *current(struct tars_index *index)
+{
+    return atomic_load_explicit(&index->shadow, memory_order_relaxed);
+}
+
+/* The journal has, or could not get, the change that was made. lock is held, and given up while the
+ * saver catches up. */
+static void go_on(struct tars_index *index, tars_status noted)
+{
+    if (noted != TARS_OK)
+        index->lost = true;
+    if (index->phase == REPLAYING && index->allowed > 0)
+        index->allowed--;
+    while ((index->phase == REPLAYING && index->journal.count > index->allowed && !index->lost) ||
+           (index->phase == WRITING && index->journal.bytes > JOURNAL_BYTES && !index->lost))
+        pthread_cond_wait(&index->caught_up, &index->lock);
+}
+
+tars_status tars_index_add(struct tars_index *index, const struct tars_index_passage *passage)
+{
+    bool new = false;
+    tars_status status;
+
+    if (!passage_is_valid(passage, index->config.dim))
+        return TARS_EINVAL;
+    pthread_mutex_lock(&index->lock);
+    status = add_to(current(index), passage, &new);
+    if (new)
+        atomic_fetch_add_explicit(&index->unsaved, 1, memory_order_relaxed);
+    if (new && index->phase != NOT_SAVING)
+        go_on(index, tars_journal_add(&index->journal, passage, index->config.dim));
+    pthread_mutex_unlock(&index->lock);
+    return status;
+}
+
+void tars_index_remove(struct tars_index *index, uint64_t first, uint64_t last)
+{
+    uint64_t removed;
+
+    pthread_mutex_lock(&index->lock);
+    removed = remove_from(current(index), first, last);
     atomic_fetch_add_explicit(&index->unsaved, removed, memory_order_relaxed);
+    if (index->phase != NOT_SAVING)
+        go_on(index, tars_journal_remove(&index->journal, first, last));
+    pthread_mutex_unlock(&index->lock);
 }
 
 void tars_index_publish(struct tars_index *index, uint64_t seq)
 {
-    struct tars_shadow *shadow = atomic_load_explicit(&index->shadow, memory_order_relaxed);
-
-    tars_passages_publish(&shadow->passages);
+    pthread_mutex_lock(&index->lock);
+    tars_passages_publish(&current(index)->passages);
     atomic_store(&index->seq, seq);
+    if (index->phase != NOT_SAVING)
+        go_on(index, tars_journal_publish(&index->journal));
+    pthread_mutex_unlock(&index->lock);
 }
 
-tars_status tars_index_save(struct tars_index *index, struct tars_err *err)
-{
-    struct tars_shadow *old = atomic_load_explicit(&index->shadow, memory_order_relaxed);
-    struct tars_shadow *made = NULL;
-    uint64_t seq = atomic_load(&index->seq);
-    tars_status status;
+/* ------------------------------------------------------------------- saving */
 
-    if (!index->config.dir)
-        return TARS_OK;
-    status = tars_dir_make(index->dir, err);
-    if (status == TARS_OK)
-        status = tars_snapshot_write(old, index->path, index->identity, seq, err);
+bool tars_index_save_begin(struct tars_index *index)
+{
+    bool begun = false;
+
+    pthread_mutex_lock(&index->lock);
+    if (index->config.dir && index->phase == NOT_SAVING) {
+        index->mark = tars_snapshot_mark(current(index), atomic_load(&index->seq));
+        index->phase = WRITING;
+        index->lost = false;
+        begun = true;
+    }
+    pthread_mutex_unlock(&index->lock);
+    return begun;
+}
+
+/* Do to the new shadow what the writer did. *changes counts what a next save would have to do. */
+static tars_status repeat(struct tars_shadow *made, const struct tars_journal_entry *entry,
+                          uint64_t *changes)
+{
+    tars_status status = TARS_OK;
+    bool new = false;
+
+    switch (entry->kind) {
+    case TARS_JOURNAL_ADD:
+        status = add_to(made, &entry->passage, &new);
+        *changes += new;
+        break;
+    case TARS_JOURNAL_REMOVE:
+        *changes += remove_from(made, entry->first, entry->last);
+        break;
+    case TARS_JOURNAL_PUBLISH:
+        tars_passages_publish(&made->passages);
+        break;
+    }
+    return status;
+}
+
+/* Do the journal again, to its end; lock is held, and given up for each entry. */
+static tars_status catch_up(struct tars_index *index, struct tars_shadow *made, uint64_t *changes)
+{
+    struct tars_journal_entry *entry;
+    tars_status status = TARS_OK;
+
+    index->phase = REPLAYING;
+    index->allowed = index->journal.count;
+    pthread_cond_broadcast(&index->caught_up);
+    while (status == TARS_OK && !index->lost && (entry = tars_journal_take(&index->journal))) {
+        pthread_mutex_unlock(&index->lock);
+        status = repeat(made, entry, changes);
+        free(entry);
+        pthread_mutex_lock(&index->lock);
+        tars_journal_done(&index->journal);
+        pthread_cond_signal(&index->caught_up);
+    }
+    return index->lost ? TARS_ENOMEM : status;
+}
+
+/* Give readers and the writer the new shadow, if all went well. Returns what is to be freed. */
+static struct tars_shadow *end_save(struct tars_index *index, struct tars_shadow *made,
+                                    tars_status *status)
+{
+    struct tars_shadow *old = made;
+    uint64_t changes = 0;
+
+    pthread_mutex_lock(&index->lock);
+    if (*status == TARS_OK)
+        *status = catch_up(index, made, &changes);
+    if (*status == TARS_OK) {
+        old = current(index);
+        atomic_store(&index->shadow, made);
+        atomic_store(&index->unsaved, changes);
+    }
+    tars_journal_clear(&index->journal);
+    index->phase = NOT_SAVING;
+    pthread_cond_broadcast(&index->caught_up);
+    pthread_mutex_unlock(&index->lock);
+    return old;
+}
+
+tars_status tars_index_save_finish(struct tars_index *index, struct tars_err *err)
+{
+    struct tars_shadow *made = NULL;
+    struct tars_shadow *old;
+    uint64_t seq;
+    tars_status status = tars_dir_make(index->dir, err);
+
+    if (status == TARS_OK) {
+        status =
+            tars_snapshot_write(current(index), &index->mark, index->path, index->identity, err);
+    }
     if (status == TARS_OK) {
         status = tars_snapshot_open(index->path, index->config.dim, index->identity, false, &made,
                                     &seq, err);
     }
-    if (status != TARS_OK)
-        return status;
-    made->postings.k1 = index->config.k1;
-    made->postings.b = index->config.b;
-    atomic_store(&index->shadow, made);
-    atomic_store(&index->unsaved, 0);
-    wait_for_readers(index);
+    if (status == TARS_OK) {
+        made->postings.k1 = index->config.k1;
+        made->postings.b = index->config.b;
+    }
+    old = end_save(index, made, &status);
+    if (status == TARS_OK)
+        wait_for_readers(index);
     tars_shadow_free(old);
-    return TARS_OK;
+    return status;
+}
+
+tars_status tars_index_save(struct tars_index *index, struct tars_err *err)
+{
+    if (!index->config.dir)
+        return TARS_OK;
+    if (!tars_index_save_begin(index))
+        return TARS_EBUSY;
+    return tars_index_save_finish(index, err);
 }
 
 /* ------------------------------------------------------------ vector search */

@@ -1,6 +1,7 @@
 /* index - near vectors and matching words: a shadow of the store that can always be built again.
  *
  *     writer (one)   open -> add/remove ... publish(seq) -> ... save -> close
+ *     saver (one)    save_begin -> save_finish, while the writer goes on
  *     readers        search_vector, search_words, scores, stats: any thread, any time, no lock
  *
  * Model     Passages by the store's ids, which only ever grow. A passage has windows, each with a
@@ -12,8 +13,9 @@
  *           goes on from it, so that memory held for removed passages is freed.
  * Memory    About 620 bytes a window at 384 dimensions, besides exact vectors: those are in the
  *           snapshot, of which only the pages in use are in memory (in memory until saved).
- * Threads   Readers are safe to share and never wait. add, remove, publish and save belong to one
- *           writer at a time; save waits for readers that started before it.
+ * Threads   Readers are safe to share and never wait. add, remove, publish, save_begin and save
+ *           belong to one writer at a time. save_finish may run beside it, in one thread at a time;
+ *           it waits for readers that started before it.
  * Failure   A snapshot that is damaged, or of another model, is refused by open(); open again with
  *           fresh set and replay from 0.
  */
@@ -168,8 +170,17 @@ void tars_index_remove(struct tars_index *index, uint64_t first, uint64_t last);
 void tars_index_publish(struct tars_index *index, uint64_t seq);
 /* Write the snapshot, as of the last publish: call it after one. Without dir: TARS_OK, nothing
  * done. On failure the old snapshot stays, and the index goes on as it is.
- *   TARS_EIO, TARS_ENOMEM */
+ *   TARS_EIO, TARS_ENOMEM, TARS_EBUSY (a save is under way) */
 TARS_MUST_USE tars_status tars_index_save(struct tars_index *index, struct tars_err *err);
+/* The same in two steps, so that the writer goes on meanwhile. Begin, in the writer's place, after
+ * a publish: nothing that the writer does from now on is in the snapshot. False: there is no dir,
+ * or a save is under way, so there is nothing to finish. */
+bool tars_index_save_begin(struct tars_index *index);
+/* In any thread: write the snapshot and go on from it. The writer never waits for it but for a
+ * moment at the end, and while more than 256 MiB of changes wait. To be called once after each
+ * begin that was true, before close. On failure the index goes on as it is; with TARS_ENOMEM the
+ * snapshot may be a new one all the same. */
+TARS_MUST_USE tars_status tars_index_save_finish(struct tars_index *index, struct tars_err *err);
 
 /* ------------------------------------------------------------------ readers */
 

@@ -73,7 +73,7 @@ uint32_t tars_passages_take(struct tars_passages *passages, const struct tars_in
     passage->length = from->length;
     passage->title_length = from->title_length;
     passage->heading_length = from->heading_length;
-    passage->lang = (uint32_t)from->lang;
+    passage->lang = (uint8_t)from->lang;
     return ordinal;
 }
 

@@ -28,13 +28,15 @@
 struct tars_passage {
     uint64_t id;
     uint32_t window_first; /* node of the first window */
-    uint32_t window_count;
-    uint32_t length;       /* words of the text */
-    uint32_t lang;         /* below TARS_INDEX_LANGUAGES; a damaged snapshot may say otherwise */
     _Atomic uint32_t died; /* epoch in which it goes; 0: it lives */
+    uint32_t length;       /* words of the text */
+    uint16_t window_count;
     uint16_t title_length;
     uint16_t heading_length;
+    uint8_t lang;     /* below TARS_INDEX_LANGUAGES; a damaged snapshot may say otherwise */
+    uint8_t spare[5]; /* zeros */
 };
+_Static_assert(sizeof(struct tars_passage) == 32, "two in a cache line");
 
 struct tars_passages {
     struct tars_column column; /* of struct tars_passage */

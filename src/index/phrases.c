@@ -67,7 +67,7 @@ static uint32_t next_common(struct walk *walk, uint32_t ordinal)
 static tars_status read_words(struct walk *walk, uint32_t ordinal, size_t *n)
 {
     struct tars_sequence_reader reader = tars_sequence_read(walk->phrases->sequence, ordinal);
-    size_t room = (size_t)(reader.end - reader.at); /* a word takes a byte at least */
+    size_t room = (size_t)(reader.end - reader.at) * TARS_SEQUENCE_RUN; /* a byte may be so many */
 
     if (room > walk->word_cap) {
         uint32_t *made = realloc(walk->words, room * sizeof(*made));

@@ -1,11 +1,15 @@
 /* ranges - see ranges.h. */
 #include "index/ranges.h"
 
+#include <immintrin.h>
 #include <string.h>
 
-#define DENSE_PART  8  /* a list that so many-th part of all ranges has is dense */
-#define POSTING_MAX 6  /* bytes of a posting */
-#define TF_CODES    15 /* greatest tf that a posting's first byte holds */
+#define DENSE_PART  8    /* a list that so many-th part of all ranges has is dense */
+#define POSTING_MAX 7    /* bytes of a posting */
+#define TF_CODES    7    /* greatest tf that a posting's first byte holds */
+#define FIRST       0x80 /* the first posting of a range */
+#define MORE        0x40 /* of the bytes of a tf: more follow */
+#define CHUNK       16   /* bytes looked at at once */
 #define UNIT        ((size_t)8)
 
 static size_t groups_of(uint32_t spread)
@@ -18,58 +22,126 @@ static size_t skips_of(uint32_t count)
     return ((size_t)count + TARS_RANGES_SKIP - 1) / TARS_RANGES_SKIP;
 }
 
+static size_t bases_of(uint32_t spread)
+{
+    return (groups_of(spread) + TARS_RANGES_BASE - 1) / TARS_RANGES_BASE;
+}
+
+/* Bytes between the head and data. */
+static uint64_t before_data(const struct tars_ranges_head *head)
+{
+    if (head->spread == 0)
+        return skips_of(head->count) * sizeof(struct tars_ranges_skip);
+    return bases_of(head->spread) * sizeof(uint32_t) +
+           groups_of(head->spread) * 2 * sizeof(uint16_t) + head->count;
+}
+
 bool tars_ranges_open(struct tars_ranges *ranges, const void *ptr, size_t len)
 {
     const uint8_t *at = (const uint8_t *)ptr + sizeof(ranges->head);
-    uint64_t before;
+    const struct tars_ranges_head *head = &ranges->head;
 
-    if (len < sizeof(ranges->head))
+    if (len < sizeof(*head))
         return false;
     memset(ranges, 0, sizeof(*ranges));
-    memcpy(&ranges->head, ptr, sizeof(ranges->head));
-    before =
-        ranges->head.spread > 0
-            ? groups_of(ranges->head.spread) * sizeof(uint32_t) + 2 * (uint64_t)ranges->head.spread
-            : skips_of(ranges->head.count) * sizeof(struct tars_ranges_skip);
-    if (ranges->head.count == 0 || ranges->head.spread > UINT32_MAX / 2 ||
-        before + ranges->head.bytes > len - sizeof(ranges->head))
+    memcpy(&ranges->head, ptr, sizeof(*head));
+    if (head->count == 0 || head->spread > UINT32_MAX / 2 ||
+        before_data(head) + head->bytes > len - sizeof(*head))
         return false;
-    if (ranges->head.spread > 0) {
-        ranges->starts = (const uint32_t *)(const void *)at;
-        ranges->bounds = at + groups_of(ranges->head.spread) * sizeof(uint32_t);
-        ranges->sizes = ranges->bounds + ranges->head.spread;
+    if (head->spread > 0) {
+        ranges->bases = (const uint32_t *)(const void *)at;
+        ranges->starts = (const uint16_t *)(const void *)(ranges->bases + bases_of(head->spread));
+        ranges->masks = ranges->starts + groups_of(head->spread);
+        ranges->bounds = (const uint8_t *)(ranges->masks + groups_of(head->spread));
     } else {
         ranges->skips = (const struct tars_ranges_skip *)(const void *)at;
     }
-    ranges->data = at + before;
+    ranges->data = at + before_data(head);
     return true;
 }
 
 /* ------------------------------------------------------------------- reading */
 
-static bool dense_at(const struct tars_ranges *ranges, uint32_t range,
+/* Where the n-th range, from 0, of those that begin in ptr .. end does; end: there are fewer. */
+static const uint8_t *find_first(const uint8_t *ptr, const uint8_t *end, uint32_t n)
+{
+    for (; end - ptr >= CHUNK; ptr += CHUNK) {
+        uint32_t firsts =
+            (uint32_t)_mm_movemask_epi8(_mm_loadu_si128((const __m128i *)(const void *)ptr));
+        uint32_t count = (uint32_t)__builtin_popcount(firsts);
+
+        if (n < count) {
+            for (; n > 0; n--)
+                firsts &= firsts - 1;
+            return ptr + __builtin_ctz(firsts);
+        }
+        n -= count;
+    }
+    for (; ptr < end; ptr++) {
+        if ((*ptr & FIRST) && n-- == 0)
+            return ptr;
+    }
+    return end;
+}
+
+/* Where the postings of a group begin. */
+static const uint8_t *group_at(const struct tars_ranges *ranges, uint32_t group)
+{
+    uint64_t at = group < groups_of(ranges->head.spread)
+                      ? (uint64_t)ranges->bases[group / TARS_RANGES_BASE] + ranges->starts[group]
+                      : ranges->head.bytes;
+
+    return ranges->data + (at < ranges->head.bytes ? at : ranges->head.bytes);
+}
+
+/* The range's postings begin at ptr. False: damaged. */
+static bool dense_span(const struct tars_ranges *ranges, uint32_t range, const uint8_t *ptr,
+                       const uint8_t *end, struct tars_ranges_span *span)
+{
+    if (ptr >= end)
+        return false;
+    *span = (struct tars_ranges_span){.range = range, .ptr = ptr};
+    span->len = (uint32_t)(find_first(ptr + 1, end, 0) - ptr);
+    return true;
+}
+
+/* The range is the n-th of its group. */
+static bool dense_at(const struct tars_ranges *ranges, uint32_t range, uint32_t n,
                      struct tars_ranges_span *span)
 {
-    uint32_t first = range / TARS_RANGES_GROUP * TARS_RANGES_GROUP;
-    uint64_t at = ranges->starts[range / TARS_RANGES_GROUP];
+    const uint8_t *ptr = group_at(ranges, range / TARS_RANGES_GROUP);
+    const uint8_t *end = group_at(ranges, range / TARS_RANGES_GROUP + 1);
 
-    for (uint32_t i = first; i < range; i++)
-        at += ranges->sizes[i];
-    if (at + ranges->sizes[range] > ranges->head.bytes)
-        return false;
-    *span = (struct tars_ranges_span){.range = range,
-                                      .bound = ranges->bounds[range],
-                                      .ptr = ranges->data + at,
-                                      .len = ranges->sizes[range]};
-    return true;
+    return ptr < end && dense_span(ranges, range, find_first(ptr, end, n), end, span);
 }
 
 static bool dense_from(const struct tars_ranges *ranges, uint32_t range,
                        struct tars_ranges_span *span)
 {
-    while (range < ranges->head.spread && ranges->bounds[range] == 0)
-        range++;
-    return range < ranges->head.spread && dense_at(ranges, range, span);
+    uint32_t group = range / TARS_RANGES_GROUP;
+    uint32_t before = (1U << range % TARS_RANGES_GROUP) - 1;
+    uint32_t mask;
+
+    for (; group < groups_of(ranges->head.spread); group++, before = 0) {
+        mask = ranges->masks[group];
+        if ((mask & ~before) != 0) {
+            range = group * TARS_RANGES_GROUP + (uint32_t)__builtin_ctz(mask & ~before);
+            return dense_at(ranges, range, (uint32_t)__builtin_popcount(mask & before), span);
+        }
+    }
+    return false;
+}
+
+/* The one behind span is in its group, or a later one has it. */
+static bool dense_next(const struct tars_ranges *ranges, struct tars_ranges_span *span)
+{
+    uint32_t group = span->range / TARS_RANGES_GROUP;
+    uint32_t later = ranges->masks[group] & ~((2U << span->range % TARS_RANGES_GROUP) - 1);
+
+    if (later == 0)
+        return dense_from(ranges, (group + 1) * TARS_RANGES_GROUP, span);
+    return dense_span(ranges, group * TARS_RANGES_GROUP + (uint32_t)__builtin_ctz(later),
+                      span->ptr + span->len, group_at(ranges, group + 1), span);
 }
 
 bool tars_ranges_next(const struct tars_ranges *ranges, struct tars_ranges_span *span)
@@ -77,7 +149,7 @@ bool tars_ranges_next(const struct tars_ranges *ranges, struct tars_ranges_span 
     uint32_t at = span->next;
 
     if (ranges->head.spread > 0)
-        return dense_from(ranges, span->range + 1, span);
+        return dense_next(ranges, span);
     return tars_ranges_entry(ranges, &at, span);
 }
 
@@ -127,13 +199,13 @@ bool tars_ranges_posting(const struct tars_ranges_span *span, uint32_t *at,
 
     if (i >= span->len)
         return false;
-    out->ordinal = span->range << TARS_RANGES_LOG | span->ptr[i] >> 4;
-    out->tf = span->ptr[i] & 0xf;
+    out->ordinal = span->range << TARS_RANGES_LOG | (span->ptr[i] >> 3 & 0xf);
+    out->tf = span->ptr[i] & TF_CODES;
     i++;
     if (out->tf == 0) {
-        for (unsigned shift = 0; i < span->len && shift < 32; shift += 7) {
-            out->tf |= (uint32_t)(span->ptr[i] & 0x7f) << shift;
-            if (span->ptr[i++] < 0x80)
+        for (unsigned shift = 0; i < span->len && shift < 32; shift += 6) {
+            out->tf |= (uint32_t)(span->ptr[i] & 0x3f) << shift;
+            if (!(span->ptr[i++] & MORE))
                 break;
         }
     }
@@ -153,16 +225,19 @@ static size_t put_varint(uint8_t *out, uint32_t value)
     return n;
 }
 
-static size_t put_posting(uint8_t *out, struct tars_ranges_posting posting)
+static size_t put_posting(uint8_t *out, struct tars_ranges_posting posting, bool first)
 {
-    uint8_t high = (uint8_t)((posting.ordinal % TARS_RANGES_SIZE) << 4);
+    uint8_t high = (uint8_t)((first ? FIRST : 0) | (posting.ordinal % TARS_RANGES_SIZE) << 3);
+    uint32_t tf = posting.tf;
+    size_t n = 1;
 
-    if (posting.tf <= TF_CODES) {
-        out[0] = (uint8_t)(high | posting.tf);
-        return 1;
-    }
-    out[0] = high;
-    return 1 + put_varint(out + 1, posting.tf);
+    out[0] = (uint8_t)(high | (tf <= TF_CODES ? tf : 0));
+    if (tf <= TF_CODES)
+        return n;
+    for (; tf >= MORE; tf >>= 6)
+        out[n++] = (uint8_t)(MORE | (tf & 0x3f));
+    out[n++] = (uint8_t)tf;
+    return n;
 }
 
 /* How many postings from the first on are in its range; *bound: the greatest of theirs. */
@@ -192,39 +267,40 @@ static uint32_t count_ranges(const struct tars_ranges_posting *postings, size_t 
 
 size_t tars_ranges_room(size_t count, uint32_t passages)
 {
-    uint32_t spread = (passages >> TARS_RANGES_LOG) + 1;
+    const struct tars_ranges_head dense = {.count = (uint32_t)count,
+                                           .spread = (passages >> TARS_RANGES_LOG) + 1};
 
-    return sizeof(struct tars_ranges_head) + 2 * UNIT + count * (size_t)(POSTING_MAX + 7) +
+    return sizeof(dense) + 2 * UNIT + count * (size_t)(POSTING_MAX + 7) +
            skips_of((uint32_t)count) * sizeof(struct tars_ranges_skip) +
-           ((size_t)count * DENSE_PART > spread
-                ? 2 * (size_t)spread + groups_of(spread) * sizeof(uint32_t)
-                : 0);
+           (count * DENSE_PART > dense.spread ? (size_t)before_data(&dense) : 0);
 }
 
 static size_t make_dense(const struct tars_ranges_posting *postings, const uint8_t *bounds,
                          size_t count, struct tars_ranges_head *head, uint8_t *out)
 {
-    uint8_t *starts = out;
-    uint8_t *top = out + groups_of(head->spread) * sizeof(uint32_t);
-    uint8_t *sizes = top + head->spread;
-    uint8_t *data = sizes + head->spread;
+    uint32_t *bases = (uint32_t *)(void *)out;
+    uint16_t *starts = (uint16_t *)(void *)(bases + bases_of(head->spread));
+    uint16_t *masks = starts + groups_of(head->spread);
+    uint8_t *bound = (uint8_t *)(masks + groups_of(head->spread));
+    uint8_t *data = bound + head->count;
     uint32_t bytes = 0;
     size_t at = 0;
 
-    memset(out, 0, (size_t)(data - out));
-    for (uint32_t range = 0; range < head->spread; range++) {
-        uint32_t before = bytes;
-        size_t n;
+    for (uint32_t group = 0; group < groups_of(head->spread); group++) {
+        if (group % TARS_RANGES_BASE == 0)
+            bases[group / TARS_RANGES_BASE] = bytes;
+        starts[group] = (uint16_t)(bytes - bases[group / TARS_RANGES_BASE]);
+        masks[group] = 0;
+        while (at < count &&
+               postings[at].ordinal >> TARS_RANGES_LOG < (group + 1) * TARS_RANGES_GROUP) {
+            size_t n = run_of(postings + at, bounds + at, count - at, bound++);
 
-        if (range % TARS_RANGES_GROUP == 0)
-            memcpy(starts + range / TARS_RANGES_GROUP * sizeof(bytes), &bytes, sizeof(bytes));
-        if (at == count || postings[at].ordinal >> TARS_RANGES_LOG != range)
-            continue;
-        n = run_of(postings + at, bounds + at, count - at, &top[range]);
-        for (size_t i = 0; i < n; i++)
-            bytes += (uint32_t)put_posting(data + bytes, postings[at + i]);
-        sizes[range] = (uint8_t)(bytes - before);
-        at += n;
+            masks[group] |=
+                (uint16_t)(1U << (postings[at].ordinal >> TARS_RANGES_LOG) % TARS_RANGES_GROUP);
+            for (size_t i = 0; i < n; i++)
+                bytes += (uint32_t)put_posting(data + bytes, postings[at + i], i == 0);
+            at += n;
+        }
     }
     head->bytes = bytes;
     return (size_t)(data - out) + bytes;
@@ -249,7 +325,7 @@ static size_t make_sparse(const struct tars_ranges_posting *postings, const uint
         if (entry % TARS_RANGES_SKIP == 0)
             memcpy(out + entry / TARS_RANGES_SKIP * sizeof(skip), &skip, sizeof(skip));
         for (size_t i = 0; i < n; i++)
-            len += put_posting(packed + len, postings[at + i]);
+            len += put_posting(packed + len, postings[at + i], i == 0);
         bytes += (uint32_t)put_varint(data + bytes, step << 1 | (len == 1));
         data[bytes++] = bound;
         if (len != 1)

@@ -2,18 +2,21 @@
  * what it can score at most.
  *
  *     struct tars_ranges_head                       16 bytes
- *     dense    starts  uint32 (ceil(spread / 16),)  where each 16th range begins in data
- *              bounds  uint8 (spread,)              0: the term is not in the range
- *              sizes   uint8 (spread,)              bytes of the range
- *              data    the ranges' postings
+ *     dense    bases   uint32 (ceil(groups / 16),)  where each 16th group begins in data
+ *              starts  uint16 (groups,)             where each begins, from its base
+ *              masks   uint16 (groups,)             which of its 16 ranges have the term
+ *              bounds  uint8 (count,)               of the ranges that have it
+ *              data    their postings
  *     sparse   skips   {uint32 range, at} (ceil(count / 64),)   each 64th range and its entry
  *              data    entries: varint(step << 1 | one posting), bound, [bytes,] postings
  *
- *     a posting: ordinal % 16 << 4 | tf, or tf 0 and then varint(tf) where tf is over 15
+ *     a posting: first of its range << 7 | ordinal % 16 << 3 | tf; where tf is over 7: 0, and then
+ *                bytes of 6 bits of it, with 0x40 where more follow
  *
  * A list is dense when more than a DENSE_PART-th of all ranges have the term: then bounds are added
- * up for 16 ranges with a few instructions, and any range is found at once. step counts ranges from
- * the one before, at least 1; the first from -1.
+ * up for the 16 ranges of a group with a few instructions, and any range is found at once: no other
+ * byte of data has the upper bit, so the n-th range of a group begins at its n-th. step counts
+ * ranges from the one before, at least 1; the first from -1.
  *
  * Bounds    ceil(255 * tf / (tf + k1 * (1 - b + b * length / mean))), the greatest of the range,
  *           with the k1, b and mean of the snapshot. With another mean it is at most mean / that
@@ -34,6 +37,7 @@
 #define TARS_RANGES_LOG   4
 #define TARS_RANGES_SIZE  (1U << TARS_RANGES_LOG) /* passages in a range */
 #define TARS_RANGES_GROUP 16                      /* ranges with one start */
+#define TARS_RANGES_BASE  16                      /* groups with one base */
 #define TARS_RANGES_SKIP  64                      /* entries between skips */
 
 /* Stored as it is. */
@@ -51,8 +55,9 @@ struct tars_ranges_skip {
 /* An opened list. */
 struct tars_ranges {
     struct tars_ranges_head head;
-    const uint32_t *starts;               /* dense */
-    const uint8_t *bounds, *sizes;        /* dense */
+    const uint32_t *bases;                /* dense */
+    const uint16_t *starts, *masks;       /* dense */
+    const uint8_t *bounds;                /* dense: (head.count,) */
     const struct tars_ranges_skip *skips; /* sparse */
     const uint8_t *data;                  /* (head.bytes,) */
 };
@@ -60,7 +65,7 @@ struct tars_ranges {
 /* Where one range's postings are. */
 struct tars_ranges_span {
     uint32_t range;
-    uint32_t bound;
+    uint32_t bound;     /* sparse */
     const uint8_t *ptr; /* (len,) */
     uint32_t len;
     uint32_t next; /* sparse: the entry behind it */
@@ -73,6 +78,12 @@ struct tars_ranges_posting {
 
 /* The list that begins at ptr, of which len bytes are mapped. False: damaged. */
 bool tars_ranges_open(struct tars_ranges *ranges, const void *ptr, size_t len);
+/* Dense: whether the list has the range. */
+static inline bool tars_ranges_has(const struct tars_ranges *ranges, uint32_t range)
+{
+    return range < ranges->head.spread &&
+           (ranges->masks[range / TARS_RANGES_GROUP] >> range % TARS_RANGES_GROUP & 1);
+}
 /* The first range of the list that is not under range. False: there is none. */
 bool tars_ranges_seek(const struct tars_ranges *ranges, uint32_t range,
                       struct tars_ranges_span *span);

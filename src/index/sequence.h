@@ -1,7 +1,12 @@
 /* sequence - the words of each passage in their order, so that phrases can be found.
  *
  *     places  {at, len} (passages,)     where a passage's words are in bytes
- *     bytes   varint(term + 1) a word, 0 for one that was left out (a stop word)
+ *     bytes   0 .. 3          1 to 4 words that were left out (stop words)
+ *             4 .. 191        terms 0 to 187
+ *             192 .. 247      the next 14,336, with another byte
+ *             248 .. 254      the next 458,752, with two
+ *             255             any, its number in four
+ *             What was left out at the end is not told.
  *
  * Terms are numbered by how many passages have them when a snapshot is written, so that a word
  * takes little more than a byte and a half. Lists of positions by term would take a little less;
@@ -22,7 +27,9 @@
 #include "base/status.h"
 #include "index/column.h"
 
-#define TARS_SEQUENCE_GAP UINT32_MAX /* a word that was left out */
+#define TARS_SEQUENCE_GAP   UINT32_MAX /* a word that was left out */
+#define TARS_SEQUENCE_RUN   4          /* words that a byte can stand for */
+#define TARS_SEQUENCE_BYTES 6          /* that encode() may write */
 
 /* Stored as it is. */
 struct tars_sequence_place {
@@ -40,6 +47,7 @@ struct tars_sequence {
 struct tars_sequence_reader {
     const uint8_t *at;
     const uint8_t *end;
+    uint32_t gaps; /* words that were left out, still to be told */
 };
 
 void tars_sequence_init(struct tars_sequence *sequence);
@@ -55,7 +63,8 @@ struct tars_sequence_reader tars_sequence_read(const struct tars_sequence *seque
                                                uint32_t ordinal);
 /* The next word. False: that was all. */
 bool tars_sequence_next(struct tars_sequence_reader *reader, uint32_t *word);
-/* Write a word; returns its bytes, at most 5. */
-size_t tars_sequence_encode(uint8_t *out, uint32_t word);
+/* Write a word, and what was left out before it; returns the bytes, at most TARS_SEQUENCE_BYTES, 0
+ * for a word that is left out itself. *gaps remembers those, 0 at first. */
+size_t tars_sequence_encode(uint8_t *out, uint32_t *gaps, uint32_t word);
 
 #endif

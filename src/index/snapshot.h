@@ -38,7 +38,7 @@
 #include "index/postings.h"
 #include "index/sequence.h"
 
-#define TARS_SNAPSHOT_VERSION 5
+#define TARS_SNAPSHOT_VERSION 6
 
 enum tars_snapshot_section {
     TARS_SNAPSHOT_PASSAGES = 0,
@@ -97,9 +97,20 @@ void tars_shadow_free(struct tars_shadow *shadow);
 TARS_MUST_USE tars_status tars_snapshot_open(const char *path, size_t dim, const char *identity,
                                              bool verify, struct tars_shadow **shadow,
                                              uint64_t *seq, struct tars_err *err);
-/* Write all living passages of the shadow to path, as a whole or not at all. The writer's. */
-TARS_MUST_USE tars_status tars_snapshot_write(const struct tars_shadow *shadow, const char *path,
-                                              const char *identity, uint64_t seq,
+/* How much of a shadow a snapshot has. */
+struct tars_snapshot_mark {
+    uint64_t seq;
+    uint64_t last_id;
+    uint32_t passages, nodes, terms; /* all before them */
+    uint32_t epoch;                  /* without those that had died by then */
+};
+/* Publish what is there and note it. The writer's. */
+struct tars_snapshot_mark tars_snapshot_mark(struct tars_shadow *shadow, uint64_t seq);
+/* Write the living passages of the shadow, as it was marked, to path, as a whole or not at all. In
+ * any thread: the writer may go on, and nothing that it does since the mark is in it. */
+TARS_MUST_USE tars_status tars_snapshot_write(const struct tars_shadow *shadow,
+                                              const struct tars_snapshot_mark *mark,
+                                              const char *path, const char *identity,
                                               struct tars_err *err);
 
 #endif

@@ -33,6 +33,7 @@ struct sink {
 
 struct writer {
     const struct tars_shadow *shadow;
+    const struct tars_snapshot_mark *mark;
     struct sink sink;
     struct tars_snapshot_header header;
     uint32_t *passage_to;             /* (passages,) new ordinals, or LOST */
@@ -116,9 +117,9 @@ static void number_passages(struct writer *w)
 
     for (uint32_t i = 0; i < w->passage_count; i++) {
         const struct tars_passage *passage = tars_passages_at(&w->shadow->passages, i);
+        uint32_t died = atomic_load_explicit(&passage->died, memory_order_relaxed);
 
-        w->passage_to[i] =
-            atomic_load_explicit(&passage->died, memory_order_relaxed) == 0 ? next++ : LOST;
+        w->passage_to[i] = died == 0 || died > w->mark->epoch ? next++ : LOST;
     }
     next = 0;
     for (uint32_t i = 0; i < w->node_count; i++) {
@@ -155,7 +156,7 @@ static void put_passages(struct writer *w)
 
         if (w->passage_to[i] == LOST)
             continue;
-        made.window_count = windows_of(w, i, passage);
+        made.window_count = (uint16_t)windows_of(w, i, passage);
         if (made.window_count > 0)
             made.window_first = w->node_to[passage->window_first];
         put(&w->sink, &made, sizeof(made));
@@ -491,14 +492,16 @@ static void put_sequence(struct writer *w, uint32_t old_terms)
     for (uint32_t i = 0; i < w->passage_count && w->sink.status == TARS_OK; i++) {
         struct tars_sequence_reader reader = tars_sequence_read(&w->shadow->sequence, i);
         struct tars_sequence_place *place = &w->word_places[next];
+        uint32_t gaps = 0;
         uint32_t word;
 
         if (w->passage_to[i] == LOST)
             continue;
         *place = (struct tars_sequence_place){(uint32_t)at, 0};
         while (tars_sequence_next(&reader, &word)) {
-            uint8_t encoded[8];
-            size_t n = tars_sequence_encode(encoded, word < old_terms ? w->term_to[word] : LOST);
+            uint8_t encoded[TARS_SEQUENCE_BYTES];
+            size_t n = tars_sequence_encode(
+                encoded, &gaps, word < old_terms ? w->term_to[word] : TARS_SEQUENCE_GAP);
 
             put(&w->sink, encoded, n);
             place->len += (uint32_t)n;
@@ -588,18 +591,18 @@ static tars_status put_header(struct writer *w)
     return fsync(w->sink.fd) == 0 ? TARS_OK : TARS_EIO;
 }
 
-static tars_status setup(struct writer *w, const char *identity, uint64_t seq)
+static tars_status setup(struct writer *w, const char *identity)
 {
     const struct tars_shadow *shadow = w->shadow;
 
-    w->passage_count = shadow->passages.column.count;
-    w->node_count = shadow->dim > 0 ? shadow->hnsw.count : 0;
-    w->term_count = shadow->postings.term_count;
+    w->passage_count = w->mark->passages;
+    w->node_count = w->mark->nodes;
+    w->term_count = w->mark->terms;
     memcpy(w->header.magic, TARS_SNAPSHOT_MAGIC, sizeof(w->header.magic));
     w->header.version = TARS_SNAPSHOT_VERSION;
     w->header.dim = shadow->dim;
-    w->header.seq = seq;
-    w->header.last_id = shadow->passages.last_id;
+    w->header.seq = w->mark->seq;
+    w->header.last_id = w->mark->last_id;
     w->header.k1 = shadow->postings.k1;
     w->header.b = shadow->postings.b;
     (void)snprintf(w->header.identity, sizeof(w->header.identity), "%s", identity);
@@ -645,13 +648,27 @@ static tars_status write_to(struct writer *w, const char *temporary)
     return status;
 }
 
-tars_status tars_snapshot_write(const struct tars_shadow *shadow, const char *path,
-                                const char *identity, uint64_t seq, struct tars_err *err)
+struct tars_snapshot_mark tars_snapshot_mark(struct tars_shadow *shadow, uint64_t seq)
 {
-    struct writer w = {.shadow = shadow, .sink = {.fd = -1}};
+    tars_passages_publish(&shadow->passages);
+    return (struct tars_snapshot_mark){
+        .seq = seq,
+        .last_id = shadow->passages.last_id,
+        .passages = shadow->passages.column.count,
+        .nodes = shadow->dim > 0 ? atomic_load(&shadow->hnsw.count) : 0,
+        .terms = atomic_load(&shadow->postings.term_count),
+        .epoch = tars_passages_look(&shadow->passages).epoch,
+    };
+}
+
+tars_status tars_snapshot_write(const struct tars_shadow *shadow,
+                                const struct tars_snapshot_mark *mark, const char *path,
+                                const char *identity, struct tars_err *err)
+{
+    struct writer w = {.shadow = shadow, .mark = mark, .sink = {.fd = -1}};
     char temporary[PATH_MAX];
     char folder[PATH_MAX];
-    tars_status status = setup(&w, identity, seq);
+    tars_status status = setup(&w, identity);
 
     if (snprintf(temporary, sizeof(temporary), "%s.tmp", path) >= (int)sizeof(temporary))
         status = TARS_EINVAL;

@@ -226,31 +226,73 @@ static bool is_worth_saving(const struct tars_index_stats *stats, enum tars_inge
     return stats->unsaved >= (least > part ? least : part);
 }
 
-void tars_ingest_save(struct tars_ingest *ingest, enum tars_ingest_save when)
+/* Save the index, if it is worth it; the writer goes on. */
+static tars_status save(struct tars_ingest *ingest, enum tars_ingest_save when, bool if_behind,
+                        struct tars_err *err)
 {
     struct tars_index_stats stats;
-    struct tars_err err = {.text = ""};
+    tars_status status = TARS_OK;
+    bool begun;
 
+    pthread_mutex_lock(&ingest->save_lock);
     pthread_mutex_lock(&ingest->index_lock);
     tars_index_stats(ingest->config.index, &stats);
-    if (is_worth_saving(&stats, when) && !ingest->index_is_behind &&
-        tars_index_save(ingest->config.index, &err)) {
+    begun = is_worth_saving(&stats, when) && (if_behind || !ingest->index_is_behind) &&
+            tars_index_save_begin(ingest->config.index);
+    pthread_mutex_unlock(&ingest->index_lock);
+    if (begun)
+        status = tars_index_save_finish(ingest->config.index, err);
+    pthread_mutex_unlock(&ingest->save_lock);
+    return status;
+}
+
+void tars_ingest_save(struct tars_ingest *ingest, enum tars_ingest_save when)
+{
+    struct tars_err err = {.text = ""};
+
+    if (save(ingest, when, false, &err)) {
         tars_log_warning(ingest->config.log, "ingest",
                          "the index is not saved and will be made again at the next start: %s",
                          err.text);
     }
-    pthread_mutex_unlock(&ingest->index_lock);
+}
+
+void tars_ingest_want_save(struct tars_ingest *ingest, enum tars_ingest_save when)
+{
+    struct tars_index_stats stats;
+
+    tars_index_stats(ingest->config.index, &stats);
+    if (!is_worth_saving(&stats, when))
+        return;
+    pthread_mutex_lock(&ingest->lock);
+    ingest->save_wanted = true;
+    ingest->save_when = when;
+    pthread_cond_broadcast(&ingest->changed);
+    pthread_mutex_unlock(&ingest->lock);
+}
+
+void *tars_ingest_saver(void *ctx)
+{
+    struct tars_ingest *ingest = ctx;
+    enum tars_ingest_save when;
+
+    pthread_mutex_lock(&ingest->lock);
+    while (!ingest->saver_done) {
+        if (!ingest->save_wanted) {
+            pthread_cond_wait(&ingest->changed, &ingest->lock);
+            continue;
+        }
+        ingest->save_wanted = false;
+        when = ingest->save_when;
+        pthread_mutex_unlock(&ingest->lock);
+        tars_ingest_save(ingest, when);
+        pthread_mutex_lock(&ingest->lock);
+    }
+    pthread_mutex_unlock(&ingest->lock);
+    return NULL;
 }
 
 tars_status tars_ingest_save_now(struct tars_ingest *ingest, struct tars_err *err)
 {
-    struct tars_index_stats stats;
-    tars_status status = TARS_OK;
-
-    pthread_mutex_lock(&ingest->index_lock);
-    tars_index_stats(ingest->config.index, &stats);
-    if (stats.unsaved > 0)
-        status = tars_index_save(ingest->config.index, err);
-    pthread_mutex_unlock(&ingest->index_lock);
-    return status;
+    return save(ingest, TARS_SAVE_END, true, err);
 }

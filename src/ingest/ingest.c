@@ -188,6 +188,7 @@ tars_status tars_ingest_open(const struct tars_ingest_config *config, struct tar
     made->now_us = config->now_us ? config->now_us : tars_clock_wall_us;
     pthread_mutex_init(&made->lock, NULL);
     pthread_cond_init(&made->changed, NULL);
+    pthread_mutex_init(&made->save_lock, NULL);
     pthread_mutex_init(&made->event_lock, NULL);
     pthread_mutex_init(&made->index_lock, NULL);
 
@@ -215,9 +216,19 @@ void tars_ingest_close(struct tars_ingest *ingest)
     tars_analyzer_free(ingest->replay_analyzer);
     pthread_mutex_destroy(&ingest->lock);
     pthread_cond_destroy(&ingest->changed);
+    pthread_mutex_destroy(&ingest->save_lock);
     pthread_mutex_destroy(&ingest->event_lock);
     pthread_mutex_destroy(&ingest->index_lock);
     free(ingest);
+}
+
+static void stop_saver(struct tars_ingest *ingest)
+{
+    pthread_mutex_lock(&ingest->lock);
+    ingest->saver_done = true;
+    pthread_cond_broadcast(&ingest->changed);
+    pthread_mutex_unlock(&ingest->lock);
+    pthread_join(ingest->saver, NULL);
 }
 
 tars_status tars_ingest_start(struct tars_ingest *ingest, struct tars_err *err)
@@ -227,14 +238,21 @@ tars_status tars_ingest_start(struct tars_ingest *ingest, struct tars_err *err)
     atomic_store(&ingest->stopping, false);
     ingest->reader_done = false;
     ingest->queue_empty = false;
-    if (pthread_create(&ingest->writer, NULL, tars_ingest_writer, ingest))
+    ingest->save_wanted = false;
+    ingest->saver_done = false;
+    if (pthread_create(&ingest->saver, NULL, tars_ingest_saver, ingest))
         return tars_fail(TARS_ENOMEM, err, "cannot start a thread");
+    if (pthread_create(&ingest->writer, NULL, tars_ingest_writer, ingest)) {
+        stop_saver(ingest);
+        return tars_fail(TARS_ENOMEM, err, "cannot start a thread");
+    }
     if (pthread_create(&ingest->reader, NULL, tars_ingest_reader, ingest)) {
         pthread_mutex_lock(&ingest->lock);
         ingest->reader_done = true;
         pthread_cond_broadcast(&ingest->changed);
         pthread_mutex_unlock(&ingest->lock);
         pthread_join(ingest->writer, NULL);
+        stop_saver(ingest);
         return tars_fail(TARS_ENOMEM, err, "cannot start a thread");
     }
     ingest->is_started = true;
@@ -253,6 +271,7 @@ void tars_ingest_stop(struct tars_ingest *ingest)
     pthread_mutex_unlock(&ingest->lock);
     pthread_join(ingest->reader, NULL);
     pthread_join(ingest->writer, NULL);
+    stop_saver(ingest);
     ingest->is_started = false;
     tars_ingest_save(ingest, TARS_SAVE_END);
 }

@@ -6,7 +6,8 @@
  *
  * A run is one job under way. Its documents come in parts, in order, spread over batches; the last
  * part ends the run. The reader makes runs and parts, the writer frees them: after a hand-over the
- * reader touches of a run only what is marked "reader".
+ * reader touches of a run only what is marked "reader". A third thread, the saver, saves the index
+ * when the writer says so, and the writer goes on meanwhile.
  */
 #ifndef TARS_INGEST_INGEST_INTERNAL_H
 #define TARS_INGEST_INGEST_INTERNAL_H
@@ -98,17 +99,19 @@ struct tars_ingest_batch {
     size_t tokens; /* about, of the windows */
 };
 
+enum tars_ingest_save { TARS_SAVE_BUSY, TARS_SAVE_IDLE, TARS_SAVE_END };
+
 struct tars_ingest {
     struct tars_ingest_config config;
     size_t dim; /* of the encoder; 0: none */
     int64_t (*now_us)(void);
 
-    pthread_t reader, writer;
+    pthread_t reader, writer, saver;
     bool is_started;
     atomic_bool stopping;
     _Atomic int64_t max_file_bytes; /* as it is now */
 
-    pthread_mutex_t lock;              /* guards the fields down to stats */
+    pthread_mutex_t lock;              /* guards the fields down to saver_done */
     pthread_cond_t changed;            /* any of them has */
     struct tars_ingest_batch *waiting; /* handed over, not taken yet; or NULL */
     bool writer_idle;                  /* the writer waits for a batch */
@@ -117,7 +120,11 @@ struct tars_ingest {
     uint64_t submits;                  /* counts what may have made a job due */
     struct tars_ingest_run *runs;      /* under way */
     struct tars_ingest_stats stats;
+    bool save_wanted; /* the saver should look whether the index is worth saving, as by save_when */
+    enum tars_ingest_save save_when;
+    bool saver_done; /* nothing more will be saved by it */
 
+    pthread_mutex_t save_lock;  /* held for a whole save of the index; taken before index_lock */
     pthread_mutex_t event_lock; /* held while config.event runs */
 
     pthread_mutex_t index_lock; /* guards writing to store documents and index, and the two below */
@@ -180,13 +187,17 @@ void tars_ingest_apply(struct tars_ingest *ingest, const struct tars_store_chang
                        const struct tars_ingest_part *part);
 TARS_MUST_USE tars_status tars_ingest_replay_locked(struct tars_ingest *ingest,
                                                     struct tars_err *err);
-/* Save the index if enough has changed; when idle sooner than when busy, at the end always. */
 /* Out of store and index with all of one file, whether it was complete or not. */
 TARS_MUST_USE tars_status tars_ingest_forget_file(struct tars_ingest *ingest,
                                                   const char *collection, const char *path,
                                                   struct tars_err *err);
 
-enum tars_ingest_save { TARS_SAVE_BUSY, TARS_SAVE_IDLE, TARS_SAVE_END };
+/* Let the saver save the index if enough has changed: when idle sooner than when busy. Does not
+ * wait. */
+void tars_ingest_want_save(struct tars_ingest *ingest, enum tars_ingest_save when);
+/* The saver thread; ctx is the ingest. */
+void *tars_ingest_saver(void *ctx);
+/* Save the index if enough has changed; at the end always. */
 void tars_ingest_save(struct tars_ingest *ingest, enum tars_ingest_save when);
 
 #endif

@@ -425,7 +425,7 @@ static struct tars_ingest_batch *take(struct tars_ingest *ingest)
     if (!ingest->waiting && !ingest->reader_done) {
         ingest->writer_idle = true;
         pthread_mutex_unlock(&ingest->lock);
-        tars_ingest_save(ingest, TARS_SAVE_IDLE);
+        tars_ingest_want_save(ingest, TARS_SAVE_IDLE);
         pthread_mutex_lock(&ingest->lock);
     }
     while (!ingest->waiting && !ingest->reader_done)
@@ -450,7 +450,7 @@ void *tars_ingest_writer(void *ctx)
         tars_ingest_batch_free(batch);
         if (tars_store_checkpoint(ingest->config.store, NULL))
             tars_log_warning(ingest->config.log, "ingest", "cannot move the store's log");
-        tars_ingest_save(ingest, TARS_SAVE_BUSY);
+        tars_ingest_want_save(ingest, TARS_SAVE_BUSY);
     }
     return NULL;
 }

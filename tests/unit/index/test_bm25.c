@@ -171,6 +171,7 @@ static void same_as_exhaustive(void **state)
     char path[FILES_PATH_MAX + 16];
     struct tars_shadow *shadow = NULL;
     struct tars_shadow *mapped = NULL;
+    struct tars_snapshot_mark mark;
     uint64_t random = 88172645463325252U;
     uint64_t seq;
 
@@ -182,7 +183,8 @@ static void same_as_exhaustive(void **state)
     (void)tars_passages_remove(&shadow->passages, 300, 900);
     tars_passages_publish(&shadow->passages);
     compare_many(shadow, &random, zipf, 1.2);
-    assert_int_equal(tars_snapshot_write(shadow, path, "", 1, NULL), TARS_OK);
+    mark = tars_snapshot_mark(shadow, 1);
+    assert_int_equal(tars_snapshot_write(shadow, &mark, path, "", NULL), TARS_OK);
     tars_shadow_free(shadow);
     assert_int_equal(tars_snapshot_open(path, 0, "", true, &mapped, &seq, NULL), TARS_OK);
     compare_many(mapped, &random, zipf, 1.2);

@@ -171,7 +171,7 @@ static void damage_is_no_words(void **state)
     } rows[] = {
         {{0, 4}, 3}, {{0, 5}, 3}, {{4, 1}, 0}, {{0, 6}, 0}, {{6, 1}, 0}, {{UINT32_MAX, 2}, 0},
     };
-    uint8_t bytes[5] = {0, 5, 0x81, 1, 0xff};
+    uint8_t bytes[5] = {0, 9, 193, 1, 255};
 
     (void)state;
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -193,6 +193,36 @@ static void damage_is_no_words(void **state)
         assert_false(tars_sequence_next(&reader, &word));
         tars_sequence_release(&sequence);
     }
+}
+
+/* Words of every length and runs of gaps come out as they went in; gaps at the end are not told. */
+static void words_come_out_as_they_went_in(void **state)
+{
+    static const uint32_t edges[] = {
+        0, 1, 186, 187, 188, 189, 14523, 14524, 14525, 473275, 473276, 473277, UINT32_C(1) << 30};
+    enum { EDGES = sizeof(edges) / sizeof(edges[0]), GAPS = 11 };
+    uint32_t words[EDGES * (GAPS + 1) * 2];
+    size_t count = 0;
+    size_t told = 0;
+    size_t n = 0;
+    struct tars_sequence sequence;
+    struct tars_sequence_reader reader;
+    uint32_t word;
+
+    (void)state;
+    for (size_t i = 0; i < EDGES; i++) {
+        words[count++] = edges[i];
+        told = count;
+        for (size_t gaps = 0; gaps < i % GAPS; gaps++)
+            words[count++] = TARS_SEQUENCE_GAP;
+    }
+    tars_sequence_init(&sequence);
+    assert_int_equal(tars_sequence_put(&sequence, 0, words, count), TARS_OK);
+    reader = tars_sequence_read(&sequence, 0);
+    while (tars_sequence_next(&reader, &word))
+        assert_int_equal(word, words[n++]);
+    assert_true(n >= told && n <= count);
+    tars_sequence_release(&sequence);
 }
 
 static void work(void *ctx)
@@ -231,6 +261,7 @@ int main(void)
         cmocka_unit_test(title_is_asked_apart),
         cmocka_unit_test(a_word_that_is_no_term_is_refused),
         cmocka_unit_test(damage_is_no_words),
+        cmocka_unit_test(words_come_out_as_they_went_in),
         cmocka_unit_test(every_allocation_may_fail),
     };
 
