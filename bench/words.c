@@ -4,18 +4,21 @@
  *     words serve DIR QUESTIONS [K]      answers commands on standard input, a line of JSON each:
  *         round    asks every question once: microseconds of each
  *         check    compares every answer with that of the exhaustive scorer
- *     words pause DIR CORPUS             adds passages of CORPUS to the index of DIR for as long as
- * it is saved: the longest that one took, and how long the save
+ *         typos    misspells a word of every question: microseconds of the processor for each as it
+ *                  stands, with words beside it that are spelt nearly so, and for looking for such
+ *                  words in the question as it was
+ *     words pause DIR CORPUS
+ *         saves the index of DIR and adds passages of CORPUS as long: the longest that one took
  *
  * All in English. One thread, but for pause; bench/rows/words.py pins it and takes turns with the
  * peer.
  */
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <sys/stat.h>
 #include <time.h>
 
@@ -24,6 +27,7 @@
 #include "index/bm25.h"
 #include "index/index.h"
 #include "index/snapshot.h"
+#include "retrieve/typos.h"
 #include "text/analyzer.h"
 
 #define ARENA_BYTES ((size_t)1 << 26)
@@ -74,9 +78,10 @@ static void add_line(struct tars_index *index, struct tars_analyzer *analyzer,
     made = tars_arena_calloc(arena, count + 1, sizeof(*made));
     if (!made)
         exit(EXIT_FAILURE);
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         made[i] =
             (struct tars_index_term){counts[i].ptr, counts[i].len, counts[i].tf, TARS_INDEX_TEXT};
+    }
     must(tars_index_add(index, &(struct tars_index_passage){.id = id,
                                                             .terms = made,
                                                             .term_count = count,
@@ -261,6 +266,98 @@ static void ask_round(const struct tars_index *index, const struct questions *qu
     free(hits);
 }
 
+/* Swap two letters of the longest term; false where that has under six. In arena. */
+static bool misspell(struct tars_arena *arena, const struct question *question,
+                     struct tars_terms *terms)
+{
+    size_t longest = 0;
+    char *word;
+
+    *terms = (struct tars_terms){
+        tars_arena_calloc(arena, question->count + 1, sizeof(*terms->items)), question->count};
+    if (!terms->items)
+        exit(EXIT_FAILURE);
+    for (size_t i = 0; i < question->count; i++) {
+        terms->items[i].ptr = question->terms[i].ptr;
+        terms->items[i].len = question->terms[i].len;
+        terms->items[i].count = 1;
+        longest = question->terms[i].len > question->terms[longest].len ? i : longest;
+    }
+    if (question->count == 0 || question->terms[longest].len < 6)
+        return false;
+    word = tars_arena_strndup(arena, question->terms[longest].ptr, question->terms[longest].len);
+    if (!word)
+        exit(EXIT_FAILURE);
+    word[2] = question->terms[longest].ptr[3];
+    word[3] = question->terms[longest].ptr[2];
+    terms->items[longest].ptr = word;
+    return true;
+}
+
+/* Search for terms, the last of which weigh what weights say; in microseconds of the processor
+ * from start on. */
+static double time_search(const struct tars_index *index, struct tars_arena *arena,
+                          const struct tars_terms *terms, size_t own, const float *weights,
+                          int64_t start)
+{
+    struct tars_index_query_term *query =
+        tars_arena_calloc(arena, terms->count + 1, sizeof(*query));
+    struct tars_index_hit hits[K_DEFAULT];
+    size_t n;
+
+    if (!query)
+        exit(EXIT_FAILURE);
+    for (size_t i = 0; i < terms->count; i++) {
+        query[i] = (struct tars_index_query_term){
+            .ptr = terms->items[i].ptr,
+            .len = (uint32_t)terms->items[i].len,
+            .weight = i < own ? 1 : weights[i - own],
+        };
+    }
+    must(tars_index_search_words(index, query, terms->count, K_DEFAULT, NULL, hits, &n), "search");
+    return (double)(cpu_ns() - start) / 1e3;
+}
+
+/* Each of the three times of a question, which has a word that can be misspelt. */
+static void time_typos(const struct tars_index *index, const struct question *question,
+                       struct tars_arena *arena, const char *comma)
+{
+    struct tars_terms terms;
+    struct tars_terms clean;
+    float *weights;
+    size_t own;
+    double off;
+    double on;
+    int64_t start;
+
+    if (!misspell(arena, question, &terms))
+        return;
+    (void)misspell(arena, question, &clean);
+    for (size_t i = 0; i < clean.count; i++)
+        clean.items[i].ptr = question->terms[i].ptr;
+    off = time_search(index, arena, &terms, terms.count, NULL, cpu_ns());
+    start = cpu_ns();
+    must(tars_typos_widen(arena, index, &terms, &own, &weights), "widen");
+    on = time_search(index, arena, &terms, own, weights, start);
+    start = cpu_ns();
+    must(tars_typos_widen(arena, index, &clean, &own, &weights), "widen");
+    (void)printf("%s[%.1f,%.1f,%.1f]", comma, off, on, (double)(cpu_ns() - start) / 1e3);
+}
+
+static void ask_typos(const struct tars_index *index, const struct questions *questions)
+{
+    struct tars_arena arena;
+
+    tars_arena_init(&arena, ARENA_BYTES);
+    (void)printf("{\"us\":[[0,0,0]");
+    for (size_t i = 0; i < questions->count; i++) {
+        time_typos(index, &questions->items[i], &arena, ",");
+        tars_arena_clear(&arena);
+    }
+    (void)printf("]}\n");
+    tars_arena_release(&arena);
+}
+
 /* How many of the answers are not, to the bit, those of the exhaustive scorer. */
 static void check_all(const char *dir, const struct questions *questions, size_t k)
 {
@@ -315,6 +412,8 @@ static int serve(const char *dir, const char *path, size_t k)
             ask_round(index, &questions, k);
         } else if (strncmp(command, "check", 5) == 0) {
             check_all(dir, &questions, k);
+        } else if (strncmp(command, "typos", 5) == 0) {
+            ask_typos(index, &questions);
         }
         (void)fflush(stdout);
     }

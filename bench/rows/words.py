@@ -17,7 +17,7 @@ import subprocess
 import tarfile
 import time
 
-NAMES = ("words-220k", "words-1m", "words-size")
+NAMES = ("words-220k", "words-1m", "words-size", "words-typos", "words-pause")
 
 PASSAGES = {"words-220k": 219_000, "words-1m": 1_000_000}
 WORDS = 80
@@ -260,9 +260,48 @@ def _measure(context, name, wanted, asked):
     return tell, built, peer.made, checked
 
 
+def _typos(context, wanted, asked):
+    """A question with a misspelt word, WORDS_TYPOS on and (as the peer) off; and what it costs the others."""
+    program = context.build("bench_words")
+    folder = context.folder("words-1", f"typos-{wanted}")
+    context.json(context.pin() + [program, "build", folder, corpus(context, wanted)])
+    ours = subprocess.Popen(context.pin() + [program, "serve", folder, asked], stdin=subprocess.PIPE,
+                            stdout=subprocess.PIPE, text=True)
+    try:
+        _ask(ours, "typos")
+        rounds = [_ask(ours, "typos")["us"][1:] for _ in range(1 if context.quick else 3)]
+    finally:
+        ours.stdin.close()
+        ours.wait()
+    off, on, spelt = ([_quantile([one[i] for one in seen], .5) / 1e3 for seen in rounds] for i in range(3))
+    return context.row("words-typos", "ms", on, off, "WORDS_TYPOS=false", more={"spelt_right_ms": spelt},
+                       note=f"{wanted:,} passages, {len(rounds[0])} questions with two letters swapped in the longest "
+                       f"word, CPU time; a question spelt right costs {_quantile(spelt, .5) * 1e3:.1f} us more")
+
+
+def _pause(context, wanted):
+    """The longest that a change waits while the index is saved; as the peer, the save alone, for which changes would
+    wait if it stopped them."""
+    program = context.build("bench_words")
+    folder = context.folder("words-1", f"pause-{wanted}")
+    passages = corpus(context, wanted)
+    context.json([program, "build", folder, passages])
+    alone = context.json([program, "pause", folder, os.devnull])
+    beside = context.json([program, "pause", folder, passages])
+    return context.row("words-pause", "ms", beside["longest_ms"], alone["save_s"] * 1e3, "waiting for the save",
+                       more={"alone": alone, "beside": beside},
+                       note=f"{wanted:,} passages saved while {beside['added']:,} more were added and published one by "
+                       "one; words alone")
+
+
 def run(names, context):
     rows = []
     asked = questions(context, 200 if context.quick else QUESTIONS)
+    least = PASSAGES["words-220k"] // (20 if context.quick else 1)
+    if "words-typos" in names:
+        rows.append(_typos(context, least, asked))
+    if "words-pause" in names:
+        rows.append(_pause(context, least))
     for name, passages in PASSAGES.items():
         if name not in names and not (name == "words-220k" and "words-size" in names):
             continue

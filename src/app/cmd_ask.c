@@ -104,10 +104,7 @@ static void print_complete(struct answer *answer, const json_t *line)
     (void)fflush(stdout);
     if (degraded[0])
         (void)fprintf(stderr, "tars: %s\n", degraded);
-    if (tars_object_text(line, "unmet")[0]) {
-        (void)fprintf(stderr, "tars: no passage holds \"%s\"; searched for its words\n",
-                      tars_object_text(line, "unmet"));
-    }
+    tars_cli_tell_unmet(tars_cli_joined(answer->cli), tars_object_text(line, "unmet"));
 }
 
 static bool take_line(void *ctx, json_t *line)

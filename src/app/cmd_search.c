@@ -132,7 +132,7 @@ static void print_trec(const char *query_id, size_t rank, const json_t *hit, boo
     printf("%s Q0 %s %zu %.9g tars\n", query_id, judged_id(hit), rank, score);
 }
 
-static void print_reply(struct search *search, const char *query_id)
+static void print_reply(struct search *search, const char *query_id, const char *query)
 {
     json_t *root = json_loadb(search->reply.ptr, search->reply.len, 0, NULL);
     const json_t *hits = json_object_get(root, "results");
@@ -151,10 +151,7 @@ static void print_reply(struct search *search, const char *query_id)
         printf("Nothing found.\n");
     if (tars_object_text(root, "degraded")[0])
         (void)fprintf(stderr, "tars: searched without %s\n", tars_object_text(root, "degraded"));
-    if (tars_object_text(root, "unmet")[0]) {
-        (void)fprintf(stderr, "tars: no passage holds \"%s\"; searched for its words\n",
-                      tars_object_text(root, "unmet"));
-    }
+    tars_cli_tell_unmet(query, tars_object_text(root, "unmet"));
     json_decref(root);
 }
 
@@ -168,7 +165,7 @@ static tars_status run_one(struct search *search, const char *query_id, const ch
     if (search->format == FORMAT_JSON) {
         printf("%s\n", search->reply.ptr ? search->reply.ptr : "");
     } else {
-        print_reply(search, query_id);
+        print_reply(search, query_id, query);
     }
     return TARS_OK;
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/mem/buf.h"
+#include "retrieve/wording.h"
 
 static const struct tars_command table[] = {
 #define TARS_COMMAND(name, usage, summary) TARS_COMMAND_AS(name, #name, usage, summary)
@@ -103,6 +104,14 @@ void tars_cli_complain(const char *format, ...)
     (void)vfprintf(stderr, format, args);
     (void)fputc('\n', stderr);
     va_end(args);
+}
+
+void tars_cli_tell_unmet(const char *query, const char *unmet)
+{
+    if (unmet[0]) {
+        tars_cli_complain("no %s holds \"%s\"; searched for its words",
+                          tars_wording_place(tars_span(query, strlen(query)), unmet), unmet);
+    }
 }
 
 int tars_cli_exit(const struct tars_cli *cli, tars_status status)

@@ -76,6 +76,9 @@ bool tars_cli_real(const struct tars_cli *cli, const char *option, double absent
                    double max, double *value);
 /* All arguments, joined by spaces. */
 const char *tars_cli_joined(struct tars_cli *cli);
+/* Say on standard error what no passage, title or heading holds as query demands it; unmet may be
+ * empty. */
+void tars_cli_tell_unmet(const char *query, const char *unmet);
 
 /* "tars: ..." on standard error. */
 __attribute__((format(printf, 1, 2))) void tars_cli_complain(const char *format, ...);

@@ -174,6 +174,26 @@ static void drop_quotes(struct parsed *parsed)
     parsed->count = kept;
 }
 
+const char *tars_wording_place(struct tars_span query, const char *unmet)
+{
+    static const char *const places[] = {[TARS_INDEX_TEXT] = "passage",
+                                         [TARS_INDEX_TITLE] = "title",
+                                         [TARS_INDEX_HEADING] = "heading"};
+    struct parsed parsed = {.query = query};
+
+    while (parsed.at < query.len) {
+        struct demand demand;
+        size_t end;
+        bool demands = demand_at(&parsed, &demand, &end);
+
+        if (demands && demand.words.len == strlen(unmet) &&
+            memcmp(demand.words.ptr, unmet, demand.words.len) == 0)
+            return places[demand.field];
+        parsed.at = demands ? end : parsed.at + 1;
+    }
+    return places[TARS_INDEX_TEXT];
+}
+
 /* ------------------------------------------------------------------- finding */
 
 /* Ids of passages, ascending. */

@@ -57,6 +57,8 @@ TARS_MUST_USE tars_status tars_wording_read(const struct tars_wording_from *from
  * wording until the next call. */
 const struct tars_index_filter *tars_wording_filter(struct tars_wording *wording,
                                                     const struct tars_index_filter *scope);
+/* Where query wants the words of unmet to stand: "passage", "title" or "heading". Static. */
+const char *tars_wording_place(struct tars_span query, const char *unmet);
 /* Whether the passage is one of them. */
 bool tars_wording_accepts(const struct tars_wording *wording, uint64_t id);
 

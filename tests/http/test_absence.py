@@ -84,6 +84,9 @@ class Absence(ServerTest):
         self.assertIn(f'{NONE} No passage holds "flies" or "zeppelins".', done.stdout)
         done = run("ask", "--threshold", "0", '"harbour notice period" weeks', data=self.data)
         self.assertIn('no passage holds "harbour notice period"; searched for its words', done.stderr)
+        for command in ("ask", "search"):
+            done = run(command, "title:lighthouse weeks", data=self.data)
+            self.assertIn('no title holds "lighthouse"; searched for its words', done.stderr)
         body = json.loads(run("ask", "--json", "zeppelins", data=self.data).stdout)
         self.assertEqual(body["absence"]["missing_words"], ["zeppelins"])
 

@@ -227,6 +227,30 @@ static void only_what_is_visible(void **state)
     check_filter(fixture);
 }
 
+static void unmet_words_have_a_place(void **state)
+{
+    static const struct {
+        const char *query, *unmet, *place;
+    } rows[] = {
+        {"\"no such words\"", "no such words", "passage"},
+        {"title:nothing", "nothing", "title"},
+        {"weeks Title:nothing more", "nothing", "title"},
+        {"title:\"two words\" weeks", "two words", "title"},
+        {"heading:nothing \"title:nothing\"", "nothing", "heading"},
+        {"\"title:nothing\" heading:nothing", "title:nothing", "passage"},
+        {"title:travel \"nothing\"", "nothing", "passage"},
+        {"title:travel heading:notice", "title:travel heading:notice", "passage"},
+        {"", "", "passage"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        assert_string_equal(
+            tars_wording_place(tars_span(rows[i].query, strlen(rows[i].query)), rows[i].unmet),
+            rows[i].place);
+    }
+}
+
 static void work(void *ctx)
 {
     const struct fixture *fixture = ctx;
@@ -251,6 +275,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(demands),
         cmocka_unit_test(only_what_is_visible),
+        cmocka_unit_test(unmet_words_have_a_place),
         cmocka_unit_test(every_allocation_may_fail),
     };
 
