@@ -23,7 +23,7 @@
 
 #include "base/sys/file.h"
 #include "index/bm25.h"
-#include "index/journal.h"
+#include "index/meanwhile.h"
 #include "index/nearest.h"
 #include "index/phrases.h"
 #include "index/snapshot.h"
@@ -53,7 +53,7 @@ struct tars_index {
     pthread_cond_t caught_up; /* an entry of the journal is done, or the save is over */
     enum save_phase phase;
     struct tars_snapshot_mark mark; /* of the save; the saver's while it is under way */
-    struct tars_journal journal;
+    struct tars_meanwhile journal;
     size_t allowed; /* entries of the journal that the writer need not wait for; while REPLAYING */
     bool lost;      /* the journal had no memory for a change: the save must be given up */
 };
@@ -330,7 +330,7 @@ tars_status tars_index_add(struct tars_index *index, const struct tars_index_pas
     if (new)
         atomic_fetch_add_explicit(&index->unsaved, 1, memory_order_relaxed);
     if (new && index->phase != NOT_SAVING)
-        go_on(index, tars_journal_add(&index->journal, passage, index->config.dim));
+        go_on(index, tars_meanwhile_add(&index->journal, passage, index->config.dim));
     pthread_mutex_unlock(&index->lock);
     return status;
 }
@@ -343,7 +343,7 @@ void tars_index_remove(struct tars_index *index, uint64_t first, uint64_t last)
     removed = remove_from(current(index), first, last);
     atomic_fetch_add_explicit(&index->unsaved, removed, memory_order_relaxed);
     if (index->phase != NOT_SAVING)
-        go_on(index, tars_journal_remove(&index->journal, first, last));
+        go_on(index, tars_meanwhile_remove(&index->journal, first, last));
     pthread_mutex_unlock(&index->lock);
 }
 
@@ -353,7 +353,7 @@ void tars_index_publish(struct tars_index *index, uint64_t seq)
     tars_passages_publish(&current(index)->passages);
     atomic_store(&index->seq, seq);
     if (index->phase != NOT_SAVING)
-        go_on(index, tars_journal_publish(&index->journal));
+        go_on(index, tars_meanwhile_publish(&index->journal));
     pthread_mutex_unlock(&index->lock);
 }
 
@@ -375,21 +375,21 @@ bool tars_index_save_begin(struct tars_index *index)
 }
 
 /* Do to the new shadow what the writer did. *changes counts what a next save would have to do. */
-static tars_status repeat(struct tars_shadow *made, const struct tars_journal_entry *entry,
+static tars_status repeat(struct tars_shadow *made, const struct tars_meanwhile_entry *entry,
                           uint64_t *changes)
 {
     tars_status status = TARS_OK;
     bool new = false;
 
     switch (entry->kind) {
-    case TARS_JOURNAL_ADD:
+    case TARS_MEANWHILE_ADD:
         status = add_to(made, &entry->passage, &new);
         *changes += new;
         break;
-    case TARS_JOURNAL_REMOVE:
+    case TARS_MEANWHILE_REMOVE:
         *changes += remove_from(made, entry->first, entry->last);
         break;
-    case TARS_JOURNAL_PUBLISH:
+    case TARS_MEANWHILE_PUBLISH:
         tars_passages_publish(&made->passages);
         break;
     }
@@ -399,18 +399,18 @@ static tars_status repeat(struct tars_shadow *made, const struct tars_journal_en
 /* Do the journal again, to its end; lock is held, and given up for each entry. */
 static tars_status catch_up(struct tars_index *index, struct tars_shadow *made, uint64_t *changes)
 {
-    struct tars_journal_entry *entry;
+    struct tars_meanwhile_entry *entry;
     tars_status status = TARS_OK;
 
     index->phase = REPLAYING;
     index->allowed = index->journal.count;
     pthread_cond_broadcast(&index->caught_up);
-    while (status == TARS_OK && !index->lost && (entry = tars_journal_take(&index->journal))) {
+    while (status == TARS_OK && !index->lost && (entry = tars_meanwhile_take(&index->journal))) {
         pthread_mutex_unlock(&index->lock);
         status = repeat(made, entry, changes);
         free(entry);
         pthread_mutex_lock(&index->lock);
-        tars_journal_done(&index->journal);
+        tars_meanwhile_done(&index->journal);
         pthread_cond_signal(&index->caught_up);
     }
     return index->lost ? TARS_ENOMEM : status;
@@ -431,7 +431,7 @@ static struct tars_shadow *end_save(struct tars_index *index, struct tars_shadow
         atomic_store(&index->shadow, made);
         atomic_store(&index->unsaved, changes);
     }
-    tars_journal_clear(&index->journal);
+    tars_meanwhile_clear(&index->journal);
     index->phase = NOT_SAVING;
     pthread_cond_broadcast(&index->caught_up);
     pthread_mutex_unlock(&index->lock);

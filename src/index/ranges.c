@@ -95,8 +95,8 @@ static const uint8_t *group_at(const struct tars_ranges *ranges, uint32_t group)
 }
 
 /* The range's postings begin at ptr. False: damaged. */
-static bool dense_span(const struct tars_ranges *ranges, uint32_t range, const uint8_t *ptr,
-                       const uint8_t *end, struct tars_ranges_span *span)
+static bool dense_span(uint32_t range, const uint8_t *ptr, const uint8_t *end,
+                       struct tars_ranges_span *span)
 {
     if (ptr >= end)
         return false;
@@ -112,7 +112,7 @@ static bool dense_at(const struct tars_ranges *ranges, uint32_t range, uint32_t 
     const uint8_t *ptr = group_at(ranges, range / TARS_RANGES_GROUP);
     const uint8_t *end = group_at(ranges, range / TARS_RANGES_GROUP + 1);
 
-    return ptr < end && dense_span(ranges, range, find_first(ptr, end, n), end, span);
+    return ptr < end && dense_span(range, find_first(ptr, end, n), end, span);
 }
 
 static bool dense_from(const struct tars_ranges *ranges, uint32_t range,
@@ -140,7 +140,7 @@ static bool dense_next(const struct tars_ranges *ranges, struct tars_ranges_span
 
     if (later == 0)
         return dense_from(ranges, (group + 1) * TARS_RANGES_GROUP, span);
-    return dense_span(ranges, group * TARS_RANGES_GROUP + (uint32_t)__builtin_ctz(later),
+    return dense_span(group * TARS_RANGES_GROUP + (uint32_t)__builtin_ctz(later),
                       span->ptr + span->len, group_at(ranges, group + 1), span);
 }
 

@@ -135,28 +135,37 @@ static uint32_t number_of(uint32_t first, uint32_t value)
     return value;
 }
 
+/* Bytes behind the first one of a term. */
+static ptrdiff_t more_of(uint32_t first)
+{
+    if (first < TWO_FROM)
+        return 0;
+    if (first < THREE_FROM)
+        return 1;
+    return first < FIVE ? 2 : 4;
+}
+
 bool tars_sequence_next(struct tars_sequence_reader *reader, uint32_t *word)
 {
-    uint32_t first;
     uint32_t value = 0;
+    uint32_t first;
     ptrdiff_t more;
 
-    if (reader->gaps == 0) {
-        if (reader->at >= reader->end)
-            return false;
-        first = *reader->at++;
-        if (first >= ONE_FROM) {
-            more = first < TWO_FROM ? 0 : first < THREE_FROM ? 1 : first < FIVE ? 2 : 4;
-            if (more > reader->end - reader->at)
-                return false;
-            for (ptrdiff_t i = 0; i < more; i++)
-                value = value << 8 | *reader->at++;
-            *word = number_of(first, value);
-            return true;
-        }
-        reader->gaps = first + 1;
+    if (reader->gaps == 0 && reader->at < reader->end && *reader->at < ONE_FROM)
+        reader->gaps = *reader->at++ + 1U;
+    if (reader->gaps > 0) {
+        reader->gaps--;
+        *word = TARS_SEQUENCE_GAP;
+        return true;
     }
-    reader->gaps--;
-    *word = TARS_SEQUENCE_GAP;
+    if (reader->at == reader->end)
+        return false;
+    first = *reader->at++;
+    more = more_of(first);
+    if (more > reader->end - reader->at)
+        return false;
+    for (ptrdiff_t i = 0; i < more; i++)
+        value = value << 8 | *reader->at++;
+    *word = number_of(first, value);
     return true;
 }

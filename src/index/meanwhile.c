@@ -1,5 +1,5 @@
-/* journal - see journal.h. */
-#include "index/journal.h"
+/* meanwhile - see meanwhile.h. */
+#include "index/meanwhile.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -12,17 +12,17 @@ static size_t padded(size_t len)
     return (len + ALIGN - 1) / ALIGN * ALIGN;
 }
 
-static struct tars_journal_entry *make(enum tars_journal_kind kind, size_t more)
+static struct tars_meanwhile_entry *make(enum tars_meanwhile_kind kind, size_t more)
 {
-    size_t bytes = padded(sizeof(struct tars_journal_entry)) + more;
-    struct tars_journal_entry *entry = malloc(bytes);
+    size_t bytes = padded(sizeof(struct tars_meanwhile_entry)) + more;
+    struct tars_meanwhile_entry *entry = malloc(bytes);
 
     if (entry)
-        *entry = (struct tars_journal_entry){.kind = kind, .bytes = bytes};
+        *entry = (struct tars_meanwhile_entry){.kind = kind, .bytes = bytes};
     return entry;
 }
 
-static void append(struct tars_journal *journal, struct tars_journal_entry *entry)
+static void append(struct tars_meanwhile *journal, struct tars_meanwhile_entry *entry)
 {
     if (journal->newest) {
         journal->newest->next = entry;
@@ -54,14 +54,14 @@ static size_t texts_of(const struct tars_index_passage *passage)
     return len;
 }
 
-tars_status tars_journal_add(struct tars_journal *journal, const struct tars_index_passage *passage,
-                             size_t dim)
+tars_status tars_meanwhile_add(struct tars_meanwhile *journal,
+                               const struct tars_index_passage *passage, size_t dim)
 {
     size_t vectors = dim > 0 ? passage->vector_count * dim * sizeof(float) : 0;
     size_t terms = passage->term_count * sizeof(*passage->terms);
     size_t words = passage->words ? passage->word_count * sizeof(*passage->words) : 0;
-    struct tars_journal_entry *entry =
-        make(TARS_JOURNAL_ADD,
+    struct tars_meanwhile_entry *entry =
+        make(TARS_MEANWHILE_ADD,
              padded(vectors) + padded(terms) + padded(words) + padded(texts_of(passage)));
     struct tars_index_term *made;
     char *at;
@@ -84,9 +84,9 @@ tars_status tars_journal_add(struct tars_journal *journal, const struct tars_ind
     return TARS_OK;
 }
 
-tars_status tars_journal_remove(struct tars_journal *journal, uint64_t first, uint64_t last)
+tars_status tars_meanwhile_remove(struct tars_meanwhile *journal, uint64_t first, uint64_t last)
 {
-    struct tars_journal_entry *entry = make(TARS_JOURNAL_REMOVE, 0);
+    struct tars_meanwhile_entry *entry = make(TARS_MEANWHILE_REMOVE, 0);
 
     if (!entry)
         return TARS_ENOMEM;
@@ -96,9 +96,9 @@ tars_status tars_journal_remove(struct tars_journal *journal, uint64_t first, ui
     return TARS_OK;
 }
 
-tars_status tars_journal_publish(struct tars_journal *journal)
+tars_status tars_meanwhile_publish(struct tars_meanwhile *journal)
 {
-    struct tars_journal_entry *entry = make(TARS_JOURNAL_PUBLISH, 0);
+    struct tars_meanwhile_entry *entry = make(TARS_MEANWHILE_PUBLISH, 0);
 
     if (!entry)
         return TARS_ENOMEM;
@@ -106,9 +106,9 @@ tars_status tars_journal_publish(struct tars_journal *journal)
     return TARS_OK;
 }
 
-struct tars_journal_entry *tars_journal_take(struct tars_journal *journal)
+struct tars_meanwhile_entry *tars_meanwhile_take(struct tars_meanwhile *journal)
 {
-    struct tars_journal_entry *entry = journal->first;
+    struct tars_meanwhile_entry *entry = journal->first;
 
     if (!entry)
         return NULL;
@@ -119,17 +119,17 @@ struct tars_journal_entry *tars_journal_take(struct tars_journal *journal)
     return entry;
 }
 
-void tars_journal_done(struct tars_journal *journal)
+void tars_meanwhile_done(struct tars_meanwhile *journal)
 {
     assert(journal->count > 0);
     journal->count--;
 }
 
-void tars_journal_clear(struct tars_journal *journal)
+void tars_meanwhile_clear(struct tars_meanwhile *journal)
 {
-    struct tars_journal_entry *entry;
+    struct tars_meanwhile_entry *entry;
 
-    while ((entry = tars_journal_take(journal)))
+    while ((entry = tars_meanwhile_take(journal)))
         free(entry);
-    *journal = (struct tars_journal){0};
+    *journal = (struct tars_meanwhile){0};
 }
