@@ -9,9 +9,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "model/linear.h"
+#include "timing.h"
 
 #define LAYERS_MAX 48
 
@@ -22,14 +22,6 @@ struct products {
     size_t hidden, intermediate, layers;
     void *x, *y;
 };
-
-static double now_s(void)
-{
-    struct timespec t;
-
-    (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
 
 static bool make(struct products *p, enum tars_linear_type type)
 {
@@ -59,8 +51,8 @@ static double best(struct products *p, size_t rows, double seconds)
 {
     double least = 1e9;
 
-    for (double end = now_s() + seconds; now_s() < end;) {
-        double start = now_s();
+    for (double end = timing_cpu_s() + seconds; timing_cpu_s() < end;) {
+        double start = timing_cpu_s();
 
         for (size_t l = 0; l < p->layers; l++) {
             for (size_t i = 0; i < 4; i++) {
@@ -68,7 +60,7 @@ static double best(struct products *p, size_t rows, double seconds)
                     return -1;
             }
         }
-        least = now_s() - start < least ? now_s() - start : least;
+        least = timing_cpu_s() - start < least ? timing_cpu_s() - start : least;
     }
     return least;
 }

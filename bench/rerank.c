@@ -11,31 +11,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "model/cross_encoder.h"
+#include "timing.h"
 
 #define PASSAGES_MAX 100
 #define WORDS_MAX    2000
 #define ROUNDS_MAX   1000
 
 static const char question[] = "what do the people of this city say of the water and the light";
-
-static double now_s(void)
-{
-    struct timespec t;
-
-    (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a;
-    double y = *(const double *)b;
-
-    return x < y ? -1 : x > y;
-}
 
 static void write_passage(char *to, size_t size, size_t words, uint32_t *state)
 {
@@ -71,16 +55,16 @@ static int measure(struct tars_cross_encoder *encoder, const struct tars_cross_e
         if (tars_cross_encoder_score(encoder, wish, scores, &scored, NULL) != TARS_OK)
             return 1;
     }
-    end = now_s() + seconds;
-    while (rounds < 3 || (now_s() < end && rounds < ROUNDS_MAX)) {
+    end = timing_cpu_s() + seconds;
+    while (rounds < 3 || (timing_cpu_s() < end && rounds < ROUNDS_MAX)) {
         size_t scored = 0;
-        double start = now_s();
+        double start = timing_cpu_s();
 
         if (tars_cross_encoder_score(encoder, wish, scores, &scored, NULL) != TARS_OK)
             return 1;
-        took[rounds++] = (now_s() - start) * 1e3;
+        took[rounds++] = (timing_cpu_s() - start) * 1e3;
     }
-    qsort(took, rounds, sizeof(took[0]), by_value);
+    qsort(took, rounds, sizeof(took[0]), timing_by_value);
     printf("{\"ms\":%.2f,\"best_ms\":%.2f,\"rounds\":%zu,\"implementation\":\"%s\"}\n",
            took[rounds / 2], took[0], rounds, tars_cross_encoder_info(encoder)->implementation);
     return 0;
