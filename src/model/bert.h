@@ -35,11 +35,13 @@ struct tars_bert_texts {
 /* Where the weights are. */
 struct tars_bert_weights {
     const char *path;      /* safetensors; required */
-    const char *digest;    /* SHA-256 of that file in hex; NULL: nothing is kept */
+    char *digest;          /* the SHA-256 of that file in hex is written here,
+                              TARS_SHA256_HEX_BYTES; NULL: nobody wants it, nothing is kept */
     const char *cache_dir; /* where they are kept as packed (packed.h); NULL: nowhere */
 };
 
 /* Read the weights as the model that config describes. What is kept gives the very same network.
+ * A digest that is not remembered (identity.h) is computed beside the reading.
  * Statuses and messages as tars_encoder_open(). */
 TARS_MUST_USE tars_status tars_bert_open(const struct tars_model_config *config,
                                          const struct tars_bert_weights *weights,

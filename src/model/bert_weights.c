@@ -6,7 +6,9 @@
  *
  * What gemm8 multiplies with is dear to make. All of it lies in one piece (packed.h), layer after
  * layer, which is found as an earlier opening left it, or made by as many threads as the machine
- * has processors, each taking the next layer, and left for the next opening.
+ * has processors, each taking the next layer, and left for the next opening. The digest of the
+ * weights, which what is kept is named by, takes as long as packing: where it is not remembered, a
+ * thread of its own computes it meanwhile, and nothing is looked for, since nothing was kept.
  */
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -17,6 +19,7 @@
 
 #include "base/sys/pool.h"
 #include "model/bert_internal.h"
+#include "model/identity.h"
 
 #define NAME_BYTES  160
 #define LINEARS     4  /* of a layer */
@@ -352,33 +355,37 @@ static tars_status load_in_turn(const struct loader *loader)
     return status;
 }
 
-/* The layers with the packed weights that are kept, or that are made and kept. */
-static tars_status load_layers(struct loader *loader, const struct tars_bert_weights *weights)
+/* What packed weights are kept under. */
+static void make_label(const struct tars_bert *bert, const char *digest, char *label)
+{
+    const struct tars_model_config *config = &bert->config;
+
+    /* Another way of fitting or of laying out asks for another number after its name. */
+    (void)snprintf(label, TARS_PACKED_LABEL_MAX, "gemm8 1 %s %zu %zu %zu", digest, config->hidden,
+                   config->intermediate, config->layers);
+}
+
+/* The layers with the packed weights that are kept, or that are made. digest: NULL where it is not
+ * known yet. */
+static tars_status load_layers(struct loader *loader, const char *digest, const char *cache_dir)
 {
     struct tars_bert *bert = loader->bert;
-    const struct tars_model_config *config = &bert->config;
-    const size_t bytes = find_places(bert).bytes * config->layers;
-    const char *cache_dir = weights->digest ? weights->cache_dir : NULL;
+    const size_t bytes = find_places(bert).bytes * bert->config.layers;
     char label[TARS_PACKED_LABEL_MAX];
     tars_status status;
 
     if (bytes == 0)
         return load_in_turn(loader);
-    /* Another way of fitting or of laying out asks for another number after its name. */
-    (void)snprintf(label, sizeof(label), "gemm8 1 %s %zu %zu %zu",
-                   weights->digest ? weights->digest : "", config->hidden, config->intermediate,
-                   config->layers);
-    if (tars_packed_find(cache_dir, label, bytes, &bert->packed))
-        return load_in_turn(loader);
+    if (digest) {
+        make_label(bert, digest, label);
+        if (tars_packed_find(cache_dir, label, bytes, &bert->packed))
+            return load_in_turn(loader);
+    }
     status = tars_packed_new(bytes, &bert->packed, &loader->making);
-    if (status == TARS_OK)
-        status = load_shared(loader);
-    if (status == TARS_OK)
-        (void)tars_packed_keep(cache_dir, label, &bert->packed);
-    return status;
+    return status == TARS_OK ? load_shared(loader) : status;
 }
 
-static tars_status load(struct loader *loader, const struct tars_bert_weights *weights)
+static tars_status load(struct loader *loader, const char *digest, const char *cache_dir)
 {
     struct tars_bert *bert = loader->bert;
     const struct tars_model_config *config = &bert->config;
@@ -396,10 +403,77 @@ static tars_status load(struct loader *loader, const struct tars_bert_weights *w
         status = load_positions(loader);
     if (status == TARS_OK)
         status = load_norm(loader, "embeddings.LayerNorm", &bert->norm);
-    return status == TARS_OK ? load_layers(loader, weights) : status;
+    return status == TARS_OK ? load_layers(loader, digest, cache_dir) : status;
+}
+
+/* ------------------------------------------------------------------- digest */
+
+struct digesting {
+    const struct tars_bert_weights *weights;
+    struct tars_pool *pool; /* of the one thread that computes it; or NULL */
+    tars_status status;
+    struct tars_err why;
+};
+
+static void digest(void *ctx)
+{
+    struct digesting *digesting = ctx;
+    const struct tars_bert_weights *weights = digesting->weights;
+
+    digesting->status =
+        tars_weights_digest(weights->path, weights->cache_dir, weights->digest, &digesting->why);
+}
+
+/* In a thread, or at once where none is to be had. */
+static void begin_digest(struct digesting *digesting)
+{
+    const struct tars_pool_config config = {.name = "tars-digest", .threads = 1};
+
+    if (tars_pool_new(&config, &digesting->pool) != TARS_OK)
+        digesting->pool = NULL;
+    if (!digesting->pool || tars_pool_submit(digesting->pool, digest, digesting) != TARS_OK)
+        digest(digesting);
+}
+
+static tars_status end_digest(struct digesting *digesting, struct tars_err *err)
+{
+    tars_pool_free(digesting->pool);
+    if (digesting->status != TARS_OK && digesting->why.text[0])
+        return tars_fail(digesting->status, err, "%s", digesting->why.text);
+    return digesting->status;
 }
 
 /* --------------------------------------------------------------- life cycle */
+
+static tars_status open_loaded(struct loader *loader, const struct tars_bert_weights *weights,
+                               enum tars_linear_type type)
+{
+    struct tars_bert *bert = loader->bert;
+    const bool is_known =
+        weights->digest && tars_weights_recall(weights->path, weights->cache_dir, weights->digest);
+    const bool is_sought = weights->digest && !is_known;
+    struct digesting digesting = {.weights = weights};
+    struct tars_err why = {""};
+    char label[TARS_PACKED_LABEL_MAX];
+    tars_status sought;
+    tars_status status = tars_safetensors_open(weights->path, &bert->file, loader->err);
+
+    if (status != TARS_OK)
+        return status;
+    if (is_sought)
+        begin_digest(&digesting);
+    status = tars_linear_set_new(type, &bert->set, loader->err);
+    if (status == TARS_OK)
+        status = load(loader, is_known ? weights->digest : NULL, weights->cache_dir);
+    sought = end_digest(&digesting, &why);
+    if (status == TARS_OK && sought != TARS_OK)
+        return why.text[0] ? tars_fail(sought, loader->err, "%s", why.text) : sought;
+    if (status == TARS_OK && weights->digest) {
+        make_label(bert, weights->digest, label);
+        (void)tars_packed_keep(weights->cache_dir, label, &bert->packed);
+    }
+    return status;
+}
 
 tars_status tars_bert_open(const struct tars_model_config *config,
                            const struct tars_bert_weights *weights, enum tars_linear_type type,
@@ -414,11 +488,7 @@ tars_status tars_bert_open(const struct tars_model_config *config,
     loader.bert = made;
     made->config = *config;
     made->kernels = tars_kernels();
-    status = tars_safetensors_open(weights->path, &made->file, err);
-    if (status == TARS_OK)
-        status = tars_linear_set_new(type, &made->set, err);
-    if (status == TARS_OK)
-        status = load(&loader, weights);
+    status = open_loaded(&loader, weights, type);
     free(loader.matrix);
     if (status != TARS_OK) {
         tars_bert_close(made);

@@ -339,13 +339,11 @@ static tars_status open_bert(struct tars_cross_encoder *encoder,
                                                                  TARS_ENCODER_FP32};
     const struct tars_bert_weights weights = {
         .path = path, .digest = digest, .cache_dir = config->cache_dir};
-    tars_status status = tars_weights_digest(path, config->cache_dir, digest, err);
+    tars_status status;
 
     tars_linear_one_thread();
-    if (status == TARS_OK) {
-        status = tars_bert_open(&encoder->config, &weights, types[config->precision],
-                                &encoder->bert, err);
-    }
+    status =
+        tars_bert_open(&encoder->config, &weights, types[config->precision], &encoder->bert, err);
     if (status == TARS_ENOTFOUND) {
         return tars_fail(status, err,
                          "%s is not there; the weights are needed as safetensors (a folder with "

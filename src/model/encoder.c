@@ -368,11 +368,8 @@ static tars_status open_bert(struct tars_encoder *encoder, const struct tars_enc
     if (status != TARS_OK)
         return status;
     tars_linear_one_thread();
-    status = tars_weights_digest(path, config->cache_dir, digest, err);
-    if (status == TARS_OK) {
-        status = tars_bert_open(&encoder->config, &weights, types[config->precision],
-                                &encoder->bert, err);
-    }
+    status =
+        tars_bert_open(&encoder->config, &weights, types[config->precision], &encoder->bert, err);
     if (status == TARS_ENOTFOUND) {
         return tars_fail(status, err,
                          "%s is not there; the weights are needed as safetensors (a folder with "

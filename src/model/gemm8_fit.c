@@ -89,16 +89,17 @@ static void add_steps(struct sums *sums, floats whole)
     sums->absolute += (floats)((ints)whole & INT32_MAX);
 }
 
-/* Whether the positive or the negative steps of a group add up to too much. */
-static bool breaks_bound(const struct sums *sums)
+/* Which steps add up to too much: of group g the positive ones, bit 2 g, and the negative ones, bit
+ * 2 g + 1. */
+static unsigned find_broken(const struct sums *sums)
 {
     const float most = 2 * TARS_GEMM8_BOUND;
     floats above = sums->absolute + sums->all; /* twice the positive */
     floats below = sums->absolute - sums->all;
 
     /* Written so that what is no number breaks it. */
-    return !(above[0] + above[1] <= most && above[2] + above[3] <= most &&
-             below[0] + below[1] <= most && below[2] + below[3] <= most);
+    return (!(above[0] + above[1] <= most) ? 1U : 0U) | (!(below[0] + below[1] <= most) ? 2U : 0U) |
+           (!(above[2] + above[3] <= most) ? 4U : 0U) | (!(below[2] + below[3] <= most) ? 8U : 0U);
 }
 
 /* 16 weights as whole steps. */
@@ -107,6 +108,7 @@ static void fit_block(const float *weights, float inverse, int8_t *out)
     float steps[TARS_GEMM8_DEPTH];
     int32_t wholes[TARS_GEMM8_DEPTH];
     struct sums sums = {{0}, {0}};
+    unsigned broken;
 
     for (size_t i = 0; i < TARS_GEMM8_DEPTH; i += 4) {
         floats step;
@@ -126,11 +128,10 @@ static void fit_block(const float *weights, float inverse, int8_t *out)
 
         out[i] = (int8_t)(whole < -MOST ? -MOST : whole);
     }
-    if (breaks_bound(&sums)) {
-        for (size_t g = 0; g < 2; g++) {
-            lower(steps, g, 1, out);
-            lower(steps, g, -1, out);
-        }
+    broken = find_broken(&sums);
+    for (size_t i = 0; broken >> i != 0; i++) {
+        if (broken >> i & 1)
+            lower(steps, i / 2, i % 2 ? -1 : 1, out);
     }
 }
 
@@ -152,7 +153,7 @@ static floats block_loss(const float *weights, float scale)
         weight -= whole * scale;
         lost += weight * weight;
     }
-    if (!breaks_bound(&sums))
+    if (!find_broken(&sums))
         return lost;
     fit_block(weights, inverse, out);
     lost = (floats){0};

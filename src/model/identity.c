@@ -97,6 +97,26 @@ out:
     return status;
 }
 
+bool tars_weights_recall(const char *path, const char *cache_dir, char *hex)
+{
+    struct tars_buf about;
+    struct tars_buf side_path;
+    struct stat file;
+    bool known = false;
+
+    tars_buf_init(&about, SIDE_MAX / 2);
+    tars_buf_init(&side_path, SIDE_MAX);
+    if (cache_dir && stat(path, &file) == 0) {
+        describe(path, &file, &about);
+        tars_buf_appendf(&side_path, "%s/" SIDE_NAME, cache_dir);
+        known = about.status == TARS_OK && side_path.status == TARS_OK &&
+                recall(side_path.ptr, &about, hex);
+    }
+    tars_buf_release(&side_path);
+    tars_buf_release(&about);
+    return known;
+}
+
 tars_status tars_weights_digest(const char *path, const char *cache_dir, char *hex,
                                 struct tars_err *err)
 {

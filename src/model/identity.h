@@ -15,6 +15,8 @@
 #ifndef TARS_MODEL_IDENTITY_H
 #define TARS_MODEL_IDENTITY_H
 
+#include <stdbool.h>
+
 #include "base/crypto/digest.h"
 #include "base/mem/span.h"
 #include "base/status.h"
@@ -23,6 +25,9 @@
 /* SHA-256 of the file at path into hex, TARS_SHA256_HEX_BYTES. cache_dir may be NULL. */
 TARS_MUST_USE tars_status tars_weights_digest(const char *path, const char *cache_dir, char *hex,
                                               struct tars_err *err);
+
+/* The same where a side file tells it; false: somebody has to read the weights. */
+bool tars_weights_recall(const char *path, const char *cache_dir, char *hex);
 
 /* The identity into hex, TARS_SHA256_HEX_BYTES. */
 TARS_MUST_USE tars_status tars_model_identity(const struct tars_model_config *config,

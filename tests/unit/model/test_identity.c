@@ -42,6 +42,8 @@ static void side_file_is_believed_while_it_fits(void **state)
 
     files_make_dir(dir);
     files_write(dir, "weights", "abc", 3, path);
+    assert_false(tars_weights_recall(path, dir, hex));
+    assert_false(tars_weights_recall(path, NULL, hex));
     assert_int_equal(tars_weights_digest(path, dir, hex, NULL), TARS_OK);
     assert_string_equal(hex, ABC);
     len = read_side(dir, side, sizeof(side));
@@ -50,11 +52,15 @@ static void side_file_is_believed_while_it_fits(void **state)
     files_write(dir, "weights.digest", side, len, side_path);
     assert_int_equal(tars_weights_digest(path, dir, hex, NULL), TARS_OK);
     assert_int_equal(hex[0], 'f');
+    hex[0] = '\0';
+    assert_true(tars_weights_recall(path, dir, hex));
+    assert_int_equal(hex[0], 'f');
     /* Damage, and other weights, are noticed. */
     files_write(dir, "weights.digest", side, len - 1, side_path);
     assert_int_equal(tars_weights_digest(path, dir, hex, NULL), TARS_OK);
     assert_string_equal(hex, ABC);
     files_write(dir, "weights", "abcd", 4, path);
+    assert_false(tars_weights_recall(path, dir, hex));
     assert_int_equal(tars_weights_digest(path, dir, hex, NULL), TARS_OK);
     assert_string_not_equal(hex, ABC);
     files_remove_dir(dir);
