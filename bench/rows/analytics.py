@@ -132,7 +132,7 @@ def kept(context, program, questions, days):
 def statistics(names, program, context):
     """What both sides read from the same tables."""
     from bench.analytics_peer import Cluster
-    questions, days = (20000, 10) if context.quick else (1000000, 100)
+    questions, days = (5000, 5) if context.quick else (1000000, 100)
     folder = kept(context, program, questions, days)
     with open(os.path.join(folder, "made.json"), encoding="ascii") as file:
         rolled = json.load(file)
