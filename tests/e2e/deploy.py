@@ -228,18 +228,20 @@ class Chart(unittest.TestCase):
             ("unused", ["chromadb.mode=bundled"], "nothing would use it"),
             ("two secrets", ["secrets.existing=a", "secrets.values.METRICS_TOKEN=b"], "existing or values, not both"),
             ("open", ["config.TARS_AUTH=open"], "lets anybody who reaches the port"),
-            ("disruption", ["preview=true", "store.backend=postgres", "postgresql.mode=bundled", "postgresql.auth.password=p",
+            ("replicas, shared store", ["server.replicas=2", "store.backend=postgres", "postgresql.mode=bundled",
+                                        "postgresql.auth.password=p"], "one server has the store at a time"),
+            ("keys of tokens", ["preview=true", "server.replicas=2", "store.backend=postgres", "postgresql.mode=bundled",
+                                "postgresql.auth.password=p"], "need one JWT_SECRET_KEY"),
+            ("backup of PostgreSQL", ["backup.enabled=true", "store.backend=postgres", "postgresql.mode=bundled",
+                                      "postgresql.auth.password=p"], "PostgreSQL is backed up by its own tools"),
+            ("store without a server", ["store.backend=postgres"], "needs postgresql.mode"),
+            ("disruption", ["preview=true", "secrets.existing=s", "store.backend=postgres", "postgresql.mode=bundled", "postgresql.auth.password=p",
                             "server.replicas=2", "podDisruptionBudget.minAvailable=2"], "no node can be drained"),
             ("unknown value", ["server.replica=2"], "replica"),
             ("latest", ["image.tag=latest"], "tag"),
             ("setting", ["config.log_level=DEBUG"], "log_level"),
         ]
-        with open(os.path.join(CHART, "templates", "_supports.tpl"), encoding="utf-8") as file:
-            can = re.search(r"list (.*?) \| toJson", file.read()).group(1)
-        for part, name, more in (("store", "postgres", ["postgresql.mode=bundled", "postgresql.auth.password=p"]),
-                                 ("vectors", "chroma", ["chromadb.mode=bundled"])):
-            if f'"{part}:{name}"' not in can:
-                rows.append((name, [f"{part}.backend={name}", *more], f"{part}.backend: tars"))
+        rows.append(("vectors", ["vectors.backend=chroma", "chromadb.mode=bundled"], "vectors.backend: tars"))
         for name, values, words in rows:
             with self.subTest(name):
                 done = helm("template", "tars", CHART, *[x for value in values for x in ("--set", value)])
@@ -273,7 +275,7 @@ class Chart(unittest.TestCase):
             for entry, template in pods(manifests):
                 is_job = entry["kind"] == "CronJob"
                 self.assertIs(template["spec"]["automountServiceAccountToken"], False)
-                for container in template["spec"]["containers"]:
+                for container in [*(template["spec"].get("initContainers") or ()), *template["spec"]["containers"]]:
                     with self.subTest(combination, name=container["name"]):
                         self.assertRegex(container["image"], r":(?!latest$)[\w.-]+$")
                         self.assertIs(container["securityContext"]["readOnlyRootFilesystem"], True)
@@ -289,7 +291,7 @@ class Chart(unittest.TestCase):
         there |= {claim["metadata"]["name"] for claim in entry["spec"].get("volumeClaimTemplates") or ()}
         mounted = {mount["name"] for mount in container["volumeMounts"]}
         self.assertEqual(mounted, there)
-        if container["name"] in ("tars", "backup"):
+        if container["name"] in ("tars", "backup", "prune"):
             self.assertLessEqual({"/data", "/tmp"}, {mount["mountPath"] for mount in container["volumeMounts"]})
         if container["name"] == "tars":
             probes = [container[p] for p in ("startupProbe", "livenessProbe", "readinessProbe")]
@@ -380,7 +382,7 @@ class Chart(unittest.TestCase):
         self.assertIn(monitor["spec"]["endpoints"][0]["port"], [port["name"] for port in services[0]["spec"]["ports"]])
 
     def test_backup_runs_beside_the_server(self):
-        _, manifests = next((c, m) for c, m in Rendered.all() if c == "preview-backup")
+        _, manifests = next((c, m) for c, m in Rendered.all() if c == "backup")
         job = next(entry for entry in manifests if entry["kind"] == "CronJob")
         server = next(entry for entry in manifests if entry["kind"] == "StatefulSet")
         pod = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]
@@ -388,7 +390,20 @@ class Chart(unittest.TestCase):
         self.assertTrue(selects(term["labelSelector"], server["spec"]["template"]["metadata"]["labels"]))
         claims = {v["name"]: v["persistentVolumeClaim"]["claimName"] for v in pod["volumes"] if "persistentVolumeClaim" in v}
         self.assertEqual(claims, {"data": f"data-{server['metadata']['name']}-0", "backup": "tars-backup"})
-        self.assertEqual(pod["containers"][0]["command"][1:3], ["backup", "/backup"])
+        self.assertEqual(pod["initContainers"][0]["command"][1:3], ["backup", "/backup"])
+        self.assertEqual(pod["containers"][0]["command"][1:5], ["backup", "/backup", "--prune", "keep=96"])
+        key = next(v for v in pod["volumes"] if v["name"] == "key")
+        self.assertEqual(key["secret"]["secretName"], "backup-key")
+
+    def test_the_manuals_pod_is_restricted(self):
+        with open(os.path.join(ROOT, "docs", "kubernetes.md"), encoding="utf-8") as file:
+            text = re.search(r"```yaml\n# restore.yaml\n(.*?)```", file.read(), re.DOTALL).group(1)
+        pod = yaml.safe_load(text)
+        self.assertEqual(restricted(pod["spec"]), [])
+        where = os.path.join(TOOLS, "schemas", VERSIONS[-1], "{{.ResourceKind}}{{.KindSuffix}}.json")
+        done = subprocess.run([KUBECONFORM, "-strict", "-schema-location", where], input=text, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, timeout=60)
+        self.assertEqual(done.returncode, 0, done.stdout)
 
     def test_versions_are_ours(self):
         with open(os.path.join(ROOT, "VERSION"), encoding="utf-8") as file:

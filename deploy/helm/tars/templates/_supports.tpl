@@ -2,12 +2,15 @@
 What the program of this version can do; everything else is refused here, in words, unless preview is set.
 */}}
 {{- define "tars.supports" -}}
-{{- list "store:embedded" "vectors:embedded" | toJson -}}
+{{- list "store:embedded" "store:postgres" "vectors:embedded" "backup" | toJson -}}
 {{- end -}}
 
 {{- define "tars.refuse" -}}
 {{- $can := include "tars.supports" . | fromJsonArray -}}
 {{- $many := or (gt (int .Values.server.replicas) 1) .Values.autoscaling.enabled -}}
+{{- if and $many (eq .Values.store.backend "embedded") -}}
+  {{- fail "server.replicas, autoscaling: the embedded store belongs to one server; more than one need store.backend: postgres" -}}
+{{- end -}}
 {{- if not .Values.preview -}}
   {{- if not (has (printf "store:%s" .Values.store.backend) $can) -}}
     {{- fail (printf "store.backend: tars %s keeps documents in its own store (embedded) alone, not in %s" .Chart.AppVersion .Values.store.backend) -}}
@@ -15,12 +18,18 @@ What the program of this version can do; everything else is refused here, in wor
   {{- if not (has (printf "vectors:%s" .Values.vectors.backend) $can) -}}
     {{- fail (printf "vectors.backend: tars %s searches vectors by itself (embedded), not in %s" .Chart.AppVersion .Values.vectors.backend) -}}
   {{- end -}}
+  {{- if and $many (not (has "replicas" $can)) -}}
+    {{- fail (printf "server.replicas, autoscaling: of tars %s one server has the store at a time" .Chart.AppVersion) -}}
+  {{- end -}}
   {{- if and .Values.backup.enabled (not (has "backup" $can)) -}}
     {{- fail (printf "backup.enabled: tars %s has no backup command" .Chart.AppVersion) -}}
   {{- end -}}
 {{- end -}}
-{{- if and $many (eq .Values.store.backend "embedded") -}}
-  {{- fail "server.replicas, autoscaling: the embedded store belongs to one server; more than one need store.backend: postgres" -}}
+{{- if and $many (not .Values.secrets.existing) (not (hasKey .Values.secrets.values "JWT_SECRET_KEY")) -}}
+  {{- fail "secrets: servers that are several need one JWT_SECRET_KEY, in secrets.values or the Secret secrets.existing" -}}
+{{- end -}}
+{{- if and .Values.backup.enabled (eq .Values.store.backend "postgres") -}}
+  {{- fail "backup.enabled: tars backup copies the embedded store; PostgreSQL is backed up by its own tools" -}}
 {{- end -}}
 {{- if and .Values.autoscaling.enabled (le (int .Values.autoscaling.minReplicas) (int .Values.podDisruptionBudget.minAvailable)) -}}
   {{- fail "autoscaling.minReplicas must be more than podDisruptionBudget.minAvailable, or no node can be drained" -}}
