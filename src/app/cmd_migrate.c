@@ -1,18 +1,24 @@
 /* cmd_migrate - the tables of the log of questions in PostgreSQL: which changes they have had, and
- * those that are missing. The SQLite files of the data folder bring themselves up to date. */
+ * those that are missing; and all of a store from one kind to another (store_move.h). The SQLite
+ * files of the data folder bring themselves up to date. */
 #include <stdio.h>
 #include <string.h>
 
 #include "analytics/sink_postgres.h"
 #include "app/command.h"
 #include "app/postgres.h"
+#include "app/store_move.h"
 #include "base/codec/json_write.h"
 #include "store/migrate.h"
 
 #define OUTPUT_MAX   ((size_t)1 << 20)
 #define VERSION_STEP 10000
 
-const struct tars_option tars_options_migrate[] = {{NULL, 0, NULL, NULL, NULL}};
+const struct tars_option tars_options_migrate[] = {
+    {"from", 0, "KIND", NULL, "Move all documents and accounts: sqlite or postgres"},
+    {"to", 0, "KIND", NULL, "Where to: postgres or sqlite"},
+    {NULL, 0, NULL, NULL, NULL},
+};
 
 static void print_text(const struct tars_pg_config *server,
                        const struct tars_sink_postgres_look *look)
@@ -97,8 +103,10 @@ int tars_cmd_migrate(struct tars_cli *cli)
     tars_status status;
     int before;
 
+    if (tars_cli_value(cli, "from") || tars_cli_value(cli, "to"))
+        return tars_store_move(cli, tars_cli_value(cli, "from"), tars_cli_value(cli, "to"));
     if (cli->argument_count > 1 || (!applies && strcmp(verb, "status") != 0)) {
-        tars_cli_complain("usage: tars migrate [status|apply]");
+        tars_cli_complain("usage: tars migrate [status|apply], or --from KIND --to KIND");
         return TARS_EXIT_USAGE;
     }
     status = tars_sink_postgres_look(&config.server, &cli->arena, &look, &err);

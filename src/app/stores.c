@@ -25,22 +25,47 @@ tars_status tars_stores_check_file(const struct tars_settings *settings, struct 
                      "folder: copy them by pg_dump --schema=tars and pg_restore");
 }
 
+struct tars_store_postgres_config tars_stores_postgres(const struct tars_settings *settings)
+{
+    const char *database = tars_settings_text(settings, TARS_SET_STORE_DB);
+    struct tars_store_postgres_config config = {.pool = tars_postgres_config(settings)};
+
+    if (database[0])
+        config.pool.server.database = database;
+    config.pool.server.is_pooled = tars_settings_flag(settings, TARS_SET_STORE_POOLER);
+    return config;
+}
+
+tars_status tars_stores_index_dir(const struct tars_settings *settings, struct tars_store *store,
+                                  const char *data, struct tars_arena *arena, const char **dir,
+                                  struct tars_err *err)
+{
+    const char *id = NULL;
+    const char *made;
+    tars_status status = TARS_OK;
+
+    if (tars_stores_is_postgres(settings))
+        status = tars_store_meta_get(store, "store.id", arena, &id, err);
+    if (status != TARS_OK)
+        return status;
+    made = id ? tars_arena_printf(arena, "%s/index-%.16s", data, id)
+              : tars_arena_printf(arena, "%s/index", data);
+    if (!made)
+        return tars_fail(TARS_ENOMEM, err, "no memory for the index");
+    *dir = made;
+    return TARS_OK;
+}
+
 static tars_status open_postgres(const struct tars_stores_config *config, struct tars_store **store,
                                  struct tars_err *err)
 {
-    const char *database = tars_settings_text(config->settings, TARS_SET_STORE_DB);
-    struct tars_store_postgres_config postgres = {
-        .pool = tars_postgres_config(config->settings),
-        .dir = config->data,
-        .beside = config->beside,
-    };
+    struct tars_store_postgres_config postgres = tars_stores_postgres(config->settings);
     int64_t until_ms = tars_clock_mono_ms() + config->wait_ms;
     struct tars_err why = {{0}};
     tars_status status;
 
-    if (database[0])
-        postgres.pool.server.database = database;
-    postgres.pool.server.is_pooled = tars_settings_flag(config->settings, TARS_SET_STORE_POOLER);
+    postgres.dir = config->data;
+    postgres.beside = config->beside;
     for (;;) {
         bool is_away;
 

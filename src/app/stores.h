@@ -8,9 +8,9 @@
 #include <stdint.h>
 
 #include "app/settings.h"
+#include "base/mem/arena.h"
 #include "base/status.h"
-
-struct tars_store;
+#include "store/store_postgres.h"
 
 struct tars_stores_config {
     const struct tars_settings *settings;
@@ -24,6 +24,14 @@ struct tars_stores_config {
 /* As tars_store_sqlite_open() or tars_store_postgres_open(); the caller closes the store. */
 TARS_MUST_USE tars_status tars_stores_open(const struct tars_stores_config *config,
                                            struct tars_store **store, struct tars_err *err);
+/* How to open the one in PostgreSQL, without a data folder; texts are lent by settings. */
+struct tars_store_postgres_config tars_stores_postgres(const struct tars_settings *settings);
+/* The folder of the index of this store, in the arena: each store in PostgreSQL has one of its own,
+ * since the numbers in it mean nothing in another. */
+TARS_MUST_USE tars_status tars_stores_index_dir(const struct tars_settings *settings,
+                                                struct tars_store *store, const char *data,
+                                                struct tars_arena *arena, const char **dir,
+                                                struct tars_err *err);
 /* Are documents kept in PostgreSQL? */
 bool tars_stores_is_postgres(const struct tars_settings *settings);
 

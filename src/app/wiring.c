@@ -185,16 +185,15 @@ static tars_status open_index(struct tars_wiring *w, struct tars_err *err)
 {
     const struct tars_encoder_info *info = w->encoder ? tars_encoder_info(w->encoder) : NULL;
     struct tars_index_config config = {
-        .dir = tars_arena_printf(&w->arena, "%s/index", w->data),
         .dim = info ? info->dim : 0,
         .identity = info ? info->identity : NULL,
     };
     struct tars_err why = {{0}};
-    tars_status status;
+    tars_status status =
+        tars_stores_index_dir(w->settings, w->store, w->data, &w->arena, &config.dir, err);
 
-    if (!config.dir)
-        return tars_fail(TARS_ENOMEM, err, "no memory for the index");
-    status = tars_dir_make(config.dir, err);
+    if (status == TARS_OK)
+        status = tars_dir_make(config.dir, err);
     if (status != TARS_OK)
         return status;
     status = tars_index_open(&config, &w->index, &why);

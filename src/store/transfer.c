@@ -175,12 +175,14 @@ static tars_status check_target(const struct tars_transfer_config *config, struc
 static tars_status check_source(const struct tars_transfer_config *config, struct tars_err *err)
 {
     struct tars_store_stats stats;
+    int64_t left;
     tars_status status = tars_store_stats(config->from, &stats, err);
 
-    if (!status && stats.jobs_queued + stats.jobs_running > 0) {
+    left = status ? 0 : stats.jobs_queued + stats.jobs_running;
+    if (left > 0) {
         return tars_fail(TARS_EBUSY, err,
                          "%lld jobs have not ended: let the server finish them, or cancel them",
-                         (long long)(stats.jobs_queued + stats.jobs_running));
+                         (long long)left);
     }
     return status;
 }

@@ -3,6 +3,7 @@
 It takes in, searches, talks, forgets and starts again as with a file; only one server has the store; a database that is
 away costs no start that waits for it."""
 import concurrent.futures
+import json
 import os
 import shutil
 import socket
@@ -180,6 +181,38 @@ class Pooled(StoreTest):
         self.assertTrue(self.found())
         self.assertEqual(self.rows("SELECT seq FROM tars.counters"), [["12"]])
         self.assertLessEqual(int(self.rows("SELECT count(*) FROM pg_stat_activity WHERE usename = 'tars'")[0][0]), 2)
+
+
+class Moved(unittest.TestCase):
+    """A data folder goes into PostgreSQL and back, and answers as before."""
+
+    def test_there_and_back(self):
+        with Postgres() as postgres:
+            data = tempfile.mkdtemp(prefix="tars-moved-")
+            back = tempfile.mkdtemp(prefix="tars-moved-")
+            settings = postgres.environment(POSTGRES_ENABLED="false")
+            try:
+                run("ingest", SAMPLES, data=data)
+                before = self.search(data)
+                there = self.move("sqlite", "postgres", data, settings)
+                self.assertGreater(there["documents"], 2)
+                self.assertEqual(self.move("sqlite", "postgres", data, settings), there)  # nothing is left to do
+                self.assertEqual(self.search(data, STORE="postgres", **settings), before)
+                self.assertEqual(self.move("postgres", "sqlite", back, settings), there)
+                self.assertEqual(self.search(back), before)
+                self.assertEqual(self.search(data), before)
+                run("migrate", "--from", "sqlite", data=data, code=2, **settings)
+                run("migrate", "--from", "sqlite", "--to", "sqlite", data=data, code=2, **settings)
+            finally:
+                shutil.rmtree(data)
+                shutil.rmtree(back)
+
+    def move(self, source, target, data, settings):
+        return json.loads(run("migrate", "--from", source, "--to", target, "--json", data=data, **settings).stdout)
+
+    def search(self, data, **more):
+        found = json.loads(run("search", "vacation days", "--json", data=data, **more).stdout)
+        return [(result["chunk_id"], round(result["similarity_score"], 3)) for result in found["results"]]
 
 
 class Start(unittest.TestCase):
