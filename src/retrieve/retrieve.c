@@ -65,6 +65,7 @@ struct search {
     bool vector_cached;
     struct tars_index_query_term *terms;
     size_t term_count;
+    double strongest; /* of the first candidates (relevance.h) */
     struct tars_index_stats stats;
 };
 
@@ -426,7 +427,8 @@ static tars_status pick(struct search *search, struct tars_fused *fused, size_t 
         if (!may_be_shown(search, passage, result))
             continue;
         coverage = search->coverage ? tars_coverage_of(search->coverage, fused[i].id) : 0;
-        relevance = tars_relevance(fused[i].vector, coverage);
+        relevance = tars_relevance(tars_relevance_evidence(fused[i].vector, coverage), i,
+                                   search->strongest);
         if (relevance < search->request->threshold) {
             pass_over(result, passage, relevance);
             continue;
@@ -623,6 +625,7 @@ static tars_status fetch_winners(struct search *search, struct tars_fused *fused
     tars_status status;
 
     tars_trace_begin(&search->call->trace, &span, "fetch", TARS_SPAN_INTERNAL);
+    search->strongest = tars_relevance_strongest(search->coverage, fused, count);
     status = fetch(search, fused, reach(search, count), result);
     result->fetch_ms = ms_since(start);
     tars_retrieve_trace_step(&span, "tars.retrieval.passages", result->count, status);

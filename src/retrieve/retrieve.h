@@ -13,8 +13,8 @@
  * vectors alone, by words alone or by reciprocal ranks is left as it is. Words weigh idf^1.5.
  *
  * similarity_score of the wire contract is relevance: a calibrated chance in 0..1 that the passage
- * answers the question (relevance.h). Order is by the fused score; the threshold applies to
- * relevance.
+ * answers the question, less where a better passage stands among the first five (relevance.h).
+ * Order is by the fused score; the threshold applies to relevance.
  *
  * Kept      What was found for a question, passages and scores, is kept under a key of all that it
  *           depends on (kept.h): the state of the documents, the rights of the call, the request,

@@ -125,18 +125,26 @@ static void words_lead_where_the_encoder_is_foreign(void **state)
     }
 }
 
+/* Of a passage that stands alone. */
+static double alone(double cosine, double coverage)
+{
+    double evidence = tars_relevance_evidence(cosine, coverage);
+
+    return tars_relevance(evidence, 0, tars_relevance_strength(evidence, 0));
+}
+
 static void relevance_grows_with_both_scores(void **state)
 {
     (void)state;
     for (int i = 0; i <= 10; i++) {
         double x = i / 10.0;
 
-        assert_true(tars_relevance(x, 0.3) > 0 && tars_relevance(x, 0.3) < 1);
-        assert_true(tars_relevance(x + 0.05, 0.3) > tars_relevance(x, 0.3));
-        assert_true(tars_relevance(0.4, x + 0.05) > tars_relevance(0.4, x));
-        assert_true(tars_relevance(NAN, x + 0.05) > tars_relevance(NAN, x));
-        assert_true(tars_relevance(0.95, x + 0.05) > tars_relevance(0.95, x));
-        assert_true(tars_relevance(x + 0.05, 1) > tars_relevance(x, 1));
+        assert_true(alone(x, 0.3) > 0 && alone(x, 0.3) < 1);
+        assert_true(alone(x + 0.05, 0.3) > alone(x, 0.3));
+        assert_true(alone(0.4, x + 0.05) > alone(0.4, x));
+        assert_true(alone(NAN, x + 0.05) > alone(NAN, x));
+        assert_true(alone(0.95, x + 0.05) > alone(0.95, x));
+        assert_true(alone(x + 0.05, 1) > alone(x, 1));
     }
 }
 
@@ -160,11 +168,51 @@ static void relevance_passes_what_answers(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        double got = tars_relevance(rows[i].cosine, rows[i].coverage);
+        double got = alone(rows[i].cosine, rows[i].coverage);
 
         if ((got >= 0.7) != rows[i].passes)
             fail_msg("%s: %f", rows[i].name, got);
     }
+}
+
+/* What stands in the shadow of a better one says less, but never more than 4 in log odds. */
+static void relevance_falls_beside_a_better_one(void **state)
+{
+    double strongest = tars_relevance_strength(3, 0);
+    double before = 1;
+
+    (void)state;
+    assert_true(strongest > 3);
+    assert_true(tars_relevance_strength(3, 1) == 3);
+    for (int i = 0; i <= 60; i++) {
+        double evidence = 3 - i / 10.0;
+        double first = tars_relevance(evidence, 0, tars_relevance_strength(evidence, 0));
+        double got = tars_relevance(evidence, 1, strongest);
+
+        assert_true(got < before);
+        assert_true(got <= first);
+        assert_true(log(first / (1 - first)) - log(got / (1 - got)) <= 4 + NEAR);
+        before = got;
+    }
+    /* Near enough to it, and above it, is as good as alone. */
+    assert_true(tars_relevance(2, 1, strongest) == 1 / (1 + exp(-2.0)));
+    assert_true(tars_relevance(2, 9, 1) == 1 / (1 + exp(-2.0)));
+    assert_true(tars_relevance(2, 1, -INFINITY) == 1 / (1 + exp(-2.0)));
+    assert_true(tars_relevance(1, 1, strongest) < 0.1);
+    /* Nothing is sure. */
+    assert_true(tars_relevance(9, 0, 9) < 0.95 && tars_relevance(9, 0, 9) > 0.9);
+}
+
+static void the_strongest_is_of_the_first_five(void **state)
+{
+    struct tars_fused fused[] = {{.vector = .4}, {.vector = .5}, {.vector = NAN},
+                                 {.vector = .3}, {.vector = .2}, {.vector = .9}};
+
+    (void)state;
+    assert_true(tars_relevance_strongest(NULL, fused, 0) == -INFINITY);
+    assert_true(tars_relevance_strongest(NULL, fused, 1) ==
+                tars_relevance_strength(tars_relevance_evidence(.4, 0), 0));
+    assert_true(tars_relevance_strongest(NULL, fused, 6) == tars_relevance_evidence(.5, 0));
 }
 
 int main(void)
@@ -178,6 +226,8 @@ int main(void)
         cmocka_unit_test(words_lead_where_the_encoder_is_foreign),
         cmocka_unit_test(relevance_grows_with_both_scores),
         cmocka_unit_test(relevance_passes_what_answers),
+        cmocka_unit_test(relevance_falls_beside_a_better_one),
+        cmocka_unit_test(the_strongest_is_of_the_first_five),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
