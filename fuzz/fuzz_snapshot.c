@@ -12,7 +12,9 @@
 
 #include "index/bm25.h"
 #include "index/nearest.h"
+#include "index/phrases.h"
 #include "index/snapshot_internal.h"
+#include "index/typos.h"
 
 #define DIM 8
 
@@ -59,6 +61,22 @@ static bool third_runs(void *ctx, uint64_t from, struct tars_index_run *run)
     return run->first >= from;
 }
 
+/* Words in their order, and words nearly spelt. */
+static void use_words(const struct tars_shadow *shadow)
+{
+    static const struct tars_index_phrase_word words[2] = {{"alpha", 5, 0}, {"alpha", 5, 2}};
+    const struct tars_index_phrase phrase = {words, 2, TARS_INDEX_TEXT};
+    struct tars_phrases phrases = {&shadow->postings, &shadow->passages, &shadow->sequence,
+                                   tars_passages_look(&shadow->passages)};
+    struct tars_index_similar similar[3];
+    uint64_t *ids = NULL;
+    size_t n;
+
+    if (tars_phrases_find(&phrases, &phrase, &ids, &n) == TARS_OK)
+        free(ids);
+    (void)tars_typos_find(&shadow->postings, "alpah", 5, similar, 3);
+}
+
 static void use(struct tars_shadow *shadow, const char *path)
 {
     const float query[DIM] = {0.5F, 0.5F, 0.5F, 0.5F};
@@ -82,6 +100,8 @@ static void use(struct tars_shadow *shadow, const char *path)
         nearest.exact_below = SIZE_MAX;
     }
     (void)!tars_bm25_search(&bm25, terms, 2, 10, NULL, hits, &n);
+    (void)!tars_bm25_search_all(&bm25, terms, 2, 10, NULL, hits, &n);
+    use_words(shadow);
     if (tars_passages_prepare(&shadow->passages) == TARS_OK) {
         ordinal = tars_passages_take(&shadow->passages, &passage);
         (void)!tars_postings_add(&shadow->postings, &alpha, ordinal, 3);

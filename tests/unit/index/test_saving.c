@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "index/index.h"
+#include "index/snapshot.h"
 #include "made_up.h"
 #include "support/faults.h"
 #include "support/files.h"
@@ -332,6 +333,21 @@ static void every_allocation_may_fail(void **state)
     files_remove_dir(dir);
 }
 
+/* The seed of fuzz/fuzz_snapshot.c is of this version: an older one would be refused, and the
+ * target would try nothing. */
+static void the_seed_can_be_opened(void **state)
+{
+    struct tars_shadow *shadow = NULL;
+    uint64_t seq = 0;
+
+    (void)state;
+    assert_int_equal(tars_snapshot_open(TARS_SOURCE_DIR "/fuzz/seeds/snapshot/small", 8, "model",
+                                        true, &shadow, &seq, NULL),
+                     TARS_OK);
+    assert_int_equal(seq, 24);
+    tars_shadow_free(shadow);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -340,6 +356,7 @@ int main(void)
         cmocka_unit_test(the_writer_goes_on),
         cmocka_unit_test(a_kill_loses_nothing),
         cmocka_unit_test(every_allocation_may_fail),
+        cmocka_unit_test(the_seed_can_be_opened),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
