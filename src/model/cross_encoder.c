@@ -327,8 +327,8 @@ static tars_status read_settings(struct tars_cross_encoder *encoder,
 }
 
 static tars_status open_bert(struct tars_cross_encoder *encoder,
-                             const struct tars_cross_encoder_config *config, const char *path,
-                             char *digest, struct tars_err *err)
+                             const struct tars_cross_encoder_config *config,
+                             const struct tars_bert_weights *weights, struct tars_err *err)
 {
     static const enum tars_linear_type types[] = {[TARS_ENCODER_INT8] = TARS_LINEAR_INT8,
                                                   [TARS_ENCODER_BF16] = TARS_LINEAR_BF16,
@@ -337,24 +337,22 @@ static tars_status open_bert(struct tars_cross_encoder *encoder,
                                                              [TARS_LINEAR_BF16] = TARS_ENCODER_BF16,
                                                              [TARS_LINEAR_FP32] =
                                                                  TARS_ENCODER_FP32};
-    const struct tars_bert_weights weights = {
-        .path = path, .digest = digest, .cache_dir = config->cache_dir};
     tars_status status;
 
     tars_linear_one_thread();
     status =
-        tars_bert_open(&encoder->config, &weights, types[config->precision], &encoder->bert, err);
+        tars_bert_open(&encoder->config, weights, types[config->precision], &encoder->bert, err);
     if (status == TARS_ENOTFOUND) {
         return tars_fail(status, err,
                          "%s is not there; the weights are needed as safetensors (a folder with "
                          "only pytorch_model.bin must be converted first)",
-                         path);
+                         weights->path);
     }
     if (status != TARS_OK)
         return status;
     encoder->info.precision = precisions[tars_bert_type(encoder->bert)];
     encoder->info.implementation = tars_bert_implementation(encoder->bert);
-    return tars_cross_head_init(&encoder->head, tars_bert_file(encoder->bert), path,
+    return tars_cross_head_init(&encoder->head, tars_bert_file(encoder->bert), weights->path,
                                 encoder->config.hidden, err);
 }
 
@@ -402,6 +400,8 @@ static tars_status open_model(struct tars_cross_encoder *encoder,
 {
     char path[PATH_BYTES];
     char digest[TARS_SHA256_HEX_BYTES];
+    const struct tars_bert_weights weights = {
+        .path = path, .digest = digest, .cache_dir = config->cache_dir};
     struct tars_buf vocab;
     bool cased;
     tars_status status = read_settings(encoder, config, err);
@@ -412,7 +412,7 @@ static tars_status open_model(struct tars_cross_encoder *encoder,
     tars_buf_init(&vocab, TARS_VOCAB_BYTES_MAX);
     status = path_in(config->dir, "model.safetensors", path, err);
     if (status == TARS_OK)
-        status = open_bert(encoder, config, path, digest, err);
+        status = open_bert(encoder, config, &weights, err);
     if (status == TARS_OK)
         status = tars_vocab_read(config->dir, &vocab, &cased, err);
     if (status == TARS_OK)
