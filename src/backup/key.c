@@ -58,7 +58,7 @@ static tars_status master_of_passphrase(const char *path, const struct tars_buf 
                                         const struct tars_key_stretch *stretch,
                                         unsigned char *master, struct tars_err *err)
 {
-    size_t len = text->ptr ? strcspn(text->ptr, "\r\n") : 0;
+    size_t len = text->len > 0 ? strcspn(text->ptr, "\r\n") : 0;
     int code;
 
     if (len < PASSPHRASE_MIN) {
