@@ -207,16 +207,16 @@ static const char *or_null(const char *text)
     return text && text[0] ? text : NULL;
 }
 
-/* Values of statistics differ widely, so each is planned for its own. Compiling a plan takes longer
- * than any of ours runs. */
+/* Values of statistics differ widely, so each is planned for its own, if not asked otherwise.
+ * Compiling a plan takes longer than any of ours runs. */
 static void write_options(const struct tars_pg_config *config, char *out)
 {
-    (void)snprintf(
-        out, OPTIONS_MAX,
-        "-c timezone=UTC -c datestyle=ISO -c statement_timeout=%lld "
-        "-c idle_in_transaction_session_timeout=120000 -c extra_float_digits=1 "
-        "-c plan_cache_mode=force_custom_plan -c jit=off -c standard_conforming_strings=on",
-        (long long)config->statement_timeout_ms);
+    (void)snprintf(out, OPTIONS_MAX,
+                   "-c timezone=UTC -c datestyle=ISO -c statement_timeout=%lld "
+                   "-c idle_in_transaction_session_timeout=120000 -c extra_float_digits=1 "
+                   "-c plan_cache_mode=%s -c jit=off -c standard_conforming_strings=on",
+                   (long long)config->statement_timeout_ms,
+                   config->reuses_plans ? "auto" : "force_custom_plan");
 }
 
 static PGconn *begin_connecting(const struct tars_pg_config *config)

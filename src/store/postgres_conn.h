@@ -49,6 +49,7 @@ struct tars_pg_config {
     int64_t timeout_ms;                         /* to connect; 0: 5,000 */
     int64_t statement_timeout_ms;               /* of one statement; 0: no bound but an hour */
     bool is_pooled;                             /* see Poolers */
+    bool reuses_plans;                          /* those that serve any values as well */
     const char *const *texts;                   /* (text_count,) statements */
     size_t text_count;
 };

@@ -175,6 +175,7 @@ static tars_status copy_texts(struct pgs *pgs, struct tars_err *err)
             return tars_fail(TARS_ENOMEM, err, "no memory to open the store");
     }
     server->texts = texts;
+    server->reuses_plans = true; /* short statements: planning takes longer than running them */
     server->text_count = PGS_SQL_COUNT;
     return TARS_OK;
 }
