@@ -285,7 +285,8 @@ static tars_status take_all(struct take *take, struct tars_err *err)
         return tars_fail(TARS_ENOMEM, err, "no memory for a backup");
     if (access(store, F_OK) != 0) {
         return tars_fail(TARS_ENOTFOUND, err,
-                         "there is no store in the data folder %s: nothing to back up",
+                         "there is no store in the data folder %s: nothing to back up; one in "
+                         "PostgreSQL is backed up there (docs/backup.md)",
                          take->config->data);
     }
     if (take->config->has_index)
