@@ -213,6 +213,9 @@ static void scan_runs(struct search *search, const struct tars_hnsw_accept *acce
             break;
         at = end;
         from = run.last + 1;
+        /* No passage is in runs before the next one: of gaps in the ids there may be many. */
+        if (at < search->nearest->view.count && tars_passages_at(search->passages, at)->id > from)
+            from = tars_passages_at(search->passages, at)->id;
     }
 }
 
