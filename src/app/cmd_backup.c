@@ -359,7 +359,14 @@ static int run(struct backup *backup, const char *folder, size_t keep)
     struct tars_err err = {{0}};
     tars_status status = TARS_OK;
 
-    if (!reads && keep == 0)
+    if (config.makes &&
+        strcmp(tars_settings_text(cli->settings, TARS_SET_STORE), "postgres") == 0) {
+        /* A tars.db that is there was left by a move, and is older. */
+        tars_cli_complain(
+            "the store is in PostgreSQL (STORE) and is backed up there: docs/backup.md");
+        return TARS_EXIT_USAGE;
+    }
+    if (config.makes)
         status = tars_places_data(cli->settings, &backup->cli->arena, &backup->data, &err);
     if (status == TARS_OK)
         status = tars_repo_open(&config, &backup->repo, &err);

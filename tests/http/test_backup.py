@@ -93,6 +93,7 @@ class Backup(unittest.TestCase):
                 (["backup", other], 2, "other things"),
                 (["backup", other, "--list"], 3, "no backups"),
                 (["backup", self.dest, "--key-file", os.path.join(other, "letter.txt")], 3, "everybody may read"),
+                (["backup", self.dest, "--set", "STORE=postgres"], 2, "is backed up there"),
                 (["restore"], 2, "usage"),
                 (["restore", self.dest, "--to", self.to], 3, "no backups")):
             with self.subTest(arguments=arguments[1:]):
