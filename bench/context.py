@@ -13,6 +13,7 @@ median of the rounds and how far they lie apart; no more than some minutes, seco
 long to make (vectors, folders of data) is kept under context.cache, in a folder whose name says of what.
 """
 import json
+import math
 import os
 import platform
 import statistics
@@ -38,6 +39,15 @@ def spread(values):
     """How far the rounds lie apart: (greatest - least) / median; 0 where there is one."""
     middle = median(values)
     return (max(values) - min(values)) / middle if len(values) > 1 and middle else 0.0
+
+
+def finite(value):
+    """The same without numbers that JSON has no word for: None stands for them."""
+    if isinstance(value, dict):
+        return {key: finite(part) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 class Context:
@@ -144,6 +154,8 @@ class Context:
         ours = list(ours) if isinstance(ours, (list, tuple)) else [ours]
         theirs = [] if peer is None else list(peer) if isinstance(peer, (list, tuple)) else [peer]
         mine, other = median(ours), median(theirs) if theirs else None
+        if not math.isfinite(mine) or not math.isfinite(other or 0):
+            raise Failed(f"{name}: what was measured is no number")
         ratio = None
         if other and mine:
             ratio = mine / other if better == "more" else other / mine
@@ -155,7 +167,7 @@ class Context:
             row["met"] = mine >= budget if better == "more" else mine <= budget
         if more is not None:
             row["more"] = more
-        return row
+        return finite(row)
 
 
 def processor():
