@@ -103,7 +103,6 @@ static tars_status set_config(struct tars_index *index, const struct tars_index_
         !(config->k1 >= 0) || config->b > 1)
         return tars_fail(TARS_EINVAL, err, "the settings of the index are out of range");
     *own = *config;
-    own->ef = config->ef ? config->ef : TARS_INDEX_EF_DEFAULT;
     own->exact_below = config->exact_below ? config->exact_below : TARS_INDEX_EXACT_BELOW;
     own->k1 = config->k1 > 0 ? config->k1 : 1.2;
     own->b = config->b == 0 ? 0.75 : fmax(config->b, 0);
@@ -478,9 +477,13 @@ tars_status tars_index_save(struct tars_index *index, struct tars_err *err)
 static struct tars_nearest nearest_of(const struct tars_index *index,
                                       const struct tars_shadow *shadow)
 {
+    size_t ef = index->config.ef;
+
+    if (ef == 0 && shadow->dim > 0)
+        ef = tars_nearest_ef(atomic_load_explicit(&shadow->hnsw.count, memory_order_relaxed));
     return (struct tars_nearest){.shadow = shadow,
                                  .view = tars_passages_look(&shadow->passages),
-                                 .ef = index->config.ef,
+                                 .ef = ef,
                                  .exact_below = index->config.exact_below};
 }
 

@@ -31,7 +31,6 @@
 #define TARS_INDEX_DIM_MAX      4096
 #define TARS_INDEX_IDENTITY_MAX 96   /* bytes of a model's identity, with its NUL */
 #define TARS_INDEX_LANGUAGES    64   /* language ids are below this */
-#define TARS_INDEX_EF_DEFAULT   96   /* candidates of a vector search, at least */
 #define TARS_INDEX_EXACT_BELOW  8000 /* windows: fewer are all compared, which is exact */
 #define TARS_INDEX_WINDOWS_MAX  4096 /* of one passage */
 #define TARS_INDEX_K_MAX        100000
@@ -55,10 +54,10 @@ struct tars_index_config {
     const char *identity; /* of the model that made the vectors; NULL: "" */
     bool fresh;           /* start empty, whatever the snapshot holds (it stays until save) */
     bool verify;          /* read the whole snapshot and check its digest: seconds, not ms */
-    size_t ef;            /* 0: TARS_INDEX_EF_DEFAULT */
-    size_t exact_below;   /* 0: TARS_INDEX_EXACT_BELOW */
-    double k1;            /* of BM25; 0: 1.2 */
-    double b;             /* of BM25; 0: 0.75; negative: none */
+    size_t ef;          /* candidates of a vector search, at least; 0: by the windows (nearest.h) */
+    size_t exact_below; /* 0: TARS_INDEX_EXACT_BELOW */
+    double k1;          /* of BM25; 0: 1.2 */
+    double b;           /* of BM25; 0: 0.75; negative: none */
 };
 
 #define TARS_INDEX_GAP UINT32_MAX

@@ -14,10 +14,26 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "index/index.h"
 #include "index/passages.h"
 #include "index/snapshot.h"
+
+#define TARS_NEAREST_EF      96    /* candidates of a search */
+#define TARS_NEAREST_EF_FLAT 50000 /* windows; with each doubling from there on there are ... */
+#define TARS_NEAREST_EF_STEP 32    /* ... more */
+
+/* Candidates that a search among so many windows should have: with more of them, more stand between
+ * a walk and the nearest one. */
+static inline size_t tars_nearest_ef(uint32_t windows)
+{
+    size_t ef = TARS_NEAREST_EF;
+
+    for (uint64_t n = TARS_NEAREST_EF_FLAT; n < windows; n *= 2)
+        ef += TARS_NEAREST_EF_STEP;
+    return ef;
+}
 
 struct tars_nearest {
     const struct tars_shadow *shadow; /* dim > 0 */

@@ -10,6 +10,7 @@
 
 #include "index/hnsw.h"
 #include "index/hnsw_pool.h"
+#include "index/nearest.h"
 #include "made_up.h"
 #include "support/faults.h"
 
@@ -240,6 +241,18 @@ static void only_what_is_marked_or_not_sure_is_asked(void **state)
     tars_hnsw_release(&hnsw);
 }
 
+static void more_windows_need_more_candidates(void **state)
+{
+    static const struct {
+        uint32_t windows;
+        size_t ef;
+    } rows[] = {{0, 96}, {50000, 96}, {50001, 128}, {1000000, 256}, {UINT32_MAX, 640}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        assert_int_equal(tars_nearest_ef(rows[i].windows), rows[i].ef);
+}
+
 /* ------------------------------------------------------------------- memory */
 
 static void work(void *ctx)
@@ -282,6 +295,7 @@ int main(void)
         cmocka_unit_test(a_pool_keeps_the_best),
         cmocka_unit_test(a_pool_is_expanded_from_the_best_on),
         cmocka_unit_test(walks_find_what_is_accepted),
+        cmocka_unit_test(more_windows_need_more_candidates),
         cmocka_unit_test(only_what_is_marked_or_not_sure_is_asked),
         cmocka_unit_test(every_allocation_may_fail),
     };
