@@ -108,22 +108,23 @@ static inline vec lesser(vec a, vec b)
 /* The halves of a vector, combined step by step: all places hold the result. */
 #if KERNELS_WIDTH == 16
 #define FOLD(v, with)                                                                              \
-    v = with(v,                                                                                    \
-             __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7)); \
-    v = with(v,                                                                                    \
-             __builtin_shufflevector(v, v, 4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11)); \
-    v = with(v,                                                                                    \
-             __builtin_shufflevector(v, v, 2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13)); \
-    v = with(v, __builtin_shufflevector(v, v, 1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14))
+    (v) = with((v), __builtin_shufflevector((v), (v), 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, \
+                                            5, 6, 7));                                             \
+    (v) = with((v), __builtin_shufflevector((v), (v), 4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8,   \
+                                            9, 10, 11));                                           \
+    (v) = with((v), __builtin_shufflevector((v), (v), 2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14,    \
+                                            15, 12, 13));                                          \
+    (v) = with((v), __builtin_shufflevector((v), (v), 1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13,    \
+                                            12, 15, 14))
 #elif KERNELS_WIDTH == 8
-#define FOLD(v, with)                                                   \
-    v = with(v, __builtin_shufflevector(v, v, 4, 5, 6, 7, 0, 1, 2, 3)); \
-    v = with(v, __builtin_shufflevector(v, v, 2, 3, 0, 1, 6, 7, 4, 5)); \
-    v = with(v, __builtin_shufflevector(v, v, 1, 0, 3, 2, 5, 4, 7, 6))
+#define FOLD(v, with)                                                           \
+    (v) = with((v), __builtin_shufflevector((v), (v), 4, 5, 6, 7, 0, 1, 2, 3)); \
+    (v) = with((v), __builtin_shufflevector((v), (v), 2, 3, 0, 1, 6, 7, 4, 5)); \
+    (v) = with((v), __builtin_shufflevector((v), (v), 1, 0, 3, 2, 5, 4, 7, 6))
 #else
-#define FOLD(v, with)                                       \
-    v = with(v, __builtin_shufflevector(v, v, 2, 3, 0, 1)); \
-    v = with(v, __builtin_shufflevector(v, v, 1, 0, 3, 2))
+#define FOLD(v, with)                                               \
+    (v) = with((v), __builtin_shufflevector((v), (v), 2, 3, 0, 1)); \
+    (v) = with((v), __builtin_shufflevector((v), (v), 1, 0, 3, 2))
 #endif
 
 static inline vec plus(vec a, vec b)
@@ -467,24 +468,30 @@ static inline void fetch_token(const struct head *h, const float *qkv, size_t hi
     }
 }
 
+/* Token t's key into its column of keys, its value into its row of values. */
+static inline void pack_token(const struct head *h, size_t t, const float *key, const float *value)
+{
+    float *to = h->values + t * h->deep;
+    size_t d = 0;
+
+    for (; d + WIDTH <= h->dim; d += WIDTH)
+        store(to + d, load(value + d));
+    for (; d < h->deep; d++)
+        to[d] = d < h->dim ? value[d] : 0;
+    for (d = 0; d < h->dim; d++)
+        h->keys[d * h->wide + t] = key[d];
+}
+
 static void pack_head(const struct head *h, const float *qkv, size_t hidden)
 {
     for (size_t t = 0; t < h->tokens && t < AHEAD; t++)
         fetch_token(h, qkv + t * 3 * hidden, hidden);
     for (size_t t = 0; t < h->tokens; t++) {
         const float *key = qkv + t * 3 * hidden + hidden;
-        const float *value = key + hidden;
-        float *to = h->values + t * h->deep;
-        size_t d = 0;
 
         if (t + AHEAD < h->tokens)
             fetch_token(h, qkv + (t + AHEAD) * 3 * hidden, hidden);
-        for (; d + WIDTH <= h->dim; d += WIDTH)
-            store(to + d, load(value + d));
-        for (; d < h->deep; d++)
-            to[d] = d < h->dim ? value[d] : 0;
-        for (d = 0; d < h->dim; d++)
-            h->keys[d * h->wide + t] = key[d];
+        pack_token(h, t, key, key + hidden);
     }
     for (size_t d = 0; d < h->dim && h->tokens < h->wide; d++)
         memset(h->keys + d * h->wide + h->tokens, 0, (h->wide - h->tokens) * sizeof(float));
