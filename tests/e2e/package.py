@@ -5,7 +5,7 @@ serves, is removed and purged as Debian's packages are. Prints unittest's lines.
     package.py
 
 As root it is installed into a copy of this machine's file system that is thrown away (a mount namespace, overlayfs);
-else it is unpacked, and its programs run from there.
+where that may not be had it is unpacked, and its programs run from there.
 """
 import hashlib
 import json
@@ -24,10 +24,10 @@ MODELS = os.path.join(os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.ca
 # What an administrator would see; each line is checked on its own. $1 is the package.
 LIFE = r"""
 set -e
-mount -t tmpfs -o size=512m tmpfs "$2"
+mount -t tmpfs -o size=512m tmpfs "$2" || exit 99
 mkdir "$2/up" "$2/work" "$2/root"
-mount -t overlay overlay -o lowerdir=/,upperdir="$2/up",workdir="$2/work" "$2/root"
-mount -t proc proc "$2/root/proc"
+mount -t overlay overlay -o lowerdir=/,upperdir="$2/up",workdir="$2/work" "$2/root" || exit 99
+mount -t proc proc "$2/root/proc" || exit 99
 mount --bind /dev "$2/root/dev"
 mkdir -p "$2/root/mnt/package" && cp "$1" "$2/root/mnt/package/tars.deb"
 rm -rf "$2/root/run/systemd"
@@ -129,6 +129,10 @@ class Package(unittest.TestCase):
         self.addCleanup(os.rmdir, place)
         done = subprocess.run(["unshare", "--mount", "--pid", "--fork", "--kill-child", "bash", "-c", LIFE, "life", self.deb, place],
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=300)
+        if done.returncode in (1, 99) and not done.stdout:  # no namespace, no mount
+            print(f"unpacked, not installed: {done.stderr.strip()}", file=sys.stderr)
+            self.runs_unpacked()
+            return
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         said = dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
         version = self.field("Version")
