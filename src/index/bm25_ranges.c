@@ -135,17 +135,19 @@ __attribute__((target("avx2"))) static void find_greatest_avx2(const uint16_t *s
     }
 }
 
-/* The rest of a sparse list that is in the window. */
+/* The rest of a sparse list that is in the window. A damaged one may have more than it says: what
+ * there is no room for is walked over, so that none of it is left to a later window. */
 static void add_entries(struct work *work, struct tars_bm25_list *list)
 {
     list->entry_count = 0;
-    while (list->more && list->span.range < work->first + work->count &&
-           list->entry_count < list->entry_cap) {
-        uint32_t range = list->span.range - work->first;
+    while (list->more && list->span.range < work->first + work->count) {
+        if (list->span.range >= work->first && list->entry_count < list->entry_cap) {
+            uint32_t range = list->span.range - work->first;
 
-        add_bound(&work->sums[range], list->span.bound, list->weight);
-        list->entries[list->entry_count++] =
-            (struct tars_bm25_entry){range, list->span.len, list->span.ptr};
+            add_bound(&work->sums[range], list->span.bound, list->weight);
+            list->entries[list->entry_count++] =
+                (struct tars_bm25_entry){range, list->span.len, list->span.ptr};
+        }
         list->more = tars_ranges_entry(&list->ranges, &list->at, &list->span);
     }
 }

@@ -199,6 +199,82 @@ static void same_as_exhaustive(void **state)
     files_remove_dir(dir);
 }
 
+/* ------------------------------------------------------------ windows of ranges */
+
+#define WINDOW_PASSAGES (65536U * TARS_RANGES_SIZE) /* of one window of bm25_ranges.c */
+#define MANY            (WINDOW_PASSAGES + 1000)
+
+/* MANY passages, ids their ordinals, of which some have "rare"; mapped. */
+static struct tars_shadow *map_many(const char *path, const uint32_t *rare, size_t rare_count)
+{
+    const struct tars_index_term term = {"rare", 4, 1, TARS_INDEX_TEXT};
+    struct tars_shadow *shadow = NULL;
+    struct tars_shadow *mapped = NULL;
+    struct tars_snapshot_mark mark;
+    uint64_t seq;
+    size_t at = 0;
+
+    assert_int_equal(tars_shadow_new(0, &shadow), TARS_OK);
+    for (uint32_t i = 0; i < MANY; i++) {
+        struct tars_index_passage passage = {.id = i + 1, .length = 4};
+
+        assert_int_equal(tars_passages_prepare(&shadow->passages), TARS_OK);
+        assert_int_equal(tars_passages_take(&shadow->passages, &passage), i);
+        if (at < rare_count && rare[at] == i) {
+            assert_int_equal(tars_postings_add(&shadow->postings, &term, i, 4), TARS_OK);
+            at++;
+        }
+        tars_passages_accept(&shadow->passages, i);
+    }
+    mark = tars_snapshot_mark(shadow, 1);
+    assert_int_equal(tars_snapshot_write(shadow, &mark, path, "", NULL), TARS_OK);
+    tars_shadow_free(shadow);
+    assert_int_equal(tars_snapshot_open(path, 0, "", false, &mapped, &seq, NULL), TARS_OK);
+    return mapped;
+}
+
+static size_t find_rare(const struct tars_shadow *shadow, struct tars_index_hit *hits)
+{
+    const struct tars_index_query_term term = {"rare", 4, 1, 0, TARS_INDEX_TEXT};
+    const struct tars_bm25 bm25 = {&shadow->postings, &shadow->passages,
+                                   tars_passages_look(&shadow->passages), 1.2, 0.75};
+    size_t n = 0;
+
+    assert_int_equal(tars_bm25_search(&bm25, &term, 1, TOP, NULL, hits, &n), TARS_OK);
+    return n;
+}
+
+/* A list that has more entries in a window than it says leads nowhere in the next one. */
+static void more_than_one_window(void **state)
+{
+    static const uint32_t rare[] = {3, 100, 5000, WINDOW_PASSAGES + 20, WINDOW_PASSAGES + 900};
+    const size_t count = sizeof(rare) / sizeof(rare[0]);
+    char dir[FILES_PATH_MAX];
+    char path[FILES_PATH_MAX + 16];
+    struct tars_index_hit hits[TOP];
+    struct tars_ranges_head *head;
+    struct tars_shadow *mapped;
+    uint32_t number;
+
+    (void)state;
+    files_make_dir(dir);
+    (void)snprintf(path, sizeof(path), "%s/index.tars", dir);
+    mapped = map_many(path, rare, count);
+    assert_int_equal(find_rare(mapped, hits), count);
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(hits[i].id, rare[i] + 1);
+    number = tars_postings_find(&mapped->postings, "rare", 4, TARS_INDEX_TEXT);
+    assert_int_not_equal(number, TARS_POSTINGS_NONE);
+    head = tars_column_at(&mapped->postings.blocks,
+                          tars_postings_term_at(&mapped->postings, number)->first);
+    assert_int_equal(head->count, count);
+    assert_int_equal(head->spread, 0);
+    for (head->count = 1; head->count < count; head->count++)
+        assert_in_range(find_rare(mapped, hits), 1, count);
+    tars_shadow_free(mapped);
+    files_remove_dir(dir);
+}
+
 /* By hand: N 3, mean length 4, "a" in two of them. */
 static void formula(void **state)
 {
@@ -249,6 +325,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         {"same_as_exhaustive(even)", same_as_exhaustive, NULL, NULL, &even},
         {"same_as_exhaustive(zipf)", same_as_exhaustive, NULL, NULL, &zipf},
+        cmocka_unit_test(more_than_one_window),
         cmocka_unit_test(formula),
         cmocka_unit_test(idf_of_what_is_seen),
     };
