@@ -355,6 +355,7 @@ static int run(struct backup *backup, const char *folder, size_t keep)
         .key = tars_backups_key(cli),
         .makes = !reads && keep == 0,
         .writes = !reads,
+        .sets_aside = tars_cli_value(cli, "verify") != NULL,
     };
     struct tars_err err = {{0}};
     tars_status status = TARS_OK;

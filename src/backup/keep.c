@@ -167,16 +167,18 @@ static tars_status need_backup(struct prune *prune, const char *id, struct tars_
 }
 
 /* A tars_repo_each_fn. */
-static bool sweep_one(void *ctx, const struct tars_object_name *name, uint64_t bytes)
+static bool sweep_one(void *ctx, const struct tars_repo_object *object)
 {
     struct prune *prune = ctx;
+    bool is_needed = tars_names_find(&prune->needed, &object->name) != NULL;
 
-    if (tars_names_find(&prune->needed, name))
+    /* A bad one stays while it is all that there is. */
+    if (is_needed && (!object->is_bad || !tars_repo_has(prune->repo, &object->name)))
         return true;
-    prune->status = tars_repo_drop(prune->repo, name, prune->err);
+    prune->status = tars_repo_drop(prune->repo, object, prune->err);
     if (prune->status == TARS_OK) {
         prune->counts.removed_objects++;
-        prune->counts.freed_bytes += bytes;
+        prune->counts.freed_bytes += object->bytes;
         prune->status = check_stop(prune->watch, prune->err);
     }
     return prune->status == TARS_OK;
@@ -200,6 +202,8 @@ static tars_status prune_all(struct prune *prune, const char **ids, size_t count
         prune->counts.removed += status == TARS_OK;
     }
     prune->counts.kept = count - first;
+    if (status == TARS_OK)
+        status = tars_repo_tidy(prune->repo, err);
     if (status == TARS_OK)
         status = tars_repo_each(prune->repo, sweep_one, prune, err);
     return status == TARS_OK ? prune->status : status;

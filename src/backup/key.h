@@ -26,8 +26,8 @@
 /* How a passphrase is stretched. */
 struct tars_key_stretch {
     unsigned char salt[TARS_KEY_SALT_BYTES];
-    uint32_t memory_kib; /* 8 .. 4 GiB */
-    uint32_t passes;     /* 1 .. 1000 */
+    uint32_t memory_kib; /* 8 .. 1 GiB */
+    uint32_t passes;     /* 1 .. 32 */
 };
 
 /* Which file; both NULL: none. */

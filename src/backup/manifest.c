@@ -241,7 +241,7 @@ static void read_file(struct reader *reader, const json_t *object, struct tars_m
         return;
     if (!is_safe_name(file->name))
         wrong(reader, "the name of a file");
-    if (file->mode & 077U)
+    if (file->mode != 0600 && file->mode != 0400)
         wrong(reader, "mode");
     if (!tars_object_from_hex(hex, &digest)) {
         wrong(reader, "sha256");
@@ -339,9 +339,16 @@ static void read_root(struct reader *reader, const json_t *root, struct tars_man
 /* jansson's own depth is fixed at 2,048. */
 static bool is_deep(struct tars_span text)
 {
+    bool is_string = false;
     int depth = 0;
 
     for (size_t i = 0; i < text.len; i++) {
+        if (text.ptr[i] == '"')
+            is_string = !is_string;
+        if (is_string) {
+            i += text.ptr[i] == '\\'; /* what is escaped ends nothing */
+            continue;
+        }
         depth += text.ptr[i] == '[' || text.ptr[i] == '{';
         depth -= text.ptr[i] == ']' || text.ptr[i] == '}';
         if (depth > DEPTH_MAX)

@@ -16,7 +16,9 @@
 #define NAME_BYTES      160 /* of a name within the folder */
 #define ENDING          ".manifest"
 #define IDS_MAX         65536
+#define BAD             ".bad"
 #define SYNC_FEW        16 /* files that are synced one by one */
+#define MANIFEST_ARENA  ((size_t)256 << 20)
 
 /* --------------------------------------------------------------- life cycle */
 
@@ -46,18 +48,40 @@ static DIR *open_folder(const struct tars_repo *repo, const char *name)
     return folder;
 }
 
-/* Throw away what a writer left that did not end well. */
-static void clear_tmp(const struct tars_repo *repo)
+/* The next entry; NULL at the end (*status is TARS_OK then) and where the folder cannot be read. */
+static const struct dirent *next_entry(const struct tars_repo *repo, DIR *folder, const char *name,
+                                       tars_status *status, struct tars_err *err)
+{
+    const struct dirent *entry;
+
+    errno = 0;
+    entry = readdir(folder);
+    *status = !entry && errno ? tars_repo_fail(repo, "read", name, errno, err) : TARS_OK;
+    return entry;
+}
+
+/* How many files went. */
+static size_t clear_once(const struct tars_repo *repo)
 {
     DIR *folder = open_folder(repo, "tmp");
     const struct dirent *entry;
+    size_t removed = 0;
 
     while (folder && (entry = readdir(folder)) != NULL) {
         if (entry->d_name[0] != '.')
-            (void)unlinkat(dirfd(folder), entry->d_name, 0);
+            removed += unlinkat(dirfd(folder), entry->d_name, 0) == 0;
     }
     if (folder)
         (void)closedir(folder);
+    return removed;
+}
+
+/* Throw away what a writer left that did not end well. A folder that changes may hide names from
+ * who reads it: so until one look finds nothing. */
+static void clear_tmp(const struct tars_repo *repo)
+{
+    while (clear_once(repo) > 0)
+        ;
 }
 
 static tars_status lock(struct tars_repo *repo, bool writes, struct tars_err *err)
@@ -106,6 +130,7 @@ tars_status tars_repo_open(const struct tars_repo_config *config, struct tars_re
         return tars_fail(TARS_ENOMEM, err, "no memory for a folder of backups");
     made->lock_fd = -1;
     made->dir_fd = -1;
+    made->sets_aside = config->sets_aside;
     tars_buf_init(&made->object, TARS_OBJECT_MAX);
     made->batch = calloc(TARS_REPO_BATCH, sizeof(*made->batch));
     status = made->batch ? open_dir(made, config, err)
@@ -181,7 +206,8 @@ static tars_status write_all(const struct tars_repo *repo, int fd, const char *p
 /* repo->object into a new file in tmp. */
 static tars_status write_tmp(const struct tars_repo *repo, const char *path, struct tars_err *err)
 {
-    int fd = openat(repo->dir_fd, path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    int fd =
+        openat(repo->dir_fd, path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
     tars_status status;
 
     if (fd < 0)
@@ -199,7 +225,7 @@ static tars_status sync_all(const struct tars_repo *repo, struct tars_err *err)
     return syncfs(repo->dir_fd) == 0 ? TARS_OK : tars_repo_fail(repo, "sync", "", errno, err);
 }
 
-static tars_status sync_one(const struct tars_repo *repo, const char *name, struct tars_err *err)
+tars_status tars_repo_sync(const struct tars_repo *repo, const char *name, struct tars_err *err)
 {
     int fd = openat(repo->dir_fd, name, O_RDONLY | O_CLOEXEC);
     tars_status status = TARS_OK;
@@ -221,9 +247,15 @@ static tars_status sync_batch(const struct tars_repo *repo, struct tars_err *err
         return sync_all(repo, err);
     for (size_t i = 0; status == TARS_OK && i < repo->batch_count; i++) {
         tmp_path(&repo->batch[i], path);
-        status = sync_one(repo, path, err);
+        status = tars_repo_sync(repo, path, err);
     }
     return status;
+}
+
+static void mark_dirty(struct tars_repo *repo, const struct tars_object_name *name)
+{
+    repo->dirty_count += !repo->dirty[name->bytes[0]];
+    repo->dirty[name->bytes[0]] = true;
 }
 
 /* Then under their names. */
@@ -240,8 +272,7 @@ static tars_status name_batch(struct tars_repo *repo, struct tars_err *err)
         object_path(name, to);
         if (renameat(repo->dir_fd, from, repo->dir_fd, to) != 0)
             return tars_repo_fail(repo, "write", to, errno, err);
-        repo->dirty_count += !repo->dirty[name->bytes[0]];
-        repo->dirty[name->bytes[0]] = true;
+        mark_dirty(repo, name);
         repo->batch_count--;
     }
     if (status == TARS_OK)
@@ -262,12 +293,37 @@ static tars_status sync_folders(struct tars_repo *repo, struct tars_err *err)
             continue;
         (void)snprintf(name, sizeof(name), "objects/%02x", i);
         if (repo->dirty_count <= SYNC_FEW)
-            status = sync_one(repo, name, err);
+            status = tars_repo_sync(repo, name, err);
         repo->dirty[i] = status != TARS_OK;
     }
     if (status == TARS_OK)
         repo->dirty_count = 0;
     return status;
+}
+
+/* In the folder, and not shorter than any object is. Its name may not be on the disk yet, where the
+ * writer that gave it was killed. */
+static bool is_kept(struct tars_repo *repo, const struct tars_object_name *name)
+{
+    char path[NAME_BYTES];
+    struct stat about;
+
+    object_path(name, path);
+    if (fstatat(repo->dir_fd, path, &about, AT_SYMLINK_NOFOLLOW) != 0 ||
+        about.st_size < TARS_OBJECT_HEADER_BYTES)
+        return false;
+    mark_dirty(repo, name);
+    return true;
+}
+
+/* In this batch: what else lies in tmp is nobody's. */
+static bool is_waiting(const struct tars_repo *repo, const struct tars_object_name *name)
+{
+    for (size_t i = 0; i < repo->batch_count; i++) {
+        if (memcmp(&repo->batch[i], name, sizeof(*name)) == 0)
+            return true;
+    }
+    return false;
 }
 
 tars_status tars_repo_put(struct tars_repo *repo, struct tars_span plain,
@@ -280,12 +336,9 @@ tars_status tars_repo_put(struct tars_repo *repo, struct tars_span plain,
     if (status != TARS_OK)
         return tars_fail(status, err, "no memory for a backup");
     *name = found;
-    object_path(&found, path);
-    if (faccessat(repo->dir_fd, path, F_OK, 0) == 0)
+    if (is_waiting(repo, &found) || is_kept(repo, &found))
         return TARS_OK;
     tmp_path(&found, path);
-    if (faccessat(repo->dir_fd, path, F_OK, 0) == 0)
-        return TARS_OK; /* it waits in this batch */
     tars_buf_clear(&repo->object);
     status = tars_object_encode(repo->coder, TARS_OBJECT_CHUNK, &found, plain, &repo->object);
     if (status != TARS_OK)
@@ -309,6 +362,21 @@ tars_status tars_repo_flush(struct tars_repo *repo, struct tars_err *err)
     return status == TARS_OK ? sync_folders(repo, err) : status;
 }
 
+/* What a restore would refuse is no backup. */
+static tars_status check_manifest(struct tars_span json, struct tars_err *err)
+{
+    struct tars_manifest manifest;
+    struct tars_arena arena;
+    struct tars_err why = {{0}};
+    tars_status status;
+
+    tars_arena_init(&arena, MANIFEST_ARENA);
+    status = tars_manifest_parse(json, &arena, &manifest, &why);
+    tars_arena_release(&arena);
+    return status == TARS_OK ? TARS_OK
+                             : tars_fail(status, err, "this would be no good backup: %s", why.text);
+}
+
 tars_status tars_repo_add(struct tars_repo *repo, const struct tars_manifest *manifest,
                           struct tars_err *err)
 {
@@ -322,9 +390,13 @@ tars_status tars_repo_add(struct tars_repo *repo, const struct tars_manifest *ma
     tars_buf_init(&json, TARS_MANIFEST_BYTES_MAX);
     tars_buf_clear(&repo->object);
     tars_manifest_write(manifest, &json);
-    status = json.status;
-    if (status == TARS_OK)
-        status = tars_object_name(repo->coder, TARS_OBJECT_MANIFEST, tars_buf_span(&json), &name);
+    status = json.status == TARS_OK ? check_manifest(tars_buf_span(&json), err)
+                                    : tars_fail(json.status, err, "no room for a manifest");
+    if (status != TARS_OK) {
+        tars_buf_release(&json);
+        return status;
+    }
+    status = tars_object_name(repo->coder, TARS_OBJECT_MANIFEST, tars_buf_span(&json), &name);
     if (status == TARS_OK) {
         status = tars_object_encode(repo->coder, TARS_OBJECT_MANIFEST, &name, tars_buf_span(&json),
                                     &repo->object);
@@ -348,10 +420,22 @@ static tars_status read_object(struct tars_repo *repo, const char *name, struct 
     return tars_file_read(path, &repo->object, err);
 }
 
+/* Out of the way, so that the next backup writes it anew. "": it is where it was. */
+static const char *set_aside(const struct tars_repo *repo, const char *path)
+{
+    char aside[NAME_BYTES + sizeof(BAD)];
+
+    (void)snprintf(aside, sizeof(aside), "%s" BAD, path);
+    return renameat(repo->dir_fd, path, repo->dir_fd, aside) == 0
+               ? "; set aside, the next backup writes it anew if it has it still"
+               : "";
+}
+
 tars_status tars_repo_get(struct tars_repo *repo, const struct tars_object_name *name,
                           struct tars_buf *out, struct tars_err *err)
 {
     char path[NAME_BYTES];
+    const char *aside = "";
     struct tars_err why = {{0}};
     tars_status status;
 
@@ -363,10 +447,13 @@ tars_status tars_repo_get(struct tars_repo *repo, const struct tars_object_name 
     if (status == TARS_OK) {
         status = tars_object_decode(repo->coder, TARS_OBJECT_CHUNK, name,
                                     tars_buf_span(&repo->object), out, &why);
+        /* What could not be read may be whole. */
+        if (repo->sets_aside && (status == TARS_EFORMAT || status == TARS_EDENIED))
+            aside = set_aside(repo, path);
     }
     return status == TARS_OK ? TARS_OK
-                             : tars_fail(status, err, "object %s: %s", path,
-                                         why.text[0] ? why.text : tars_status_text(status));
+                             : tars_fail(status, err, "object %s: %s%s", path,
+                                         why.text[0] ? why.text : tars_status_text(status), aside);
 }
 
 static tars_status read_manifest(struct tars_repo *repo, const char *id, const char *path,
@@ -434,10 +521,12 @@ tars_status tars_repo_ids(struct tars_repo *repo, struct tars_arena *arena, cons
     size_t cap = 0;
     size_t n = 0;
     bool failed = false;
+    tars_status status = TARS_OK;
 
     if (!folder)
         return tars_repo_fail(repo, "read", "backups", errno, err);
-    while (!failed && n < IDS_MAX && (entry = readdir(folder)) != NULL) {
+    while (!failed && n <= IDS_MAX &&
+           (entry = next_entry(repo, folder, "backups", &status, err)) != NULL) {
         char *id = id_of(entry->d_name, arena, &failed);
 
         if (!id)
@@ -449,6 +538,14 @@ tars_status tars_repo_ids(struct tars_repo *repo, struct tars_arena *arena, cons
     (void)closedir(folder);
     if (failed)
         return tars_fail(TARS_ENOMEM, err, "no memory for the list of backups");
+    if (status != TARS_OK)
+        return status;
+    if (n > IDS_MAX) {
+        return tars_fail(TARS_ETOOBIG, err,
+                         "%s has more than %d backups: remove the oldest of backups/*" ENDING
+                         " and prune then",
+                         repo->dir, IDS_MAX);
+    }
     if (n > 0)
         qsort(found, n, sizeof(*found), by_text);
     *ids = found;
@@ -465,23 +562,43 @@ tars_status tars_repo_remove(struct tars_repo *repo, const char *id, struct tars
     (void)snprintf(path, sizeof(path), "backups/%.64s" ENDING, id);
     if (unlinkat(repo->dir_fd, path, 0) != 0)
         return tars_repo_fail(repo, "remove", path, errno, err);
-    return sync_one(repo, "backups", err);
+    return tars_repo_sync(repo, "backups", err);
 }
 
-static bool each_in(DIR *folder, tars_repo_each_fn *each, void *ctx)
+/* "ab12..." or "ab12....bad". */
+static bool read_name(const char *text, struct tars_object_name *name, bool *is_bad)
 {
-    const struct dirent *entry;
-    struct tars_object_name name;
-    struct stat about;
+    char hex[TARS_OBJECT_HEX_BYTES];
 
-    while ((entry = readdir(folder)) != NULL) {
-        if (!tars_object_from_hex(entry->d_name, &name) ||
+    *is_bad = strlen(text) == sizeof(hex) - 1 + sizeof(BAD) - 1 &&
+              strcmp(text + sizeof(hex) - 1, BAD) == 0;
+    if (!*is_bad)
+        return tars_object_from_hex(text, name);
+    (void)snprintf(hex, sizeof(hex), "%.64s", text);
+    return tars_object_from_hex(hex, name);
+}
+
+static tars_status each_in(const struct tars_repo *repo, const char *name, bool *goes_on,
+                           tars_repo_each_fn *each, void *ctx, struct tars_err *err)
+{
+    DIR *folder = open_folder(repo, name);
+    const struct dirent *entry;
+    tars_status status = TARS_OK;
+
+    if (!folder)
+        return tars_repo_fail(repo, "read", name, errno, err);
+    while (*goes_on && (entry = next_entry(repo, folder, name, &status, err)) != NULL) {
+        struct tars_repo_object object;
+        struct stat about;
+
+        if (!read_name(entry->d_name, &object.name, &object.is_bad) ||
             fstatat(dirfd(folder), entry->d_name, &about, AT_SYMLINK_NOFOLLOW) != 0)
             continue;
-        if (!each(ctx, &name, (uint64_t)about.st_size))
-            return false;
+        object.bytes = (uint64_t)about.st_size;
+        *goes_on = each(ctx, &object);
     }
-    return true;
+    (void)closedir(folder);
+    return status;
 }
 
 tars_status tars_repo_each(struct tars_repo *repo, tars_repo_each_fn *each, void *ctx,
@@ -489,26 +606,49 @@ tars_status tars_repo_each(struct tars_repo *repo, tars_repo_each_fn *each, void
 {
     char name[sizeof("objects/00")];
     bool goes_on = true;
+    tars_status status = TARS_OK;
 
-    for (unsigned i = 0; goes_on && i < 256; i++) {
-        DIR *folder;
-
+    for (unsigned i = 0; status == TARS_OK && goes_on && i < 256; i++) {
         (void)snprintf(name, sizeof(name), "objects/%02x", i);
-        folder = open_folder(repo, name);
-        if (!folder)
-            return tars_repo_fail(repo, "read", name, errno, err);
-        goes_on = each_in(folder, each, ctx);
-        (void)closedir(folder);
+        status = each_in(repo, name, &goes_on, each, ctx, err);
     }
-    return TARS_OK;
+    return status;
 }
 
-tars_status tars_repo_drop(struct tars_repo *repo, const struct tars_object_name *name,
-                           struct tars_err *err)
+bool tars_repo_has(const struct tars_repo *repo, const struct tars_object_name *name)
 {
     char path[NAME_BYTES];
 
     object_path(name, path);
+    return faccessat(repo->dir_fd, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+tars_status tars_repo_drop(struct tars_repo *repo, const struct tars_repo_object *object,
+                           struct tars_err *err)
+{
+    char path[NAME_BYTES];
+    size_t len;
+
+    object_path(&object->name, path);
+    len = strlen(path);
+    if (object->is_bad)
+        (void)snprintf(path + len, sizeof(path) - len, "%s", BAD);
     return unlinkat(repo->dir_fd, path, 0) == 0 ? TARS_OK
                                                 : tars_repo_fail(repo, "remove", path, errno, err);
+}
+
+tars_status tars_repo_tidy(struct tars_repo *repo, struct tars_err *err)
+{
+    DIR *folder = open_folder(repo, "backups");
+    const struct dirent *entry;
+    tars_status status = TARS_OK;
+
+    if (!folder)
+        return tars_repo_fail(repo, "read", "backups", errno, err);
+    while ((entry = next_entry(repo, folder, "backups", &status, err)) != NULL) {
+        if (strstr(entry->d_name, ".tmp."))
+            (void)unlinkat(dirfd(folder), entry->d_name, 0);
+    }
+    (void)closedir(folder);
+    return status;
 }

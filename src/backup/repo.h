@@ -3,7 +3,9 @@
  *     DEST/tars-backup.json        what it is, and how its key is recognised; never changed
  *     DEST/lock                    flock(2): shared by who reads, of one who writes
  *     DEST/objects/ab/ab12...      objects (object.h), by name; the same bytes are there once
+ *     DEST/objects/ab/ab12....bad  one that was found damaged; no backup has it
  *     DEST/backups/ID.manifest     an object too: one for each backup (manifest.h)
+ *     DEST/backups/tars-backup.json    a copy, for when the other is lost
  *     DEST/tmp/                    what is being written; emptied by the next writer
  *
  * Crash     Objects are written to tmp, in batches; a batch is synced (fsync of few,
@@ -38,6 +40,9 @@ struct tars_repo_config {
     struct tars_key_source key;
     bool makes;  /* make the folder where there is none */
     bool writes; /* nobody else may use it meanwhile */
+    /* A damaged object that is met gets another name, so that the next backup writes it anew, which
+     * mends every backup that has it; not one that merely cannot be read. */
+    bool sets_aside;
 };
 
 /* What it has done since it was opened. */
@@ -66,10 +71,11 @@ TARS_MUST_USE tars_status tars_repo_flush(struct tars_repo *repo, struct tars_er
 TARS_MUST_USE tars_status tars_repo_get(struct tars_repo *repo, const struct tars_object_name *name,
                                         struct tars_buf *out, struct tars_err *err);
 
-/* Keep the manifest of a backup, after all that it names: with it the backup exists. */
+/* Keep the manifest of a backup, after all that it names: with it the backup exists. EFORMAT: it
+ * would not be understood again. */
 TARS_MUST_USE tars_status tars_repo_add(struct tars_repo *repo,
                                         const struct tars_manifest *manifest, struct tars_err *err);
-/* Ids, oldest first, in the arena. */
+/* Ids, oldest first, in the arena: all, or ETOOBIG, EIO. */
 TARS_MUST_USE tars_status tars_repo_ids(struct tars_repo *repo, struct tars_arena *arena,
                                         const char ***ids, size_t *count, struct tars_err *err);
 TARS_MUST_USE tars_status tars_repo_manifest(struct tars_repo *repo, const char *id,
@@ -79,12 +85,22 @@ TARS_MUST_USE tars_status tars_repo_manifest(struct tars_repo *repo, const char 
 TARS_MUST_USE tars_status tars_repo_remove(struct tars_repo *repo, const char *id,
                                            struct tars_err *err);
 
-/* Calls each(ctx, name, bytes) for every object that is there, in no order; false stops. */
-typedef bool tars_repo_each_fn(void *ctx, const struct tars_object_name *name, uint64_t bytes);
+struct tars_repo_object {
+    struct tars_object_name name;
+    uint64_t bytes;
+    bool is_bad; /* set aside */
+};
+
+/* Calls each for every object that is there, in no order; false stops. EIO: not all were seen. */
+typedef bool tars_repo_each_fn(void *ctx, const struct tars_repo_object *object);
 TARS_MUST_USE tars_status tars_repo_each(struct tars_repo *repo, tars_repo_each_fn *each, void *ctx,
                                          struct tars_err *err);
-/* Remove an object. The caller knows that no manifest names it. */
+bool tars_repo_has(const struct tars_repo *repo, const struct tars_object_name *name);
+/* Remove an object. The caller knows that no manifest names it, or that it is a bad one. */
 TARS_MUST_USE tars_status tars_repo_drop(struct tars_repo *repo,
-                                         const struct tars_object_name *name, struct tars_err *err);
+                                         const struct tars_repo_object *object,
+                                         struct tars_err *err);
+/* Remove what is left of manifests that were not written to their end. */
+TARS_MUST_USE tars_status tars_repo_tidy(struct tars_repo *repo, struct tars_err *err);
 
 #endif

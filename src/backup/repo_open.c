@@ -1,4 +1,7 @@
-/* repo_open - the folder of backups: made, recognised, locked.
+/* repo_open - the folder of backups: made, recognised.
+ *
+ * What tars-backup.json says is nowhere else: without its salt a passphrase opens nothing. So there
+ * is a copy, and where both are gone nothing new is begun over backups that are there.
  *
  *     {"format": "tars-backup-folder", "version": 1, "key": null}
  *     {"format": "tars-backup-folder", "version": 1,
@@ -29,10 +32,12 @@
 #define FORMAT         "tars-backup-folder"
 #define VERSION        1
 #define ABOUT_NAME     "tars-backup.json"
+#define ABOUT_COPY     "backups/" ABOUT_NAME
 #define ABOUT_MAX      ((size_t)65536)
 #define MEMORY_KIB_MIN 8
-#define MEMORY_KIB_MAX (4U << 20)
-#define PASSES_MAX     1000
+#define MEMORY_KIB_MAX (1U << 20)
+#define PASSES_MAX     32
+#define IDS_ARENA      ((size_t)64 << 20)
 
 /* What the folder says of its key. */
 struct about {
@@ -96,7 +101,7 @@ static bool read_key(const json_t *key, struct about *about)
            read_hex(key, "salt", about->stretch.salt, sizeof(about->stretch.salt));
 }
 
-static tars_status read_about(const struct tars_repo *repo, struct about *about,
+static tars_status read_about(const struct tars_repo *repo, const char *name, struct about *about,
                               struct tars_err *err)
 {
     char path[PATH_MAX];
@@ -105,14 +110,15 @@ static tars_status read_about(const struct tars_repo *repo, struct about *about,
     const char *format = NULL;
     tars_status status;
 
-    (void)snprintf(path, sizeof(path), "%s/" ABOUT_NAME, repo->dir);
+    (void)snprintf(path, sizeof(path), "%s/%s", repo->dir, name);
     tars_buf_init(&text, ABOUT_MAX);
     status = tars_file_read(path, &text, err);
     if (status == TARS_OK) {
         root = json_loadb(text.ptr ? text.ptr : "", text.len, 0, NULL);
         format = json_string_value(json_object_get(root, "format"));
         if (!format || strcmp(format, FORMAT) != 0) {
-            status = tars_fail(TARS_EFORMAT, err, "%s is damaged", path);
+            status =
+                tars_fail(TARS_EFORMAT, err, "%s is damaged; " ABOUT_COPY " is a copy of it", path);
         } else if (json_integer_value(json_object_get(root, "version")) != VERSION) {
             status = tars_fail(TARS_EUNSUPPORTED, err, "a newer program made %s", repo->dir);
         } else if (!json_object_get(root, "key") ||
@@ -135,15 +141,15 @@ static void write_hex(struct tars_json *json, const char *key, const unsigned ch
     tars_json_text(json, key, hex);
 }
 
-static tars_status write_about(const struct tars_repo *repo, const struct about *about,
-                               struct tars_err *err)
+static tars_status write_about(const struct tars_repo *repo, const char *name,
+                               const struct about *about, struct tars_err *err)
 {
     char path[PATH_MAX];
     struct tars_buf text;
     struct tars_json json;
     tars_status status;
 
-    (void)snprintf(path, sizeof(path), "%s/" ABOUT_NAME, repo->dir);
+    (void)snprintf(path, sizeof(path), "%s/%s", repo->dir, name);
     tars_buf_init(&text, ABOUT_MAX);
     tars_json_init(&json, &text);
     tars_json_object(&json, NULL);
@@ -172,6 +178,19 @@ static tars_status write_about(const struct tars_repo *repo, const struct about 
 
 /* ------------------------------------------------------------------- making */
 
+/* Ours, made before the file that says so. */
+static bool is_beginning(const char *name)
+{
+    static const char *const names[] = {".",       "..",      "lost+found", "lock",
+                                        "objects", "backups", "tmp"};
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (strcmp(name, names[i]) == 0)
+            return true;
+    }
+    return strncmp(name, ABOUT_NAME ".tmp.", sizeof(ABOUT_NAME ".tmp.") - 1) == 0;
+}
+
 static bool is_empty(int dir_fd)
 {
     int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -184,12 +203,8 @@ static bool is_empty(int dir_fd)
             close(fd);
         return false;
     }
-    while (empty && (entry = readdir(folder)) != NULL) {
-        empty = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
-                strcmp(entry->d_name, "lost+found") == 0 || strcmp(entry->d_name, "lock") == 0 ||
-                strcmp(entry->d_name, "objects") == 0 || strcmp(entry->d_name, "backups") == 0 ||
-                strcmp(entry->d_name, "tmp") == 0;
-    }
+    while (empty && (entry = readdir(folder)) != NULL)
+        empty = is_beginning(entry->d_name);
     (void)closedir(folder);
     return empty;
 }
@@ -208,7 +223,31 @@ static tars_status make_folders(const struct tars_repo *repo, struct tars_err *e
         if (mkdirat(repo->dir_fd, name, 0700) != 0 && errno != EEXIST)
             return tars_repo_fail(repo, "make", name, errno, err);
     }
-    return TARS_OK;
+    return tars_repo_sync(repo, "objects", err);
+}
+
+/* Nothing new over what is there. */
+static tars_status check_no_backups(struct tars_repo *repo, struct tars_err *err)
+{
+    struct tars_arena arena;
+    const char **ids = NULL;
+    size_t count = 0;
+    tars_status status;
+
+    if (faccessat(repo->dir_fd, "backups", F_OK, 0) != 0)
+        return TARS_OK;
+    tars_arena_init(&arena, IDS_ARENA);
+    status = tars_repo_ids(repo, &arena, &ids, &count, err);
+    tars_arena_release(&arena);
+    if (status == TARS_OK && count > 0) {
+        status = tars_fail(TARS_EFORMAT, err,
+                           "%s has backups, but " ABOUT_NAME " and " ABOUT_COPY
+                           " are lost: put one of them back from a copy of the folder, or choose "
+                           "another folder; if they are not sealed, it is {\"format\":\"" FORMAT
+                           "\",\"version\":1,\"key\":null}",
+                           repo->dir);
+    }
+    return status;
 }
 
 static tars_status make(struct tars_repo *repo, const struct tars_repo_config *config,
@@ -224,12 +263,16 @@ static tars_status make(struct tars_repo *repo, const struct tars_repo_config *c
         return tars_fail(TARS_EINVAL, err,
                          "%s holds other things than backups: choose an empty folder", repo->dir);
     }
-    status = tars_random_bytes(about.stretch.salt, sizeof(about.stretch.salt));
+    status = check_no_backups(repo, err);
+    if (status == TARS_OK && tars_random_bytes(about.stretch.salt, sizeof(about.stretch.salt)))
+        status = tars_fail(TARS_EIO, err, "no random bytes for a folder of backups");
     if (status == TARS_OK)
         status = tars_key_load(&config->key, &about.stretch, &repo->keys, about.check, err);
     if (status == TARS_OK)
         status = make_folders(repo, err);
-    return status == TARS_OK ? write_about(repo, &about, err) : status;
+    if (status == TARS_OK)
+        status = write_about(repo, ABOUT_COPY, &about, err);
+    return status == TARS_OK ? write_about(repo, ABOUT_NAME, &about, err) : status;
 }
 
 static tars_status recognise(struct tars_repo *repo, const struct tars_repo_config *config,
@@ -257,18 +300,39 @@ static tars_status recognise(struct tars_repo *repo, const struct tars_repo_conf
     return status;
 }
 
+/* One of the two is lost: a folder of an earlier program has no copy. */
+static tars_status keep_both(const struct tars_repo *repo, const struct about *about,
+                             struct tars_err *err)
+{
+    static const char *const names[] = {ABOUT_NAME, ABOUT_COPY};
+    tars_status status = TARS_OK;
+
+    for (size_t i = 0; status == TARS_OK && i < sizeof(names) / sizeof(names[0]); i++) {
+        if (faccessat(repo->dir_fd, names[i], F_OK, 0) != 0)
+            status = write_about(repo, names[i], about, err);
+    }
+    return status;
+}
+
 tars_status tars_repo_identify(struct tars_repo *repo, const struct tars_repo_config *config,
                                struct tars_err *err)
 {
     struct about about = {0};
     struct tars_err why = {{0}};
-    tars_status status = read_about(repo, &about, &why);
+    tars_status status = read_about(repo, ABOUT_NAME, &about, &why);
 
-    if (status == TARS_OK)
-        return recognise(repo, config, &about, err);
-    if (status != TARS_ENOTFOUND)
+    if (status == TARS_ENOTFOUND)
+        status = read_about(repo, ABOUT_COPY, &about, &why);
+    if (status == TARS_ENOTFOUND && config->makes)
+        return make(repo, config, err);
+    if (status == TARS_ENOTFOUND) {
+        status = check_no_backups(repo, err);
+        return status == TARS_OK
+                   ? tars_fail(TARS_ENOTFOUND, err, "there are no backups in %s", repo->dir)
+                   : status;
+    }
+    if (status != TARS_OK)
         return tars_fail(status, err, "%s", why.text);
-    if (!config->makes)
-        return tars_fail(TARS_ENOTFOUND, err, "there are no backups in %s", repo->dir);
-    return make(repo, config, err);
+    status = recognise(repo, config, &about, err);
+    return status == TARS_OK && config->writes ? keep_both(repo, &about, err) : status;
 }

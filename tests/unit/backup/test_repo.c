@@ -191,6 +191,21 @@ static void test_a_damaged_manifest_is_found(void **state)
     assert_non_null(strstr(findings.last, id));
 }
 
+/* As tars backup --verify does it. */
+static struct tars_keep_verified verify_and_set_aside(struct world *world)
+{
+    const struct tars_repo_config config = {.dir = world->dest, .sets_aside = true};
+    const struct tars_pack_watch watch = {.stop = NULL};
+    struct tars_keep_verified out = {0};
+    struct tars_repo *repo = NULL;
+    struct findings findings = {0};
+
+    assert_int_equal(tars_repo_open(&config, &repo, NULL), TARS_OK);
+    assert_int_equal(tars_keep_verify(repo, note_finding, &findings, &watch, &out, NULL), TARS_OK);
+    tars_repo_close(repo);
+    return out;
+}
+
 static tars_status prune(struct world *world, size_t keep, struct tars_keep_pruned *out)
 {
     const struct tars_pack_watch watch = {.stop = NULL};
@@ -232,10 +247,163 @@ static void test_prune(void **state)
     expect(world, ids[2], "axy");
 }
 
+/* Found damaged, it is written anew by the next backup that has it, and every backup is whole. */
+static void test_damage_is_mended(void **state)
+{
+    static const struct {
+        const char *name;
+        off_t at;
+    } rows[] = {{"its bytes", 70}, {"its header", 8}, {"its name", 40}};
+    struct world *world = *state;
+    char path[FILES_PATH_MAX + 128];
+    char bad[FILES_PATH_MAX + 160];
+    char first[TARS_BACKUP_ID_BYTES];
+    char id[TARS_BACKUP_ID_BYTES];
+    struct tars_keep_pruned out = {0};
+    struct findings findings;
+
+    back_up(world, "abc", 1, first);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(objects(world, path), 4);
+        flip(path, rows[i].at);
+        (void)snprintf(bad, sizeof(bad), "%s.bad", path);
+        assert_int_equal(verify(world, &findings).bad_backups, i + 1);
+        assert_int_not_equal(access(bad, F_OK), 0); /* one that only looks changes nothing */
+        assert_int_equal(verify_and_set_aside(world).bad_objects, 1);
+        assert_int_equal(access(bad, F_OK), 0);
+        assert_int_not_equal(access(path, F_OK), 0);
+        if (prune(world, 9, &out) == TARS_OK) /* not where it was a list */
+            assert_int_equal(access(bad, F_OK), 0);
+        back_up(world, "abc", i + 2, id);
+        if (verify(world, &findings).bad_backups != 0)
+            fail_msg("%s: %s", rows[i].name, findings.last);
+        expect(world, first, "abc");
+        expect(world, id, "abc");
+        assert_int_equal(prune(world, 9, &out), TARS_OK);
+        assert_int_equal(out.removed_objects, 1);
+        assert_int_not_equal(access(bad, F_OK), 0);
+    }
+}
+
+/* One that is cut short within its header is none. */
+static void test_cut_short_is_mended(void **state)
+{
+    struct world *world = *state;
+    char path[FILES_PATH_MAX + 128];
+    char id[TARS_BACKUP_ID_BYTES];
+    struct findings findings;
+
+    back_up(world, "abc", 1, id);
+    assert_int_equal(objects(world, path), 4);
+    assert_int_equal(truncate(path, TARS_OBJECT_HEADER_BYTES - 1), 0);
+    back_up(world, "abc", 2, id);
+    assert_int_equal(verify(world, &findings).bad_backups, 0);
+}
+
+/* It may be whole. */
+static void test_what_cannot_be_read_stays(void **state)
+{
+    struct world *world = *state;
+    char path[FILES_PATH_MAX + 128];
+    char kept[FILES_PATH_MAX + 160];
+    char id[TARS_BACKUP_ID_BYTES];
+
+    back_up(world, "abc", 1, id);
+    assert_int_equal(objects(world, path), 4);
+    (void)snprintf(kept, sizeof(kept), "%s/kept", world->dir);
+    assert_int_equal(rename(path, kept), 0);
+    assert_int_equal(mkdir(path, 0700), 0); /* reading a folder fails as a bad disk does */
+    assert_int_equal(verify_and_set_aside(world).bad_objects, 1);
+    assert_int_equal(rmdir(path), 0);
+    assert_int_equal(rename(kept, path), 0);
+    expect(world, id, "abc");
+}
+
+/* More than are looked at: nothing is pruned by half a list. */
+static void test_too_many_backups(void **state)
+{
+    struct world *world = *state;
+    struct tars_keep_pruned out = {0};
+    const char **ids = NULL;
+    struct tars_repo *repo;
+    struct tars_err err = {{0}};
+    char path[FILES_PATH_MAX + 96];
+    char id[TARS_BACKUP_ID_BYTES];
+    size_t count = 0;
+
+    back_up(world, "abc", 1, id);
+    for (unsigned i = 0; i < 65536; i++) {
+        int fd;
+
+        (void)snprintf(path, sizeof(path), "%s/backups/20990101T000000.000000Z-%08x.manifest",
+                       world->dest, i);
+        fd = open(path, O_WRONLY | O_CREAT, 0600);
+        assert_true(fd >= 0);
+        close(fd);
+    }
+    repo = world_open(world, false);
+    assert_int_equal(tars_repo_ids(repo, &world->arena, &ids, &count, &err), TARS_ETOOBIG);
+    assert_non_null(strstr(err.text, "more than 65536"));
+    tars_repo_close(repo);
+    assert_int_equal(prune(world, 1, &out), TARS_ETOOBIG);
+    assert_int_equal(objects(world, NULL), 4);
+}
+
+/* A restore would not understand it. */
+static void test_no_bad_manifest(void **state)
+{
+    struct world *world = *state;
+    const struct tars_manifest_file file = {.name = "../up", .mode = 0600};
+    struct tars_manifest manifest = {.program = "1",
+                                     .data = "/d",
+                                     .id = "20261126T153024.123456Z-1a2b3c4d",
+                                     .files = &file,
+                                     .file_count = 1};
+    struct tars_repo *repo = world_open(world, true);
+    const char **ids = NULL;
+    size_t count = 1;
+    struct tars_err err = {{0}};
+
+    assert_int_equal(tars_repo_add(repo, &manifest, &err), TARS_EFORMAT);
+    assert_non_null(strstr(err.text, "no good backup"));
+    assert_int_equal(tars_repo_ids(repo, &world->arena, &ids, &count, NULL), TARS_OK);
+    assert_int_equal(count, 0);
+    tars_repo_close(repo);
+}
+
+/* What lies in tmp under the name of what is put is none of ours. */
+static void test_leftovers_are_not_taken(void **state)
+{
+    struct world *world = *state;
+    char tmp[FILES_PATH_MAX + 16];
+    char path[FILES_PATH_MAX];
+    char hex[TARS_OBJECT_HEX_BYTES];
+    struct tars_object_name name;
+    struct tars_buf out;
+    struct tars_repo *repo = world_open(world, true);
+
+    assert_int_equal(tars_repo_put(repo, tars_span_of("text"), &name, NULL), TARS_OK);
+    tars_repo_close(repo);
+    repo = world_open(world, true);
+    (void)snprintf(tmp, sizeof(tmp), "%s/tmp", world->dest);
+    tars_object_hex(&name, hex);
+    files_write(tmp, hex, "half", 4, path);
+    for (int i = 0; i < 2; i++) /* the second waits in the batch */
+        assert_int_equal(tars_repo_put(repo, tars_span_of("text"), &name, NULL), TARS_OK);
+    assert_int_equal(tars_repo_counts(repo).new_objects, 1);
+    assert_int_equal(tars_repo_flush(repo, NULL), TARS_OK);
+    tars_buf_init(&out, 100);
+    assert_int_equal(tars_repo_get(repo, &name, &out, NULL), TARS_OK);
+    assert_true(tars_span_equal(tars_buf_span(&out), tars_span_of("text")));
+    tars_buf_release(&out);
+    tars_repo_close(repo);
+}
+
 /* What a writer that was killed left. */
 static void test_leftovers_go(void **state)
 {
     struct world *world = *state;
+    struct tars_keep_pruned out = {0};
     char id[TARS_BACKUP_ID_BYTES];
     char tmp[FILES_PATH_MAX + 16];
     char path[FILES_PATH_MAX];
@@ -247,6 +415,46 @@ static void test_leftovers_go(void **state)
     assert_int_equal(access(path, F_OK), 0);
     tars_repo_close(world_open(world, true));
     assert_int_not_equal(access(path, F_OK), 0);
+    expect(world, id, "abc");
+    (void)snprintf(tmp, sizeof(tmp), "%s/backups", world->dest);
+    files_write(tmp, "20261126T153024.123456Z-1a2b3c4d.manifest.tmp.77", "half", 4, path);
+    assert_int_equal(prune(world, 1, &out), TARS_OK);
+    assert_int_not_equal(access(path, F_OK), 0);
+}
+
+/* What the folder says of itself and of its key is there twice. */
+static void test_what_it_says_of_itself_is_lost(void **state)
+{
+    static const char *const names[] = {"tars-backup.json", "backups/tars-backup.json"};
+    static const char unsealed[] = "{\"format\":\"tars-backup-folder\",\"version\":1,\"key\":null}";
+    struct world *world = *state;
+    struct tars_repo_config config = {.dir = world->dest, .makes = true, .writes = true};
+    struct tars_repo *repo = NULL;
+    char paths[2][FILES_PATH_MAX + 32];
+    char path[FILES_PATH_MAX];
+    char id[TARS_BACKUP_ID_BYTES];
+    struct tars_err err = {{0}};
+
+    assert_int_equal(mkdir(world->dest, 0700), 0);
+    files_write(world->dest, "tars-backup.json.tmp.12", "{", 1,
+                path); /* a kill while it was made */
+    back_up(world, "abc", 1, id);
+    for (int i = 0; i < 2; i++) {
+        (void)snprintf(paths[i], sizeof(paths[i]), "%s/%s", world->dest, names[i]);
+        assert_int_equal(unlink(paths[i]), 0);
+        expect(world, id, "abc");
+        tars_repo_close(world_open(world, true));
+        assert_int_equal(access(paths[i], F_OK), 0);
+    }
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(unlink(paths[i]), 0);
+    for (int i = 0; i < 2; i++) {
+        config.makes = i == 0;
+        assert_int_equal(tars_repo_open(&config, &repo, &err), TARS_EFORMAT);
+        assert_non_null(strstr(err.text, "are lost"));
+        assert_int_not_equal(access(paths[i], F_OK), 0);
+    }
+    files_write(world->dest, "tars-backup.json", unsealed, sizeof(unsealed) - 1, path);
     expect(world, id, "abc");
 }
 
@@ -393,7 +601,14 @@ int main(void)
         TEST(test_damage_is_found),
         TEST(test_a_damaged_manifest_is_found),
         TEST(test_prune),
+        TEST(test_damage_is_mended),
+        TEST(test_cut_short_is_mended),
+        TEST(test_what_cannot_be_read_stays),
+        TEST(test_too_many_backups),
+        TEST(test_no_bad_manifest),
+        TEST(test_leftovers_are_not_taken),
         TEST(test_leftovers_go),
+        TEST(test_what_it_says_of_itself_is_lost),
         TEST(test_given_up),
         TEST(test_stopped),
         TEST(test_one_writer),
