@@ -8,13 +8,18 @@
  * layer, which is found as an earlier opening left it, or made by as many threads as the machine
  * has processors, each taking the next layer, and left for the next opening. The digest of the
  * weights, which what is kept is named by, takes as long as packing: where it is not remembered, a
- * thread of its own computes it meanwhile, and nothing is looked for, since nothing was kept.
+ * thread of its own computes it. Packing waits for it only where something is kept that may be of
+ * these weights.
+ *
+ * The digest is of the very file that is mapped, whatever its path names meanwhile. Where somebody
+ * wrote into that file while it was read, nothing is kept.
  */
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/sys/pool.h"
@@ -25,12 +30,22 @@
 #define LINEARS     4  /* of a layer */
 #define THREADS_MAX 64 /* that pack */
 
+/* The digest of the weights on its way. */
+struct digesting {
+    const struct tars_bert_weights *weights;
+    int fd;                 /* of the weights */
+    struct tars_pool *pool; /* of the one thread that computes it; or NULL */
+    tars_status status;
+    struct tars_err why;
+};
+
 struct loader {
     struct tars_bert *bert;
-    const char *prefix; /* before every name */
-    const char *path;   /* of the file, for messages */
-    float *matrix;      /* room for the largest matrix with its bias */
-    char *making;       /* packed weights of all layers that are to be made; or NULL */
+    struct digesting *digesting; /* or NULL: nobody wants it, and nothing is kept */
+    const char *prefix;          /* before every name */
+    const char *path;            /* of the file, for messages */
+    float *matrix;               /* room for the largest matrix with its bias */
+    char *making;                /* packed weights of all layers that are to be made; or NULL */
     struct tars_err *err;
 };
 
@@ -272,6 +287,41 @@ static void find_prefix(struct loader *loader)
     loader->prefix = "";
 }
 
+/* ------------------------------------------------------------------- digest */
+
+static void digest(void *ctx)
+{
+    struct digesting *digesting = ctx;
+    const struct tars_bert_weights *weights = digesting->weights;
+
+    digesting->status = tars_weights_digest(digesting->fd, weights->path, weights->cache_dir,
+                                            weights->digest, &digesting->why);
+}
+
+/* Unless it is remembered: in a thread, or at once where none is to be had. */
+static void begin_digest(struct digesting *digesting)
+{
+    const struct tars_pool_config config = {.name = "tars-digest", .threads = 1};
+    const struct tars_bert_weights *weights = digesting->weights;
+
+    if (tars_weights_recall(digesting->fd, weights->path, weights->cache_dir, weights->digest))
+        return;
+    if (tars_pool_new(&config, &digesting->pool) != TARS_OK)
+        digesting->pool = NULL;
+    if (!digesting->pool || tars_pool_submit(digesting->pool, digest, digesting) != TARS_OK)
+        digest(digesting);
+}
+
+/* Wait for it. */
+static tars_status need_digest(struct digesting *digesting, struct tars_err *err)
+{
+    tars_pool_free(digesting->pool);
+    digesting->pool = NULL;
+    if (digesting->status != TARS_OK && digesting->why.text[0])
+        return tars_fail(digesting->status, err, "%s", digesting->why.text);
+    return digesting->status;
+}
+
 /* ------------------------------------------------------------------- layers */
 
 /* Room for the largest matrix with its bias. */
@@ -365,27 +415,44 @@ static void make_label(const struct tars_bert *bert, const char *digest, char *l
                    config->intermediate, config->layers);
 }
 
-/* The layers with the packed weights that are kept, or that are made. digest: NULL where it is not
- * known yet. */
-static tars_status load_layers(struct loader *loader, const char *digest, const char *cache_dir)
+/* Find packed weights of len bytes that are kept; *found tells. */
+static tars_status find_packed(struct loader *loader, size_t len, bool *found)
+{
+    struct digesting *digesting = loader->digesting;
+    char label[TARS_PACKED_LABEL_MAX];
+    tars_status status;
+
+    *found = false;
+    if (!digesting || !tars_packed_may_be_kept(digesting->weights->cache_dir, len))
+        return TARS_OK;
+    status = need_digest(digesting, loader->err);
+    if (status != TARS_OK)
+        return status;
+    make_label(loader->bert, digesting->weights->digest, label);
+    *found = tars_packed_find(digesting->weights->cache_dir, label, len, &loader->bert->packed);
+    return TARS_OK;
+}
+
+/* The layers with the packed weights that are kept, or that are made. */
+static tars_status load_layers(struct loader *loader)
 {
     struct tars_bert *bert = loader->bert;
     const size_t bytes = find_places(bert).bytes * bert->config.layers;
-    char label[TARS_PACKED_LABEL_MAX];
+    bool found;
     tars_status status;
 
     if (bytes == 0)
         return load_in_turn(loader);
-    if (digest) {
-        make_label(bert, digest, label);
-        if (tars_packed_find(cache_dir, label, bytes, &bert->packed))
-            return load_in_turn(loader);
-    }
+    status = find_packed(loader, bytes, &found);
+    if (status != TARS_OK)
+        return status;
+    if (found)
+        return load_in_turn(loader);
     status = tars_packed_new(bytes, &bert->packed, &loader->making);
     return status == TARS_OK ? load_shared(loader) : status;
 }
 
-static tars_status load(struct loader *loader, const char *digest, const char *cache_dir)
+static tars_status load(struct loader *loader)
 {
     struct tars_bert *bert = loader->bert;
     const struct tars_model_config *config = &bert->config;
@@ -403,76 +470,63 @@ static tars_status load(struct loader *loader, const char *digest, const char *c
         status = load_positions(loader);
     if (status == TARS_OK)
         status = load_norm(loader, "embeddings.LayerNorm", &bert->norm);
-    return status == TARS_OK ? load_layers(loader, digest, cache_dir) : status;
-}
-
-/* ------------------------------------------------------------------- digest */
-
-struct digesting {
-    const struct tars_bert_weights *weights;
-    struct tars_pool *pool; /* of the one thread that computes it; or NULL */
-    tars_status status;
-    struct tars_err why;
-};
-
-static void digest(void *ctx)
-{
-    struct digesting *digesting = ctx;
-    const struct tars_bert_weights *weights = digesting->weights;
-
-    digesting->status =
-        tars_weights_digest(weights->path, weights->cache_dir, weights->digest, &digesting->why);
-}
-
-/* In a thread, or at once where none is to be had. */
-static void begin_digest(struct digesting *digesting)
-{
-    const struct tars_pool_config config = {.name = "tars-digest", .threads = 1};
-
-    if (tars_pool_new(&config, &digesting->pool) != TARS_OK)
-        digesting->pool = NULL;
-    if (!digesting->pool || tars_pool_submit(digesting->pool, digest, digesting) != TARS_OK)
-        digest(digesting);
-}
-
-static tars_status end_digest(struct digesting *digesting, struct tars_err *err)
-{
-    tars_pool_free(digesting->pool);
-    if (digesting->status != TARS_OK && digesting->why.text[0])
-        return tars_fail(digesting->status, err, "%s", digesting->why.text);
-    return digesting->status;
+    return status == TARS_OK ? load_layers(loader) : status;
 }
 
 /* --------------------------------------------------------------- life cycle */
+
+static bool is_as_it_was(int fd, const struct stat *before)
+{
+    struct stat now;
+
+    return fstat(fd, &now) == 0 && now.st_size == before->st_size &&
+           now.st_mtim.tv_sec == before->st_mtim.tv_sec &&
+           now.st_mtim.tv_nsec == before->st_mtim.tv_nsec &&
+           now.st_ctim.tv_sec == before->st_ctim.tv_sec &&
+           now.st_ctim.tv_nsec == before->st_ctim.tv_nsec;
+}
+
+/* Load the opened file while its digest is computed, and keep what was packed of it. */
+static tars_status load_digesting(struct loader *loader, struct digesting *digesting)
+{
+    struct tars_bert *bert = loader->bert;
+    const struct tars_bert_weights *weights = digesting->weights;
+    struct tars_err why = {""};
+    char label[TARS_PACKED_LABEL_MAX];
+    struct stat before = {0};
+    bool is_told = fstat(digesting->fd, &before) == 0;
+    tars_status sought;
+    tars_status status;
+
+    loader->digesting = digesting;
+    begin_digest(digesting);
+    status = load(loader);
+    sought = need_digest(digesting, &why);
+    if (status != TARS_OK)
+        return status;
+    if (sought != TARS_OK)
+        return why.text[0] ? tars_fail(sought, loader->err, "%s", why.text) : sought;
+    make_label(bert, weights->digest, label);
+    if (is_told && is_as_it_was(digesting->fd, &before))
+        (void)tars_packed_keep(weights->cache_dir, label, &bert->packed);
+    return TARS_OK;
+}
 
 static tars_status open_loaded(struct loader *loader, const struct tars_bert_weights *weights,
                                enum tars_linear_type type)
 {
     struct tars_bert *bert = loader->bert;
-    const bool is_known =
-        weights->digest && tars_weights_recall(weights->path, weights->cache_dir, weights->digest);
-    const bool is_sought = weights->digest && !is_known;
     struct digesting digesting = {.weights = weights};
-    struct tars_err why = {""};
-    char label[TARS_PACKED_LABEL_MAX];
-    tars_status sought;
     tars_status status = tars_safetensors_open(weights->path, &bert->file, loader->err);
 
+    if (status == TARS_OK)
+        status = tars_linear_set_new(type, &bert->set, loader->err);
     if (status != TARS_OK)
         return status;
-    if (is_sought)
-        begin_digest(&digesting);
-    status = tars_linear_set_new(type, &bert->set, loader->err);
-    if (status == TARS_OK)
-        status = load(loader, is_known ? weights->digest : NULL, weights->cache_dir);
-    sought = end_digest(&digesting, &why);
-    if (status == TARS_OK && sought != TARS_OK)
-        return why.text[0] ? tars_fail(sought, loader->err, "%s", why.text) : sought;
-    if (status == TARS_OK && weights->digest) {
-        make_label(bert, weights->digest, label);
-        (void)tars_packed_keep(weights->cache_dir, label, &bert->packed);
-    }
-    return status;
+    if (!weights->digest)
+        return load(loader);
+    digesting.fd = tars_safetensors_fd(bert->file);
+    return load_digesting(loader, &digesting);
 }
 
 tars_status tars_bert_open(const struct tars_model_config *config,

@@ -2,7 +2,6 @@
 #include "model/identity.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -65,8 +64,8 @@ static void remember(const char *side_path, const struct tars_buf *about, const 
     tars_buf_release(&side);
 }
 
-static tars_status digest_of(int fd, const char *path, const char *cache_dir, char *hex,
-                             struct tars_err *err)
+tars_status tars_weights_digest(int fd, const char *path, const char *cache_dir, char *hex,
+                                struct tars_err *err)
 {
     struct tars_buf about;
     struct tars_buf side_path;
@@ -97,7 +96,7 @@ out:
     return status;
 }
 
-bool tars_weights_recall(const char *path, const char *cache_dir, char *hex)
+bool tars_weights_recall(int fd, const char *path, const char *cache_dir, char *hex)
 {
     struct tars_buf about;
     struct tars_buf side_path;
@@ -106,7 +105,7 @@ bool tars_weights_recall(const char *path, const char *cache_dir, char *hex)
 
     tars_buf_init(&about, SIDE_MAX / 2);
     tars_buf_init(&side_path, SIDE_MAX);
-    if (cache_dir && stat(path, &file) == 0) {
+    if (cache_dir && fstat(fd, &file) == 0) {
         describe(path, &file, &about);
         tars_buf_appendf(&side_path, "%s/" SIDE_NAME, cache_dir);
         known = about.status == TARS_OK && side_path.status == TARS_OK &&
@@ -115,21 +114,6 @@ bool tars_weights_recall(const char *path, const char *cache_dir, char *hex)
     tars_buf_release(&side_path);
     tars_buf_release(&about);
     return known;
-}
-
-tars_status tars_weights_digest(const char *path, const char *cache_dir, char *hex,
-                                struct tars_err *err)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    tars_status status;
-
-    if (fd < 0) {
-        return tars_fail(errno == ENOENT ? TARS_ENOTFOUND : TARS_EIO, err, "%s: %s", path,
-                         strerror(errno));
-    }
-    status = digest_of(fd, path, cache_dir, hex, err);
-    (void)close(fd);
-    return status;
 }
 
 tars_status tars_model_identity(const struct tars_model_config *config, const char *weights_digest,

@@ -22,12 +22,13 @@
 #include "base/status.h"
 #include "model/config.h"
 
-/* SHA-256 of the file at path into hex, TARS_SHA256_HEX_BYTES. cache_dir may be NULL. */
-TARS_MUST_USE tars_status tars_weights_digest(const char *path, const char *cache_dir, char *hex,
-                                              struct tars_err *err);
+/* SHA-256 of the file fd, which stands at its beginning and was opened at path, into hex,
+ * TARS_SHA256_HEX_BYTES. cache_dir may be NULL. */
+TARS_MUST_USE tars_status tars_weights_digest(int fd, const char *path, const char *cache_dir,
+                                              char *hex, struct tars_err *err);
 
 /* The same where a side file tells it; false: somebody has to read the weights. */
-bool tars_weights_recall(const char *path, const char *cache_dir, char *hex);
+bool tars_weights_recall(int fd, const char *path, const char *cache_dir, char *hex);
 
 /* The identity into hex, TARS_SHA256_HEX_BYTES. */
 TARS_MUST_USE tars_status tars_model_identity(const struct tars_model_config *config,

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/crypto/digest.h"
@@ -62,6 +63,15 @@ bool tars_packed_find(const char *cache_dir, const char *label, size_t len,
     *packed = (struct tars_packed){
         .body = (const char *)map.ptr + TARS_PACKED_HEAD, .len = len, .map = map};
     return true;
+}
+
+bool tars_packed_may_be_kept(const char *cache_dir, size_t len)
+{
+    char path[PATH_MAX];
+    struct stat file;
+
+    return path_in(cache_dir, path) && stat(path, &file) == 0 && file.st_size > TARS_PACKED_HEAD &&
+           (size_t)file.st_size - TARS_PACKED_HEAD == len;
 }
 
 tars_status tars_packed_new(size_t len, struct tars_packed *packed, char **body)

@@ -36,6 +36,8 @@ struct tars_packed {
 /* Whether cache_dir keeps a body of that label and length; it is mapped then. */
 bool tars_packed_find(const char *cache_dir, const char *label, size_t len,
                       struct tars_packed *packed);
+/* Whether a file is there that may keep a body of that length, of whatever label. */
+bool tars_packed_may_be_kept(const char *cache_dir, size_t len);
 /* Memory for a body of len bytes, zeroed; *body is where to write it. TARS_ENOMEM. */
 TARS_MUST_USE tars_status tars_packed_new(size_t len, struct tars_packed *packed, char **body);
 /* Keep a body that has been made. Whether it was written changes nothing else. */

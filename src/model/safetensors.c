@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "base/mem/arena.h"
 #include "base/sys/file.h"
@@ -24,6 +25,7 @@
 struct tars_safetensors {
     struct tars_arena arena;     /* holds tensors and their names */
     struct tars_map map;         /* ptr NULL when the caller owns the bytes */
+    int fd;                      /* owned; of map, or -1 */
     struct tars_tensor *tensors; /* (count,) sorted by name once parsed */
     size_t count;
 };
@@ -257,6 +259,7 @@ tars_status tars_safetensors_parse(struct tars_span bytes, struct tars_safetenso
 
     if (!made)
         return TARS_ENOMEM;
+    made->fd = -1;
     tars_arena_init(&made->arena, ARENA_MAX);
     status = load_header(bytes, &header, &data, err);
     if (status != TARS_OK)
@@ -287,19 +290,27 @@ tars_status tars_safetensors_open(const char *path, struct tars_safetensors **fi
     struct tars_safetensors *made = NULL;
     struct tars_err why = {""};
     struct tars_map map = {0};
-    tars_status status = tars_map_open(path, &map, err);
+    int fd = -1;
+    tars_status status = tars_map_open_fd(path, &map, &fd, err);
 
     if (status != TARS_OK)
         return status;
     status = tars_safetensors_parse(tars_span(map.ptr, map.len), &made, &why);
     if (status != TARS_OK) {
         tars_map_close(&map);
+        (void)close(fd);
         return tars_fail(status, err, "%s: %.400s", path,
                          why.text[0] ? why.text : tars_status_text(status));
     }
     made->map = map;
+    made->fd = fd;
     *file = made;
     return TARS_OK;
+}
+
+int tars_safetensors_fd(const struct tars_safetensors *file)
+{
+    return file->fd;
 }
 
 void tars_safetensors_close(struct tars_safetensors *file)
@@ -309,6 +320,8 @@ void tars_safetensors_close(struct tars_safetensors *file)
     tars_arena_release(&file->arena);
     if (file->map.ptr)
         tars_map_close(&file->map);
+    if (file->fd >= 0)
+        (void)close(file->fd);
     free(file);
 }
 

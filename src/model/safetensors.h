@@ -57,6 +57,8 @@ TARS_MUST_USE tars_status tars_safetensors_parse(struct tars_span bytes,
 /* The same for a file, which stays mapped until _close(). Messages name the path. */
 TARS_MUST_USE tars_status tars_safetensors_open(const char *path, struct tars_safetensors **file,
                                                 struct tars_err *err);
+/* That file itself, which path may name no more. Lent until _close(); -1 when it was parsed. */
+int tars_safetensors_fd(const struct tars_safetensors *file);
 /* NULL is allowed. */
 void tars_safetensors_close(struct tars_safetensors *file);
 

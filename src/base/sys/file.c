@@ -183,30 +183,47 @@ bool tars_path_is_below(const char *path, const char *root)
 
 /* ------------------------------------------------------------------ mapping */
 
-tars_status tars_map_open(const char *path, struct tars_map *map, struct tars_err *err)
+static tars_status map_open_file(int fd, const char *path, struct tars_map *map,
+                                 struct tars_err *err)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
     struct stat info;
     void *ptr = NULL;
-    tars_status status = TARS_OK;
 
-    if (fd < 0)
-        return fail_errno(err, "cannot open", path);
-    if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) {
-        status = tars_fail(TARS_EINVAL, err, "%s is not a file", path);
-        goto out;
-    }
+    if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode))
+        return tars_fail(TARS_EINVAL, err, "%s is not a file", path);
     if (info.st_size > 0) {
         ptr = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_SHARED, fd, 0);
-        if (ptr == MAP_FAILED) {
-            status = fail_errno(err, "cannot map", path);
-            goto out;
-        }
+        if (ptr == MAP_FAILED)
+            return fail_errno(err, "cannot map", path);
     }
     map->ptr = ptr;
     map->len = (size_t)info.st_size;
-out:
-    (void)close(fd);
+    return TARS_OK;
+}
+
+tars_status tars_map_open_fd(const char *path, struct tars_map *map, int *fd, struct tars_err *err)
+{
+    int opened = open(path, O_RDONLY | O_CLOEXEC);
+    tars_status status;
+
+    if (opened < 0)
+        return fail_errno(err, "cannot open", path);
+    status = map_open_file(opened, path, map, err);
+    if (status == TARS_OK) {
+        *fd = opened;
+    } else {
+        (void)close(opened);
+    }
+    return status;
+}
+
+tars_status tars_map_open(const char *path, struct tars_map *map, struct tars_err *err)
+{
+    int fd = -1;
+    tars_status status = tars_map_open_fd(path, map, &fd, err);
+
+    if (status == TARS_OK)
+        (void)close(fd);
     return status;
 }
 

@@ -34,6 +34,10 @@ struct tars_map {
 };
 TARS_MUST_USE tars_status tars_map_open(const char *path, struct tars_map *map,
                                         struct tars_err *err);
+/* The same, with the file left open in *fd, the caller's to close: what is read from it is what is
+ * mapped, whatever path names by then. */
+TARS_MUST_USE tars_status tars_map_open_fd(const char *path, struct tars_map *map, int *fd,
+                                           struct tars_err *err);
 void tars_map_close(struct tars_map *map);
 
 #endif

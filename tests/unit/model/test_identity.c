@@ -5,6 +5,8 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -30,6 +32,56 @@ static size_t read_side(const char *dir, char *out, size_t size)
     return len;
 }
 
+static tars_status digest_at(const char *path, const char *cache_dir, char *hex,
+                             struct tars_err *err)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    tars_status status;
+
+    assert_true(fd >= 0);
+    status = tars_weights_digest(fd, path, cache_dir, hex, err);
+    (void)close(fd);
+    return status;
+}
+
+static bool recall_at(const char *path, const char *cache_dir, char *hex)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    bool known;
+
+    assert_true(fd >= 0);
+    known = tars_weights_recall(fd, path, cache_dir, hex);
+    (void)close(fd);
+    return known;
+}
+
+/* What was opened is what counts, not what the path names by then. */
+static void another_file_of_that_name_is_another(void **state)
+{
+    (void)state;
+    char dir[FILES_PATH_MAX];
+    char path[FILES_PATH_MAX];
+    char other[FILES_PATH_MAX];
+    char hex[TARS_SHA256_HEX_BYTES];
+    int fd;
+
+    files_make_dir(dir);
+    files_write(dir, "weights", "abc", 3, path);
+    files_write(dir, "other", "abd", 3, other);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_int_equal(rename(other, path), 0);
+    assert_int_equal(tars_weights_digest(fd, path, dir, hex, NULL), TARS_OK);
+    assert_string_equal(hex, ABC);
+    assert_true(tars_weights_recall(fd, path, dir, hex));
+    assert_false(recall_at(path, dir, hex));
+    assert_int_equal(digest_at(path, dir, hex, NULL), TARS_OK);
+    assert_string_not_equal(hex, ABC);
+    assert_false(tars_weights_recall(fd, path, dir, hex));
+    (void)close(fd);
+    files_remove_dir(dir);
+}
+
 static void side_file_is_believed_while_it_fits(void **state)
 {
     (void)state;
@@ -42,26 +94,26 @@ static void side_file_is_believed_while_it_fits(void **state)
 
     files_make_dir(dir);
     files_write(dir, "weights", "abc", 3, path);
-    assert_false(tars_weights_recall(path, dir, hex));
-    assert_false(tars_weights_recall(path, NULL, hex));
-    assert_int_equal(tars_weights_digest(path, dir, hex, NULL), TARS_OK);
+    assert_false(recall_at(path, dir, hex));
+    assert_false(recall_at(path, NULL, hex));
+    assert_int_equal(digest_at(path, dir, hex, NULL), TARS_OK);
     assert_string_equal(hex, ABC);
     len = read_side(dir, side, sizeof(side));
     /* Another digest in it shows that it is read. */
     side[22] = 'f';
     files_write(dir, "weights.digest", side, len, side_path);
-    assert_int_equal(tars_weights_digest(path, dir, hex, NULL), TARS_OK);
+    assert_int_equal(digest_at(path, dir, hex, NULL), TARS_OK);
     assert_int_equal(hex[0], 'f');
     hex[0] = '\0';
-    assert_true(tars_weights_recall(path, dir, hex));
+    assert_true(recall_at(path, dir, hex));
     assert_int_equal(hex[0], 'f');
     /* Damage, and other weights, are noticed. */
     files_write(dir, "weights.digest", side, len - 1, side_path);
-    assert_int_equal(tars_weights_digest(path, dir, hex, NULL), TARS_OK);
+    assert_int_equal(digest_at(path, dir, hex, NULL), TARS_OK);
     assert_string_equal(hex, ABC);
     files_write(dir, "weights", "abcd", 4, path);
-    assert_false(tars_weights_recall(path, dir, hex));
-    assert_int_equal(tars_weights_digest(path, dir, hex, NULL), TARS_OK);
+    assert_false(recall_at(path, dir, hex));
+    assert_int_equal(digest_at(path, dir, hex, NULL), TARS_OK);
     assert_string_not_equal(hex, ABC);
     files_remove_dir(dir);
 }
@@ -76,12 +128,12 @@ static void without_or_with_a_useless_cache(void **state)
 
     files_make_dir(dir);
     files_write(dir, "weights", "abc", 3, path);
-    assert_int_equal(tars_weights_digest(path, NULL, hex, NULL), TARS_OK);
+    assert_int_equal(digest_at(path, NULL, hex, NULL), TARS_OK);
     assert_string_equal(hex, ABC);
-    assert_int_equal(tars_weights_digest(path, "/nonexistent/folder", hex, NULL), TARS_OK);
+    assert_int_equal(digest_at(path, "/nonexistent/folder", hex, NULL), TARS_OK);
     assert_string_equal(hex, ABC);
     files_remove_dir(dir);
-    assert_int_equal(tars_weights_digest(path, NULL, hex, &err), TARS_ENOTFOUND);
+    assert_int_equal(tars_weights_digest(-1, path, NULL, hex, &err), TARS_EIO);
     assert_non_null(strstr(err.text, path));
 }
 
@@ -118,7 +170,7 @@ static void digest_once(void *ctx)
     tars_status status;
 
     (void)snprintf(path, sizeof(path), "%s/weights", (const char *)ctx);
-    status = tars_weights_digest(path, ctx, hex, NULL);
+    status = digest_at(path, ctx, hex, NULL);
     assert_true(status == TARS_OK || faults_happened());
     if (status == TARS_OK)
         assert_string_equal(hex, ABC);
@@ -142,6 +194,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(side_file_is_believed_while_it_fits),
+        cmocka_unit_test(another_file_of_that_name_is_another),
         cmocka_unit_test(without_or_with_a_useless_cache),
         cmocka_unit_test(identity_changes_with_each_part),
         cmocka_unit_test(every_allocation_may_fail),

@@ -82,6 +82,14 @@ static void forget_kept(void)
     (void)unlink(path);
 }
 
+static void forget_digest(void)
+{
+    char path[FILES_PATH_MAX + 32];
+
+    (void)snprintf(path, sizeof(path), "%s/weights.digest", dir);
+    assert_int_equal(unlink(path), 0);
+}
+
 /* ------------------------------------------------------------------- the file */
 
 /* A body, filled and kept in folder; whether it was written. */
@@ -130,7 +138,10 @@ static void what_is_kept_is_found(void **state)
     char path[FILES_PATH_MAX + 32];
 
     assert_false(is_found(dir, LABEL, BODY));
+    assert_false(tars_packed_may_be_kept(dir, BODY));
     assert_true(keep(dir, LABEL));
+    assert_true(tars_packed_may_be_kept(dir, BODY));
+    assert_false(tars_packed_may_be_kept(dir, BODY + 1));
     assert_true(is_found(dir, LABEL, BODY));
     assert_false(is_found(dir, "another", BODY));
     assert_false(is_found(dir, "a labe", BODY));
@@ -259,6 +270,10 @@ static void vectors_are_the_same_bit_by_bit(void **state)
     assert_true(len > TARS_PACKED_HEAD);
     check_embed(dir, wanted);
     assert_int_equal(kept_inode(), inode); /* it was believed */
+    /* And is where the digest has to be computed anew. */
+    forget_digest();
+    check_embed(dir, wanted);
+    assert_int_equal(kept_inode(), inode);
     /* Damaged: refused, and made as it was. */
     first[len - 200] ^= 1;
     write_kept(first, len);
