@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +13,9 @@
 #include <unistd.h>
 
 #include "analytics/journal_copy.h"
+#include "app/backups.h"
 #include "base/sys/clock.h"
+#include "store/lock.h"
 #include "store/sqlite_copy.h"
 
 #define MOMENTS_MAX 50 /* tries until no upload vanishes in between */
@@ -88,14 +91,26 @@ static tars_status nameless(const char *folder, int *fd, struct tars_err *err)
     return TARS_OK;
 }
 
+/* The first thing that is wrong is told. */
+static void __attribute__((format(printf, 2, 3)))
+warn(struct tars_source *source, const char *format, ...)
+{
+    va_list args;
+
+    if (source->warning[0])
+        return;
+    va_start(args, format);
+    (void)vsnprintf(source->warning, sizeof(source->warning), format, args);
+    va_end(args);
+}
+
 /* A part beside the store that is damaged costs itself, not the backup. */
 static tars_status leave_out(struct take *take, const char *name, tars_status status,
                              const struct tars_err *why)
 {
     if (status == TARS_ENOTFOUND)
         return TARS_OK;
-    (void)snprintf(take->source->warning, sizeof(take->source->warning),
-                   "%.40s is left out: %.400s", name, why->text);
+    warn(take->source, "%.40s is left out: %.400s", name, why->text);
     return TARS_OK;
 }
 
@@ -110,7 +125,7 @@ static bool take_spool(void *ctx, const char *spool, bool waits)
     int fd = open(spool, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 
     if (fd < 0 && errno == ENOENT) {
-        take->is_gone = waits;
+        take->is_gone = take->is_gone || waits;
         return !waits || take->is_last;
     }
     if (fd < 0) {
@@ -118,6 +133,11 @@ static bool take_spool(void *ctx, const char *spool, bool waits)
         return false;
     }
     (void)snprintf(name, sizeof(name), "spool/%s", slash ? slash + 1 : spool);
+    if (!tars_backups_is_part(name)) {
+        warn(take->source, "%s is left out: its name is not that of an upload", spool);
+        close(fd);
+        return true;
+    }
     take->status = add(take, name, fd, take->err);
     return take->status == TARS_OK;
 }
@@ -166,9 +186,8 @@ static tars_status take_moment(struct take *take, struct tars_err *err)
         status = try_moment(take, path, &again, err);
     }
     if (status == TARS_OK && take->is_gone) {
-        (void)snprintf(take->source->warning, sizeof(take->source->warning),
-                       "a job waits for an upload that is not in the data folder any more: "
-                       "tars jobs tells which, tars jobs cancel ends it");
+        warn(take->source, "a job waits for an upload that is not in the data folder any more: "
+                           "tars jobs tells which, tars jobs cancel ends it");
     }
     return status;
 }
@@ -236,11 +255,11 @@ static tars_status take_analytics(struct take *take, struct tars_err *err)
         return tars_fail(status, err, "%s", why.text);
     if (take->journal_fd < 0)
         return TARS_OK;
-    status = tars_journal_settle(take->journal_fd, position, err);
-    if (status == TARS_OK) {
-        status = add(take, "analytics.queue", take->journal_fd, err);
-        take->journal_fd = -1;
-    }
+    status = tars_journal_settle(take->journal_fd, position, &why);
+    if (status != TARS_OK) /* the mark is none: what was written of them is not known */
+        return leave_out(take, "analytics.queue", status, &why);
+    status = add(take, "analytics.queue", take->journal_fd, err);
+    take->journal_fd = -1;
     return status;
 }
 
@@ -283,6 +302,9 @@ static tars_status take_all(struct take *take, struct tars_err *err)
 
     if (!store)
         return tars_fail(TARS_ENOMEM, err, "no memory for a backup");
+    status = tars_store_check_whole(take->config->data, err);
+    if (status != TARS_OK)
+        return status;
     if (access(store, F_OK) != 0) {
         return tars_fail(TARS_ENOTFOUND, err,
                          "there is no store in the data folder %s: nothing to back up; one in "
@@ -292,9 +314,9 @@ static tars_status take_all(struct take *take, struct tars_err *err)
     if (take->config->has_index)
         status = add_file(take, "index/index.tars", within(take, "index/index.tars"), err);
     if (status == TARS_OK)
-        status = take_journal(take, err);
-    if (status == TARS_OK)
         status = take_moment(take, err);
+    if (status == TARS_OK)
+        status = take_journal(take, err);
     if (status == TARS_OK)
         status = begin_analytics(take, err);
     if (status == TARS_OK)

@@ -1,9 +1,10 @@
 /* backup_source - what a data folder consists of at one moment, while a server may be writing it.
  *
  *     index/index.tars   opened first: it knows no change that the store does not have (optional)
- *     analytics.queue    rows that wait, taken before the databases and settled by them after
- *     spool/...          opened within the store's moment: what its jobs will still read
  *     tars.db            the moment; copied page by page
+ *     spool/...          opened within the store's moment: what its jobs will still read
+ *     analytics.queue    rows that wait, taken after the moment, so that those are in that were
+ *                        acknowledged before it; and before analytics.db, which settles them
  *     analytics.db       the same moment but for microseconds
  *     jwt.key            so that tokens stay good
  *     settings.env       the file of settings in use, if there is one

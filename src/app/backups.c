@@ -3,6 +3,7 @@
 
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -20,6 +21,41 @@ struct tars_key_source tars_backups_key(const struct tars_cli *cli)
 {
     return (struct tars_key_source){.key_file = tars_cli_value(cli, "key-file"),
                                     .passphrase_file = tars_cli_value(cli, "passphrase-file")};
+}
+
+/* ----------------------------------------------------------------- names */
+
+bool tars_backups_is_part(const char *name)
+{
+    static const char *const names[] = {"tars.db", "analytics.db", "analytics.queue",
+                                        "jwt.key", "settings.env", "index/index.tars"};
+    static const char spool[] = "spool/";
+    const char *id = name + sizeof(spool) - 1;
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (strcmp(name, names[i]) == 0)
+            return true;
+    }
+    return strncmp(name, spool, sizeof(spool) - 1) == 0 && strlen(id) == 32 &&
+           strspn(id, "0123456789abcdef") == 32;
+}
+
+bool tars_backups_is_below(const char *path, const char *root)
+{
+    char within[PATH_MAX];
+    char above[PATH_MAX];
+    char left[PATH_MAX];
+    char *slash;
+
+    if (!realpath(root, above) || snprintf(left, sizeof(left), "%s", path) >= (int)sizeof(left))
+        return false;
+    while (!realpath(left, within)) { /* the longest beginning that is there */
+        slash = strrchr(left, '/');
+        if (!slash)
+            return realpath(".", within) && tars_path_is_below(within, above);
+        slash[slash == left] = '\0';
+    }
+    return tars_path_is_below(within, above);
 }
 
 /* ---------------------------------------------------------------------- bar */

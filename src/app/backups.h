@@ -24,6 +24,11 @@ void tars_backups_bar_begin(struct tars_backups_bar *bar, const struct tars_cli 
 /* Remove it from the terminal. */
 void tars_backups_bar_end(struct tars_backups_bar *bar);
 
+/* Is it the name of a file that a backup of a data folder may hold? */
+bool tars_backups_is_part(const char *name);
+/* Is path, which may not be there yet, the folder root or below it? */
+bool tars_backups_is_below(const char *path, const char *root);
+
 /* "1.4 GB"; out has 32 bytes. */
 const char *tars_backups_size(uint64_t bytes, char *out);
 

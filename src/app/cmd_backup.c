@@ -97,6 +97,27 @@ static tars_status describe(struct backup *backup, struct tars_err *err)
     return TARS_OK;
 }
 
+/* Order is by time: one of a clock that went back is not the newest. */
+static void warn_of_newer(struct backup *backup)
+{
+    struct tars_source *source = &backup->source;
+    const char **ids = NULL;
+    size_t count = 0;
+    struct tars_err why = {{0}};
+    tars_status status = tars_repo_ids(backup->repo, &backup->cli->arena, &ids, &count, &why);
+
+    if (source->warning[0])
+        return;
+    if (status != TARS_OK) {
+        (void)snprintf(source->warning, sizeof(source->warning), "%.400s", why.text);
+    } else if (count > 0 && strcmp(ids[count - 1], backup->manifest.id) > 0) {
+        (void)snprintf(source->warning, sizeof(source->warning),
+                       "this backup is made, but %s is newer by its time: is the clock right? A "
+                       "restore takes the newest, and --prune removes the oldest",
+                       ids[count - 1]);
+    }
+}
+
 static tars_status make(struct backup *backup, struct tars_err *err)
 {
     const struct tars_cli *cli = backup->cli;
@@ -121,6 +142,8 @@ static tars_status make(struct backup *backup, struct tars_err *err)
         backup->manifest.new_objects = tars_repo_counts(backup->repo).new_objects;
         backup->manifest.took_ms = tars_clock_mono_ms() - begun_ms;
         status = tars_repo_add(backup->repo, &backup->manifest, err);
+        if (status == TARS_OK)
+            warn_of_newer(backup);
         backup->manifest.took_ms = tars_clock_mono_ms() - begun_ms;
     }
     return status;
@@ -369,6 +392,12 @@ static int run(struct backup *backup, const char *folder, size_t keep)
     }
     if (config.makes)
         status = tars_places_data(cli->settings, &backup->cli->arena, &backup->data, &err);
+    if (status == TARS_OK && config.makes && tars_backups_is_below(folder, backup->data)) {
+        status = tars_fail(TARS_EINVAL, &err,
+                           "%s is within the data folder %s and would be lost with it: choose "
+                           "another, on another disk",
+                           folder, backup->data);
+    }
     if (status == TARS_OK)
         status = tars_repo_open(&config, &backup->repo, &err);
     if (status != TARS_OK) {

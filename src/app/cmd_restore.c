@@ -5,8 +5,10 @@
  *                          -> moved up, the store last
  *     DATA/replaced-ID/    what was there before, with --replace
  *
- * A kill leaves .restoring, which the next restore removes; while the store is not there no server
- * finds documents in the folder.
+ * Undone    A failure while files are moved moves them back. A kill leaves .restoring, which the
+ *           next restore removes; while it is there no command opens the store (store/lock.h).
+ * --replace The old store's log goes into its file first, and the file is moved last: nothing that
+ *           is moved away belongs to something that is not.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -20,6 +22,7 @@
 #include <unistd.h>
 
 #include "app/backups.h"
+#include "app/moves.h"
 #include "app/places.h"
 #include "app/stores.h"
 #include "backup/pack.h"
@@ -32,10 +35,11 @@
 #include "store/store_sqlite.h"
 
 #define OUTPUT_MAX ((size_t)1 << 20)
-#define STAGE      ".restoring"
+#define STAGE      TARS_STORE_RESTORING
 #define STORE      "tars.db"
 #define ANALYTICS  "analytics.db"
 #define DEPTH      16
+#define LOOK_ARENA ((size_t)256 << 20)
 
 const struct tars_option tars_options_restore[] = {
     {"to", 0, "DIR", NULL, "The data folder to make; the one of --data when it is not given"},
@@ -54,6 +58,7 @@ struct restore {
     struct tars_repo *repo;
     struct tars_manifest manifest;
     struct tars_store_stats stats;
+    struct tars_moves moves;
     const char *moved_to; /* what was there before; NULL: nothing was */
     int64_t took_ms;
     bool is_staged; /* stage is ours to remove */
@@ -71,18 +76,66 @@ static tars_status no_memory(struct tars_err *err)
 
 /* ------------------------------------------------------------------- choice */
 
+/* Those that are newer by their ids are not even read: they may be damaged. */
 static tars_status read_first(struct restore *restore, const char **ids, size_t count,
                               int64_t until_us, struct tars_err *err)
 {
-    for (size_t i = count; i-- > 0;) {
-        tars_status status = tars_repo_manifest(restore->repo, ids[i], &restore->cli->arena,
-                                                &restore->manifest, err);
+    static const unsigned char last[4] = {0xff, 0xff, 0xff, 0xff};
+    char until[TARS_BACKUP_ID_BYTES] = "a"; /* after every id */
 
+    if (until_us != INT64_MAX)
+        tars_backup_id(until_us, last, until);
+    for (size_t i = count; i-- > 0;) {
+        tars_status status;
+
+        if (strcmp(ids[i], until) > 0)
+            continue;
+        status = tars_repo_manifest(restore->repo, ids[i], &restore->cli->arena, &restore->manifest,
+                                    err);
         if (status != TARS_OK || restore->manifest.time_us <= until_us)
             return status;
     }
     return count == 0 ? tars_fail(TARS_ENOTFOUND, err, "there are no backups in it")
                       : tars_fail(TARS_ENOTFOUND, err, "no backup is of that time or before");
+}
+
+/* The newest is of one data folder, and who restores may mean another's. */
+static void warn_of_others(const struct restore *restore, const char **ids, size_t count)
+{
+    const struct tars_manifest *manifest = &restore->manifest;
+    bool is_told = false;
+    struct tars_arena arena;
+
+    tars_arena_init(&arena, LOOK_ARENA);
+    for (size_t i = 0; i < count && !is_told; i++) {
+        struct tars_manifest other;
+
+        tars_arena_clear(&arena);
+        is_told = tars_repo_manifest(restore->repo, ids[i], &arena, &other, NULL) == TARS_OK &&
+                  strcmp(other.data, manifest->data) != 0;
+        if (is_told) {
+            tars_cli_complain("backup %s is of %s, and there are others, of %s (--list): --at ID "
+                              "takes one of them",
+                              manifest->id, manifest->data, other.data);
+        }
+    }
+    tars_arena_release(&arena);
+}
+
+/* What a backup of ours has, and nothing else: not what the next server would take for its own. */
+static tars_status check_parts(const struct restore *restore, struct tars_err *err)
+{
+    const struct tars_manifest *manifest = &restore->manifest;
+
+    for (size_t i = 0; i < manifest->file_count; i++) {
+        if (!tars_backups_is_part(manifest->files[i].name)) {
+            return tars_fail(TARS_EFORMAT, err, "backup %s has a file %s, which is none of ours",
+                             manifest->id, manifest->files[i].name);
+        }
+    }
+    return tars_manifest_file(manifest, STORE)
+               ? TARS_OK
+               : tars_fail(TARS_EFORMAT, err, "backup %s has no " STORE, manifest->id);
 }
 
 static tars_status choose(struct restore *restore, struct tars_err *err)
@@ -103,7 +156,11 @@ static tars_status choose(struct restore *restore, struct tars_err *err)
                          at);
     }
     status = tars_repo_ids(restore->repo, &restore->cli->arena, &ids, &count, err);
-    return status == TARS_OK ? read_first(restore, ids, count, until_us, err) : status;
+    if (status == TARS_OK)
+        status = read_first(restore, ids, count, until_us, err);
+    if (status == TARS_OK)
+        warn_of_others(restore, ids, count);
+    return status;
 }
 
 /* ------------------------------------------------------------------- folder */
@@ -123,75 +180,160 @@ static bool is_ours(const char *name)
            strncmp(name, "replaced-", sizeof("replaced-") - 1) == 0;
 }
 
-/* Names in the folder that are neither ours nor the file system's. each NULL: count them only. */
-static tars_status each_other(struct restore *restore, const char *to, size_t *count,
-                              struct tars_err *err)
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static tars_status add_name(struct restore *restore, const char *name, const char ***names,
+                            size_t *cap, size_t *count, struct tars_err *err)
+{
+    struct tars_arena *arena = &restore->cli->arena;
+    const char *kept = tars_arena_strdup(arena, name);
+
+    if (!kept ||
+        tars_arena_grow(arena, (void **)names, cap, *count + 1, sizeof(**names)) != TARS_OK)
+        return no_memory(err);
+    (*names)[(*count)++] = kept;
+    return TARS_OK;
+}
+
+/* Names in the folder that are neither ours nor the file system's. */
+static tars_status list_others(struct restore *restore, const char ***names, size_t *count,
+                               struct tars_err *err)
 {
     DIR *folder = opendir(restore->dir);
-    const struct dirent *entry;
+    const struct dirent *entry = NULL;
+    size_t cap = 0;
     tars_status status = TARS_OK;
 
-    if (!folder)
-        return tars_fail(TARS_EIO, err, "cannot read %s: %s", restore->dir, strerror(errno));
+    *names = NULL;
     *count = 0;
-    while (status == TARS_OK && (entry = readdir(folder)) != NULL) {
-        const char *from;
-        const char *aside;
-
-        if (is_ours(entry->d_name))
-            continue;
-        (*count)++;
-        if (!to)
-            continue;
-        from = join(restore, restore->dir, entry->d_name);
-        aside = join(restore, to, entry->d_name);
-        if (!from || !aside) {
-            status = no_memory(err);
-        } else if (rename(from, aside) != 0) {
-            status = tars_fail(TARS_EIO, err, "cannot move %s aside: %s", from, strerror(errno));
-        }
+    errno = folder ? 0 : errno;
+    while (folder && status == TARS_OK && (entry = readdir(folder)) != NULL) {
+        if (!is_ours(entry->d_name))
+            status = add_name(restore, entry->d_name, names, &cap, count, err);
+        errno = 0;
     }
-    (void)closedir(folder);
+    if (status == TARS_OK && errno)
+        status = tars_fail(TARS_EIO, err, "cannot read %s: %s", restore->dir, strerror(errno));
+    if (folder)
+        (void)closedir(folder);
+    if (*count > 0)
+        qsort(*names, *count, sizeof(**names), by_text);
     return status;
+}
+
+/* A log that stays would be parted from its file by a kill in between. */
+static tars_status settle_store(struct restore *restore, struct tars_err *err)
+{
+    const char *store = join(restore, restore->dir, STORE);
+    const char *analytics = join(restore, restore->dir, ANALYTICS);
+    struct tars_err why = {{0}};
+    tars_status status;
+
+    if (!store || !analytics)
+        return no_memory(err);
+    if (access(store, F_OK) != 0)
+        return TARS_OK;
+    status = tars_sqlite_copy_settle(store, TARS_SQLITE_STORE, &why);
+    if (status != TARS_OK) {
+        return tars_fail(status, err,
+                         "the store that is there cannot be replaced, because its log does not go "
+                         "into it (%s): move the folder away, or restore into another",
+                         why.text);
+    }
+    /* Of the log of questions no more than that is at stake. */
+    if (access(analytics, F_OK) == 0 &&
+        tars_sqlite_copy_settle(analytics, TARS_SQLITE_ANALYTICS, &why) != TARS_OK)
+        tars_cli_complain("%s", why.text);
+    return TARS_OK;
+}
+
+static tars_status move_one_aside(struct restore *restore, const char *name, struct tars_err *err)
+{
+    const char *from = join(restore, restore->dir, name);
+    const char *to = join(restore, restore->moved_to, name);
+
+    return from && to ? tars_moves_do(&restore->moves, from, to, err) : no_memory(err);
+}
+
+/* The store last: a folder with it is one that was not touched. */
+static tars_status move_others(struct restore *restore, struct tars_err *err)
+{
+    const char **names = NULL;
+    size_t count = 0;
+    bool has_store = false;
+    tars_status status = list_others(restore, &names, &count, err);
+
+    for (size_t i = 0; status == TARS_OK && i < count; i++) {
+        if (strcmp(names[i], STORE) == 0)
+            has_store = true;
+        else
+            status = move_one_aside(restore, names[i], err);
+    }
+    if (status == TARS_OK && has_store)
+        status = tars_dir_sync(restore->moved_to, err);
+    if (status == TARS_OK && has_store)
+        status = tars_dir_sync(restore->dir, err);
+    return status == TARS_OK && has_store ? move_one_aside(restore, STORE, err) : status;
 }
 
 static tars_status move_aside(struct restore *restore, struct tars_err *err)
 {
     char random[9];
-    const char *to;
-    size_t count;
-    tars_status status = tars_random_hex(random, 4);
+    tars_status status = settle_store(restore, err);
 
+    if (status == TARS_OK && tars_random_hex(random, 4))
+        status = tars_fail(TARS_EIO, err, "no random bytes");
     if (status != TARS_OK)
-        return tars_fail(status, err, "no random bytes");
-    to = tars_arena_printf(&restore->cli->arena, "%s/replaced-%s-%s", restore->dir,
-                           restore->manifest.id, random);
-    if (!to)
+        return status;
+    restore->moved_to = tars_arena_printf(&restore->cli->arena, "%s/replaced-%s-%s", restore->dir,
+                                          restore->manifest.id, random);
+    if (!restore->moved_to)
         return no_memory(err);
-    status = tars_dir_make(to, err);
-    if (status == TARS_OK)
-        status = each_other(restore, to, &count, err);
-    if (status == TARS_OK)
-        restore->moved_to = to;
-    return status;
+    status = tars_dir_make(restore->moved_to, err);
+    return status == TARS_OK ? move_others(restore, err) : status;
+}
+
+/* After a failure: as it was before. What cannot be is told, and .restoring stays for servers to
+ * see. */
+static tars_status undo(struct restore *restore, tars_status status, struct tars_err *err)
+{
+    struct tars_err first = *err;
+    struct tars_err why = {{0}};
+
+    if (tars_moves_undo(&restore->moves, &why) == TARS_OK) {
+        if (restore->moved_to)
+            (void)rmdir(restore->moved_to);
+        if (restore->is_staged)
+            (void)nftw(restore->stage, remove_one, DEPTH, FTW_DEPTH | FTW_PHYS);
+        return status;
+    }
+    return tars_fail(status, err, "%.300s; and %.300s: what was there before is in %s and %s",
+                     first.text, why.text, restore->dir,
+                     restore->moved_to ? restore->moved_to : restore->stage);
 }
 
 /* The folder is there, ours alone, and holds nothing that would be lost. */
 static tars_status prepare(struct restore *restore, struct tars_err *err)
 {
+    const char **names = NULL;
     size_t others = 0;
     struct stat about;
     bool was_stopped;
-    tars_status status;
+    tars_status status = tars_dir_make(restore->dir, err);
 
-    restore->stage = join(restore, restore->dir, STAGE);
+    /* Now that it is there its name can be made absolute. */
+    if (status == TARS_OK)
+        restore->dir = tars_places_absolute(&restore->cli->arena, restore->dir);
+    restore->stage = restore->dir ? join(restore, restore->dir, STAGE) : NULL;
     if (!restore->stage)
-        return no_memory(err);
-    status = tars_dir_make(restore->dir, err);
+        return status == TARS_OK ? no_memory(err) : status;
     if (status == TARS_OK)
         status = tars_store_lock(restore->dir, &restore->lock_fd, err);
     if (status == TARS_OK)
-        status = each_other(restore, NULL, &others, err);
+        status = list_others(restore, &names, &others, err);
     if (status != TARS_OK)
         return status;
     was_stopped = lstat(restore->stage, &about) == 0;
@@ -348,6 +490,11 @@ static tars_status check(struct restore *restore, struct tars_err *err)
             status = check_store(restore, err);
         if (status == TARS_OK)
             status = tars_sqlite_copy_move(path, restore->manifest.data, restore->dir, err);
+        /* What would be in its log would not come along. */
+        if (status == TARS_OK)
+            status = tars_sqlite_copy_settle(path, TARS_SQLITE_STORE, err);
+        if (status == TARS_OK)
+            drop_log(restore, STORE);
     }
     if (status == TARS_OK && tars_manifest_file(&restore->manifest, ANALYTICS)) {
         status = check_database(restore, ANALYTICS, TARS_SQLITE_ANALYTICS, err);
@@ -366,9 +513,7 @@ static tars_status move_up(struct restore *restore, const char *name, struct tar
     const char *to = join(restore, restore->dir, name);
     tars_status status = from && to ? make_parent(to, err) : no_memory(err);
 
-    if (status == TARS_OK && rename(from, to) != 0)
-        status = tars_fail(TARS_EIO, err, "cannot move %s to %s: %s", from, to, strerror(errno));
-    return status;
+    return status == TARS_OK ? tars_moves_do(&restore->moves, from, to, err) : status;
 }
 
 static tars_status sync_disk(const struct restore *restore, struct tars_err *err)
@@ -394,12 +539,10 @@ static tars_status move_all(struct restore *restore, struct tars_err *err)
     }
     if (status == TARS_OK)
         status = sync_disk(restore, err);
-    if (status == TARS_OK && tars_manifest_file(manifest, STORE))
+    if (status == TARS_OK)
         status = move_up(restore, STORE, err);
     if (status == TARS_OK)
         status = tars_dir_sync(restore->dir, err);
-    if (status == TARS_OK)
-        (void)nftw(restore->stage, remove_one, DEPTH, FTW_DEPTH | FTW_PHYS);
     return status;
 }
 
@@ -458,6 +601,15 @@ static tars_status restore_all(struct restore *restore, const char *source, stru
     if (status == TARS_OK)
         status = choose(restore, err);
     if (status == TARS_OK)
+        status = check_parts(restore, err);
+    if (status == TARS_OK && tars_cli_value(restore->cli, "replace") &&
+        tars_backups_is_below(source, restore->dir)) {
+        status = tars_fail(TARS_EINVAL, err,
+                           "%s is within %s, whose files --replace moves: restore into another "
+                           "folder",
+                           source, restore->dir);
+    }
+    if (status == TARS_OK)
         status = prepare(restore, err);
     if (status == TARS_OK)
         status = take_files(restore, err);
@@ -467,16 +619,19 @@ static tars_status restore_all(struct restore *restore, const char *source, stru
         status = move_aside(restore, err);
     if (status == TARS_OK)
         status = move_all(restore, err);
+    if (status != TARS_OK)
+        return undo(restore, status, err);
     restore->took_ms = tars_clock_mono_ms() - begun_ms;
-    /* What is half there is nobody's; a kill leaves it for the next restore. */
-    if (status != TARS_OK && restore->is_staged)
-        (void)nftw(restore->stage, remove_one, DEPTH, FTW_DEPTH | FTW_PHYS);
-    return status;
+    if (nftw(restore->stage, remove_one, DEPTH, FTW_DEPTH | FTW_PHYS) != 0) {
+        tars_cli_complain("all is restored, but remove %s before a server is started: %s",
+                          restore->stage, strerror(errno));
+    }
+    return TARS_OK;
 }
 
 int tars_cmd_restore(struct tars_cli *cli)
 {
-    struct restore restore = {.cli = cli, .lock_fd = -1};
+    struct restore restore = {.cli = cli, .lock_fd = -1, .moves = {.arena = &cli->arena}};
     const char *to = tars_cli_value(cli, "to");
     struct tars_err err = {{0}};
     tars_status status = TARS_OK;

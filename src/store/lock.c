@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define PID_TEXT_BYTES 32
@@ -64,4 +65,19 @@ tars_status tars_store_lock(const char *dir, int *fd, struct tars_err *err)
     }
     *fd = opened;
     return TARS_OK;
+}
+
+tars_status tars_store_check_whole(const char *dir, struct tars_err *err)
+{
+    char path[PATH_MAX];
+    struct stat about;
+
+    if (snprintf(path, sizeof(path), "%s/" TARS_STORE_RESTORING, dir) >= (int)sizeof(path))
+        return tars_fail(TARS_EINVAL, err, "the name of the data folder is too long");
+    if (lstat(path, &about) != 0)
+        return TARS_OK;
+    return tars_fail(TARS_EFORMAT, err,
+                     "a restore was interrupted in %s: run it again (tars restore SRC --to %s "
+                     "--replace); what was there before is in the folder or in replaced-... in it",
+                     dir, dir);
 }

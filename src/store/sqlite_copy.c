@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/crypto/digest.h"
@@ -14,6 +16,7 @@
 
 #define STEP_PAGES 1024 /* copied between two looks at the flag */
 #define PATH_BYTES 4096
+#define RESERVE    ((uint64_t)64 << 20) /* of room, for whoever goes on writing */
 
 /* Constant texts of both files; a table that is not there yet is passed over. */
 struct counted {
@@ -280,6 +283,34 @@ static tars_status open_nameless(struct tars_sqlite_conn *to, enum tars_sqlite_f
     return status;
 }
 
+/* Before a copy fills the disk that a server writes to. A file system that does not tell is tried.
+ */
+static tars_status check_room(struct tars_sqlite_copy *copy, const char *folder,
+                              struct tars_err *err)
+{
+    int64_t pages = 0;
+    int64_t page_bytes = 0;
+    struct statvfs about;
+    uint64_t wanted;
+    uint64_t is_free;
+    tars_status status = one_number(&copy->conn, "PRAGMA page_count", &pages, err);
+
+    if (status == TARS_OK)
+        status = one_number(&copy->conn, "PRAGMA page_size", &page_bytes, err);
+    if (status != TARS_OK || statvfs(folder, &about) != 0)
+        return status;
+    wanted = (uint64_t)pages * (uint64_t)page_bytes + RESERVE;
+    is_free = (uint64_t)about.f_bavail * about.f_frsize;
+    if (is_free >= wanted)
+        return TARS_OK;
+    return tars_fail(
+        TARS_EIO, err,
+        "a copy of the %s needs %llu MB of room in %s, and %llu MB are free: free some "
+        "space and run it again",
+        kinds[copy->kind].name, (unsigned long long)(wanted / 1000000), folder,
+        (unsigned long long)(is_free / 1000000));
+}
+
 tars_status tars_sqlite_copy_run(struct tars_sqlite_copy *copy, const char *folder,
                                  const atomic_bool *stop, int *fd, struct tars_err *err)
 {
@@ -293,6 +324,9 @@ tars_status tars_sqlite_copy_run(struct tars_sqlite_copy *copy, const char *fold
         return tars_fail(status, err, "no random name for a copy");
     if (snprintf(path, sizeof(path), "%s/copy-%s.tmp", folder, random) >= (int)sizeof(path))
         return tars_fail(TARS_EINVAL, err, "the name of the folder %s is too long", folder);
+    status = check_room(copy, folder, err);
+    if (status != TARS_OK)
+        return status;
     status = open_nameless(&to, copy->kind, path, &made, err);
     if (status == TARS_OK)
         status = copy_pages(&copy->conn, &to, stop, err);
@@ -349,5 +383,26 @@ tars_status tars_sqlite_copy_move(const char *path, const char *from, const char
         status = tars_sqlite_conclude(&conn, move(&conn, from, to, err), err);
     /* With the last connection the log goes into the file. */
     tars_sqlite_close(&conn);
+    return status;
+}
+
+tars_status tars_sqlite_copy_settle(const char *path, enum tars_sqlite_file kind,
+                                    struct tars_err *err)
+{
+    struct tars_sqlite_conn conn = {.kind = &kinds[kind]};
+    char log[PATH_MAX];
+    struct stat about;
+    tars_status status;
+
+    if (snprintf(log, sizeof(log), "%s-wal", path) >= (int)sizeof(log))
+        return tars_fail(TARS_EINVAL, err, "the name %s is too long", path);
+    if (stat(log, &about) != 0 || about.st_size == 0)
+        return TARS_OK;
+    status = tars_sqlite_open(&conn, &kinds[kind], path, NULL, err);
+    if (status == TARS_OK)
+        status = tars_sqlite_exec(&conn, "PRAGMA wal_checkpoint(TRUNCATE)", err);
+    tars_sqlite_close(&conn);
+    if (status == TARS_OK && stat(log, &about) == 0 && about.st_size > 0)
+        status = tars_fail(TARS_EBUSY, err, "%s is in use by another process", path);
     return status;
 }

@@ -51,7 +51,8 @@ TARS_MUST_USE tars_status tars_sqlite_copy_rows(struct tars_sqlite_copy *copy,
                                                 tars_sqlite_rows_fn *each, void *ctx,
                                                 struct tars_err *err);
 /* All pages into a file without a name in folder; *fd is the caller's. stop: NULL or a flag that
- * ends it with ECANCELED. */
+ * ends it with ECANCELED. EIO: also where the copy would leave too little room for whoever writes
+ * the file. */
 TARS_MUST_USE tars_status tars_sqlite_copy_run(struct tars_sqlite_copy *copy, const char *folder,
                                                const atomic_bool *stop, int *fd,
                                                struct tars_err *err);
@@ -63,5 +64,10 @@ TARS_MUST_USE tars_status tars_sqlite_copy_check(struct tars_sqlite_copy *copy,
  * below from. Durable. */
 TARS_MUST_USE tars_status tars_sqlite_copy_move(const char *path, const char *from, const char *to,
                                                 struct tars_err *err);
+
+/* What waits in the log of the file at path goes into the file, so that either is moved without the
+ * other. Nobody else may have it. EBUSY: somebody has; EFORMAT: it is damaged; EIO. */
+TARS_MUST_USE tars_status tars_sqlite_copy_settle(const char *path, enum tars_sqlite_file kind,
+                                                  struct tars_err *err);
 
 #endif

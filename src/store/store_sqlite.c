@@ -274,6 +274,8 @@ tars_status tars_store_sqlite_open(const struct tars_store_sqlite_config *config
     if (!status && !config->beside)
         status = tars_store_lock(config->dir, &sqlite->lock_fd, err);
     if (!status)
+        status = tars_store_check_whole(config->dir, err);
+    if (!status)
         status = tars_sqlite_make_private(sqlite->path, err);
     if (!status)
         status = open_writer(sqlite, err);
