@@ -1,8 +1,9 @@
 /* apply - the index follows the store.
  *
- * After a commit the passages are at hand and go straight in. At the start, and after an index
- * write that failed, what is missing is read back from the store: changes after the index's number,
- * passages with their vectors, and their terms worked out again from the text.
+ * After a commit the passages are at hand and go straight in. At the start, after an index write
+ * that failed, and after a commit whose answer was lost, what is missing is read back from the
+ * store: changes after the index's number, passages with their vectors, and their terms worked out
+ * again from the text.
  *
  * Changes are published in steps of a whole change, so a number never says more than what is in.
  */
@@ -108,6 +109,9 @@ void tars_ingest_apply(struct tars_ingest *ingest, const struct tars_store_chang
 
     if (changes->count == 0)
         return;
+    /* Others that came before these: a commit of which we got no answer. */
+    if (changes->items[0].seq != tars_index_seq(ingest->config.index) + 1)
+        ingest->index_is_behind = true;
     if (ingest->index_is_behind) {
         status = tars_ingest_replay_locked(ingest, &err);
     } else {
@@ -121,6 +125,12 @@ void tars_ingest_apply(struct tars_ingest *ingest, const struct tars_store_chang
                        "the index could not follow the store and will try again: %s",
                        err.text[0] ? err.text : tars_status_text(status));
     }
+}
+
+void tars_ingest_note_write(struct tars_ingest *ingest, tars_status status)
+{
+    if (status == TARS_EUNAVAILABLE || status == TARS_ETIMEOUT)
+        ingest->index_is_behind = true;
 }
 
 /* ------------------------------------------------------------------- replay */
@@ -211,6 +221,19 @@ tars_status tars_ingest_replay_locked(struct tars_ingest *ingest, struct tars_er
     tars_arena_release(&arena);
     if (!status)
         ingest->index_is_behind = false;
+    return status;
+}
+
+tars_status tars_ingest_catch_up(struct tars_ingest *ingest, struct tars_err *err)
+{
+    tars_status status = TARS_OK;
+
+    if (!ingest->index_is_behind)
+        return TARS_OK;
+    pthread_mutex_lock(&ingest->index_lock);
+    if (ingest->index_is_behind)
+        status = tars_ingest_replay_locked(ingest, err);
+    pthread_mutex_unlock(&ingest->index_lock);
     return status;
 }
 

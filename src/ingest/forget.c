@@ -24,6 +24,7 @@ tars_status tars_ingest_forget(struct tars_ingest *ingest, const char *document_
     tars_arena_init(&arena, FORGET_BYTES);
     pthread_mutex_lock(&ingest->index_lock);
     status = tars_store_forget_document(ingest->config.store, document_id, &arena, &changes, err);
+    tars_ingest_note_write(ingest, status);
     if (!status)
         tars_ingest_apply(ingest, &changes, NULL);
     pthread_mutex_unlock(&ingest->index_lock);
@@ -45,6 +46,7 @@ static tars_status forget_file(struct tars_ingest *ingest, struct tars_arena *ar
     pthread_mutex_lock(&ingest->index_lock);
     status = tars_store_forget_file(ingest->config.store, file->collection, file->path, arena,
                                     &changes, err);
+    tars_ingest_note_write(ingest, status);
     if (!status)
         tars_ingest_apply(ingest, &changes, NULL);
     pthread_mutex_unlock(&ingest->index_lock);

@@ -272,6 +272,12 @@ void tars_ingest_stop(struct tars_ingest *ingest)
     pthread_join(ingest->reader, NULL);
     pthread_join(ingest->writer, NULL);
     stop_saver(ingest);
+    /* What the store does not take now either is running in it until the next start. */
+    if (!tars_ingest_write_ends(ingest)) {
+        ingest->may_hold_unknown = true;
+        while (ingest->runs)
+            tars_ingest_run_free(ingest, ingest->runs);
+    }
     ingest->is_started = false;
     tars_ingest_save(ingest, TARS_SAVE_END);
 }

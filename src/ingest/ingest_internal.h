@@ -40,8 +40,9 @@ struct tars_ingest_run {
     int64_t round;         /* of the store's batch */
     atomic_bool cancelled; /* somebody does not want it any more */
     atomic_bool halted;    /* cancelled, or ingest stops: give up soon */
-    uint64_t read;         /* reader: documents that were extracted */
-    bool is_new;           /* reader: the file has never been taken in as a whole */
+    bool has_ended; /* but the store does not know it yet: to be tried again; guarded by lock */
+    uint64_t read;  /* reader: documents that were extracted */
+    bool is_new;    /* reader: the file has never been taken in as a whole */
     /* Stages up to chunk are the reader's, the others the writer's; all are read at the end. */
     double stage_ms[TARS_INGEST_STAGES];
     struct tars_trace read_trace; /* reader: a copy of trace */
@@ -108,6 +109,7 @@ struct tars_ingest {
 
     pthread_t reader, writer, saver;
     bool is_started;
+    bool may_hold_unknown; /* reader: a job is running in the store that no run is of */
     atomic_bool stopping;
     _Atomic int64_t max_file_bytes; /* as it is now */
 
@@ -129,8 +131,10 @@ struct tars_ingest {
 
     pthread_mutex_t index_lock; /* guards writing to store documents and index, and the two below */
     struct tars_analyzer *replay_analyzer;
-    atomic_bool index_is_behind; /* an apply failed: replay before the next; read without lock */
-    bool partial_noted;          /* the store knows that some passages lack vectors */
+    /* An apply failed, or it is not known whether a commit was done: replay before the next. Read
+     * without lock. */
+    atomic_bool index_is_behind;
+    bool partial_noted; /* the store knows that some passages lack vectors */
     int64_t last_round;
 };
 
@@ -180,11 +184,21 @@ void tars_ingest_batch_free(struct tars_ingest_batch *batch);
 
 /* write.c: the writer thread. */
 void *tars_ingest_writer(void *ctx);
+/* Another attempt may help. */
+bool tars_ingest_may_pass(tars_status status);
+/* Runs that have ended, which the store would not note when they did, once more. False: some are
+ * left. */
+bool tars_ingest_write_ends(struct tars_ingest *ingest);
 void tars_ingest_run_free(struct tars_ingest *ingest, struct tars_ingest_run *run);
 
 /* apply.c, with index_lock held: changes that were just committed, with the passages at hand. */
 void tars_ingest_apply(struct tars_ingest *ingest, const struct tars_store_changes *changes,
                        const struct tars_ingest_part *part);
+/* With index_lock held: writing documents ended so. Where that leaves open whether they were, the
+ * index is behind until a replay. */
+void tars_ingest_note_write(struct tars_ingest *ingest, tars_status status);
+/* Replay if the index is behind. Without index_lock. */
+TARS_MUST_USE tars_status tars_ingest_catch_up(struct tars_ingest *ingest, struct tars_err *err);
 TARS_MUST_USE tars_status tars_ingest_replay_locked(struct tars_ingest *ingest,
                                                     struct tars_err *err);
 /* Out of store and index with all of one file, whether it was complete or not. */

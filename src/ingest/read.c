@@ -20,6 +20,8 @@
 #define NS_PER_MS  INT64_C(1000000)
 #define NS_PER_S   INT64_C(1000000000)
 #define PEEK_BYTES ((size_t)1 << 20)
+#define PAGE_BYTES ((size_t)64 << 20)
+#define PAGE_JOBS  256
 #define TYPE_BYTES 16
 
 struct reader {
@@ -141,7 +143,8 @@ static bool is_taken_in(struct tars_ingest *ingest, struct tars_ingest_run *run)
 {
     struct tars_store_file held;
 
-    if (run->job.force)
+    /* What the index lacks is not taken in: it may be just this file. */
+    if (run->job.force || tars_ingest_catch_up(ingest, NULL))
         return false;
     if (tars_store_file(ingest->config.store, run->file.collection, run->file.path, &run->arena,
                         &held, NULL))
@@ -182,10 +185,11 @@ static tars_status check_room(struct tars_ingest *ingest, struct tars_ingest_run
                               struct tars_err *err)
 {
     struct tars_store_file held = {.size = 0};
+    tars_status status = tars_store_file(ingest->config.store, run->file.collection, run->file.path,
+                                         &run->arena, &held, err);
 
-    if (tars_store_file(ingest->config.store, run->file.collection, run->file.path, &run->arena,
-                        &held, NULL))
-        held.size = 0;
+    if (status && status != TARS_ENOTFOUND)
+        return status;
     run->is_new = held.indexed_us == 0;
     return tars_accounts_room(ingest->config.store, run->file.collection, run->is_new,
                               run->file.size - held.size, err);
@@ -241,8 +245,9 @@ static void end_run(struct reader *reader, struct tars_ingest_run *run, tars_sta
     struct tars_ingest_part *part;
 
     if (need_part(reader, run)) {
-        /* No memory even for this: the job stays running in the store and resumes at the start. */
+        /* No memory even for this: the job is released. */
         tars_ingest_run_free(reader->ingest, run);
+        reader->ingest->may_hold_unknown = true;
         return;
     }
     part = reader->batch->newest;
@@ -293,8 +298,10 @@ static struct tars_ingest_run *claim(struct tars_ingest *ingest)
     status =
         tars_store_job_claim(ingest->config.store, ingest->now_us(), &run->arena, &run->job, &err);
     if (status) {
-        if (status != TARS_ENOTFOUND)
+        if (status != TARS_ENOTFOUND) {
             tars_log_error(ingest->config.log, "ingest", "%s", err.text);
+            ingest->may_hold_unknown = true;
+        }
         tars_arena_release(&run->arena);
         free(run);
         return NULL;
@@ -311,6 +318,51 @@ static struct tars_ingest_run *claim(struct tars_ingest *ingest)
     ingest->runs = run;
     pthread_mutex_unlock(&ingest->lock);
     return run;
+}
+
+static bool is_under_way(struct tars_ingest *ingest, int64_t job_id)
+{
+    const struct tars_ingest_run *run;
+
+    pthread_mutex_lock(&ingest->lock);
+    run = ingest->runs;
+    while (run && run->job.id != job_id)
+        run = run->next;
+    pthread_mutex_unlock(&ingest->lock);
+    return run != NULL;
+}
+
+/* Queue the jobs again that were claimed here without our knowing it. */
+static tars_status release_unknown(struct tars_ingest *ingest)
+{
+    struct tars_store_jobs jobs = {0};
+    struct tars_arena arena;
+    int64_t before = 0;
+    tars_status status;
+
+    tars_arena_init(&arena, PAGE_BYTES);
+    do {
+        tars_arena_clear(&arena);
+        status = tars_store_jobs(ingest->config.store, TARS_JOB_RUNNING, before, PAGE_JOBS, &arena,
+                                 &jobs, NULL);
+        for (size_t i = 0; !status && i < jobs.count; i++) {
+            before = jobs.items[i].id;
+            if (!is_under_way(ingest, before))
+                status = tars_store_job_release(ingest->config.store, before, NULL);
+        }
+    } while (!status && jobs.count > 0);
+    tars_arena_release(&arena);
+    return status;
+}
+
+/* What an outage of the store left undone. False: it goes on. */
+static bool recover(struct tars_ingest *ingest)
+{
+    if (!tars_ingest_write_ends(ingest))
+        return false;
+    if (ingest->may_hold_unknown)
+        ingest->may_hold_unknown = release_unknown(ingest) != TARS_OK;
+    return !ingest->may_hold_unknown;
 }
 
 /* --------------------------------------------------------------------- loop */
@@ -330,7 +382,8 @@ static bool any_queued(struct tars_ingest *ingest)
 /* Sleep until something was submitted, or a while; submits is what had been before the look. */
 static void wait_for_work(struct tars_ingest *ingest, uint64_t submits)
 {
-    bool queued = any_queued(ingest);
+    bool is_behind = tars_ingest_catch_up(ingest, NULL) != TARS_OK;
+    bool queued = any_queued(ingest) || is_behind;
     struct timespec until;
 
     clock_gettime(CLOCK_REALTIME, &until);
@@ -362,7 +415,7 @@ static void read_all(struct reader *reader)
 
     while (!stops(ingest)) {
         uint64_t submits = submits_now(ingest);
-        struct tars_ingest_run *run = claim(ingest);
+        struct tars_ingest_run *run = recover(ingest) ? claim(ingest) : NULL;
 
         if (!run) {
             hand_over(reader);

@@ -31,16 +31,20 @@ void tars_ingest_run_free(struct tars_ingest *ingest, struct tars_ingest_run *ru
     free(run);
 }
 
-static void note_stage(struct tars_ingest *ingest, struct tars_ingest_run *run, const char *stage,
-                       double progress)
+static tars_status note_stage(struct tars_ingest *ingest, struct tars_ingest_run *run,
+                              const char *stage, double progress)
 {
+    tars_status status;
+
     run->job.stage = stage;
     run->job.progress = progress;
     run->job.updated_us = ingest->now_us();
-    if (tars_store_job_update(ingest->config.store, &run->job, NULL)) {
+    status = tars_store_job_update(ingest->config.store, &run->job, NULL);
+    if (status) {
         tars_log_warning(ingest->config.log, "ingest", "cannot note the progress of job %lld",
                          (long long)run->job.id);
     }
+    return status;
 }
 
 /* ---------------------------------------------------------------- embedding */
@@ -155,7 +159,7 @@ static void embed(struct tars_ingest *ingest, struct tars_ingest_batch *batch)
         return;
     for (struct tars_ingest_part *part = batch->first; part; part = part->next) {
         if (part->put_count)
-            note_stage(ingest, part->run, "embedding", 0.5);
+            (void)note_stage(ingest, part->run, "embedding", 0.5);
     }
     vectors = tars_arena_calloc(&batch->arena, batch->window_count, ingest->dim * sizeof(*vectors));
     if (vectors) {
@@ -236,6 +240,7 @@ static tars_status store_part(struct tars_ingest *ingest, struct tars_ingest_bat
     status = note_partial(ingest, err);
     if (!status)
         status = tars_store_put(ingest->config.store, &put, &batch->arena, &changes, err);
+    tars_ingest_note_write(ingest, status);
     tars_trace_status(&span, status, err);
     tars_trace_end(&span);
     run->stage_ms[TARS_INGEST_STAGE_STORE] += tars_ingest_ms_since(start_ns);
@@ -261,11 +266,10 @@ static void count_part(struct tars_ingest_run *run, const struct tars_ingest_par
 
 /* ------------------------------------------------------------------- ending */
 
-/* Another attempt may help. */
-static bool may_pass(tars_status status)
+bool tars_ingest_may_pass(tars_status status)
 {
     return status == TARS_ENOMEM || status == TARS_EIO || status == TARS_EUNAVAILABLE ||
-           status == TARS_EBUSY || status == TARS_EAGAIN;
+           status == TARS_ETIMEOUT || status == TARS_EBUSY || status == TARS_EAGAIN;
 }
 
 static enum tars_ingest_outcome outcome_of(const struct tars_ingest_part *part)
@@ -279,10 +283,70 @@ static enum tars_ingest_outcome outcome_of(const struct tars_ingest_part *part)
     return part->unchanged ? TARS_INGEST_UNCHANGED : TARS_INGEST_INDEXED;
 }
 
-/* The job goes back to the queue: a stop, or a fault that may pass. */
-static void requeue(struct tars_ingest *ingest, struct tars_ingest_run *run, bool stopped)
+/* How the run's job ended, or that it goes on later, into the store. An upload is not needed any
+ * more once it is known there that it is done; one that failed or was cancelled may be queued
+ * again. */
+static tars_status write_end(struct tars_ingest *ingest, struct tars_ingest_run *run,
+                             const char *stage, double progress)
 {
     struct tars_store_job *job = &run->job;
+    tars_status status = note_stage(ingest, run, stage, progress);
+
+    if (status && !tars_ingest_may_pass(status)) {
+        /* It is the words that the store does not take. */
+        job->error = tars_status_text(run->status);
+        status = note_stage(ingest, run, stage, progress);
+    }
+    if (!status && job->spool[0] && job->state == TARS_JOB_DONE)
+        (void)unlink(job->spool);
+    if (!status && job->state == TARS_JOB_QUEUED)
+        tars_ingest_wake(ingest);
+    return status;
+}
+
+/* Be done with the run, whose end was written so; if the store was away, keep it for another
+ * time. */
+static void close_run(struct tars_ingest *ingest, struct tars_ingest_run *run, tars_status written)
+{
+    if (!tars_ingest_may_pass(written)) {
+        tars_ingest_run_free(ingest, run);
+        return;
+    }
+    pthread_mutex_lock(&ingest->lock);
+    run->has_ended = true;
+    pthread_mutex_unlock(&ingest->lock);
+}
+
+/* Only the reader takes these out, or whoever stops it when it has ended. */
+static struct tars_ingest_run *find_ended(struct tars_ingest *ingest)
+{
+    struct tars_ingest_run *run;
+
+    pthread_mutex_lock(&ingest->lock);
+    run = ingest->runs;
+    while (run && !run->has_ended)
+        run = run->next;
+    pthread_mutex_unlock(&ingest->lock);
+    return run;
+}
+
+bool tars_ingest_write_ends(struct tars_ingest *ingest)
+{
+    struct tars_ingest_run *run;
+
+    while ((run = find_ended(ingest))) {
+        if (tars_ingest_may_pass(write_end(ingest, run, run->job.stage, run->job.progress)))
+            return false;
+        tars_ingest_run_free(ingest, run);
+    }
+    return true;
+}
+
+/* The job goes back to the queue: a stop, or a fault that may pass. */
+static tars_status requeue(struct tars_ingest *ingest, struct tars_ingest_run *run, bool stopped)
+{
+    struct tars_store_job *job = &run->job;
+    tars_status written;
 
     job->state = TARS_JOB_QUEUED;
     job->error = run->err.text;
@@ -292,9 +356,9 @@ static void requeue(struct tars_ingest *ingest, struct tars_ingest_run *run, boo
         tars_log_warning(ingest->config.log, "ingest", "%s: %s; trying again", run->file_name,
                          run->err.text);
     }
-    note_stage(ingest, run, "waiting", 0);
+    written = write_end(ingest, run, "waiting", 0);
     tars_ingest_trace_end(run, "waiting");
-    tars_ingest_wake(ingest);
+    return written;
 }
 
 static enum tars_job_state state_of(enum tars_ingest_outcome outcome, tars_status status)
@@ -305,10 +369,11 @@ static enum tars_job_state state_of(enum tars_ingest_outcome outcome, tars_statu
                                                                               : TARS_JOB_FAILED;
 }
 
-static void finish_job(struct tars_ingest *ingest, struct tars_ingest_run *run,
-                       enum tars_ingest_outcome outcome)
+static tars_status finish_job(struct tars_ingest *ingest, struct tars_ingest_run *run,
+                              enum tars_ingest_outcome outcome)
 {
     struct tars_store_job *job = &run->job;
+    tars_status written;
 
     job->state = state_of(outcome, run->status);
     job->error = run->err.text;
@@ -316,12 +381,10 @@ static void finish_job(struct tars_ingest *ingest, struct tars_ingest_run *run,
     job->chunks = run->chunks;
     (void)snprintf(job->document_id, sizeof(job->document_id), "%s", run->document_id);
     job->finished_us = ingest->now_us();
-    note_stage(ingest, run, job->result, 1);
-    /* One that failed or was cancelled may be queued again. */
-    if (job->spool[0] && job->state == TARS_JOB_DONE)
-        (void)unlink(job->spool);
+    written = write_end(ingest, run, job->result, 1);
     if (job->id % PRUNE_EVERY == 0 && tars_store_jobs_prune(ingest->config.store, KEPT_JOBS, NULL))
         tars_log_warning(ingest->config.log, "ingest", "cannot forget old jobs");
+    return written;
 }
 
 static void count_outcome(struct tars_ingest *ingest, const struct tars_ingest_run *run,
@@ -351,9 +414,10 @@ static void take_back(struct tars_ingest *ingest, const struct tars_ingest_run *
     }
 }
 
-static void end_run(struct tars_ingest *ingest, const struct tars_ingest_part *part)
+static tars_status end_run(struct tars_ingest *ingest, const struct tars_ingest_part *part)
 {
     struct tars_ingest_run *run = part->run;
+    tars_status written;
     enum tars_ingest_outcome outcome = outcome_of(part);
     struct tars_ingest_event event = {.job_id = run->job.id,
                                       .collection = run->file.collection,
@@ -372,10 +436,11 @@ static void end_run(struct tars_ingest *ingest, const struct tars_ingest_part *p
         run->document_id[0] = '\0';
     memcpy(event.stage_ms, run->stage_ms, sizeof(event.stage_ms));
     take_back(ingest, run);
-    finish_job(ingest, run, outcome);
+    written = finish_job(ingest, run, outcome);
     count_outcome(ingest, run, outcome);
     tars_ingest_trace_end(run, tars_ingest_outcome_text(outcome));
     tars_ingest_tell(ingest, &event);
+    return written;
 }
 
 /* What the reader found, and what has happened since, into the run. */
@@ -395,6 +460,7 @@ static void write_part(struct tars_ingest *ingest, struct tars_ingest_batch *bat
                        struct tars_ingest_part *part)
 {
     struct tars_ingest_run *run = part->run;
+    tars_status written;
     bool stopped;
 
     settle(part);
@@ -406,12 +472,13 @@ static void write_part(struct tars_ingest *ingest, struct tars_ingest_batch *bat
     if (!part->last)
         return;
     stopped = run->status == TARS_ECANCELED && !atomic_load(&run->cancelled);
-    if (stopped || (may_pass(run->status) && run->job.attempts < TARS_INGEST_ATTEMPTS)) {
-        requeue(ingest, run, stopped);
+    if (stopped ||
+        (tars_ingest_may_pass(run->status) && run->job.attempts < TARS_INGEST_ATTEMPTS)) {
+        written = requeue(ingest, run, stopped);
     } else {
-        end_run(ingest, part);
+        written = end_run(ingest, part);
     }
-    tars_ingest_run_free(ingest, run);
+    close_run(ingest, run, written);
 }
 
 /* --------------------------------------------------------------------- loop */

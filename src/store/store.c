@@ -330,6 +330,11 @@ tars_status tars_store_jobs_resume(struct tars_store *store, size_t *resumed, st
     return store->ops->jobs_resume(store, resumed, err);
 }
 
+tars_status tars_store_job_release(struct tars_store *store, int64_t id, struct tars_err *err)
+{
+    return store->ops->job_release(store, id, err);
+}
+
 tars_status tars_store_jobs_prune(struct tars_store *store, size_t keep, struct tars_err *err)
 {
     return store->ops->jobs_prune(store, keep, err);

@@ -308,6 +308,7 @@ struct tars_store_ops {
     tars_status (*job_retry)(struct tars_store *store, int64_t id, int64_t now_us,
                              struct tars_err *err);
     tars_status (*jobs_resume)(struct tars_store *store, size_t *resumed, struct tars_err *err);
+    tars_status (*job_release)(struct tars_store *store, int64_t id, struct tars_err *err);
     tars_status (*jobs_prune)(struct tars_store *store, size_t keep, struct tars_err *err);
     tars_status (*jobs_of)(struct tars_store *store, const char *collection, int state,
                            int64_t before_id, size_t limit, struct tars_arena *arena,
@@ -458,7 +459,9 @@ TARS_MUST_USE tars_status tars_store_job_claim(struct tars_store *store, int64_t
                                                struct tars_arena *arena, struct tars_store_job *out,
                                                struct tars_err *err);
 /* Write state, stage, progress, error, result, document_id, chunks, not_before_us, updated_us,
- * finished_us of job->id. A job that was cancelled meanwhile while queued is left alone. */
+ * finished_us of job->id. A job that was cancelled meanwhile while queued is left alone, and so is,
+ * where processes share the store, one that was claimed again since. Durable for an upload that is
+ * done, since its bytes may go then. */
 TARS_MUST_USE tars_status tars_store_job_update(struct tars_store *store,
                                                 const struct tars_store_job *job,
                                                 struct tars_err *err);
@@ -488,6 +491,10 @@ TARS_MUST_USE tars_status tars_store_job_retry(struct tars_store *store, int64_t
                                                struct tars_err *err);
 /* At start: what was running when the process died is queued again. */
 TARS_MUST_USE tars_status tars_store_jobs_resume(struct tars_store *store, size_t *resumed,
+                                                 struct tars_err *err);
+/* A job that this process claimed is queued again, if it is running: nobody knows of it, since the
+ * answer to the claim was lost. One of another process is left alone. */
+TARS_MUST_USE tars_status tars_store_job_release(struct tars_store *store, int64_t id,
                                                  struct tars_err *err);
 /* Forget ended jobs but the newest keep. */
 TARS_MUST_USE tars_status tars_store_jobs_prune(struct tars_store *store, size_t keep,

@@ -57,22 +57,58 @@ static tars_status begin_with(struct pgs *pgs, const char *sql, struct tars_pg_c
     return TARS_OK;
 }
 
+tars_status pgs_check_lost(struct pgs *pgs, struct tars_err *err)
+{
+    if (!atomic_load(&pgs->is_lost))
+        return TARS_OK;
+    return tars_fail(TARS_EBUSY, err,
+                     "another server has taken the store over, since this one did not answer for "
+                     "too long: start it again");
+}
+
 tars_status pgs_begin(struct pgs *pgs, bool durable, struct tars_pg_conn **conn,
                       struct tars_err *err)
 {
-    if (atomic_load(&pgs->is_lost)) {
-        return tars_fail(TARS_EBUSY, err,
-                         "another server has taken the store over, since this one did not answer "
-                         "for too long: start it again");
-    }
-    return begin_with(pgs,
-                      durable ? "BEGIN; SET LOCAL synchronous_commit TO on"
-                              : "BEGIN; SET LOCAL synchronous_commit TO off",
-                      conn, err);
+    tars_status status = pgs_check_lost(pgs, err);
+
+    return status ? status
+                  : begin_with(pgs,
+                               durable ? "BEGIN; SET LOCAL synchronous_commit TO on"
+                                       : "BEGIN; SET LOCAL synchronous_commit TO off",
+                               conn, err);
+}
+
+/* Nobody can give us up from now on until the transaction has ended. */
+static tars_status hold(struct pgs *pgs, struct tars_pg_conn *conn, struct tars_err *err)
+{
+    struct tars_pg_query query = tars_pg_ask(conn, PGS_INSTANCE_HOLD);
+    int64_t found = 0;
+    tars_status status;
+
+    tars_pg_bind_text(&query, pgs->instance);
+    tars_pg_bind_text(&query, pgs->token);
+    status = pgs_one_int(&query, &found, err);
+    if (status || found)
+        return status;
+    if (!pgs->shared)
+        atomic_store(&pgs->is_lost, true);
+    status = pgs_check_lost(pgs, err);
+    return status ? status
+                  : tars_fail(TARS_EBUSY, err,
+                              "the others take this server for dead, since it did not answer for "
+                              "too long");
 }
 
 tars_status pgs_commit(struct pgs *pgs, struct tars_pg_conn *conn, tars_status status,
                        struct tars_err *err)
+{
+    if (!status && pgs->is_joined)
+        status = hold(pgs, conn, err);
+    return pgs_conclude(pgs, conn, status, err);
+}
+
+tars_status pgs_conclude(struct pgs *pgs, struct tars_pg_conn *conn, tars_status status,
+                         struct tars_err *err)
 {
     status = tars_pg_conclude(conn, status, err);
     tars_pg_give(pgs->pool, conn);
@@ -221,6 +257,8 @@ static tars_status take_name(struct pgs *pgs, const char *dir, struct tars_err *
 {
     tars_status status = tars_random_hex(pgs->instance, PGS_INSTANCE_BYTES / 2);
 
+    if (!status)
+        status = tars_random_hex(pgs->token, PGS_INSTANCE_BYTES / 2);
     if (status)
         return tars_fail(status, err, "no random bytes for a name");
     if (!dir)
@@ -327,6 +365,7 @@ static const struct tars_store_ops ops = {
     .job_cancel = pgs_job_cancel,
     .job_retry = pgs_job_retry,
     .jobs_resume = pgs_jobs_resume,
+    .job_release = pgs_job_release,
     .jobs_prune = pgs_jobs_prune,
     .jobs_of = pgs_jobs_of,
     .job_counts = pgs_job_counts,

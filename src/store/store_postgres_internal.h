@@ -28,8 +28,9 @@ struct pgs {
     struct tars_arena arena; /* texts that the pool lends */
     struct tars_pg_config server;
     struct tars_pg_pool *pool;
-    int lock_fd; /* the data folder's lock, or -1 */
-    char instance[PGS_INSTANCE_BYTES];
+    int lock_fd;                       /* the data folder's lock, or -1 */
+    char instance[PGS_INSTANCE_BYTES]; /* of the data folder */
+    char token[PGS_INSTANCE_BYTES];    /* of the process */
     bool shared;
     int64_t lease_ms;
     bool is_joined;       /* there is a row of tars.instances, and a keeper */
@@ -49,9 +50,16 @@ static inline struct pgs *pgs_of(struct tars_store *store)
  * TARS_OK. */
 TARS_MUST_USE tars_status pgs_begin(struct pgs *pgs, bool durable, struct tars_pg_conn **conn,
                                     struct tars_err *err);
-/* Commit when status is TARS_OK, else roll back; gives the connection back; the status of all. */
+/* Commit when status is TARS_OK and nobody has given us up, else roll back; gives the connection
+ * back; the status of all. */
 TARS_MUST_USE tars_status pgs_commit(struct pgs *pgs, struct tars_pg_conn *conn, tars_status status,
                                      struct tars_err *err);
+
+/* As _commit(), without a look at whether we still have the store. */
+TARS_MUST_USE tars_status pgs_conclude(struct pgs *pgs, struct tars_pg_conn *conn,
+                                       tars_status status, struct tars_err *err);
+/* TARS_EBUSY: another process has taken the store over. */
+TARS_MUST_USE tars_status pgs_check_lost(struct pgs *pgs, struct tars_err *err);
 
 /* A connection in a transaction that sees one state, until _read_end(). */
 TARS_MUST_USE tars_status pgs_read_begin(struct pgs *pgs, struct tars_pg_conn **conn,
@@ -167,6 +175,7 @@ tars_status pgs_job_cancel(struct tars_store *store, int64_t id, int64_t now_us,
 tars_status pgs_job_retry(struct tars_store *store, int64_t id, int64_t now_us,
                           struct tars_err *err);
 tars_status pgs_jobs_resume(struct tars_store *store, size_t *resumed, struct tars_err *err);
+tars_status pgs_job_release(struct tars_store *store, int64_t id, struct tars_err *err);
 tars_status pgs_jobs_prune(struct tars_store *store, size_t keep, struct tars_err *err);
 
 /* store_postgres_ledger.c */

@@ -155,8 +155,9 @@ tars_status pgs_job_claim(struct tars_store *store, int64_t now_us, struct tars_
 tars_status pgs_job_update(struct tars_store *store, const struct tars_store_job *job,
                            struct tars_err *err)
 {
+    bool durable = job->state == TARS_JOB_DONE && job->spool && job->spool[0];
     struct tars_pg_query query;
-    tars_status status = pgs_write_ask(store, false, PGS_JOB_UPDATE, &query, err);
+    tars_status status = pgs_write_ask(store, durable, PGS_JOB_UPDATE, &query, err);
 
     if (status)
         return status;
@@ -172,6 +173,7 @@ tars_status pgs_job_update(struct tars_store *store, const struct tars_store_job
     tars_pg_bind_int(&query, job->updated_us);
     tars_pg_bind_int(&query, job->finished_us);
     tars_pg_bind_text(&query, pgs_of(store)->instance);
+    tars_pg_bind_int(&query, job->attempts);
     return pgs_write_run(store, &query, err);
 }
 
@@ -320,6 +322,18 @@ tars_status pgs_jobs_resume(struct tars_store *store, size_t *resumed, struct ta
     if (!status)
         *resumed = (size_t)changed;
     return status;
+}
+
+tars_status pgs_job_release(struct tars_store *store, int64_t id, struct tars_err *err)
+{
+    struct tars_pg_query query;
+    tars_status status = pgs_write_ask(store, false, PGS_JOB_RELEASE, &query, err);
+
+    if (status)
+        return status;
+    tars_pg_bind_int(&query, id);
+    tars_pg_bind_text(&query, pgs_of(store)->instance);
+    return pgs_write_run(store, &query, err);
 }
 
 tars_status pgs_jobs_prune(struct tars_store *store, size_t keep, struct tars_err *err)

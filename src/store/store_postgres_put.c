@@ -445,6 +445,7 @@ static tars_status give_counters(struct work *work)
     tars_pg_bind_int(&query, work->seq);
     tars_pg_bind_int(&query, work->next_passage - 1);
     tars_pg_bind_text(&query, work->pgs->instance);
+    tars_pg_bind_text(&query, work->pgs->token);
     status = tars_pg_run(&query, &changed, work->err);
     if (!status && changed == 0) {
         if (!work->pgs->shared)

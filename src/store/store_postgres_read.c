@@ -411,8 +411,11 @@ tars_status pgs_stats(struct tars_store *store, struct tars_store_stats *out, st
 {
     struct tars_store_stats stats = {0};
     struct tars_pg_query query;
-    tars_status status = pgs_read_ask(store, PGS_STATS, &query, err);
+    /* They are of another server's store by now, and by them ours is told to be well. */
+    tars_status status = pgs_check_lost(pgs_of(store), err);
 
+    if (!status)
+        status = pgs_read_ask(store, PGS_STATS, &query, err);
     if (status)
         return status;
     if (tars_pg_step(&query)) {

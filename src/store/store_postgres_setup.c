@@ -109,7 +109,7 @@ tars_status pgs_make_current(struct pgs *pgs, struct tars_err *err)
 
 /* ---------------------------------------------------------------- instances */
 
-/* Nobody who is alive has the store for itself, or minds that we want it so. */
+/* Nobody has the store for itself, or minds that we want it so. */
 static tars_status check_others(const struct pgs *pgs, struct tars_pg_conn *conn,
                                 struct tars_err *err)
 {
@@ -136,32 +136,52 @@ static tars_status check_others(const struct pgs *pgs, struct tars_pg_conn *conn
     return status;
 }
 
-static tars_status add_row(const struct pgs *pgs, struct tars_pg_conn *conn, struct tars_err *err)
+/* how: PGS_INSTANCE_ADD, or _ADD_AGAIN; *added: rows. */
+static tars_status add_row(const struct pgs *pgs, struct tars_pg_conn *conn, enum pgs_sql how,
+                           int64_t *added, struct tars_err *err)
 {
-    struct tars_pg_query query = tars_pg_ask(conn, PGS_INSTANCE_ADD);
+    struct tars_pg_query query = tars_pg_ask(conn, how);
     char host[HOST_BYTES] = "";
 
     (void)gethostname(host, sizeof(host) - 1);
     tars_pg_bind_text(&query, pgs->instance);
+    tars_pg_bind_text(&query, pgs->token);
     tars_pg_bind_text(&query, host);
     tars_pg_bind_int(&query, getpid());
     tars_pg_bind_int(&query, pgs->shared);
     tars_pg_bind_int(&query, pgs->lease_ms);
-    return tars_pg_do(&query, err);
+    return tars_pg_run(&query, added, err);
 }
 
+/* The dead are buried first, and whoever has a row then is alive, whatever the clock says: one that
+ * renews it now has either come before, or finds it gone. */
 static tars_status join_in(const struct pgs *pgs, struct tars_pg_conn *conn, struct tars_err *err)
 {
     struct tars_pg_query query = tars_pg_ask(conn, PGS_COUNTERS_TAKE);
     tars_status status = tars_pg_do(&query, err);
+    int64_t added;
 
-    if (!status)
-        status = check_others(pgs, conn, err);
     if (!status) {
         query = tars_pg_ask(conn, PGS_INSTANCE_BURY);
         status = tars_pg_do(&query, err);
     }
-    return status ? status : add_row(pgs, conn, err);
+    if (!status)
+        status = check_others(pgs, conn, err);
+    return status ? status : add_row(pgs, conn, PGS_INSTANCE_ADD, &added, err);
+}
+
+/* Those who share the store may have buried it while it hung. False: there is another process of
+ * our name. */
+static bool add_again(struct pgs *pgs)
+{
+    struct tars_pg_conn *conn;
+    int64_t added = 1;
+
+    if (pgs_begin(pgs, true, &conn, NULL) != TARS_OK)
+        return true;
+    return pgs_conclude(pgs, conn, add_row(pgs, conn, PGS_INSTANCE_ADD_AGAIN, &added, NULL),
+                        NULL) != TARS_OK ||
+           added > 0;
 }
 
 /* Lost only when the row is gone: a server that is away proves nothing. */
@@ -173,17 +193,12 @@ static void renew(struct pgs *pgs)
     if (pgs_write_ask(&pgs->store, false, PGS_INSTANCE_RENEW, &query, NULL) != TARS_OK)
         return;
     tars_pg_bind_text(&query, pgs->instance);
+    tars_pg_bind_text(&query, pgs->token);
     tars_pg_bind_int(&query, pgs->lease_ms);
-    if (pgs_commit(pgs, query.conn, tars_pg_run(&query, &changed, NULL), NULL) != TARS_OK)
+    if (pgs_conclude(pgs, query.conn, tars_pg_run(&query, &changed, NULL), NULL) != TARS_OK)
         return;
-    if (changed == 0 && !pgs->shared)
+    if (changed == 0 && (!pgs->shared || !add_again(pgs)))
         atomic_store(&pgs->is_lost, true);
-    if (changed == 0 && pgs->shared) {
-        struct tars_pg_conn *conn;
-
-        if (pgs_begin(pgs, true, &conn, NULL) == TARS_OK)
-            (void)!pgs_commit(pgs, conn, add_row(pgs, conn, NULL), NULL);
-    }
 }
 
 /* What instances that died were at. */
@@ -239,10 +254,11 @@ tars_status pgs_join(struct pgs *pgs, struct tars_err *err)
         status = pgs_commit(pgs, conn, join_in(pgs, conn, err), err);
     if (status)
         return status;
-    if (pthread_create(&pgs->keeper, NULL, keep, pgs) != 0)
-        return tars_fail(TARS_ENOMEM, err, "no thread for the store");
     pgs->is_joined = true;
-    return TARS_OK;
+    if (pthread_create(&pgs->keeper, NULL, keep, pgs) == 0)
+        return TARS_OK;
+    pgs->is_joined = false;
+    return tars_fail(TARS_ENOMEM, err, "no thread for the store");
 }
 
 void pgs_leave(struct pgs *pgs)
@@ -259,5 +275,6 @@ void pgs_leave(struct pgs *pgs)
     if (pgs_write_ask(&pgs->store, true, PGS_INSTANCE_REMOVE, &query, NULL) != TARS_OK)
         return;
     tars_pg_bind_text(&query, pgs->instance);
-    (void)!pgs_write_run(&pgs->store, &query, NULL);
+    tars_pg_bind_text(&query, pgs->token);
+    (void)!pgs_conclude(pgs, query.conn, tars_pg_do(&query, NULL), NULL);
 }

@@ -316,6 +316,7 @@ const struct tars_store_ops tars_store_sqlite_ops = {
     .job_cancel = tars_sqlite_job_cancel,
     .job_retry = tars_sqlite_job_retry,
     .jobs_resume = tars_sqlite_jobs_resume,
+    .job_release = tars_sqlite_job_release,
     .jobs_prune = tars_sqlite_jobs_prune,
     .jobs_of = tars_sqlite_jobs_of,
     .job_counts = tars_sqlite_job_counts,

@@ -173,6 +173,7 @@ tars_status tars_sqlite_job_retry(struct tars_store *store, int64_t id, int64_t 
                                   struct tars_err *err);
 tars_status tars_sqlite_jobs_resume(struct tars_store *store, size_t *resumed,
                                     struct tars_err *err);
+tars_status tars_sqlite_job_release(struct tars_store *store, int64_t id, struct tars_err *err);
 tars_status tars_sqlite_jobs_prune(struct tars_store *store, size_t keep, struct tars_err *err);
 
 /* store_sqlite_ledger.c */

@@ -165,8 +165,9 @@ tars_status tars_sqlite_job_claim(struct tars_store *store, int64_t now_us,
 tars_status tars_sqlite_job_update(struct tars_store *store, const struct tars_store_job *job,
                                    struct tars_err *err)
 {
+    bool durable = job->state == TARS_JOB_DONE && job->spool && job->spool[0];
     struct tars_sqlite_query query;
-    tars_status status = tars_sqlite_write_ask(store, false, TARS_SQL_JOB_UPDATE, &query, err);
+    tars_status status = tars_sqlite_write_ask(store, durable, TARS_SQL_JOB_UPDATE, &query, err);
 
     if (status)
         return status;
@@ -334,6 +335,17 @@ tars_status tars_sqlite_jobs_resume(struct tars_store *store, size_t *resumed, s
     if (!status)
         *resumed = changed;
     return status;
+}
+
+tars_status tars_sqlite_job_release(struct tars_store *store, int64_t id, struct tars_err *err)
+{
+    struct tars_sqlite_query query;
+    tars_status status = tars_sqlite_write_ask(store, false, TARS_SQL_JOB_RELEASE, &query, err);
+
+    if (status)
+        return status;
+    tars_sqlite_bind_int(&query, id);
+    return tars_sqlite_write_run(store, &query, err);
 }
 
 tars_status tars_sqlite_jobs_prune(struct tars_store *store, size_t keep, struct tars_err *err)

@@ -455,6 +455,8 @@ static void the_spool_keeps_what_jobs_need(void **state)
             tars_ingest_wait(world->ingest, ids[i], WAIT_MS, &world->arena, &job, NULL), TARS_OK);
         assert_string_equal(job.result, "indexed");
     }
+    /* They go after the end of their jobs is written. */
+    assert_int_equal(tars_ingest_wait_idle(world->ingest, WAIT_MS), TARS_OK);
     assert_int_not_equal(access(queued, F_OK), 0);
     assert_int_not_equal(access(cancelled, F_OK), 0);
 }

@@ -478,6 +478,29 @@ static void jobs_run_through_their_states(void **state)
     assert_int_equal(tars_store_job_retry(world->store, 4242, 1, NULL), TARS_ENOTFOUND);
 }
 
+static void a_running_job_is_released_and_no_other(void **state)
+{
+    struct world *world = *state;
+    struct tars_store_job jobs[2] = {{.kind = "ingest", .path = "/a"},
+                                     {.kind = "ingest", .path = "/b"}};
+    struct tars_store_job job;
+
+    assert_int_equal(tars_store_jobs_add(world->store, jobs, 2, NULL), TARS_OK);
+    assert_int_equal(tars_store_job_claim(world->store, 1, &world->arena, &job, NULL), TARS_OK);
+    assert_int_equal(tars_store_job_release(world->store, jobs[0].id, NULL), TARS_OK);
+    assert_int_equal(tars_store_job(world->store, jobs[0].id, &world->arena, &job, NULL), TARS_OK);
+    assert_int_equal(job.state, TARS_JOB_QUEUED);
+    assert_int_equal(tars_store_job_claim(world->store, 1, &world->arena, &job, NULL), TARS_OK);
+    assert_int_equal(job.id, jobs[0].id);
+    assert_int_equal(job.attempts, 2);
+    job.state = TARS_JOB_DONE;
+    assert_int_equal(tars_store_job_update(world->store, &job, NULL), TARS_OK);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(tars_store_job_release(world->store, jobs[i].id, NULL), TARS_OK);
+    assert_int_equal(tars_store_job(world->store, jobs[0].id, &world->arena, &job, NULL), TARS_OK);
+    assert_int_equal(job.state, TARS_JOB_DONE);
+}
+
 static void jobs_are_listed_cancelled_and_pruned(void **state)
 {
     struct world *world = *state;
@@ -617,6 +640,7 @@ int main(void)
         ROW(settings_last),
         ROW(another_model_is_refused_until_all_is_embedded_again),
         ROW(jobs_run_through_their_states),
+        ROW(a_running_job_is_released_and_no_other),
         ROW(jobs_are_listed_cancelled_and_pruned),
         ROW(a_backup_is_whole_and_never_overwrites),
         ROW(checkpoints_lose_nothing),

@@ -198,6 +198,52 @@ static void let_expire(void)
     sql("UPDATE tars.instances SET until = now() - interval '1 second'");
 }
 
+struct opening {
+    struct tars_store *store;
+    tars_status status;
+};
+
+static void *open_beside(void *ctx)
+{
+    struct tars_store_postgres_config other = postgres_store(NULL);
+    struct opening *opening = ctx;
+
+    opening->status = tars_store_postgres_open(&other, &opening->store, NULL);
+    return NULL;
+}
+
+/* Until somebody waits for a lock. */
+static void await_blocked(void)
+{
+    static const char *const texts[] = {
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"};
+    struct tars_pg_config config = postgres_config(&server, DATABASE);
+    struct tars_pg_conn conn;
+    struct tars_pg_query query;
+    int64_t waiting = 0;
+
+    config.texts = texts;
+    config.text_count = 1;
+    assert_int_equal(tars_pg_open(&conn, &config, NULL, NULL), TARS_OK);
+    while (waiting == 0) {
+        (void)usleep(5000);
+        query = tars_pg_ask(&conn, 0);
+        assert_true(tars_pg_step(&query));
+        waiting = tars_pg_int(&query);
+        assert_int_equal(tars_pg_end(&query, NULL), TARS_OK);
+    }
+    tars_pg_close(&conn);
+}
+
+static void read_text(const char *path, char *text, size_t size)
+{
+    FILE *file = fopen(path, "r");
+
+    assert_non_null(file);
+    text[fread(text, 1, size - 1, file)] = '\0';
+    (void)fclose(file);
+}
+
 static void one_server_has_the_store(void **state)
 {
     struct world *world = *state;
@@ -242,6 +288,7 @@ static void who_was_given_up_writes_no_more(void **state)
     struct world *world = *state;
     struct tars_store_postgres_config other = postgres_store(NULL);
     struct tars_err err = {.text = ""};
+    struct tars_store_stats stats;
     struct tars_store *store;
 
     assert_int_equal(put(world->store, "/a", "text", NULL), TARS_OK);
@@ -250,9 +297,96 @@ static void who_was_given_up_writes_no_more(void **state)
     assert_int_equal(put(world->store, "/b", "text", &err), TARS_EBUSY);
     assert_int_equal(tars_store_meta_set(world->store, "x.y", "1", &err), TARS_EBUSY);
     assert_non_null(strstr(err.text, "taken the store over"));
+    /* By which the server is known not to be ready. */
+    assert_int_equal(tars_store_stats(world->store, &stats, NULL), TARS_EBUSY);
     assert_int_equal(put(store, "/c", "text", NULL), TARS_OK);
     assert_int_equal(tars_store_check(store, NULL), TARS_OK);
     tars_store_close(store);
+}
+
+/* It is fenced where it writes, not where it last looked: no job is queued or claimed by it. */
+static void who_was_given_up_takes_no_job(void **state)
+{
+    struct world *world = *state;
+    struct tars_store_job job = {.kind = "ingest", .path = "/a"};
+    struct tars_store_job claimed;
+
+    assert_int_equal(tars_store_jobs_add(world->store, &job, 1, NULL), TARS_OK);
+    sql("DELETE FROM tars.instances");
+    assert_int_equal(tars_store_job_claim(world->store, 1, &world->arena, &claimed, NULL),
+                     TARS_EBUSY);
+    assert_int_equal(tars_store_jobs_add(world->store, &job, 1, NULL), TARS_EBUSY);
+    assert_int_equal(tars_store_job(world->store, 1, &world->arena, &claimed, NULL), TARS_OK);
+    assert_int_equal(claimed.state, TARS_JOB_QUEUED);
+}
+
+/* A lease that is over by the clock counts as long as nobody has buried it: whoever comes while it
+ * is renewed waits for that, and finds it alive. */
+static void a_lease_that_is_renewed_meanwhile_holds(void **state)
+{
+    struct world *world = *state;
+    const struct tars_pg_config config = postgres_config(&server, DATABASE);
+    struct opening opening = {.status = TARS_OK};
+    struct tars_pg_conn conn;
+    pthread_t thread;
+
+    assert_int_equal(put(world->store, "/a", "text", NULL), TARS_OK);
+    let_expire();
+    assert_int_equal(tars_pg_open(&conn, &config, NULL, NULL), TARS_OK);
+    assert_int_equal(tars_pg_exec(&conn,
+                                  "BEGIN; UPDATE tars.instances SET until = now() + "
+                                  "interval '1 hour'",
+                                  NULL),
+                     TARS_OK);
+    assert_int_equal(pthread_create(&thread, NULL, open_beside, &opening), 0);
+    await_blocked();
+    assert_int_equal(tars_pg_exec(&conn, "COMMIT", NULL), TARS_OK);
+    tars_pg_close(&conn);
+    pthread_join(thread, NULL);
+    assert_int_equal(opening.status, TARS_EBUSY);
+    assert_int_equal(put(world->store, "/b", "text", NULL), TARS_OK);
+}
+
+/* A data folder that was copied has the name of the other: the later one has the store. */
+static void a_name_is_of_one_process(void **state)
+{
+    struct world *world = *state;
+    struct tars_store_postgres_config config;
+    char copy[FILES_PATH_MAX];
+    char path[FILES_PATH_MAX + 16];
+    char name[64] = "";
+    struct tars_store *store;
+
+    (void)snprintf(path, sizeof(path), "%s/instance", world->dir);
+    files_make_dir(copy);
+    read_text(path, name, sizeof(name));
+    files_write(copy, "instance", name, strlen(name), path);
+    config = postgres_store(copy);
+    store = open_with(&config);
+    assert_int_equal(put(world->store, "/a", "text", NULL), TARS_EBUSY);
+    assert_int_equal(put(store, "/b", "text", NULL), TARS_OK);
+    tars_store_close(world->store); /* takes no row along that is not its own */
+    world->store = NULL;
+    assert_int_equal(put(store, "/c", "text", NULL), TARS_OK);
+    tars_store_close(store);
+    files_remove_dir(copy);
+}
+
+static void a_job_of_another_is_not_released(void **state)
+{
+    struct world *world = *state;
+    struct tars_store_job job = {.kind = "ingest", .path = "/a"};
+
+    assert_int_equal(tars_store_jobs_add(world->store, &job, 1, NULL), TARS_OK);
+    assert_int_equal(tars_store_job_claim(world->store, 1, &world->arena, &job, NULL), TARS_OK);
+    /* Nor is the end of an earlier claim taken for that of this one. */
+    job.state = TARS_JOB_DONE;
+    job.attempts = 0;
+    assert_int_equal(tars_store_job_update(world->store, &job, NULL), TARS_OK);
+    sql("UPDATE tars.jobs SET owner = 'ffff'");
+    assert_int_equal(tars_store_job_release(world->store, job.id, NULL), TARS_OK);
+    assert_int_equal(tars_store_job(world->store, job.id, &world->arena, &job, NULL), TARS_OK);
+    assert_int_equal(job.state, TARS_JOB_RUNNING);
 }
 
 /* Another instance sees that one has died, and queues its jobs again. */
@@ -334,6 +468,10 @@ int main(void)
         ROW(one_server_has_the_store),
         ROW(the_folder_comes_back_at_once),
         ROW(who_was_given_up_writes_no_more),
+        ROW(who_was_given_up_takes_no_job),
+        ROW(a_lease_that_is_renewed_meanwhile_holds),
+        ROW(a_name_is_of_one_process),
+        ROW(a_job_of_another_is_not_released),
         ROW(jobs_of_the_dead_are_queued_again),
         ROW(texts_that_are_no_utf8_are_refused),
         ROW(a_store_of_a_newer_program_is_left_alone),
