@@ -55,7 +55,8 @@ struct tars_index {
     struct tars_snapshot_mark mark; /* of the save; the saver's while it is under way */
     struct tars_meanwhile journal;
     size_t allowed; /* entries of the journal that the writer need not wait for; while REPLAYING */
-    bool lost;      /* the journal had no memory for a change: the save must be given up */
+    bool lost;      /* the journal had no memory for a change, so the save is given up */
+    atomic_bool given_up; /* the save is to end without a new shadow; set under the lock */
 };
 
 /* ------------------------------------------------------------------ readers */
@@ -304,16 +305,34 @@ static struct tars_shadow *current(struct tars_index *index)
     return atomic_load_explicit(&index->shadow, memory_order_relaxed);
 }
 
+/* Whether the journal wants the change that was made; lock is held. */
+static bool is_noted(const struct tars_index *index)
+{
+    return index->phase != NOT_SAVING && !atomic_load(&index->given_up);
+}
+
+/* The journal is of no more use; lock is held. While it is done again the saver forgets it. */
+static void give_up(struct tars_index *index)
+{
+    atomic_store(&index->given_up, true);
+    if (index->phase == WRITING)
+        tars_meanwhile_clear(&index->journal);
+    pthread_cond_broadcast(&index->caught_up);
+}
+
 /* The journal has, or could not get, the change that was made. lock is held, and given up while the
  * saver catches up. */
 static void go_on(struct tars_index *index, tars_status noted)
 {
-    if (noted != TARS_OK)
+    if (noted != TARS_OK) {
         index->lost = true;
+        give_up(index);
+    }
     if (index->phase == REPLAYING && index->allowed > 0)
         index->allowed--;
-    while ((index->phase == REPLAYING && index->journal.count > index->allowed && !index->lost) ||
-           (index->phase == WRITING && index->journal.bytes > JOURNAL_BYTES && !index->lost))
+    while (is_noted(index) &&
+           ((index->phase == REPLAYING && index->journal.count > index->allowed) ||
+            (index->phase == WRITING && index->journal.bytes > JOURNAL_BYTES)))
         pthread_cond_wait(&index->caught_up, &index->lock);
 }
 
@@ -328,7 +347,7 @@ tars_status tars_index_add(struct tars_index *index, const struct tars_index_pas
     status = add_to(current(index), passage, &new);
     if (new)
         atomic_fetch_add_explicit(&index->unsaved, 1, memory_order_relaxed);
-    if (new && index->phase != NOT_SAVING)
+    if (new &&is_noted(index))
         go_on(index, tars_meanwhile_add(&index->journal, passage, index->config.dim));
     pthread_mutex_unlock(&index->lock);
     return status;
@@ -341,7 +360,7 @@ void tars_index_remove(struct tars_index *index, uint64_t first, uint64_t last)
     pthread_mutex_lock(&index->lock);
     removed = remove_from(current(index), first, last);
     atomic_fetch_add_explicit(&index->unsaved, removed, memory_order_relaxed);
-    if (index->phase != NOT_SAVING)
+    if (is_noted(index))
         go_on(index, tars_meanwhile_remove(&index->journal, first, last));
     pthread_mutex_unlock(&index->lock);
 }
@@ -351,7 +370,7 @@ void tars_index_publish(struct tars_index *index, uint64_t seq)
     pthread_mutex_lock(&index->lock);
     tars_passages_publish(&current(index)->passages);
     atomic_store(&index->seq, seq);
-    if (index->phase != NOT_SAVING)
+    if (is_noted(index))
         go_on(index, tars_meanwhile_publish(&index->journal));
     pthread_mutex_unlock(&index->lock);
 }
@@ -365,8 +384,10 @@ bool tars_index_save_begin(struct tars_index *index)
     pthread_mutex_lock(&index->lock);
     if (index->config.dir && index->phase == NOT_SAVING) {
         index->mark = tars_snapshot_mark(current(index), atomic_load(&index->seq));
+        index->mark.given_up = &index->given_up;
         index->phase = WRITING;
         index->lost = false;
+        atomic_store(&index->given_up, false);
         begun = true;
     }
     pthread_mutex_unlock(&index->lock);
@@ -404,7 +425,8 @@ static tars_status catch_up(struct tars_index *index, struct tars_shadow *made, 
     index->phase = REPLAYING;
     index->allowed = index->journal.count;
     pthread_cond_broadcast(&index->caught_up);
-    while (status == TARS_OK && !index->lost && (entry = tars_meanwhile_take(&index->journal))) {
+    while (status == TARS_OK && !atomic_load(&index->given_up) &&
+           (entry = tars_meanwhile_take(&index->journal))) {
         pthread_mutex_unlock(&index->lock);
         status = repeat(made, entry, changes);
         free(entry);
@@ -412,7 +434,7 @@ static tars_status catch_up(struct tars_index *index, struct tars_shadow *made, 
         tars_meanwhile_done(&index->journal);
         pthread_cond_signal(&index->caught_up);
     }
-    return index->lost ? TARS_ENOMEM : status;
+    return atomic_load(&index->given_up) ? TARS_ECANCELED : status;
 }
 
 /* Give readers and the writer the new shadow, if all went well. Returns what is to be freed. */
@@ -425,6 +447,8 @@ static struct tars_shadow *end_save(struct tars_index *index, struct tars_shadow
     pthread_mutex_lock(&index->lock);
     if (*status == TARS_OK)
         *status = catch_up(index, made, &changes);
+    if (*status == TARS_ECANCELED && index->lost)
+        *status = TARS_ENOMEM;
     if (*status == TARS_OK) {
         old = current(index);
         atomic_store(&index->shadow, made);
@@ -461,6 +485,14 @@ tars_status tars_index_save_finish(struct tars_index *index, struct tars_err *er
         wait_for_readers(index);
     tars_shadow_free(old);
     return status;
+}
+
+void tars_index_save_give_up(struct tars_index *index)
+{
+    pthread_mutex_lock(&index->lock);
+    if (index->phase != NOT_SAVING)
+        give_up(index);
+    pthread_mutex_unlock(&index->lock);
 }
 
 tars_status tars_index_save(struct tars_index *index, struct tars_err *err)

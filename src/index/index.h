@@ -177,9 +177,11 @@ TARS_MUST_USE tars_status tars_index_save(struct tars_index *index, struct tars_
 bool tars_index_save_begin(struct tars_index *index);
 /* In any thread: write the snapshot and go on from it. The writer never waits for it but for a
  * moment at the end, and while more than 256 MiB of changes wait. To be called once after each
- * begin that was true, before close. On failure the index goes on as it is; with TARS_ENOMEM the
- * snapshot may be a new one all the same. */
+ * begin that was true, before close. On failure the index goes on as it is; with TARS_ENOMEM or
+ * TARS_ECANCELED the snapshot may be a new one all the same. */
 TARS_MUST_USE tars_status tars_index_save_finish(struct tars_index *index, struct tars_err *err);
+/* Any thread: let the save that is under way, if one is, end soon, with TARS_ECANCELED. */
+void tars_index_save_give_up(struct tars_index *index);
 
 /* ------------------------------------------------------------------ readers */
 

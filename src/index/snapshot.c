@@ -109,7 +109,7 @@ static bool places_are_sound(const struct tars_snapshot_header *header)
         const struct tars_snapshot_place *place = &header->places[i];
         size_t elem = tars_snapshot_elem((enum tars_snapshot_section)i, header->dim);
 
-        if (place->count > TARS_PASSAGES_MAX || place->offset % TARS_SNAPSHOT_ALIGN != 0 ||
+        if (place->count > TARS_SNAPSHOT_ELEMENTS_MAX || place->offset % TARS_SNAPSHOT_ALIGN != 0 ||
             place->offset < TARS_SNAPSHOT_DATA || place->offset > header->size ||
             place->count * elem > header->size - place->offset)
             return false;

@@ -28,6 +28,7 @@
 #ifndef TARS_INDEX_SNAPSHOT_H
 #define TARS_INDEX_SNAPSHOT_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -103,6 +104,7 @@ struct tars_snapshot_mark {
     uint64_t last_id;
     uint32_t passages, nodes, terms; /* all before them */
     uint32_t epoch;                  /* without those that had died by then */
+    const atomic_bool *given_up;     /* NULL, or looked at while it is written: TARS_ECANCELED */
 };
 /* Publish what is there and note it. The writer's. */
 struct tars_snapshot_mark tars_snapshot_mark(struct tars_shadow *shadow, uint64_t seq);

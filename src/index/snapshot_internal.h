@@ -4,9 +4,10 @@
 
 #include "index/snapshot.h"
 
-#define TARS_SNAPSHOT_MAGIC "TARSIDX"
-#define TARS_SNAPSHOT_DATA  4096 /* where sections begin */
-#define TARS_SNAPSHOT_ALIGN 64   /* of each section */
+#define TARS_SNAPSHOT_MAGIC        "TARSIDX"
+#define TARS_SNAPSHOT_DATA         4096                /* where sections begin */
+#define TARS_SNAPSHOT_ALIGN        64                  /* of each section */
+#define TARS_SNAPSHOT_ELEMENTS_MAX (UINT64_C(1) << 31) /* of each section */
 
 _Static_assert(sizeof(struct tars_snapshot_header) <= TARS_SNAPSHOT_DATA,
                "the header has its place");

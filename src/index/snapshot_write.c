@@ -25,8 +25,9 @@
 struct sink {
     int fd;
     tars_status status;
-    uint64_t at; /* bytes put, from the start of the file */
-    size_t fill; /* bytes in buffer */
+    const atomic_bool *given_up; /* or NULL */
+    uint64_t at;                 /* bytes put, from the start of the file */
+    size_t fill;                 /* bytes in buffer */
     struct tars_sha256 *sha;
     char *buffer; /* (BUFFER_BYTES,) owned */
 };
@@ -53,6 +54,8 @@ static void flush(struct sink *sink)
 {
     size_t done = 0;
 
+    if (sink->status == TARS_OK && sink->given_up && atomic_load(sink->given_up))
+        sink->status = TARS_ECANCELED;
     if (sink->status == TARS_OK && sink->fill > 0)
         sink->status = tars_sha256_update(sink->sha, sink->buffer, sink->fill);
     while (sink->status == TARS_OK && done < sink->fill) {
@@ -102,6 +105,13 @@ static void end(struct writer *w, enum tars_snapshot_section section)
     struct tars_snapshot_place *place = &w->header.places[section];
 
     place->count = (w->sink.at - place->offset) / tars_snapshot_elem(section, w->shadow->dim);
+    if (place->count > TARS_SNAPSHOT_ELEMENTS_MAX && w->sink.status == TARS_OK)
+        w->sink.status = TARS_ETOOBIG; /* it could not be opened */
+}
+
+static bool is_going(const struct writer *w)
+{
+    return w->sink.status == TARS_OK;
 }
 
 /* ----------------------------------------------------------------- passages */
@@ -177,7 +187,7 @@ static void put_nodes(struct writer *w)
     uint32_t best_layer = 0;
 
     begin(w, TARS_SNAPSHOT_NODES);
-    for (uint32_t i = 0; i < w->node_count; i++) {
+    for (uint32_t i = 0; i < w->node_count && is_going(w); i++) {
         const struct tars_hnsw_node *node = node_of(w, i);
         struct tars_hnsw_node made = *node;
 
@@ -196,7 +206,7 @@ static void put_nodes(struct writer *w)
     }
     end(w, TARS_SNAPSHOT_NODES);
     begin(w, TARS_SNAPSHOT_EXACT);
-    for (uint32_t i = 0; i < w->node_count; i++) {
+    for (uint32_t i = 0; i < w->node_count && is_going(w); i++) {
         if (w->node_to[i] != LOST)
             put(&w->sink, tars_column_at(&hnsw->exact, i), hnsw->dim * sizeof(float));
     }
@@ -225,6 +235,7 @@ static bool holds(const struct repair *repair, uint32_t node, bool is_lost)
 static void gather(const struct writer *w, struct repair *repair, uint32_t mended, uint32_t from,
                    uint32_t layer)
 {
+    uint32_t count = atomic_load_explicit(&w->shadow->hnsw.count, memory_order_acquire);
     uint32_t max = 0;
     _Atomic uint32_t *ids = tars_hnsw_links(&w->shadow->hnsw, from, layer, &max);
 
@@ -232,9 +243,9 @@ static void gather(const struct writer *w, struct repair *repair, uint32_t mende
         uint32_t node = atomic_load_explicit(&ids[i], memory_order_relaxed);
         bool is_lost;
 
-        if (node >= w->node_count || node == mended)
+        if (node >= count || node == mended)
             continue;
-        is_lost = w->node_to[node] == LOST;
+        is_lost = node >= w->node_count || w->node_to[node] == LOST;
         if (holds(repair, node, is_lost))
             continue;
         if (is_lost && repair->lost_count < REPAIR_MAX)
@@ -246,8 +257,9 @@ static void gather(const struct writer *w, struct repair *repair, uint32_t mende
     }
 }
 
-/* The links that node will have in layer, in repair->found, by old numbers. Nodes that are left out
- * are stood in for by what they linked to, through further lost ones if need be. */
+/* The links that node will have in layer, in repair->found, by old numbers. Nodes that are left
+ * out, because they are gone or newer than the mark, are stood in for by what they linked to,
+ * through further lost ones if need be. */
 static void mend(const struct writer *w, struct repair *repair, uint32_t node, uint32_t layer)
 {
     size_t max = layer == 0 ? TARS_HNSW_M0 : TARS_HNSW_M;
@@ -278,13 +290,13 @@ static void put_graph(struct writer *w, struct repair *repair)
 {
     put_nodes(w);
     begin(w, TARS_SNAPSHOT_LINKS0);
-    for (uint32_t i = 0; i < w->node_count; i++) {
+    for (uint32_t i = 0; i < w->node_count && is_going(w); i++) {
         if (w->node_to[i] != LOST)
             put_links(w, repair, i, 0);
     }
     end(w, TARS_SNAPSHOT_LINKS0);
     begin(w, TARS_SNAPSHOT_UPPER);
-    for (uint32_t i = 0; i < w->node_count; i++) {
+    for (uint32_t i = 0; i < w->node_count && is_going(w); i++) {
         if (w->node_to[i] == LOST)
             continue;
         for (uint32_t l = 1; l <= node_of(w, i)->layer && l <= TARS_HNSW_LAYERS; l++)
@@ -442,7 +454,7 @@ static void put_blocks(struct writer *w, struct tars_postings_cursor *cursor, st
     begin(w, TARS_SNAPSHOT_BLOCKS);
     w->term_count = 0;
     order_terms(w, count);
-    for (uint32_t at = 0; at < count; at++) {
+    for (uint32_t at = 0; at < count && is_going(w); at++) {
         uint32_t i = w->term_order[at];
         const struct tars_postings_term *term = tars_postings_term_at(&w->shadow->postings, i);
         struct tars_postings_term *made = &w->terms[w->term_count];
@@ -508,7 +520,7 @@ static void put_sequence(struct writer *w, uint32_t old_terms)
         }
         at += place->len;
         next++;
-        if (at > TARS_PASSAGES_MAX)
+        if (at > TARS_SNAPSHOT_ELEMENTS_MAX && w->sink.status == TARS_OK)
             w->sink.status = TARS_ETOOBIG;
     }
     end(w, TARS_SNAPSHOT_WORDS);
@@ -665,7 +677,8 @@ tars_status tars_snapshot_write(const struct tars_shadow *shadow,
                                 const struct tars_snapshot_mark *mark, const char *path,
                                 const char *identity, struct tars_err *err)
 {
-    struct writer w = {.shadow = shadow, .mark = mark, .sink = {.fd = -1}};
+    struct writer w = {
+        .shadow = shadow, .mark = mark, .sink = {.fd = -1, .given_up = mark->given_up}};
     char temporary[PATH_MAX];
     char folder[PATH_MAX];
     tars_status status = setup(&w, identity);

@@ -260,7 +260,9 @@ static tars_status save(struct tars_ingest *ingest, enum tars_ingest_save when, 
     pthread_mutex_lock(&ingest->save_lock);
     pthread_mutex_lock(&ingest->index_lock);
     tars_index_stats(ingest->config.index, &stats);
+    /* What the saver has not begun when all ends is left to the save at the end. */
     begun = is_worth_saving(&stats, when) && (if_behind || !ingest->index_is_behind) &&
+            (when == TARS_SAVE_END || !atomic_load(&ingest->stopping)) &&
             tars_index_save_begin(ingest->config.index);
     pthread_mutex_unlock(&ingest->index_lock);
     if (begun)
@@ -273,7 +275,9 @@ void tars_ingest_save(struct tars_ingest *ingest, enum tars_ingest_save when)
 {
     struct tars_err err = {.text = ""};
 
-    if (save(ingest, when, false, &err)) {
+    tars_status status = save(ingest, when, false, &err);
+
+    if (status != TARS_OK && status != TARS_ECANCELED) {
         tars_log_warning(ingest->config.log, "ingest",
                          "the index is not saved and will be made again at the next start: %s",
                          err.text);

@@ -228,6 +228,7 @@ static void stop_saver(struct tars_ingest *ingest)
     ingest->saver_done = true;
     pthread_cond_broadcast(&ingest->changed);
     pthread_mutex_unlock(&ingest->lock);
+    tars_index_save_give_up(ingest->config.index);
     pthread_join(ingest->saver, NULL);
 }
 
@@ -269,6 +270,9 @@ void tars_ingest_stop(struct tars_ingest *ingest)
         atomic_store(&run->halted, true);
     pthread_cond_broadcast(&ingest->changed);
     pthread_mutex_unlock(&ingest->lock);
+    /* All is saved once at the end; a save of before that would only be waited for, by the writer
+     * as well. */
+    tars_index_save_give_up(ingest->config.index);
     pthread_join(ingest->reader, NULL);
     pthread_join(ingest->writer, NULL);
     stop_saver(ingest);

@@ -502,6 +502,7 @@ static tars_status load_digesting(struct loader *loader, struct digesting *diges
     begin_digest(digesting);
     status = load(loader);
     sought = need_digest(digesting, &why);
+    loader->digesting = NULL;
     if (status != TARS_OK)
         return status;
     if (sought != TARS_OK)
