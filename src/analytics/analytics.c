@@ -587,7 +587,9 @@ static void init_locks(struct tars_analytics *analytics)
     pthread_condattr_destroy(&attr);
 }
 
-/* Rows that a process left behind are written first, and those that it had written are not. */
+/* Rows that a process left behind are written first, and those that it had written are not. A sink
+ * may know more than the journal does, which came out of a backup or lost its end in a power cut:
+ * the journal goes on behind that, for what the sink knows is never looked at again. */
 static tars_status catch_up(struct tars_analytics *analytics, struct tars_err *err)
 {
     uint64_t position = 0;
@@ -598,6 +600,7 @@ static tars_status catch_up(struct tars_analytics *analytics, struct tars_err *e
     if (status == TARS_ENOMEM)
         return tars_fail(status, err, "%s", why.text);
     tars_journal_forget(analytics->journal, position);
+    tars_journal_skip(analytics->journal, position);
     analytics->taken = tars_journal_head(analytics->journal);
     analytics->replay_until = tars_journal_tail(analytics->journal);
     /* Whoever is away is asked by the writer. */

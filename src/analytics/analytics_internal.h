@@ -42,6 +42,7 @@ struct tars_analytics {
     bool is_overflowing;      /* rows are being dropped; ends when the journal is half empty */
     uint64_t overflow_before; /* dropped when that began */
     uint64_t replay_until;    /* rows before it are of another process */
+    uint64_t tried; /* position of the last write of this one, however it ended; 0: none */
     struct tars_analytics_counts counts;
     struct tars_err failure; /* words of the last one */
 };

@@ -83,6 +83,10 @@ tars_status tars_analytics_ask(struct tars_analytics *analytics, struct tars_err
     pthread_mutex_unlock(&analytics->write_lock);
     pthread_mutex_lock(&analytics->lock);
     if (status == TARS_OK) {
+        /* Of this process's rows the sink has those up to the last position that was written, or
+         * not even these: another mark is of an earlier life of a journal that was restored. */
+        if (position > analytics->replay_until && position != analytics->tried)
+            position = analytics->replay_until;
         tars_journal_forget(analytics->journal, position);
         analytics->taken = tars_journal_head(analytics->journal);
         analytics->must_ask = false;
@@ -99,6 +103,9 @@ static tars_status write_part(struct tars_analytics *analytics, size_t first, si
     int64_t begun_ns = tars_clock_mono_ns();
     tars_status status;
 
+    pthread_mutex_lock(&analytics->lock);
+    analytics->tried = mark.position;
+    pthread_mutex_unlock(&analytics->lock);
     pthread_mutex_lock(&analytics->write_lock);
     status = analytics->sink->ops->write(analytics->sink, &analytics->rows[first], n, &mark, err);
     pthread_mutex_unlock(&analytics->write_lock);

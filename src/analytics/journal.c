@@ -344,6 +344,18 @@ void tars_journal_forget(struct tars_journal *journal, uint64_t position)
         set_head(journal, position);
 }
 
+void tars_journal_skip(struct tars_journal *journal, uint64_t position)
+{
+    uint64_t tail = tars_journal_tail(journal);
+
+    if (position <= tail || position % ALIGN != 0)
+        return;
+    tars_journal_forget(journal, tail);
+    /* A process that dies here leaves zeros between the two, which are no records. */
+    atomic_store_explicit(&journal->header->tail, position, memory_order_release);
+    set_head(journal, position);
+}
+
 /* ------------------------------------------------------------------ opening */
 
 /* A file of the size that the ring needs, mapped. */

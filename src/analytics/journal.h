@@ -73,5 +73,8 @@ size_t tars_journal_read(const struct tars_journal *journal, uint64_t at, void *
                          uint64_t *next);
 /* Forget what lies before position; earlier than the head is fine. */
 void tars_journal_forget(struct tars_journal *journal, uint64_t position);
+/* All is forgotten, and what is put next is at position. Does nothing where that is not behind the
+ * tail, or is no position. */
+void tars_journal_skip(struct tars_journal *journal, uint64_t position);
 
 #endif

@@ -267,10 +267,11 @@ static tars_status move_others(struct restore *restore, struct tars_err *err)
     tars_status status = list_others(restore, &names, &count, err);
 
     for (size_t i = 0; status == TARS_OK && i < count; i++) {
-        if (strcmp(names[i], STORE) == 0)
+        if (strcmp(names[i], STORE) == 0) {
             has_store = true;
-        else
+        } else {
             status = move_one_aside(restore, names[i], err);
+        }
     }
     if (status == TARS_OK && has_store)
         status = tars_dir_sync(restore->moved_to, err);

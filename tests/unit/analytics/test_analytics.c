@@ -87,6 +87,7 @@ struct fake {
     bool is_writing;
     tars_status status; /* of writes */
     size_t rows, writes;
+    tars_status asked; /* of position */
     uint64_t journal, position;
     char last[64]; /* text of the last question */
 };
@@ -121,10 +122,13 @@ static tars_status fake_position(struct tars_analytics_sink *sink, uint64_t jour
                                  uint64_t *position, struct tars_err *err)
 {
     struct fake *fake = (struct fake *)sink;
+    tars_status status;
 
-    (void)err;
+    pthread_mutex_lock(&fake->lock);
     *position = journal == fake->journal ? fake->position : 0;
-    return TARS_OK;
+    status = fake->asked;
+    pthread_mutex_unlock(&fake->lock);
+    return status == TARS_OK ? status : tars_fail(status, err, "away");
 }
 
 static void fake_close(struct tars_analytics_sink *sink)
@@ -154,6 +158,13 @@ static void set_status(struct fake *fake, tars_status status)
 {
     pthread_mutex_lock(&fake->lock);
     fake->status = status;
+    pthread_mutex_unlock(&fake->lock);
+}
+
+static void set_asked(struct fake *fake, tars_status asked)
+{
+    pthread_mutex_lock(&fake->lock);
+    fake->asked = asked;
     pthread_mutex_unlock(&fake->lock);
 }
 
@@ -322,6 +333,55 @@ static void rows_survive_in_the_journal(void **state)
     tars_analytics_close(analytics);
 }
 
+/* The journal is that of a backup, and the sink went on after it. */
+static void a_restored_journal_goes_on_behind_the_mark(void **state)
+{
+    struct world *world = *state;
+    struct fake fake;
+    struct tars_analytics *analytics;
+
+    fake_init(&fake);
+    analytics = open_fake(&fake, world->journal, 0);
+    ask(analytics, "before");
+    tars_analytics_close(analytics);
+    assert_int_equal(fake.rows, 1);
+    fake.position += 4096;
+    for (size_t i = 0; i < 2; i++) { /* the second time nothing is behind the mark */
+        analytics = open_fake(&fake, world->journal, 0);
+        set_status(&fake, TARS_EIO);
+        ask(analytics, "waits");
+        tars_analytics_close(analytics); /* as a process that dies before it can write */
+        assert_int_equal(fake.rows, 1 + i);
+        fake.status = TARS_OK;
+        analytics = open_fake(&fake, world->journal, 0);
+        tars_analytics_flush(analytics);
+        assert_int_equal(fake.rows, 2 + i);
+        tars_analytics_close(analytics);
+    }
+}
+
+/* And the sink is away at first. */
+static void a_mark_of_an_earlier_life_is_not_ours(void **state)
+{
+    struct world *world = *state;
+    struct fake fake;
+    struct tars_analytics *analytics;
+
+    fake_init(&fake);
+    analytics = open_fake(&fake, world->journal, 0);
+    ask(analytics, "before");
+    tars_analytics_close(analytics);
+    fake.position += 4096;
+    fake.asked = TARS_EUNAVAILABLE;
+    analytics = open_fake(&fake, world->journal, 0);
+    for (int i = 0; i < 100; i++)
+        ask(analytics, "waits");
+    set_asked(&fake, TARS_OK);
+    tars_analytics_flush(analytics);
+    assert_int_equal(fake.rows, 101);
+    tars_analytics_close(analytics);
+}
+
 /* The process dies between the commit of the sink and the journal hearing of it. */
 static void nothing_is_written_twice(void **state)
 {
@@ -454,6 +514,8 @@ int main(void)
         TEST(rows_wait_while_the_sink_fails),
         TEST(rows_that_are_never_taken_are_dropped),
         TEST(rows_survive_in_the_journal),
+        TEST(a_restored_journal_goes_on_behind_the_mark),
+        TEST(a_mark_of_an_earlier_life_is_not_ours),
         TEST(nothing_is_written_twice),
         TEST(old_rows_go),
         TEST(every_row_can_be_read_back),

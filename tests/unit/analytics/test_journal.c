@@ -365,6 +365,37 @@ static void open_once(void *ctx)
         tars_journal_close(journal);
 }
 
+static void a_skip_goes_on_behind_it(void **state)
+{
+    struct world *world = *state;
+    static const uint64_t jumps[] = {8, 64, 1024, 1 << 20};
+    struct tars_journal *journal = NULL;
+    char out[64];
+    uint64_t next;
+
+    assert_int_equal(tars_journal_open(world->path, 1024, &journal, NULL), TARS_OK);
+    for (size_t i = 0; i < sizeof(jumps) / sizeof(jumps[0]); i++) {
+        uint64_t tail;
+
+        (void)tars_journal_put(journal, "gone", 4, 0);
+        tail = tars_journal_tail(journal);
+        tars_journal_skip(journal, tail);     /* not behind it */
+        tars_journal_skip(journal, tail + 3); /* none */
+        assert_int_equal(tars_journal_tail(journal), tail);
+        tars_journal_skip(journal, tail + jumps[i]);
+        assert_int_equal(tars_journal_head(journal), tail + jumps[i]);
+        assert_int_equal(tars_journal_tail(journal), tail + jumps[i]);
+        (void)tars_journal_put(journal, "new", 3, 0);
+        tars_journal_close(journal);
+        assert_int_equal(tars_journal_open(world->path, 1024, &journal, NULL), TARS_OK);
+        assert_int_equal(
+            tars_journal_read(journal, tars_journal_head(journal), out, sizeof(out), &next), 3);
+        assert_memory_equal(out, "new", 3);
+        tars_journal_forget(journal, next);
+    }
+    tars_journal_close(journal);
+}
+
 static void every_allocation_may_fail(void **state)
 {
     assert_true(faults_each(open_once, *state) >= 3);
@@ -488,6 +519,7 @@ int main(void)
         TEST(other_files_are_begun_anew),
         TEST(another_size_keeps_what_waits),
         TEST(what_is_forgotten_is_wiped),
+        TEST(a_skip_goes_on_behind_it),
         TEST(every_allocation_may_fail),
         TEST(rows_come_back),
         TEST(rows_need_their_room),
