@@ -1,6 +1,6 @@
 /* cmd_backup - a copy of the data folder into a folder of backups, and looking after that folder.
  *
- *     tars backup DEST                     one more, of what has changed
+ *     tars backup DEST [--keep N]          one more, of what has changed; then prune
  *     tars backup DEST --list | --verify | --prune keep=N
  */
 #include <errno.h>
@@ -27,6 +27,7 @@ const struct tars_option tars_options_backup[] = {
     {"list", 0, NULL, NULL, "List the backups in DEST"},
     {"verify", 0, NULL, NULL, "Read all backups in DEST and check every byte"},
     {"prune", 0, "keep=N", NULL, "Remove all backups but the newest N, and what only they need"},
+    {"keep", 0, "N", NULL, "After the backup remove all but the newest N, as --prune does"},
     {"key-file", 0, "FILE", NULL, "Seal with the key in FILE: 32 bytes, or 64 hex digits"},
     {"passphrase-file", 0, "FILE", NULL, "Seal with the passphrase in the first line of FILE"},
     {"no-index", 0, NULL, NULL, "Leave the index out; it is made again from the store"},
@@ -367,6 +368,18 @@ static int run_prune(struct backup *backup, size_t keep)
     return TARS_EXIT_OK;
 }
 
+/* One that left something out is a backup too, and older ones go. */
+static int run_backup_and_prune(struct backup *backup, const char *folder, size_t keep)
+{
+    int made = run_backup(backup, folder);
+    int pruned;
+
+    if (keep == 0 || (made != TARS_EXIT_OK && made != TARS_EXIT_PARTLY))
+        return made;
+    pruned = run_prune(backup, keep);
+    return pruned == TARS_EXIT_OK ? made : pruned;
+}
+
 /* ---------------------------------------------------------------------- all */
 
 static int run(struct backup *backup, const char *folder, size_t keep)
@@ -376,7 +389,7 @@ static int run(struct backup *backup, const char *folder, size_t keep)
     const struct tars_repo_config config = {
         .dir = folder,
         .key = tars_backups_key(cli),
-        .makes = !reads && keep == 0,
+        .makes = !reads && !tars_cli_value(cli, "prune"),
         .writes = !reads,
         .sets_aside = tars_cli_value(cli, "verify") != NULL,
     };
@@ -408,24 +421,31 @@ static int run(struct backup *backup, const char *folder, size_t keep)
         return run_list(backup);
     if (tars_cli_value(cli, "verify"))
         return run_verify(backup);
-    return keep > 0 ? run_prune(backup, keep) : run_backup(backup, folder);
+    return tars_cli_value(cli, "prune") ? run_prune(backup, keep)
+                                        : run_backup_and_prune(backup, folder, keep);
 }
 
 int tars_cmd_backup(struct tars_cli *cli)
 {
     struct backup backup = {.cli = cli};
     const char *prune = tars_cli_value(cli, "prune");
+    const char *kept = tars_cli_value(cli, "keep");
     int verbs = (tars_cli_value(cli, "list") != NULL) + (tars_cli_value(cli, "verify") != NULL) +
-                (prune != NULL);
+                (prune != NULL) + (kept != NULL);
     size_t keep = 0;
     int code;
 
     if (cli->argument_count != 1 || verbs > 1) {
-        tars_cli_complain("usage: tars backup DEST [--list | --verify | --prune keep=N]");
+        tars_cli_complain(
+            "usage: tars backup DEST [--keep N | --list | --verify | --prune keep=N]");
         return TARS_EXIT_USAGE;
     }
     if (prune && !read_keep(prune, &keep)) {
         tars_cli_complain("--prune is \"%s\": expected keep=N, with N from 1", prune);
+        return TARS_EXIT_USAGE;
+    }
+    if (kept && !read_keep(kept, &keep)) {
+        tars_cli_complain("--keep is \"%s\": expected a number from 1", kept);
         return TARS_EXIT_USAGE;
     }
     code = run(&backup, cli->arguments[0], keep);

@@ -291,7 +291,7 @@ class Chart(unittest.TestCase):
         there |= {claim["metadata"]["name"] for claim in entry["spec"].get("volumeClaimTemplates") or ()}
         mounted = {mount["name"] for mount in container["volumeMounts"]}
         self.assertEqual(mounted, there)
-        if container["name"] in ("tars", "backup", "prune"):
+        if container["name"] in ("tars", "backup"):
             self.assertLessEqual({"/data", "/tmp"}, {mount["mountPath"] for mount in container["volumeMounts"]})
         if container["name"] == "tars":
             probes = [container[p] for p in ("startupProbe", "livenessProbe", "readinessProbe")]
@@ -390,8 +390,9 @@ class Chart(unittest.TestCase):
         self.assertTrue(selects(term["labelSelector"], server["spec"]["template"]["metadata"]["labels"]))
         claims = {v["name"]: v["persistentVolumeClaim"]["claimName"] for v in pod["volumes"] if "persistentVolumeClaim" in v}
         self.assertEqual(claims, {"data": f"data-{server['metadata']['name']}-0", "backup": "tars-backup"})
-        self.assertEqual(pod["initContainers"][0]["command"][1:3], ["backup", "/backup"])
-        self.assertEqual(pod["containers"][0]["command"][1:5], ["backup", "/backup", "--prune", "keep=96"])
+        self.assertEqual([c["name"] for c in pod["containers"]], ["backup"])
+        self.assertEqual(pod["containers"][0]["command"][1:7], ["backup", "/backup", "--data", "/data", "--keep", "96"])
+        self.assertEqual(job["spec"]["jobTemplate"]["spec"]["podFailurePolicy"]["rules"][0]["action"], "FailJob")
         key = next(v for v in pod["volumes"] if v["name"] == "key")
         self.assertEqual(key["secret"]["secretName"], "backup-key")
 

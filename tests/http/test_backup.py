@@ -93,6 +93,8 @@ class Backup(unittest.TestCase):
                 (["backup", self.dest, "--list", "--verify"], 2, "usage"),
                 (["backup", self.dest, "--prune", "keep=0"], 2, "keep=N"),
                 (["backup", self.dest, "--prune", "all"], 2, "keep=N"),
+                (["backup", self.dest, "--keep", "0"], 2, "from 1"),
+                (["backup", self.dest, "--keep", "1", "--list"], 2, "usage"),
                 (["backup", self.dest, "--list"], 3, "No such file"),
                 (["backup", other], 2, "other things"),
                 (["backup", other, "--list"], 3, "no backups"),
@@ -291,6 +293,19 @@ class Backup(unittest.TestCase):
         self.assertEqual([b["id"] for b in json.loads(self.backup("--list", "--json").stdout)["backups"]], ids[2:])
         self.assertIn("all whole", self.backup("--verify").stdout)
         self.restore()
+
+    def test_keep(self):
+        """Also where something was left out."""
+        self.backup("--keep", "2")
+        with open(os.path.join(self.data, "analytics.db"), "wb") as file:
+            file.write(b"x" * 8192)
+        for ending in ("-wal", "-shm"):
+            if os.path.exists(os.path.join(self.data, "analytics.db" + ending)):
+                os.unlink(os.path.join(self.data, "analytics.db" + ending))
+        for code in (1, 1):
+            told = self.backup("--keep", "2", "--json", code=code).stdout.splitlines()
+        self.assertEqual(len(told), 2)
+        self.assertEqual((json.loads(told[1])["kept"], json.loads(told[1])["removed"]), (2, 1))
 
     def test_doctor_tells(self):
         def told():

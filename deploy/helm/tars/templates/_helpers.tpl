@@ -77,8 +77,5 @@ resources: {requests: {storage: {{ .size }}}}
 
 {{/* what the backup job runs: /data is the server's folder, /backup the claim */}}
 {{- define "tars.backupCommand" -}}
-[/usr/bin/tars, backup, /backup, --data, /data{{ if .Values.backup.keySecret }}, --key-file, /etc/tars/backup/key{{ end }}]
-{{- end -}}
-{{- define "tars.pruneCommand" -}}
-[/usr/bin/tars, backup, /backup, --prune, keep={{ .Values.backup.keep }}{{ if .Values.backup.keySecret }}, --key-file, /etc/tars/backup/key{{ end }}]
+[/usr/bin/tars, backup, /backup, --data, /data, --keep, {{ .Values.backup.keep | toString | quote }}{{ if .Values.backup.keySecret }}, --key-file, /etc/tars/backup/key{{ end }}]
 {{- end -}}
