@@ -65,7 +65,6 @@ struct search {
     bool vector_cached;
     struct tars_index_query_term *terms;
     size_t term_count;
-    double strongest; /* of the first candidates (relevance.h) */
     struct tars_index_stats stats;
 };
 
@@ -198,8 +197,7 @@ static tars_status search_words(struct search *search)
                                    &search->word_count);
 }
 
-/* Design 9.7: the model, whose identity includes its weights, and the text. Empty without memory.
- */
+/* Design 9.7: the model, whose identity includes its weights, and the text. Empty: no memory. */
 static struct tars_span vector_key(const struct search *search)
 {
     const char *identity = tars_encoder_info(search->retriever->config.encoder)->identity;
@@ -383,15 +381,25 @@ static bool is_known(const struct tars_found *found, size_t count, const char *d
     return false;
 }
 
-/* Whether the passage may be shown beside those found so far. */
-static bool may_be_shown(const struct search *search, const struct tars_store_passage *passage,
-                         const struct tars_retrieved *result)
+/* Keep the candidates that are still in the store and may be shown, each beside its passage.
+ * passages are in the order of fused but for those that are gone. Returns how many. */
+static size_t keep_shown(const struct search *search, struct tars_fused *fused, size_t count,
+                         struct tars_store_passages *passages)
 {
-    /* The searches have seen to it; a second look costs nothing and forgives no mistake. */
-    if (!tars_scope_shows(search->scope, passage->document->collection))
-        return false;
-    return !search->request->distinct_documents ||
-           !is_known(result->found, result->count, passage->document->document_id);
+    size_t at = 0;
+    size_t kept = 0;
+
+    for (size_t i = 0; i < count && at < passages->count; i++) {
+        if (passages->items[at].id != fused[i].id)
+            continue;
+        /* The searches have seen to it; a second look costs nothing and forgives no mistake. */
+        if (tars_scope_shows(search->scope, passages->items[at].document->collection)) {
+            fused[kept] = fused[i];
+            passages->items[kept++] = passages->items[at];
+        }
+        at++;
+    }
+    return kept;
 }
 
 /* One that stays below the threshold; the best of these is remembered. */
@@ -406,29 +414,26 @@ static void pass_over(struct tars_retrieved *result, const struct tars_store_pas
     absence->relevance = relevance;
 }
 
-/* Take candidates in their order until top_k are found: not below the threshold, still in the
- * store, and with distinct_documents only the first of each document. */
+/* Take candidates in their order until top_k are found: not below the threshold, and with
+ * distinct_documents only the first of each document. Relevance is measured by what is shown. */
 static tars_status pick(struct search *search, struct tars_fused *fused, size_t count,
-                        const struct tars_store_passages *passages, struct tars_retrieved *result)
+                        struct tars_store_passages *passages, struct tars_retrieved *result)
 {
-    size_t at = 0; /* in passages, which are in the order of fused but for those that are gone */
+    size_t shown = keep_shown(search, fused, count, passages);
+    double strongest = tars_relevance_strongest(search->coverage, fused, shown);
 
     result->found = tars_arena_calloc(search->call->arena, search->top_k, sizeof(*result->found));
     if (!result->found)
         return TARS_ENOMEM;
-    for (size_t i = 0; i < count && at < passages->count && result->count < search->top_k; i++) {
-        const struct tars_store_passage *passage = &passages->items[at];
-        double coverage;
-        double relevance;
+    for (size_t i = 0; i < shown && result->count < search->top_k; i++) {
+        const struct tars_store_passage *passage = &passages->items[i];
+        double coverage = search->coverage ? tars_coverage_of(search->coverage, fused[i].id) : 0;
+        double relevance =
+            tars_relevance(tars_relevance_evidence(fused[i].vector, coverage), i, strongest);
 
-        if (passage->id != fused[i].id)
+        if (search->request->distinct_documents &&
+            is_known(result->found, result->count, passage->document->document_id))
             continue;
-        at++;
-        if (!may_be_shown(search, passage, result))
-            continue;
-        coverage = search->coverage ? tars_coverage_of(search->coverage, fused[i].id) : 0;
-        relevance = tars_relevance(tars_relevance_evidence(fused[i].vector, coverage), i,
-                                   search->strongest);
         if (relevance < search->request->threshold) {
             pass_over(result, passage, relevance);
             continue;
@@ -446,13 +451,14 @@ static tars_status pick(struct search *search, struct tars_fused *fused, size_t 
     return TARS_OK;
 }
 
-/* How many of the candidates may be needed: all, where some will be passed over. */
+/* How many of the candidates may be needed: all, where some will be passed over; else those that
+ * are found, and those that they are measured by. */
 static size_t reach(const struct search *search, size_t count)
 {
-    if (search->request->distinct_documents || search->request->threshold > 0 ||
-        count < search->top_k)
-        return count;
-    return search->top_k;
+    size_t least = search->top_k > TARS_RELEVANCE_BESIDE ? search->top_k : TARS_RELEVANCE_BESIDE;
+    bool passes_over = search->request->distinct_documents || search->request->threshold > 0;
+
+    return passes_over || count < least ? count : least;
 }
 
 static tars_status fetch(struct search *search, struct tars_fused *fused, size_t count,
@@ -625,7 +631,6 @@ static tars_status fetch_winners(struct search *search, struct tars_fused *fused
     tars_status status;
 
     tars_trace_begin(&search->call->trace, &span, "fetch", TARS_SPAN_INTERNAL);
-    search->strongest = tars_relevance_strongest(search->coverage, fused, count);
     status = fetch(search, fused, reach(search, count), result);
     result->fetch_ms = ms_since(start);
     tars_retrieve_trace_step(&span, "tars.retrieval.passages", result->count, status);

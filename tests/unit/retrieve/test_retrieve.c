@@ -371,6 +371,36 @@ static void reciprocal_ranks_by_setting(void **state)
     tars_retriever_free(NULL);
 }
 
+/* What the store has no more, though the index still finds it, is not what others are measured by.
+ * The last test: the library is smaller afterwards. */
+static void what_is_gone_stands_beside_nothing(void **state)
+{
+    struct tars_retrieve_request request = {
+        .query = tars_span_of("how many days of paid annual leave"), .threshold = -1};
+    struct tars_store_changes changes;
+    struct tars_retrieved late;
+    struct tars_retrieved after;
+
+    (void)state;
+    assert_int_equal(
+        tars_store_forget_file(f.store, NULL, library[0].path, &f.arena, &changes, NULL), TARS_OK);
+    late = search(&request);
+    for (size_t i = 0; i < changes.count; i++)
+        tars_index_remove(f.index, changes.items[i].first, changes.items[i].last);
+    tars_index_publish(f.index, changes.items[changes.count - 1].seq);
+    after = search(&request);
+    assert_true(after.count > 0);
+    assert_int_equal(late.count, after.count);
+    for (size_t i = 0; i < after.count; i++) {
+        size_t same = 0;
+
+        while (same < late.count && late.found[same].passage_id != after.found[i].passage_id)
+            same++;
+        assert_true(same < late.count);
+        assert_true(late.found[same].relevance == after.found[i].relevance);
+    }
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -383,6 +413,7 @@ int main(void)
         cmocka_unit_test(bad_requests_are_named),
         cmocka_unit_test(a_call_that_is_over_stops),
         cmocka_unit_test(reciprocal_ranks_by_setting),
+        cmocka_unit_test(what_is_gone_stands_beside_nothing),
     };
 
     return cmocka_run_group_tests(tests, open_library, close_library);
