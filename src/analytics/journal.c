@@ -14,6 +14,8 @@
  *      there, the head before the bytes of a dropped one are overwritten.
  *   3. wiped <= head: what lies before wiped is zeros. Between the two lies what is being wiped, or
  *      what a process that died in the middle of that has left.
+ *   4. Behind the tail lie zeros, or a record that is being written; what is left of one whose
+ *      process died goes when the file is opened.
  */
 #include "analytics/journal.h"
 
@@ -224,6 +226,20 @@ static void wipe(struct tars_journal *journal)
         from += len;
     }
     header->wiped = head;
+}
+
+/* Overwrite what a process that died has left of the record that it was writing: none is longer. */
+static void wipe_unfinished(struct tars_journal *journal)
+{
+    uint64_t tail = tars_journal_tail(journal);
+    size_t unused = journal->bytes - (size_t)(tail - tars_journal_head(journal));
+    size_t most = RECORD_HEADER + round_up(tars_journal_record_max(journal));
+    size_t len = unused < most ? unused : most;
+    size_t offset = (size_t)(tail % journal->bytes);
+    size_t first = len < journal->bytes - offset ? len : journal->bytes - offset;
+
+    memset(journal->ring + offset, 0, first);
+    memset(journal->ring, 0, len - first);
 }
 
 static void set_head(struct tars_journal *journal, uint64_t head)
@@ -511,6 +527,8 @@ tars_status tars_journal_open(const char *path, size_t bytes, struct tars_journa
     if (!is_ours(made))
         begin_anew(made);
     wipe(made);
+    if (path)
+        wipe_unfinished(made);
     *journal = made;
     return TARS_OK;
 }

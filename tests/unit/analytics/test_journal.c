@@ -191,6 +191,45 @@ static void what_is_not_committed_was_never_there(void **state)
     tars_journal_close(journal);
 }
 
+/* Nothing is left of a record whose process died before its end, though it went round the ring. */
+static void what_was_half_written_is_wiped(void **state)
+{
+    const struct world *world = *state;
+    struct tars_journal *journal = open_journal(world->path);
+    char bytes[4096 + RING];
+    char junk[RING / 4];
+    uint64_t offset;
+    int fd;
+
+    for (int i = 0; i < 7; i++) {
+        assert_int_equal(push(journal, "twenty bytes of text"), 0);
+        assert_string_equal(pop(journal), "twenty bytes of text");
+    }
+    assert_int_equal(push(journal, "kept"), 0);
+    offset = tars_journal_tail(journal) % RING;
+    assert_in_range(offset, RING - sizeof(junk) + 8, RING - 8);
+    tars_journal_close(journal);
+    memset(junk, 'x', sizeof(junk));
+    fd = open(world->path, O_RDWR);
+    assert_true(fd >= 0);
+    assert_int_equal(pwrite(fd, junk, RING - offset, (off_t)(4096 + offset)), RING - offset);
+    assert_int_equal(pwrite(fd, junk, sizeof(junk) - (RING - offset), 4096),
+                     sizeof(junk) - (RING - offset));
+    journal = open_journal(world->path);
+    assert_int_equal(pread(fd, bytes, sizeof(bytes), 0), sizeof(bytes));
+    close(fd);
+    assert_null(memmem(bytes, sizeof(bytes), "xxxx", 4));
+    assert_string_equal(pop(journal), "kept");
+    /* A full ring has nothing behind its tail. */
+    for (int i = 0; i < 8; i++)
+        assert_int_equal(push(journal, "twenty bytes of text"), 0);
+    tars_journal_close(journal);
+    journal = open_journal(world->path);
+    for (int i = 0; i < 8; i++)
+        assert_string_equal(pop(journal), "twenty bytes of text");
+    tars_journal_close(journal);
+}
+
 static void what_others_hold_is_not_counted(void **state)
 {
     struct tars_journal *journal = open_journal(NULL);
@@ -513,6 +552,7 @@ int main(void)
         TEST(in_place_is_the_same),
         TEST(a_full_ring_has_no_room_in_place),
         TEST(what_is_not_committed_was_never_there),
+        TEST(what_was_half_written_is_wiped),
         TEST(what_others_hold_is_not_counted),
         TEST(records_last),
         TEST(damage_is_found),
