@@ -189,6 +189,7 @@ static void a_save_can_be_given_up(void **state)
 /* ------------------------------------------------------------------- recall */
 
 #define OLD     200U
+#define LATER   ((uint64_t)12 * OLD) /* the last one that comes meanwhile */
 #define QUERIES 100U
 #define BEST    10U
 
@@ -238,9 +239,9 @@ static void the_graph_is_whole_without_what_came(void **state)
         assert_int_equal(add(index, id), TARS_OK);
     tars_index_publish(index, OLD);
     assert_true(tars_index_save_begin(index));
-    for (uint64_t id = OLD + 1; id <= 12U * OLD; id++)
+    for (uint64_t id = OLD + 1; id <= LATER; id++)
         assert_int_equal(add(index, id), TARS_OK);
-    tars_index_publish(index, 12U * OLD);
+    tars_index_publish(index, LATER);
     assert_int_equal(tars_index_save_finish(index, NULL), TARS_OK);
     tars_index_close(index);
     found = agree(dir);
