@@ -4,6 +4,7 @@ import os
 import pathlib
 import shutil
 import sqlite3
+import struct
 import subprocess
 import tempfile
 import unittest
@@ -146,6 +147,17 @@ class Backup(unittest.TestCase):
                 os.unlink(os.path.join(self.data, "analytics.db" + ending))
         self.assertIn("analytics.db is left out", self.backup(code=1).stderr)
         self.assertGreater(json.loads(self.restore("--json").stdout)["documents"], 0)
+
+    def test_a_damaged_mark_costs_the_waiting_rows(self):
+        with open(os.path.join(self.data, "analytics.queue"), "rb") as file:
+            journal = struct.unpack_from("<Q", file.read(64), 16)[0]
+        with sqlite3.connect(os.path.join(self.data, "analytics.db")) as db:
+            db.execute("INSERT INTO journal_marks (journal, position) VALUES (?1, ?2) "
+                       "ON CONFLICT (journal) DO UPDATE SET position = ?2", (journal, (1 << 40) + 3))
+        db.close()
+        self.assertIn("analytics.queue is left out", self.backup(code=1).stderr)
+        self.restore()
+        self.assertFalse(os.path.exists(os.path.join(self.to, "analytics.queue")))
 
     def test_a_damaged_store_is_no_backup(self):
         path = os.path.join(self.data, "tars.db")

@@ -5,6 +5,8 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "store/sqlite_copy.h"
@@ -101,6 +103,77 @@ static void test_a_moment(void **state)
     assert_int_equal(tars_sqlite_copy_rows(copy, take_rows, &rows, NULL), TARS_OK);
     assert_int_equal(rows.documents, 2);
     assert_int_equal(rows.passages, 2);
+    tars_sqlite_copy_end(copy);
+}
+
+static bool is_full; /* the disk, as far as anybody is told */
+
+/* In place of the library's. */
+int statvfs(const char *restrict file, struct statvfs *restrict buf)
+{
+    int fd = open(file, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int rc = fd < 0 ? -1 : fstatvfs(fd, buf);
+
+    if (fd >= 0)
+        close(fd);
+    if (is_full)
+        buf->f_bavail = 1;
+    return rc;
+}
+
+static void test_no_room(void **state)
+{
+    struct world *world = *state;
+    struct tars_sqlite_copy *copy;
+    struct tars_err err = {{0}};
+    char path[FILES_PATH_MAX + 16];
+    int fd = -1;
+
+    db_path(world, path);
+    copy = begin(path);
+    is_full = true;
+    assert_int_equal(tars_sqlite_copy_run(copy, world->dir, NULL, &fd, &err), TARS_EIO);
+    is_full = false;
+    assert_non_null(strstr(err.text, "MB of room"));
+    assert_int_equal(fd, -1);
+    assert_int_equal(tars_sqlite_copy_run(copy, world->dir, NULL, &fd, &err), TARS_OK);
+    close(fd);
+    tars_sqlite_copy_end(copy);
+}
+
+/* Of a file whose writer is gone. */
+static void test_settle(void **state)
+{
+    static const char *const endings[] = {"", "-wal"};
+    struct world *world = *state;
+    char path[FILES_PATH_MAX + 16];
+    char moved[FILES_PATH_MAX + 16];
+    char from[FILES_PATH_MAX + 32];
+    char to[FILES_PATH_MAX + 32];
+    struct rows rows = {0};
+    struct tars_sqlite_copy *copy;
+
+    put(world, "/a");
+    db_path(world, path);
+    (void)snprintf(moved, sizeof(moved), "%s/moved.db", world->dir);
+    for (size_t i = 0; i < 2; i++) {
+        int fd;
+
+        (void)snprintf(from, sizeof(from), "%s%s", path, endings[i]);
+        (void)snprintf(to, sizeof(to), "%s%s", moved, endings[i]);
+        fd = open(from, O_RDONLY | O_CLOEXEC);
+        assert_true(fd >= 0);
+        save(fd, to);
+        close(fd);
+    }
+    assert_int_equal(tars_sqlite_copy_settle(moved, TARS_SQLITE_STORE, NULL), TARS_OK);
+    (void)unlink(to);
+    copy = begin(moved);
+    assert_int_equal(tars_sqlite_copy_rows(copy, take_rows, &rows, NULL), TARS_OK);
+    assert_int_equal(rows.documents, 1);
+    tars_sqlite_copy_end(copy);
+    copy = begin(path); /* somebody reads */
+    assert_int_equal(tars_sqlite_copy_settle(path, TARS_SQLITE_STORE, NULL), TARS_EBUSY);
     tars_sqlite_copy_end(copy);
 }
 
@@ -217,8 +290,8 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(test_a_moment),     TEST(test_stopped),   TEST(test_refused),
-        TEST(test_uploads_move), TEST(test_no_memory),
+        TEST(test_a_moment), TEST(test_no_room),      TEST(test_settle),    TEST(test_stopped),
+        TEST(test_refused),  TEST(test_uploads_move), TEST(test_no_memory),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
