@@ -43,11 +43,14 @@ static tars_status open_both(struct move *move, struct tars_err *err)
     return status ? status : tars_store_postgres_open(&postgres, &move->postgres, err);
 }
 
-/* It is of what the file held before. */
-static tars_status drop_index(const struct move *move, struct tars_err *err)
+/* The index beside a file that is filled now is of what it held before. */
+static tars_status drop_index(void *ctx, struct tars_err *err)
 {
+    const struct move *move = ctx;
     char path[PATH_MAX];
 
+    if (move->to_postgres)
+        return TARS_OK;
     (void)snprintf(path, sizeof(path), "%s/index/index.tars", move->data);
     if (unlink(path) == 0 || access(path, F_OK) != 0)
         return TARS_OK;
@@ -62,12 +65,11 @@ static tars_status run(struct move *move, struct tars_err *err)
         .now_us = tars_clock_wall_us(),
         .stop = tars_lifecycle_flag(move->cli->lifecycle),
         .progress = show,
-        .progress_ctx = move,
+        .begin = drop_index,
+        .ctx = move,
     };
-    tars_status status = move->to_postgres ? TARS_OK : drop_index(move, err);
+    tars_status status = tars_store_transfer(&config, &move->sums, err);
 
-    if (status == TARS_OK)
-        status = tars_store_transfer(&config, &move->sums, err);
     if (move->is_drawn)
         (void)fputs("\r\033[K", stderr);
     return status;

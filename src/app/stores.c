@@ -8,6 +8,7 @@
 #include "base/sys/clock.h"
 #include "store/store_postgres.h"
 #include "store/store_sqlite.h"
+#include "store/transfer.h"
 
 #define LOOK_US 250000 /* between tries of a server that is not there yet */
 
@@ -79,8 +80,8 @@ static tars_status open_postgres(const struct tars_stores_config *config, struct
     return status == TARS_OK ? status : tars_fail(status, err, "the store: %s", why.text);
 }
 
-tars_status tars_stores_open(const struct tars_stores_config *config, struct tars_store **store,
-                             struct tars_err *err)
+static tars_status open_any(const struct tars_stores_config *config, struct tars_store **store,
+                            struct tars_err *err)
 {
     const struct tars_store_sqlite_config sqlite = {
         .dir = config->data, .readers = config->readers, .beside = config->beside};
@@ -88,4 +89,20 @@ tars_status tars_stores_open(const struct tars_stores_config *config, struct tar
     if (tars_stores_is_postgres(config->settings))
         return open_postgres(config, store, err);
     return tars_store_sqlite_open(&sqlite, store, err);
+}
+
+tars_status tars_stores_open(const struct tars_stores_config *config, struct tars_store **store,
+                             struct tars_err *err)
+{
+    struct tars_store *opened = NULL;
+    tars_status status = open_any(config, &opened, err);
+
+    if (status == TARS_OK)
+        status = tars_store_check_moved(opened, err);
+    if (status != TARS_OK) {
+        tars_store_close(opened);
+        return status;
+    }
+    *store = opened;
+    return TARS_OK;
 }

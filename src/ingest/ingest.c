@@ -370,6 +370,9 @@ static tars_status submit_some(struct tars_ingest *ingest,
     for (size_t i = 0; i < n; i++) {
         if (!requests[i].path || !requests[i].path[0])
             return tars_fail(TARS_EINVAL, err, "a file to take in needs a path");
+        if (!tars_store_takes_path(ingest->config.store, requests[i].path)) {
+            return tars_fail(TARS_EINVAL, err, "the name of %s is not UTF-8", requests[i].path);
+        }
         jobs[i] = (struct tars_store_job){.kind = "ingest",
                                           .collection = requests[i].collection,
                                           .path = requests[i].path,

@@ -141,6 +141,10 @@ static bool take(void *ctx, const char *path, enum tars_walk_kind kind)
         tell_skipped(tree, path, "Not a file: a link or a device", "");
         return true;
     }
+    if (!tars_store_takes_path(tree->ingest->config.store, path)) {
+        tell_skipped(tree, path, "Invalid file: its name is not UTF-8", "");
+        return true;
+    }
     if (!tars_ingest_takes(tree->ingest->config.extensions, path)) {
         tell_skipped(tree, path, "Invalid file: Unsupported file type: ",
                      dot && !strchr(dot, '/') ? dot : "(none)");

@@ -70,8 +70,12 @@ static tars_status refuse(struct tars_pg_conn *conn, const PGresult *result, str
         status = TARS_EINVAL;
     if (strcmp(state, "57014") == 0)
         status = TARS_ETIMEOUT;
-    if (strcmp(state, "0A000") == 0 || strcmp(state, "26000") == 0 || strncmp(state, "57P", 3) == 0)
+    if (strcmp(state, "0A000") == 0 || strcmp(state, "26000") == 0 ||
+        strncmp(state, "57P", 3) == 0) {
         conn->is_broken = true;
+        (void)tars_fail(status, &conn->why, "PostgreSQL: %s (%s)", words ? words : "refused",
+                        state);
+    }
     return tars_fail(status, err, "PostgreSQL: %s (%s)", words ? words : "refused", state);
 }
 
@@ -390,10 +394,14 @@ tars_status tars_pg_exec(struct tars_pg_conn *conn, const char *sql, struct tars
 
 tars_status tars_pg_conclude(struct tars_pg_conn *conn, tars_status status, struct tars_err *err)
 {
+    struct tars_err why = {.text = ""};
+
     if (status == TARS_OK)
         return tars_pg_exec(conn, "COMMIT", err);
-    if (!conn->is_broken && tars_pg_exec(conn, "ROLLBACK", NULL) != TARS_OK)
+    if (!conn->is_broken && tars_pg_exec(conn, "ROLLBACK", &why) != TARS_OK && !conn->is_broken) {
         conn->is_broken = true;
+        conn->why = why;
+    }
     return status;
 }
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/codec/json_write.h"
 #include "base/crypto/digest.h"
 
 #define ID_HEX_DIGITS 16
@@ -141,6 +142,16 @@ tars_status tars_store_model_claim(struct tars_store *store, const struct tars_s
 }
 
 /* ---------------------------------------------------------------- dispatch */
+
+bool tars_store_takes_path(const struct tars_store *store, const char *path)
+{
+    size_t len = strlen(path);
+    size_t n = 1;
+
+    for (size_t i = 0; store->ops->is_utf8_only && n > 0 && i < len; i += n)
+        n = tars_json_sequence(path + i, len - i);
+    return n > 0;
+}
 
 void tars_store_close(struct tars_store *store)
 {

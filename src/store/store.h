@@ -244,7 +244,8 @@ struct tars_store_document_filter {
 
 /* A back end is one const struct of these; see the functions below for what each promises. */
 struct tars_store_ops {
-    const char *name; /* "sqlite" */
+    const char *name;  /* "sqlite" */
+    bool is_utf8_only; /* in texts and names */
     void (*close)(struct tars_store *store);
     tars_status (*put)(struct tars_store *store, const struct tars_store_batch *batch,
                        struct tars_arena *arena, struct tars_store_changes *changes,
@@ -332,6 +333,9 @@ struct tars_store {
 /* out: TARS_DOCUMENT_ID_BYTES. The same key always gives the same id. */
 TARS_MUST_USE tars_status tars_document_id(const char *collection, const char *path,
                                            const char *external_id, char *out);
+
+/* False: the store can hold no file of this path, since it is not UTF-8. */
+bool tars_store_takes_path(const struct tars_store *store, const char *path);
 
 /* Back ends open themselves (store_sqlite.h); this closes any. NULL is allowed. */
 void tars_store_close(struct tars_store *store);

@@ -29,6 +29,7 @@
 #include "store/store_postgres_internal.h"
 
 #define ARENA_MAX ((size_t)64 << 10)
+#define LONG_MS   3600000
 
 static const char *const texts[] = {
 #define SQL(name, text) text,
@@ -76,6 +77,12 @@ tars_status pgs_begin(struct pgs *pgs, bool durable, struct tars_pg_conn **conn,
                                durable ? "BEGIN; SET LOCAL synchronous_commit TO on"
                                        : "BEGIN; SET LOCAL synchronous_commit TO off",
                                conn, err);
+}
+
+tars_status pgs_take_time(struct tars_pg_conn *conn, struct tars_err *err)
+{
+    conn->wait_ms = LONG_MS;
+    return tars_pg_exec(conn, "SET LOCAL statement_timeout TO 0", err);
 }
 
 /* Nobody can give us up from now on until the transaction has ended. */
@@ -338,6 +345,7 @@ tars_status tars_store_postgres_open(const struct tars_store_postgres_config *co
 
 static const struct tars_store_ops ops = {
     .name = "postgres",
+    .is_utf8_only = true,
     .close = close_pgs,
     .put = pgs_put,
     .forget_document = pgs_forget_document,

@@ -351,7 +351,10 @@ static tars_status tenant_remove(struct tars_store *store, const char *name, str
     status = pgs_begin(pgs, true, &conn, err);
     if (status)
         return status;
-    return pgs_commit(pgs, conn, remove_tenant(conn, name, err), err);
+    status = pgs_take_time(conn, err);
+    if (!status)
+        status = remove_tenant(conn, name, err);
+    return pgs_commit(pgs, conn, status, err);
 }
 
 /* ---------------------------------------------------------------- accounts */

@@ -55,6 +55,8 @@ TARS_MUST_USE tars_status pgs_begin(struct pgs *pgs, bool durable, struct tars_p
 TARS_MUST_USE tars_status pgs_commit(struct pgs *pgs, struct tars_pg_conn *conn, tars_status status,
                                      struct tars_err *err);
 
+/* The transaction under way may take as long as it does. */
+TARS_MUST_USE tars_status pgs_take_time(struct tars_pg_conn *conn, struct tars_err *err);
 /* As _commit(), without a look at whether we still have the store. */
 TARS_MUST_USE tars_status pgs_conclude(struct pgs *pgs, struct tars_pg_conn *conn,
                                        tars_status status, struct tars_err *err);

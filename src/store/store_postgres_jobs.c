@@ -344,5 +344,8 @@ tars_status pgs_jobs_prune(struct tars_store *store, size_t keep, struct tars_er
     if (status)
         return status;
     tars_pg_bind_int(&query, (int64_t)keep);
-    return pgs_write_run(store, &query, err);
+    status = pgs_take_time(query.conn, err);
+    if (!status)
+        status = tars_pg_do(&query, err);
+    return pgs_commit(pgs_of(store), query.conn, status, err);
 }

@@ -83,7 +83,10 @@ static tars_status prune(struct tars_store *store, enum pgs_sql sql, int64_t us,
     if (status)
         return status;
     tars_pg_bind_int(&query, us);
-    return pgs_write_run(store, &query, err);
+    status = pgs_take_time(query.conn, err);
+    if (!status)
+        status = tars_pg_do(&query, err);
+    return pgs_commit(pgs_of(store), query.conn, status, err);
 }
 
 tars_status pgs_revoked_prune(struct tars_store *store, int64_t now_us, struct tars_err *err)

@@ -41,6 +41,16 @@ static tars_status migrate_one(void *ctx, const struct tars_migration *migration
     return tars_pg_do(&query, err);
 }
 
+/* Asked first: who may not make a schema may not say IF NOT EXISTS either. */
+static tars_status make_schema(struct tars_pg_conn *conn, struct tars_err *err)
+{
+    struct tars_pg_query query = tars_pg_ask(conn, PGS_HAS_SCHEMA);
+    int64_t found = 0;
+    tars_status status = pgs_one_int(&query, &found, err);
+
+    return status || found ? status : tars_pg_exec(conn, "CREATE SCHEMA tars", err);
+}
+
 /* In a transaction. */
 static tars_status bring_up(struct tars_pg_conn *conn, struct tars_err *err)
 {
@@ -48,9 +58,11 @@ static tars_status bring_up(struct tars_pg_conn *conn, struct tars_err *err)
     tars_status status = tars_pg_do(&query, err);
     int version = 0;
 
+    if (!status)
+        status = make_schema(conn, err);
     if (!status) {
         status = tars_pg_exec(conn,
-                              "CREATE SCHEMA IF NOT EXISTS tars; CREATE TABLE IF NOT EXISTS "
+                              "CREATE TABLE IF NOT EXISTS "
                               "tars.migrations (version integer PRIMARY KEY, name text NOT NULL, "
                               "applied_at timestamptz NOT NULL DEFAULT now())",
                               err);

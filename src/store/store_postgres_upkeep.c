@@ -90,7 +90,10 @@ tars_status pgs_revector_swap(struct tars_store *store, const struct tars_store_
 
     if (status)
         return status;
-    return pgs_commit(pgs, conn, swap(conn, model, err), err);
+    status = pgs_take_time(conn, err);
+    if (!status)
+        status = swap(conn, model, err);
+    return pgs_commit(pgs, conn, status, err);
 }
 
 tars_status pgs_revector_drop(struct tars_store *store, struct tars_err *err)

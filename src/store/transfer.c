@@ -2,11 +2,19 @@
  * and what was said, transfer_sums.c the proof. */
 #include "store/transfer.h"
 
+#include <stdio.h>
 #include <string.h>
 
+#include "base/crypto/digest.h"
 #include "store/transfer_internal.h"
 
-#define STATE_KEY   "transfer.state" /* in the target: "begun", "done" */
+#define STATE_KEY   "transfer.state" /* in the target: BEGUN or DONE, and the name of the source */
+#define NAME_KEY    "transfer.id"    /* in the source: its name */
+#define BEGUN       "begun"
+#define DONE        "done"
+#define NAME_BYTES  33 /* 32 hex digits and a NUL */
+#define STATE_BYTES 64
+#define META_BYTES  ((size_t)64 << 10)
 #define BATCH_BYTES ((size_t)16 << 20)
 #define BATCH_MAX   64 /* documents */
 
@@ -143,7 +151,7 @@ static tars_status move_files(const struct tars_transfer_config *config, size_t 
     for (size_t i = 0; !status && i < count; i++) {
         status = move_file(config, &files[i], dim, err);
         if (!status && config->progress)
-            config->progress(config->progress_ctx, (int64_t)i + 1, (int64_t)count);
+            config->progress(config->ctx, (int64_t)i + 1, (int64_t)count);
     }
     tars_arena_release(&arena);
     return status;
@@ -151,25 +159,127 @@ static tars_status move_files(const struct tars_transfer_config *config, size_t 
 
 /* ---------------------------------------------------------------- beginning */
 
-static tars_status check_target(const struct tars_transfer_config *config, struct tars_err *err)
+/* Which store from is, for ever; it is given a name where it has none. */
+static tars_status name_source(const struct tars_transfer_config *config, char *name,
+                               struct tars_err *err)
 {
-    struct tars_store_stats stats;
     struct tars_arena arena;
-    const char *state;
+    const char *known = "";
     tars_status status;
 
-    tars_arena_init(&arena, (size_t)64 << 10);
-    status = tars_store_meta_get(config->to, STATE_KEY, &arena, &state, NULL);
+    tars_arena_init(&arena, META_BYTES);
+    status = tars_store_meta_get(config->from, NAME_KEY, &arena, &known, err);
+    (void)snprintf(name, NAME_BYTES, "%s", status ? "" : known);
     tars_arena_release(&arena);
     if (status != TARS_ENOTFOUND)
-        return status ? tars_fail(status, err, "cannot read the target") : TARS_OK;
-    status = tars_store_stats(config->to, &stats, err);
+        return status;
+    if (tars_random_hex(name, NAME_BYTES / 2))
+        return tars_fail(TARS_EIO, err, "no random bytes for a name");
+    return tars_store_meta_set(config->from, NAME_KEY, name, err);
+}
+
+/* The target's state into text; "" when it has none. */
+static tars_status read_state(struct tars_store *store, char *text, size_t size,
+                              struct tars_err *err)
+{
+    struct tars_arena arena;
+    const char *state = "";
+    tars_status status;
+
+    tars_arena_init(&arena, META_BYTES);
+    status = tars_store_meta_get(store, STATE_KEY, &arena, &state, err);
+    (void)snprintf(text, size, "%s", status ? "" : state);
+    tars_arena_release(&arena);
+    return status == TARS_ENOTFOUND ? TARS_OK : status;
+}
+
+static tars_status write_state(const struct tars_transfer_config *config, const char *state,
+                               const char *name, struct tars_err *err)
+{
+    char text[STATE_BYTES];
+
+    (void)snprintf(text, sizeof(text), "%s %s", state, name);
+    return tars_store_meta_set(config->to, STATE_KEY, text, err);
+}
+
+static tars_status check_empty(const struct tars_transfer_config *config, struct tars_err *err)
+{
+    struct tars_store_stats stats;
+    struct tars_store_sums sums = {0};
+    tars_status status = tars_store_stats(config->to, &stats, err);
+
     if (!status && stats.documents > 0) {
         return tars_fail(TARS_EEXIST, err,
                          "the target holds %lld documents already: take an empty one",
                          (long long)stats.documents);
     }
-    return status ? status : tars_store_meta_set(config->to, STATE_KEY, "begun", err);
+    if (!status)
+        status = tars_store_sums(config->to, &sums, err);
+    if (!status && (sums.accounts || sums.conversations || sums.audit)) {
+        return tars_fail(TARS_EEXIST, err,
+                         "the target holds %lld accounts, %lld conversations and %lld entries of "
+                         "the audit log already: take an empty one",
+                         (long long)sums.accounts, (long long)sums.conversations,
+                         (long long)sums.audit);
+    }
+    return status;
+}
+
+/* is_done: all is there already. */
+static tars_status check_target(const struct tars_transfer_config *config, const char *name,
+                                bool *is_done, struct tars_err *err)
+{
+    char state[STATE_BYTES];
+    const char *of;
+    tars_status status = read_state(config->to, state, sizeof(state), err);
+
+    if (status)
+        return status;
+    if (!state[0]) {
+        status = check_empty(config, err);
+        return status ? status : write_state(config, BEGUN, name, err);
+    }
+    of = strchr(state, ' ');
+    if (!of || strcmp(of + 1, name) != 0) {
+        return tars_fail(TARS_EEXIST, err,
+                         "the target was filled from another store: take an empty one");
+    }
+    *is_done = strncmp(state, BEGUN, strlen(BEGUN)) != 0;
+    return TARS_OK;
+}
+
+tars_status tars_store_check_moved(struct tars_store *store, struct tars_err *err)
+{
+    char state[STATE_BYTES];
+    tars_status status = read_state(store, state, sizeof(state), err);
+
+    if (!status && strncmp(state, BEGUN, strlen(BEGUN)) == 0) {
+        status = tars_fail(TARS_EMISMATCH, err,
+                           "only a part of another store was moved here yet: run `tars migrate "
+                           "--from ... --to ...` again, until it has ended");
+    }
+    return status;
+}
+
+/* Every file has a name that the target can have. */
+static tars_status check_paths(const struct tars_transfer_config *config, struct tars_err *err)
+{
+    struct tars_store_file *files = NULL;
+    struct tars_arena arena;
+    size_t count = 0;
+    tars_status status;
+
+    tars_arena_init(&arena, TRANSFER_ARENA_MAX);
+    status = tars_store_files(config->from, NULL, NULL, &arena, &files, &count, err);
+    for (size_t i = 0; !status && i < count; i++) {
+        if (!tars_store_takes_path(config->to, files[i].path)) {
+            status = tars_fail(TARS_EINVAL, err,
+                               "the name of %s is not UTF-8: rename the file, or forget it",
+                               files[i].path);
+        }
+    }
+    tars_arena_release(&arena);
+    return status;
 }
 
 static tars_status check_source(const struct tars_transfer_config *config, struct tars_err *err)
@@ -216,25 +326,62 @@ static tars_status compare(const struct tars_transfer_config *config, struct tar
     return TARS_OK;
 }
 
-tars_status tars_store_transfer(const struct tars_transfer_config *config,
-                                struct tars_store_sums *out, struct tars_err *err)
+/* Of some passages without vectors it is known, and of a store without a model that it has none:
+ * what the target says of itself may be of a start before this. */
+static tars_status move_model(const struct tars_transfer_config *config,
+                              struct tars_store_model *model, struct tars_err *err)
 {
-    struct tars_store_model model;
-    tars_status status = check_source(config, err);
+    static const char *const own[] = {"embed.identity", "embed.name", "embed.dim"};
+    struct tars_arena arena;
+    const char *partial = NULL;
+    tars_status status = tars_store_model(config->from, model, err);
+
+    if (!status && model->identity[0])
+        status = tars_store_model_claim(config->to, model, err);
+    for (size_t i = 0; !status && !model->identity[0] && i < sizeof(own) / sizeof(own[0]); i++)
+        status = tars_store_meta_set(config->to, own[i], NULL, err);
+    if (status)
+        return status;
+    tars_arena_init(&arena, META_BYTES);
+    status = tars_store_meta_get(config->from, TRANSFER_PARTIAL_KEY, &arena, &partial, err);
+    if (status == TARS_OK || status == TARS_ENOTFOUND) {
+        status = tars_store_meta_set(config->to, TRANSFER_PARTIAL_KEY,
+                                     status == TARS_OK ? partial : NULL, err);
+    }
+    tars_arena_release(&arena);
+    return status;
+}
+
+static tars_status move_all(const struct tars_transfer_config *config, struct tars_err *err)
+{
+    struct tars_store_model model = {0};
+    tars_status status = config->begin ? config->begin(config->ctx, err) : TARS_OK;
 
     if (!status)
-        status = check_target(config, err);
-    if (!status)
-        status = tars_store_model(config->from, &model, err);
-    if (!status && model.identity[0])
-        status = tars_store_model_claim(config->to, &model, err);
+        status = move_model(config, &model, err);
     if (!status)
         status = tars_transfer_accounts(config, err);
     if (!status)
         status = move_files(config, (size_t)model.dim, err);
+    return status ? status : tars_transfer_rest(config, err);
+}
+
+tars_status tars_store_transfer(const struct tars_transfer_config *config,
+                                struct tars_store_sums *out, struct tars_err *err)
+{
+    char name[NAME_BYTES] = "";
+    bool is_done = false;
+    tars_status status = check_source(config, err);
+
     if (!status)
-        status = tars_transfer_rest(config, err);
+        status = check_paths(config, err);
+    if (!status)
+        status = name_source(config, name, err);
+    if (!status)
+        status = check_target(config, name, &is_done, err);
+    if (!status && !is_done)
+        status = move_all(config, err);
     if (!status)
         status = compare(config, out, err);
-    return status ? status : tars_store_meta_set(config->to, STATE_KEY, "done", err);
+    return status || is_done ? status : write_state(config, DONE, name, err);
 }

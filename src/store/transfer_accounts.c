@@ -113,6 +113,22 @@ static int64_t account_there(const struct sides *sides, int64_t id)
     return 0;
 }
 
+/* One that is there from an earlier run may have been revoked since. */
+static tars_status set_key(struct sides *sides, const struct tars_api_key *from,
+                           struct tars_err *err)
+{
+    struct tars_api_key key = *from;
+    tars_status status;
+
+    key.account_id = account_there(sides, key.account_id);
+    status = or_there(tars_accounts_key_add(sides->config->to, &key, err));
+    for (size_t i = 0; !status && key.revoked && i < sides->to.key_count; i++) {
+        if (same(sides->to.keys[i].hash, key.hash) && !sides->to.keys[i].revoked)
+            status = tars_accounts_key_revoke(sides->config->to, sides->to.keys[i].id, err);
+    }
+    return status;
+}
+
 static tars_status set_accounts(struct sides *sides, struct tars_err *err)
 {
     tars_status status = TARS_OK;
@@ -123,12 +139,8 @@ static tars_status set_accounts(struct sides *sides, struct tars_err *err)
         account.id = account_there(sides, account.id);
         status = tars_accounts_set(sides->config->to, &account, err);
     }
-    for (size_t i = 0; !status && i < sides->from.key_count; i++) {
-        struct tars_api_key key = sides->from.keys[i];
-
-        key.account_id = account_there(sides, key.account_id);
-        status = or_there(tars_accounts_key_add(sides->config->to, &key, err));
-    }
+    for (size_t i = 0; !status && i < sides->from.key_count; i++)
+        status = set_key(sides, &sides->from.keys[i], err);
     for (size_t i = 0; !status && i < sides->from.grant_count; i++) {
         struct tars_grant grant = sides->from.grants[i];
 

@@ -5,7 +5,8 @@
 #include "store/accounts.h"
 #include "store/transfer.h"
 
-#define TRANSFER_ARENA_MAX ((size_t)2 << 30) /* of the longest list */
+#define TRANSFER_PARTIAL_KEY "embed.partial"   /* set: some passages lack vectors */
+#define TRANSFER_ARENA_MAX   ((size_t)2 << 30) /* of the longest list */
 
 /* transfer_accounts.c: tenants without their limits, so that all fits, accounts and the rest. */
 TARS_MUST_USE tars_status tars_transfer_accounts(const struct tars_transfer_config *config,

@@ -97,7 +97,7 @@ class Session(StoreTest):
             self.assertIn("documents", done.stdout)
             done = run("backup", os.path.join(self.data, "copy"), data=self.data, code=None, **self.settings)
             self.assertNotEqual(done.returncode, 0)
-            self.assertIn("pg_dump", done.stderr)
+            self.assertIn("docs/backup.md", done.stderr)
         finally:
             self.start()
         self.assertGreater(int(self.rows("SELECT count(*) FROM tars.documents")[0][0]), 2)

@@ -17,7 +17,6 @@ void tars_json_init(struct tars_json *json, struct tars_buf *out)
 
 /* ------------------------------------------------------------------ strings */
 
-/* Length of the valid UTF-8 sequence (RFC 3629) at the start of (text, len), or 0. */
 static size_t sequence_length(const unsigned char *text, size_t len)
 {
     unsigned char lead = text[0];
@@ -45,6 +44,11 @@ static size_t sequence_length(const unsigned char *text, size_t len)
             return 0;
     }
     return want;
+}
+
+size_t tars_json_sequence(const char *text, size_t len)
+{
+    return sequence_length((const unsigned char *)text, len);
 }
 
 static uint32_t decode(const unsigned char *text, size_t len)

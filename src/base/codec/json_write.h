@@ -32,6 +32,9 @@ struct tars_json {
     char closer[TARS_JSON_DEPTH_MAX + 1];
 };
 
+/* Length of the valid UTF-8 sequence (RFC 3629) at the start of (text, len > 0), or 0. */
+size_t tars_json_sequence(const char *text, size_t len);
+
 void tars_json_init(struct tars_json *json, struct tars_buf *out);
 void tars_json_object(struct tars_json *json, const char *key);
 void tars_json_array(struct tars_json *json, const char *key);

@@ -33,6 +33,7 @@ struct world {
     struct tars_wordpiece *wordpiece;
     struct tars_ingest *ingest;
     struct tars_arena arena;
+    char skipped[256]; /* why the last file was, that was not taken in */
 };
 
 /* ------------------------------------------------------------------- faults */
@@ -115,12 +116,22 @@ static int64_t hurried_us(void)
     return tars_clock_mono_ns();
 }
 
+static void listen(void *ctx, const struct tars_ingest_event *event)
+{
+    struct world *world = ctx;
+
+    if (event->outcome == TARS_INGEST_SKIPPED)
+        (void)snprintf(world->skipped, sizeof(world->skipped), "%s", event->reason);
+}
+
 static void open_ingest(struct world *world)
 {
     struct tars_ingest_config config = {.store = world->store,
                                         .index = world->index,
                                         .extract = world->extract,
                                         .chunk = {.wordpiece = world->wordpiece},
+                                        .event = listen,
+                                        .event_ctx = world,
                                         .now_us = hurried_us};
 
     assert_int_equal(tars_ingest_open(&config, &world->ingest, NULL), TARS_OK);
@@ -400,6 +411,24 @@ static void a_question_without_an_answer_is_asked_again(void **state)
     assert_int_equal(job_of(world, id).attempts, 2);
 }
 
+/* A store that takes no other names: the one file is told of, and costs the others nothing. */
+static void a_name_that_the_store_cannot_hold_is_skipped(void **state)
+{
+    struct world *world = *state;
+    struct tars_ingest_tree tree = {.path = world->docs};
+    char path[FILES_PATH_MAX];
+    size_t submitted = 0;
+
+    faulty.is_utf8_only = true;
+    write_text(world, "caf\xe9.txt", path);
+    write_text(world, "caf\xc3\xa9.txt", path);
+    assert_int_equal(tars_ingest_submit_tree(world->ingest, &tree, &submitted, NULL), TARS_OK);
+    assert_int_equal(submitted, 1);
+    assert_non_null(strstr(world->skipped, "not UTF-8"));
+    assert_int_equal(tars_ingest_wait_idle(world->ingest, WAIT_MS), TARS_OK);
+    assert_int_equal(found(world), 1);
+}
+
 #define ROW(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -413,6 +442,7 @@ int main(void)
         ROW(a_removal_whose_answer_is_lost_reaches_the_index),
         ROW(a_gap_is_filled_by_a_replay),
         ROW(a_question_without_an_answer_is_asked_again),
+        ROW(a_name_that_the_store_cannot_hold_is_skipped),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

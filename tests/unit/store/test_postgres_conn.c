@@ -375,6 +375,7 @@ static void refusals_have_their_status(void **state)
         if (!rows[i].is_broken) {
             assert_int_equal(count(&conn), 0);
         } else {
+            assert_non_null(strstr(conn.why.text, rows[i].words));
             assert_int_equal(ask_wrongly(&conn, NULL), TARS_EUNAVAILABLE);
             assert_false(tars_pg_is_whole(&conn));
         }

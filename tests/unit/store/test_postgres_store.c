@@ -9,6 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "store/accounts.h"
+
 #define WRITERS   4
 #define DOCUMENTS 12 /* of each writer */
 #define PASSAGES  3
@@ -428,6 +430,56 @@ static void texts_that_are_no_utf8_are_refused(void **state)
     assert_int_equal(stats.seq, 1);
 }
 
+/* As an administrator makes it. */
+static void prepare(const char *statements)
+{
+    struct tars_pg_config config = postgres_config(&server, DATABASE);
+    struct tars_pg_conn conn;
+    struct tars_err err = {.text = ""};
+
+    if (tars_pg_open(&conn, &config, NULL, &err) || tars_pg_exec(&conn, statements, &err))
+        fail_msg("%s", err.text);
+    tars_pg_close(&conn);
+}
+
+/* Whoever owns the schema need not have the right to make one. */
+static void a_schema_that_is_there_is_enough(void **state)
+{
+    struct world *world = *state;
+
+    tars_store_close(world->store);
+    world->store = NULL;
+    drop_schema();
+    prepare("CREATE SCHEMA tars; REVOKE CREATE ON DATABASE " DATABASE " FROM tars");
+    world->store = open_store(world->dir);
+    assert_int_equal(put(world->store, "/a", "text", NULL), TARS_OK);
+    prepare("GRANT CREATE ON DATABASE " DATABASE " TO tars");
+}
+
+/* What goes over many rows is not stopped by the bound of short statements. */
+static void long_statements_are_let_end(void **state)
+{
+    struct world *world = *state;
+    struct tars_store_postgres_config config = postgres_store(world->dir);
+    const struct tars_tenant acme = {.name = "acme"};
+    struct tars_store_job job = {.kind = "ingest", .path = "/a"};
+
+    tars_store_close(world->store);
+    config.pool.server.statement_timeout_ms = 400;
+    world->store = open_with(&config);
+    assert_int_equal(tars_accounts_tenant_add(world->store, &acme, NULL), TARS_OK);
+    prepare("CREATE FUNCTION tars.slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM "
+            "pg_sleep(0.6); RETURN NULL; END $$; CREATE TRIGGER slow BEFORE DELETE ON tars.jobs "
+            "EXECUTE FUNCTION tars.slow(); CREATE TRIGGER slow BEFORE DELETE ON tars.audit EXECUTE "
+            "FUNCTION tars.slow(); CREATE TRIGGER slow AFTER DELETE ON tars.tenants EXECUTE "
+            "FUNCTION tars.slow(); CREATE TRIGGER slow_too BEFORE INSERT ON tars.jobs EXECUTE "
+            "FUNCTION tars.slow()");
+    assert_int_equal(tars_store_jobs_add(world->store, &job, 1, NULL), TARS_ETIMEOUT);
+    assert_int_equal(tars_store_jobs_prune(world->store, 0, NULL), TARS_OK);
+    assert_int_equal(tars_accounts_audit_prune(world->store, 1, NULL), TARS_OK);
+    assert_int_equal(tars_accounts_tenant_remove(world->store, "acme", NULL), TARS_OK);
+}
+
 static void a_store_of_a_newer_program_is_left_alone(void **state)
 {
     struct world *world = *state;
@@ -474,6 +526,8 @@ int main(void)
         ROW(a_job_of_another_is_not_released),
         ROW(jobs_of_the_dead_are_queued_again),
         ROW(texts_that_are_no_utf8_are_refused),
+        ROW(a_schema_that_is_there_is_enough),
+        ROW(long_statements_are_let_end),
         ROW(a_store_of_a_newer_program_is_left_alone),
         ROW(a_server_that_comes_back_is_used_again),
     };

@@ -127,7 +127,7 @@ static void all_goes_over_however_often_it_is_stopped(void **state)
     char other[FILES_PATH_MAX];
     atomic_bool stop = false;
     struct tars_transfer_config config = {
-        .from = world->store, .stop = &stop, .progress = stop_now, .progress_ctx = &stop};
+        .from = world->store, .stop = &stop, .progress = stop_now, .ctx = &stop};
     struct tars_store_sums sums = {0};
     struct tars_err err = {.text = ""};
     struct tars_access access;
@@ -167,6 +167,141 @@ static void all_goes_over_however_often_it_is_stopped(void **state)
     files_remove_dir(other);
 }
 
+/* Twice the same, but for one right: the digests differ, and so do those of a lost mark. */
+static void rights_are_compared(void **state)
+{
+    struct world *world = *state;
+    struct tars_store_sums before;
+    struct tars_store_sums after;
+    struct tars_access access;
+    struct tars_grant grant;
+
+    fill(world);
+    assert_int_equal(tars_store_sums(world->store, &before, NULL), TARS_OK);
+    assert_int_equal(tars_accounts_load(world->store, &world->arena, &access, NULL), TARS_OK);
+    assert_int_equal(
+        tars_accounts_touch(world->store, access.accounts[0].id, access.keys[0].id, 77, NULL),
+        TARS_OK);
+    assert_int_equal(tars_store_sums(world->store, &after, NULL), TARS_OK);
+    assert_string_equal(before.sha256, after.sha256);
+    grant = access.grants[0];
+    grant.writes = false;
+    assert_int_equal(tars_accounts_grant(world->store, &grant, NULL), TARS_OK);
+    assert_int_equal(tars_store_sums(world->store, &after, NULL), TARS_OK);
+    assert_string_not_equal(before.sha256, after.sha256);
+    grant.writes = true;
+    assert_int_equal(tars_accounts_grant(world->store, &grant, NULL), TARS_OK);
+    assert_int_equal(tars_store_sums(world->store, &after, NULL), TARS_OK);
+    assert_string_equal(before.sha256, after.sha256);
+    access.accounts[0].disabled = true;
+    assert_int_equal(tars_accounts_set(world->store, &access.accounts[0], NULL), TARS_OK);
+    assert_int_equal(tars_store_sums(world->store, &after, NULL), TARS_OK);
+    assert_string_not_equal(before.sha256, after.sha256);
+    access.accounts[0].disabled = false;
+    assert_int_equal(tars_accounts_set(world->store, &access.accounts[0], NULL), TARS_OK);
+    assert_int_equal(tars_store_meta_set(world->store, "embed.partial", "1", NULL), TARS_OK);
+    assert_int_equal(tars_store_sums(world->store, &after, NULL), TARS_OK);
+    assert_string_not_equal(before.sha256, after.sha256);
+}
+
+/* Stopped half way: it is not served, a key that is revoked meanwhile is revoked there, and what is
+ * known of lacking vectors comes along. */
+static void a_half_is_not_served(void **state)
+{
+    struct world *world = *state;
+    struct tars_api_key key = {.label = "l", .hash = "cafe"};
+    atomic_bool stop = false;
+    struct tars_transfer_config config = {
+        .from = world->store, .now_us = 1, .stop = &stop, .progress = stop_now, .ctx = &stop};
+    struct tars_store_sums sums;
+    struct tars_err err = {.text = ""};
+    struct tars_access access;
+    char other[FILES_PATH_MAX];
+    const char *partial;
+
+    fill(world);
+    assert_int_equal(tars_accounts_load(world->store, &world->arena, &access, NULL), TARS_OK);
+    key.account_id = access.accounts[0].id;
+    assert_int_equal(tars_accounts_key_add(world->store, &key, NULL), TARS_OK);
+    assert_int_equal(tars_store_meta_set(world->store, "embed.partial", "1", NULL), TARS_OK);
+    files_make_dir(other);
+    config.to = open_other(other);
+    assert_int_equal(tars_store_transfer(&config, &sums, NULL), TARS_ECANCELED);
+    assert_int_equal(tars_store_check_moved(config.to, &err), TARS_EMISMATCH);
+    assert_non_null(strstr(err.text, "tars migrate"));
+    assert_int_equal(tars_accounts_key_revoke(world->store, key.id, NULL), TARS_OK);
+    config.stop = NULL;
+    config.progress = NULL;
+    config.now_us = 2;
+    if (tars_store_transfer(&config, &sums, &err))
+        fail_msg("%s", err.text);
+    assert_int_equal(tars_store_check_moved(config.to, NULL), TARS_OK);
+    assert_int_equal(tars_accounts_load(config.to, &world->arena, &access, NULL), TARS_OK);
+    assert_true(access.keys[1].revoked);
+    assert_int_equal(tars_store_meta_get(config.to, "embed.partial", &world->arena, &partial, NULL),
+                     TARS_OK);
+    tars_store_close(config.to);
+    if (!back_ends[back_end].is_server)
+        drop_schema();
+    files_remove_dir(other);
+}
+
+static tars_status forbid(void *ctx, struct tars_err *err)
+{
+    (void)ctx;
+    (void)err;
+    fail_msg("%s", "it was begun");
+    return TARS_EIO;
+}
+
+/* Without a document, but with what somebody did there. */
+static void a_target_in_use_is_left_alone(void **state)
+{
+    struct world *world = *state;
+    const struct tars_audit_entry entry = {.time_us = 5, .tenant = "default", .action = "sign-in"};
+    struct tars_transfer_config config = {.from = world->store, .now_us = 1, .begin = forbid};
+    struct tars_store_sums sums;
+    struct tars_err err = {.text = ""};
+    char other[FILES_PATH_MAX];
+
+    fill(world);
+    files_make_dir(other);
+    config.to = open_other(other);
+    assert_int_equal(tars_accounts_audit(config.to, &entry, NULL), TARS_OK);
+    assert_int_equal(tars_store_transfer(&config, &sums, &err), TARS_EEXIST);
+    assert_non_null(strstr(err.text, "1 entries"));
+    assert_int_equal(tars_store_sums(config.to, &sums, NULL), TARS_OK);
+    assert_int_equal(sums.accounts, 0);
+    tars_store_close(config.to);
+    if (!back_ends[back_end].is_server)
+        drop_schema();
+    files_remove_dir(other);
+}
+
+/* The path is named before anything is written. */
+static void a_name_that_does_not_fit_is_told_first(void **state)
+{
+    struct world *world = *state;
+    struct tars_transfer_config config = {.from = world->store, .now_us = 1, .begin = forbid};
+    struct tars_store_file file = {.path = "/caf\xe9.txt", .sha256 = "x", .indexed_us = 1};
+    const struct tars_store_batch batch = {.file = &file, .finish = true};
+    struct tars_store_changes changes;
+    struct tars_store_sums sums;
+    struct tars_err err = {.text = ""};
+    char other[FILES_PATH_MAX];
+
+    if (back_ends[back_end].is_server)
+        return; /* which holds no such name */
+    assert_int_equal(tars_store_put(world->store, &batch, &world->arena, &changes, NULL), TARS_OK);
+    files_make_dir(other);
+    config.to = open_other(other);
+    assert_int_equal(tars_store_transfer(&config, &sums, &err), TARS_EINVAL);
+    assert_non_null(strstr(err.text, "/caf\xe9.txt"));
+    tars_store_close(config.to);
+    drop_schema();
+    files_remove_dir(other);
+}
+
 static void what_differs_is_told(void **state)
 {
     struct world *world = *state;
@@ -181,12 +316,17 @@ static void what_differs_is_told(void **state)
     files_make_dir(other);
     config.to = open_other(other);
     assert_int_equal(tars_store_transfer(&config, &sums, NULL), TARS_OK);
-    /* Somebody goes on with the copy. */
+    /* It may be served, and somebody goes on with the copy: it is compared, and not written to. */
+    assert_int_equal(tars_store_check_moved(config.to, NULL), TARS_OK);
     assert_int_equal(
         tars_conversation_append(config.to, "default", "ben", "c9", &said, 1, true, 1, NULL),
         TARS_OK);
     assert_int_equal(tars_store_transfer(&config, &sums, &err), TARS_EFORMAT);
     assert_non_null(strstr(err.text, "2 and 3 messages"));
+    /* A copy of another. */
+    assert_int_equal(tars_store_meta_set(world->store, "transfer.id", "0123", NULL), TARS_OK);
+    assert_int_equal(tars_store_transfer(&config, &sums, &err), TARS_EEXIST);
+    assert_non_null(strstr(err.text, "another store"));
     /* One that was never a copy. */
     assert_int_equal(tars_store_meta_set(config.to, "transfer.state", NULL, NULL), TARS_OK);
     assert_int_equal(tars_store_transfer(&config, &sums, &err), TARS_EEXIST);
@@ -204,6 +344,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         ROW(all_goes_over_however_often_it_is_stopped),
+        ROW(rights_are_compared),
+        ROW(a_half_is_not_served),
+        ROW(a_target_in_use_is_left_alone),
+        ROW(a_name_that_does_not_fit_is_told_first),
         ROW(what_differs_is_told),
     };
     int failed = 0;
