@@ -1,6 +1,5 @@
 /* meanwhile - a journal of what the writer did while a save was under way, to be done again to what
  * the save made.
- * it made.
  *
  *     writer  ── append ──▶ [ add | remove | publish ] ── take ──▶ saver, who does it again
  *
