@@ -15,10 +15,10 @@
           */
 
 /* Costs, in nodes compared by a scan; measured, see docs/internals/index.md. */
-#define WALK_COST   60.0  /* expanding a node on a walk */
-#define SELDOM_COST 400.0 /* the same, looking through refused nodes */
-#define RUN_COST    6.0   /* finding a run of accepted passages */
-#define ASK_COST    1.5   /* asking a filter about a passage */
+#define WALK_COST   60.0   /* expanding a node on a walk */
+#define SELDOM_COST 1200.0 /* the same, looking through refused nodes */
+#define RUN_COST    6.0    /* finding a run of accepted passages */
+#define ASK_COST    1.5    /* asking a filter about a passage */
 
 /* Passages of these many were asked, and so many said yes. */
 struct sample {
