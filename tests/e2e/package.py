@@ -25,13 +25,13 @@ MODELS = os.path.join(os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.ca
 LIFE = r"""
 set -e
 mount -t tmpfs -o size=512m tmpfs "$2" || exit 99
-mkdir "$2/up" "$2/work" "$2/root"
-mount -t overlay overlay -o lowerdir=/,upperdir="$2/up",workdir="$2/work" "$2/root" || exit 99
-mount -t proc proc "$2/root/proc" || exit 99
-mount --bind /dev "$2/root/dev"
-mkdir -p "$2/root/mnt/package" && cp "$1" "$2/root/mnt/package/tars.deb"
-rm -rf "$2/root/run/systemd"
-exec chroot "$2/root" /bin/bash -c '
+mkdir "$2/up" "$2/work" "$2/tree"
+mount -t overlay overlay -o lowerdir=/,upperdir="$2/up",workdir="$2/work" "$2/tree" || exit 99
+mount -t proc proc "$2/tree/proc" || exit 99
+mount --bind /dev "$2/tree/dev"
+mkdir -p "$2/tree/mnt/package" && cp "$1" "$2/tree/mnt/package/tars.deb"
+rm -rf "$2/tree/run/systemd"
+exec chroot "$2/tree" /bin/bash -c '
     export DEBIAN_FRONTEND=noninteractive
     dpkg --install /mnt/package/tars.deb 2>&1 >/dev/null
     echo "installed=$(dpkg-query -W -f "\${db:Status-Status}" tars)"
