@@ -14,20 +14,19 @@ double tars_kin_weight(double alpha)
 
 /* The weighted sum of the leaders' vectors; its length does not matter, likeness is scaled. Returns
  * how many had one. */
-static size_t sum_leaders(const struct tars_index *index, const float *question,
+static size_t sum_leaders(const struct tars_vectors_held *held, const float *question,
                           const struct tars_fused *fused, size_t count, float *sum)
 {
     size_t leaders = 0;
 
     for (size_t i = 0; i < count && i < TARS_KIN_LEADERS; i++) {
-        if (tars_index_vector_add(index, question, fused[i].id, 1 / (double)(i + 1), sum) ==
-            TARS_OK)
+        if (tars_vectors_add(held, question, fused[i].id, 1 / (double)(i + 1), sum) == TARS_OK)
             leaders++;
     }
     return leaders;
 }
 
-tars_status tars_kin_mix(const struct tars_index *index, struct tars_arena *arena,
+tars_status tars_kin_mix(const struct tars_vectors_held *held, struct tars_arena *arena,
                          const float *question, size_t dim, double weight, struct tars_fused *fused,
                          size_t count)
 {
@@ -37,10 +36,10 @@ tars_status tars_kin_mix(const struct tars_index *index, struct tars_arena *aren
 
     if (!mean || !likeness)
         return TARS_ENOMEM;
-    if (weight <= 0 || sum_leaders(index, question, fused, count, mean) == 0)
+    if (weight <= 0 || sum_leaders(held, question, fused, count, mean) == 0)
         return TARS_OK;
     for (size_t i = 0; i < count; i++) {
-        if (tars_index_vector_score(index, mean, fused[i].id, &likeness[i]) != TARS_OK) {
+        if (tars_vectors_score(held, mean, fused[i].id, &likeness[i]) != TARS_OK) {
             likeness[i] = NAN;
             continue;
         }

@@ -20,8 +20,8 @@
 
 #include "base/mem/arena.h"
 #include "base/status.h"
-#include "index/index.h"
 #include "retrieve/fuse.h"
+#include "vectors/vectors.h"
 
 #define TARS_KIN_LEADERS 3
 #define TARS_KIN_WEIGHT  0.4
@@ -30,10 +30,10 @@
  * half, less where they are not trusted, because the encoder does not know the language. */
 double tars_kin_weight(double alpha);
 /* Mix the likeness into fused, shape (count,), best first, and order it anew. question (dim,) is
- * the question's vector. Candidates without vectors are like nobody. TARS_ENOMEM: nothing has
- * changed. */
-TARS_MUST_USE tars_status tars_kin_mix(const struct tars_index *index, struct tars_arena *arena,
-                                       const float *question, size_t dim, double weight,
-                                       struct tars_fused *fused, size_t count);
+ * the question's vector, held the candidates' ones. Candidates without vectors are like nobody.
+ * TARS_ENOMEM: nothing has changed. */
+TARS_MUST_USE tars_status tars_kin_mix(const struct tars_vectors_held *held,
+                                       struct tars_arena *arena, const float *question, size_t dim,
+                                       double weight, struct tars_fused *fused, size_t count);
 
 #endif

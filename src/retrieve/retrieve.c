@@ -13,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cache/fetch.h"
 #include "index/index.h"
 #include "model/encoder.h"
 #include "retrieve/coverage.h"
@@ -22,6 +21,8 @@
 #include "retrieve/kin.h"
 #include "retrieve/languages.h"
 #include "retrieve/missing.h"
+#include "retrieve/near.h"
+#include "retrieve/question.h"
 #include "retrieve/rarity.h"
 #include "retrieve/relevance.h"
 #include "retrieve/retrieve_internal.h"
@@ -31,6 +32,7 @@
 #include "retrieve/wording.h"
 #include "store/store.h"
 #include "text/analyzer.h"
+#include "vectors/vectors.h"
 
 #define ALPHA_DEFAULT 0.5
 #define STOCK_MAX     64 /* analyzers kept for the next call */
@@ -41,7 +43,8 @@ struct tars_retriever {
     struct tars_retriever_config config; /* with every default filled in */
     bool english_only;                   /* the encoder's vocabulary is English */
     struct tars_scopes *scopes;
-    pthread_mutex_t lock; /* guards stock, stocked */
+    struct tars_vectors *own; /* of the index, where no others were given */
+    pthread_mutex_t lock;     /* guards stock, stocked */
     struct tars_analyzer *stock[STOCK_MAX];
     size_t stocked;
 };
@@ -63,6 +66,7 @@ struct search {
     struct tars_coverage *coverage; /* NULL: the question has no words, or they were not asked */
     const float *vector;            /* of the question, or NULL */
     bool vector_cached;
+    struct tars_vectors_held *held; /* vectors of the candidates, where vector is set */
     struct tars_index_query_term *terms;
     size_t term_count;
     struct tars_index_stats stats;
@@ -80,11 +84,14 @@ tars_status tars_retriever_new(const struct tars_retriever_config *config,
     made = calloc(1, sizeof(*made));
     if (!made)
         return TARS_ENOMEM;
-    if (tars_scopes_new(config->store, &made->scopes)) {
+    made->config = *config;
+    if (!config->vectors && tars_vectors_lend(config->index, &made->own) == TARS_OK)
+        made->config.vectors = made->own;
+    if (!made->config.vectors || tars_scopes_new(config->store, &made->scopes)) {
+        tars_vectors_close(made->own);
         free(made);
         return TARS_ENOMEM;
     }
-    made->config = *config;
     if (config->alpha < 0)
         made->config.alpha = ALPHA_DEFAULT;
     made->english_only = true;
@@ -100,6 +107,7 @@ void tars_retriever_free(struct tars_retriever *retriever)
     for (size_t i = 0; i < retriever->stocked; i++)
         tars_analyzer_free(retriever->stock[i]);
     tars_scopes_free(retriever->scopes);
+    tars_vectors_close(retriever->own);
     (void)pthread_mutex_destroy(&retriever->lock);
     free(retriever);
 }
@@ -197,105 +205,34 @@ static tars_status search_words(struct search *search)
                                    &search->word_count);
 }
 
-/* Design 9.7: the model, whose identity includes its weights, and the text. Empty: no memory. */
-static struct tars_span vector_key(const struct search *search)
-{
-    const char *identity = tars_encoder_info(search->retriever->config.encoder)->identity;
-    struct tars_span query = search->request->query;
-    size_t len = strlen(identity) + 1;
-    char *key = tars_arena_alloc(search->call->arena, len + query.len);
-
-    if (!key)
-        return tars_span(NULL, 0);
-    memcpy(key, identity, len - 1);
-    key[len - 1] = '\n';
-    memcpy(key + len, query.ptr, query.len);
-    return tars_span(key, len + query.len);
-}
-
-#define UNIT_SLACK 0.01 /* a vector's length is 1, give or take */
-
-/* A shared cache may hold anything: only a vector of unit length is one. */
-static bool is_vector(void *ctx, struct tars_span bytes)
-{
-    const struct search *search = ctx;
-    size_t dim = tars_encoder_info(search->retriever->config.encoder)->dim;
-    double sum = 0;
-
-    if (bytes.len != dim * sizeof(float))
-        return false;
-    for (size_t i = 0; i < dim; i++) {
-        float x;
-
-        memcpy(&x, bytes.ptr + i * sizeof(x), sizeof(x));
-        sum += (double)x * (double)x;
-    }
-    return fabs(sum - 1) < UNIT_SLACK;
-}
-
-static tars_status run_encoder(const struct search *search, struct tars_encoder *encoder,
-                               float *vector, struct tars_err *err)
-{
-    const struct tars_encoder_info *info = tars_encoder_info(encoder);
-    struct tars_trace_span span;
-    tars_status status;
-
-    tars_trace_begin(&search->call->trace, &span, "embeddings", TARS_SPAN_INTERNAL);
-    tars_trace_subject(&span, info->name);
-    tars_trace_text(&span, "gen_ai.operation.name", "embeddings");
-    tars_trace_text(&span, "gen_ai.provider.name", "tars");
-    tars_trace_text(&span, "gen_ai.request.model", info->name);
-    tars_trace_int(&span, "gen_ai.embeddings.dimension.count", (int64_t)info->dim);
-    status = tars_encoder_embed(encoder, TARS_EMBED_QUERY, &search->request->query, 1, vector, err);
-    tars_trace_status(&span, status, err);
-    tars_trace_end(&span);
-    return status;
-}
-
-static tars_status make_vector(void *ctx, struct tars_arena *arena, struct tars_cache_made *made,
-                               struct tars_err *err)
-{
-    const struct search *search = ctx;
-    struct tars_encoder *encoder = search->retriever->config.encoder;
-    size_t dim = tars_encoder_info(encoder)->dim;
-    float *vector = tars_arena_calloc(arena, dim, sizeof(*vector));
-
-    if (!vector)
-        return TARS_ENOMEM;
-    made->value = tars_span((const char *)vector, dim * sizeof(*vector));
-    return run_encoder(search, encoder, vector, err);
-}
-
 static tars_status embed_query(struct search *search)
 {
-    const struct tars_cache_wish wish = {.kind = TARS_CACHE_EMBEDDING,
-                                         .key = vector_key(search),
-                                         .wait_ms = tars_retrieve_patience_ms(search->call),
-                                         .compute = make_vector,
-                                         .is_good = is_vector,
-                                         .ctx = search};
-    enum tars_cache_source source;
-    struct tars_span bytes;
-    tars_status status = tars_cache_fetch(search->retriever->config.cache, &wish,
-                                          search->call->arena, &bytes, &source, search->err);
+    const struct tars_retriever_config *config = &search->retriever->config;
 
-    if (status != TARS_OK)
-        return status;
-    search->vector = (const float *)(const void *)bytes.ptr; /* of the arena, so it is aligned */
-    search->vector_cached = source != TARS_CACHE_COMPUTED;
-    return TARS_OK;
+    return tars_question_vector(config->encoder, config->cache, search->request->query,
+                                search->call, &search->vector, &search->vector_cached, search->err);
 }
 
-static tars_status search_vectors(struct search *search)
+static tars_status search_vectors(struct search *search, bool *is_away)
 {
     const struct tars_index_filter *filter = filter_of(search);
+
+    const struct tars_vectors_wish wish = {
+        .query = search->vector,
+        .dim = tars_encoder_info(search->retriever->config.encoder)->dim,
+        .k = search->pool,
+        .filter = filter,
+        .visible = tars_scope_visible(search->scope),
+        .is_narrow = search->wording.binds || tars_scope_is_narrow(search->scope),
+        .call = search->call,
+    };
 
     search->vectors =
         tars_arena_calloc(search->call->arena, search->pool, sizeof(*search->vectors));
     if (!search->vectors)
         return TARS_ENOMEM;
-    return tars_index_search_vector(search->retriever->config.index, search->vector, search->pool,
-                                    filter, search->vectors, &search->vector_count);
+    return tars_near_search(search->retriever->config.vectors, &wish, search->vectors,
+                            &search->vector_count, is_away, search->err);
 }
 
 /* ------------------------------------------------------------------ ranking */
@@ -308,7 +245,7 @@ static void complete(const struct search *search, struct tars_fused *fused, size
 
     for (size_t i = 0; i < count; i++) {
         if (isnan(fused[i].vector) && search->vector &&
-            tars_index_vector_score(index, search->vector, fused[i].id, &score) == TARS_OK)
+            tars_vectors_score(search->held, search->vector, fused[i].id, &score) == TARS_OK)
             fused[i].vector = score;
         if (!isnan(fused[i].words))
             continue;
@@ -345,14 +282,37 @@ static double alpha_of(const struct search *search, const char **method)
                            tars_languages_english_share(&search->stats));
 }
 
-static tars_status fuse(const struct search *search, struct tars_fused *fused, size_t *n,
+/* The exact vectors of both lists' candidates. */
+static tars_status hold_vectors(struct search *search)
+{
+    const struct tars_retriever_config *config = &search->retriever->config;
+    struct tars_near_lists lists = {.near = search->vectors,
+                                    .near_count = search->vector_count,
+                                    .others = search->words,
+                                    .other_count = search->word_count};
+    tars_status status;
+
+    if (!search->vector)
+        return TARS_OK;
+    status = tars_near_hold(config->vectors, config->store, search->vector,
+                            tars_encoder_info(config->encoder)->dim, search->call->arena, &lists,
+                            &search->held, search->err);
+    search->vector_count = lists.near_count;
+    return status;
+}
+
+static tars_status fuse(struct search *search, struct tars_fused *fused, size_t *n,
                         const char **method)
 {
     const struct tars_retriever_config *config = &search->retriever->config;
     double alpha = alpha_of(search, method);
-    size_t count = tars_fuse_join(search->vectors, search->vector_count, search->words,
-                                  search->word_count, fused);
+    tars_status status = hold_vectors(search);
+    size_t count;
 
+    if (status != TARS_OK)
+        return status;
+    count = tars_fuse_join(search->vectors, search->vector_count, search->words, search->word_count,
+                           fused);
     *n = count;
     complete(search, fused, count);
     if (config->fusion == TARS_FUSION_RRF) {
@@ -365,7 +325,7 @@ static tars_status fuse(const struct search *search, struct tars_fused *fused, s
                      alpha);
     if (!search->vector || search->request->mode != TARS_RETRIEVE_HYBRID)
         return TARS_OK;
-    return tars_kin_mix(config->index, search->call->arena, search->vector,
+    return tars_kin_mix(search->held, search->call->arena, search->vector,
                         tars_encoder_info(config->encoder)->dim, tars_kin_weight(alpha), fused,
                         count);
 }
@@ -514,6 +474,13 @@ static double ms_since(int64_t start_ns)
     return (double)(tars_clock_mono_ns() - start_ns) / 1e6;
 }
 
+/* Vectors elsewhere are not counted for each search: they are there if passages are. */
+static bool has_vectors(const struct search *search)
+{
+    return search->retriever->config.vectors->ops->waits ? search->stats.passages > 0
+                                                         : search->stats.windows > 0;
+}
+
 /* The vector of the question, once a call, where it is asked for and there is something to lay it
  * beside. */
 static tars_status need_vector(struct search *search, struct tars_retrieved *result)
@@ -523,7 +490,7 @@ static tars_status need_vector(struct search *search, struct tars_retrieved *res
 
     if (search->request->mode == TARS_RETRIEVE_WORDS || search->vector)
         return TARS_OK;
-    if (!search->retriever->config.encoder || search->stats.windows == 0) {
+    if (!search->retriever->config.encoder || !has_vectors(search)) {
         result->degraded = search->stats.passages > 0;
         result->degraded_part = result->degraded ? "vectors" : NULL;
         return TARS_OK;
@@ -535,14 +502,26 @@ static tars_status need_vector(struct search *search, struct tars_retrieved *res
     return status;
 }
 
-static tars_status search_by_vector(struct search *search)
+/* Without its server a search goes on by words. */
+static tars_status search_by_vector(struct search *search, struct tars_retrieved *result)
 {
+    const struct tars_vectors *vectors = search->retriever->config.vectors;
+    int64_t start = tars_clock_mono_ns();
     struct tars_trace_span span;
+    bool is_away = false;
     tars_status status;
 
     tars_trace_begin(&search->call->trace, &span, "search vectors", TARS_SPAN_INTERNAL);
-    status = search_vectors(search);
+    result->is_behind = vectors->ops->waits && atomic_load(&vectors->seq) < search->stats.seq;
+    status = search_vectors(search, &is_away);
     tars_retrieve_trace_step(&span, "tars.search.hits", search->vector_count, status);
+    if (is_away) {
+        search->vector = NULL;
+        result->degraded = true;
+        result->degraded_part = "vectors";
+    }
+    result->by_vector = !is_away;
+    result->vector_ms = ms_since(start);
     return status;
 }
 
@@ -568,11 +547,8 @@ static tars_status gather(struct search *search, struct tars_retrieved *result)
     tars_status status = need_vector(search, result);
     int64_t start = tars_clock_mono_ns();
 
-    if (status == TARS_OK && search->vector) {
-        status = search_by_vector(search);
-        result->by_vector = true;
-        result->vector_ms = ms_since(start);
-    }
+    if (status == TARS_OK && search->vector)
+        status = search_by_vector(search, result);
     if (status == TARS_OK)
         status = search_by_words(search, mode != TARS_RETRIEVE_VECTORS || !search->vector);
     result->search_ms = ms_since(start);
@@ -611,7 +587,7 @@ static tars_status gather_visible(struct search *search, struct tars_retrieved *
     return status == TARS_OK ? gather(search, result) : status;
 }
 
-static tars_status fuse_lists(const struct search *search, struct tars_fused *fused, size_t *count,
+static tars_status fuse_lists(struct search *search, struct tars_fused *fused, size_t *count,
                               const char **method)
 {
     struct tars_trace_span span;

@@ -25,8 +25,10 @@
  *           the call may not read is never a candidate. NULL finds nothing.
  * Threads   Safe to share once open. Readers of the index take no lock; the store is asked once a
  *           call, for the text of the winners.
- * Failure   A part that is away (no encoder, vectors of another model) costs its half of the
- *           fusion, never the call; degraded says so.
+ * Elsewhere Vectors may be in a server; then index has words only, and who searches waits for a
+ *           network (vectors->ops->waits).
+ * Failure   A part that is away (no encoder, vectors of another model, their server) costs its half
+ * of the fusion, never the call; degraded says so.
  */
 #ifndef TARS_RETRIEVE_RETRIEVE_H
 #define TARS_RETRIEVE_RETRIEVE_H
@@ -48,6 +50,7 @@ struct tars_store_passage; /* store/store.h: text, place, its document */
 struct tars_index;
 struct tars_encoder;
 struct tars_cache;
+struct tars_vectors;
 struct tars_epoch;
 struct tars_retriever;
 
@@ -68,6 +71,7 @@ struct tars_retrieved;
 struct tars_retriever_config {
     struct tars_store *store;     /* required */
     struct tars_index *index;     /* required */
+    struct tars_vectors *vectors; /* near windows (vectors/vectors.h); NULL: those of index */
     struct tars_encoder *encoder; /* NULL: words only */
     struct tars_cache *cache;     /* vectors of questions, and what was found; NULL: none */
     /* What was found is kept only where both are given: the states of store, and what the order
@@ -126,6 +130,7 @@ struct tars_retrieved {
     uint64_t index_seq;        /* state of the index that answered */
     bool degraded;             /* a part was away; words says which */
     const char *degraded_part; /* static, or NULL */
+    bool is_behind;            /* vectors of what is found are still being written elsewhere */
     const char *unmet;         /* a phrase of the question that no passage holds, so that its words
                                   were looked for; or NULL (wording.h) */
     struct tars_retrieve_absence absence; /* set where count is 0 and explain was asked for */

@@ -59,7 +59,7 @@ static tars_status make_result(void *ctx, struct tars_arena *arena, struct tars_
         return status;
     /* The index only ever moves on: if it is there still, it was all the while. */
     out->is_mine_alone = (keeping->request->explain && made->count == 0) || made->degraded ||
-                         made->unmet || made->rerank_is_partial ||
+                         made->is_behind || made->unmet || made->rerank_is_partial ||
                          made->index_seq != keeping->seq || tars_index_seq(index) != keeping->seq ||
                          tars_kept_encode(made, arena, &out->value) != TARS_OK;
     return TARS_OK;

@@ -480,6 +480,16 @@ uint64_t tars_scope_passages(const struct tars_scope *scope)
     return scope->passages;
 }
 
+const struct tars_visible *tars_scope_visible(const struct tars_scope *scope)
+{
+    return &scope->visible;
+}
+
+bool tars_scope_is_narrow(const struct tars_scope *scope)
+{
+    return scope->kept != NULL;
+}
+
 bool tars_scope_is_empty(const struct tars_scope *scope)
 {
     return scope->empty;

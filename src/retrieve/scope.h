@@ -60,6 +60,10 @@ const struct tars_index_filter *tars_scope_filter(const struct tars_scope *scope
 const struct tars_index_filter *tars_scope_rights(const struct tars_scope *scope);
 /* Passages that these accept. */
 uint64_t tars_scope_passages(const struct tars_scope *scope);
+/* The collections that may be seen, narrowed to the one that was asked for. Lent likewise. */
+const struct tars_visible *tars_scope_visible(const struct tars_scope *scope);
+/* The filter demands more than these collections. */
+bool tars_scope_is_narrow(const struct tars_scope *scope);
 /* Nothing can be found. */
 bool tars_scope_is_empty(const struct tars_scope *scope);
 /* May documents of this collection be seen? */

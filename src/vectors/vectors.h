@@ -25,6 +25,7 @@
 #ifndef TARS_VECTORS_VECTORS_H
 #define TARS_VECTORS_VECTORS_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -54,7 +55,7 @@ struct tars_vectors_state {
     struct tars_vectors_of of;          /* all "" and 0: nothing was ever written there */
     uint64_t seq;                       /* the last change that is in it as a whole */
     char mark[TARS_VECTORS_MARK_BYTES]; /* what that change was; "": not known */
-    uint64_t windows;                   /* vectors that are there, counted */
+    uint64_t windows;                   /* vectors that are there */
     uint64_t expected;                  /* that should be there, as was written down beside seq */
 };
 
@@ -102,9 +103,10 @@ struct tars_vectors_ops {
     const char *name;   /* "pgvector" */
     bool waits;         /* for a network: searches run where waiting is allowed */
     bool is_by_passage; /* search obeys wish->filter, and gives passages with exact scores */
-    /* What is there. A server that has nothing yet: all zero. EUNAVAILABLE, ETIMEOUT, EFORMAT
+    /* What is there. Not counts: windows may be expected, uncounted, so that looking is cheap. A
+     * server that has nothing yet: all zero. EUNAVAILABLE, ETIMEOUT, EFORMAT
      * (somebody else's tables, or another version's), EIO, ENOMEM. */
-    tars_status (*state)(struct tars_vectors *self, struct tars_vectors_state *state,
+    tars_status (*state)(struct tars_vectors *self, bool counts, struct tars_vectors_state *state,
                          struct tars_err *err);
     /* Nothing is there any more, and what comes will be of this; seq 0. */
     tars_status (*reset)(struct tars_vectors *self, const struct tars_vectors_of *of,
@@ -132,7 +134,13 @@ struct tars_vectors_ops {
 /* The first member of a back end's own struct. */
 struct tars_vectors {
     const struct tars_vectors_ops *ops;
+    /* The last change that is there, as far as is known; set by who feeds it (follow.h). */
+    _Atomic uint64_t seq;
 };
+
+/* The vectors of an index that somebody else feeds, borrowed: the default back end. TARS_ENOMEM. */
+TARS_MUST_USE tars_status tars_vectors_lend(struct tars_index *index,
+                                            struct tars_vectors **vectors);
 
 /* NULL is allowed. Nobody may be at work. */
 static inline void tars_vectors_close(struct tars_vectors *vectors)

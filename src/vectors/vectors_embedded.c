@@ -117,12 +117,13 @@ static tars_status write_of(const struct embedded *self, struct tars_err *err)
 
 /* --------------------------------------------------------------- the writer */
 
-static tars_status state(struct tars_vectors *vectors, struct tars_vectors_state *out,
+static tars_status state(struct tars_vectors *vectors, bool counts, struct tars_vectors_state *out,
                          struct tars_err *err)
 {
     struct embedded *self = self_of(vectors);
     struct tars_index_stats stats;
 
+    (void)counts;
     if (!self->dir)
         return tars_fail(TARS_EUNSUPPORTED, err, "the index is fed by who lent it");
     memset(out, 0, sizeof(*out));
@@ -255,23 +256,30 @@ static const struct tars_vectors_ops embedded_ops = {
     .close = close_it,
 };
 
-tars_status tars_vectors_embedded_open(const struct tars_vectors_embedded_config *config,
-                                       struct tars_vectors **vectors, struct tars_err *err)
+tars_status tars_vectors_lend(struct tars_index *index, struct tars_vectors **vectors)
 {
-    struct embedded *made;
-    tars_status status = TARS_OK;
+    struct embedded *made = calloc(1, sizeof(*made));
 
-    if (!config->index && !config->dir)
-        return tars_fail(TARS_EINVAL, err, "neither an index nor a folder for one");
-    made = calloc(1, sizeof(*made));
+    if (!made)
+        return TARS_ENOMEM;
+    made->base.ops = &embedded_ops;
+    made->index = index;
+    *vectors = &made->base;
+    return TARS_OK;
+}
+
+tars_status tars_vectors_embedded_open(const char *dir, struct tars_vectors **vectors,
+                                       struct tars_err *err)
+{
+    struct embedded *made = calloc(1, sizeof(*made));
+    tars_status status = TARS_ENOMEM;
+
     if (!made)
         return tars_fail(TARS_ENOMEM, err, "no memory for vectors");
     made->base.ops = &embedded_ops;
-    made->index = config->index;
-    if (!config->index) {
-        made->dir = strdup(config->dir);
-        status = made->dir ? open_own(made, err) : TARS_ENOMEM;
-    }
+    made->dir = strdup(dir);
+    if (made->dir)
+        status = open_own(made, err);
     if (status != TARS_OK) {
         free(made->dir);
         free(made);

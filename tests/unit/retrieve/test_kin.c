@@ -20,6 +20,8 @@ static const struct {
 } library[] = {{1, {0, 0}}, {1, {20, 0}}, {1, {90, 0}}, {2, {180, 10}}, {0, {0, 0}}};
 
 static struct tars_index *plane;
+static struct tars_vectors *lent;
+static struct tars_vectors_held *held;
 static struct tars_arena arena;
 static const float question[2] = {1, 0};
 
@@ -44,12 +46,15 @@ static int set_up(void **state)
         assert_int_equal(tars_index_add(plane, &passage), TARS_OK);
     }
     tars_index_publish(plane, 1);
+    assert_int_equal(tars_vectors_lend(plane, &lent), TARS_OK);
+    assert_int_equal(tars_vectors_load(lent, NULL, 2, NULL, 0, &arena, &held, NULL), TARS_OK);
     return 0;
 }
 
 static int tear_down(void **state)
 {
     (void)state;
+    tars_vectors_close(lent);
     tars_index_close(plane);
     tars_arena_release(&arena);
     return 0;
@@ -68,7 +73,7 @@ static void the_best_window_is_added(void **state)
         double angle = rows[i].degrees * RADIAN;
         float sum[2] = {1, 2};
 
-        assert_int_equal(tars_index_vector_add(plane, question, rows[i].id, 0.5, sum),
+        assert_int_equal(tars_vectors_add(held, question, rows[i].id, 0.5, sum),
                          found ? TARS_OK : TARS_ENOTFOUND);
         assert_true(fabs((double)sum[0] - 1 - (found ? 0.5 * cos(angle) : 0)) < NEAR);
         assert_true(fabs((double)sum[1] - 2 - (found ? 0.5 * sin(angle) : 0)) < NEAR);
@@ -86,7 +91,7 @@ static void likeness_to_the_leaders_moves_the_others(void **state)
     static const uint64_t want[] = {1, 4, 2, 3, 5};
 
     (void)state;
-    assert_int_equal(tars_kin_mix(plane, &arena, question, 2, 0.4, fused, 5), TARS_OK);
+    assert_int_equal(tars_kin_mix(held, &arena, question, 2, 0.4, fused, 5), TARS_OK);
     for (size_t i = 0; i < 5; i++) {
         if (fused[i].id != want[i])
             fail_msg("place %zu: passage %d", i, (int)fused[i].id);
@@ -100,9 +105,9 @@ static void nothing_to_be_like_changes_nothing(void **state)
     struct tars_fused fused[] = {{.id = 5, .fused = 0.5}, {.id = 9, .fused = 0.25}};
 
     (void)state;
-    assert_int_equal(tars_kin_mix(plane, &arena, question, 2, 0.4, fused, 2), TARS_OK);
-    assert_int_equal(tars_kin_mix(plane, &arena, question, 2, 0, fused, 2), TARS_OK);
-    assert_int_equal(tars_kin_mix(plane, &arena, question, 2, 0.4, fused, 0), TARS_OK);
+    assert_int_equal(tars_kin_mix(held, &arena, question, 2, 0.4, fused, 2), TARS_OK);
+    assert_int_equal(tars_kin_mix(held, &arena, question, 2, 0, fused, 2), TARS_OK);
+    assert_int_equal(tars_kin_mix(held, &arena, question, 2, 0.4, fused, 0), TARS_OK);
     assert_true(fused[0].id == 5 && fused[0].fused == 0.5 && fused[1].fused == 0.25);
 }
 
@@ -113,7 +118,7 @@ static void without_memory_the_order_stays(void **state)
 
     (void)state;
     tars_arena_init(&none, 0);
-    assert_int_equal(tars_kin_mix(plane, &none, question, 2, 0.4, fused, 2), TARS_ENOMEM);
+    assert_int_equal(tars_kin_mix(held, &none, question, 2, 0.4, fused, 2), TARS_ENOMEM);
     assert_true(fused[0].fused == 0.5 && fused[1].fused == 0.25);
     tars_arena_release(&none);
 }

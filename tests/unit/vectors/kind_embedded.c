@@ -30,10 +30,9 @@ static void clear(void)
 
 static struct tars_vectors *open_it(void)
 {
-    const struct tars_vectors_embedded_config config = {.dir = dir};
     struct tars_vectors *vectors = NULL;
 
-    assert_int_equal(tars_vectors_embedded_open(&config, &vectors, NULL), TARS_OK);
+    assert_int_equal(tars_vectors_embedded_open(dir, &vectors, NULL), TARS_OK);
     return vectors;
 }
 

@@ -139,7 +139,7 @@ static struct tars_vectors_state state_of(const struct world *w)
     struct tars_vectors_state now;
     struct tars_err err = {{0}};
 
-    if (w->vectors->ops->state(w->vectors, &now, &err) != TARS_OK)
+    if (w->vectors->ops->state(w->vectors, true, &now, &err) != TARS_OK)
         fail_msg("%s: %s", w->kind->name, err.text);
     return now;
 }
@@ -603,7 +603,7 @@ static void wait_until_well(const struct world *w)
     tars_status status = TARS_EUNAVAILABLE;
 
     while (status != TARS_OK && tars_clock_mono_ms() < until) {
-        status = w->vectors->ops->state(w->vectors, &now, &err);
+        status = w->vectors->ops->state(w->vectors, true, &now, &err);
         if (status != TARS_OK)
             (void)usleep(50000);
     }
