@@ -82,6 +82,13 @@ static tars_status kept(const char *data, struct tars_arena *arena, const char *
     return status;
 }
 
+bool tars_secrets_is_given(const struct tars_settings *settings)
+{
+    const char *given = tars_settings_text(settings, TARS_SET_JWT_SECRET_KEY);
+
+    return *given && strcmp(given, DOCUMENTED) != 0;
+}
+
 tars_status tars_secrets_signing(const struct tars_settings *settings, const char *data,
                                  bool is_loopback, struct tars_arena *arena, const char **secret,
                                  struct tars_err *err)

@@ -21,5 +21,8 @@ TARS_MUST_USE tars_status tars_secrets_signing(const struct tars_settings *setti
                                                const char *data, bool is_loopback,
                                                struct tars_arena *arena, const char **secret,
                                                struct tars_err *err);
+/* Did the operator give a key of their own? Else one is made: here, or by those who share a store.
+ */
+bool tars_secrets_is_given(const struct tars_settings *settings);
 
 #endif

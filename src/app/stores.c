@@ -17,6 +17,11 @@ bool tars_stores_is_postgres(const struct tars_settings *settings)
     return strcmp(tars_settings_text(settings, TARS_SET_STORE), "postgres") == 0;
 }
 
+bool tars_stores_is_shared(const struct tars_settings *settings)
+{
+    return tars_settings_flag(settings, TARS_SET_STORE_SHARED);
+}
+
 tars_status tars_stores_check_file(const struct tars_settings *settings, struct tars_err *err)
 {
     if (!tars_stores_is_postgres(settings))
@@ -67,6 +72,7 @@ static tars_status open_postgres(const struct tars_stores_config *config, struct
 
     postgres.dir = config->data;
     postgres.beside = config->beside;
+    postgres.shared = tars_stores_is_shared(config->settings) && !config->alone;
     for (;;) {
         bool is_away;
 
@@ -88,6 +94,11 @@ static tars_status open_any(const struct tars_stores_config *config, struct tars
 
     if (tars_stores_is_postgres(config->settings))
         return open_postgres(config, store, err);
+    if (tars_stores_is_shared(config->settings)) {
+        return tars_fail(TARS_EINVAL, err,
+                         "STORE_SHARED is true and STORE is sqlite: a file is for one server; "
+                         "expected STORE=postgres, or STORE_SHARED=false");
+    }
     return tars_store_sqlite_open(&sqlite, store, err);
 }
 

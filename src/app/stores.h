@@ -17,6 +17,7 @@ struct tars_stores_config {
     const char *data;            /* data folder */
     size_t readers;              /* threads that read at a time, about */
     bool beside;                 /* see store/store_sqlite.h */
+    bool alone;                  /* also where it may be shared */
     int64_t wait_ms;             /* for a server that is not there yet; 0: it is asked once */
     const atomic_bool *stopping; /* ends the wait when it is set; or NULL */
 };
@@ -34,6 +35,9 @@ TARS_MUST_USE tars_status tars_stores_index_dir(const struct tars_settings *sett
                                                 struct tars_err *err);
 /* Are documents kept in PostgreSQL? */
 bool tars_stores_is_postgres(const struct tars_settings *settings);
+
+/* May other servers use it at the same time? */
+bool tars_stores_is_shared(const struct tars_settings *settings);
 
 /* TARS_EUNSUPPORTED with a remedy where they are: for what copies the files of a data folder. */
 TARS_MUST_USE tars_status tars_stores_check_file(const struct tars_settings *settings,

@@ -82,6 +82,8 @@ static tars_status check_watch(void *ctx, struct tars_err *err)
 {
     struct tars_wiring *w = ctx;
 
+    if (w->watch && !tars_wiring_leads(w))
+        return TARS_OK; /* another server sees to it */
     if (!w->watch || !tars_watch_stats(w->watch).available)
         return tars_fail(TARS_EUNAVAILABLE, err, "no folder is watched");
     return TARS_OK;
@@ -273,6 +275,7 @@ static tars_status open_ingest(struct tars_wiring *w, struct tars_err *err)
         .tracer = w->tracer,
         .observer = &w->ingest_observer,
         .log = w->log,
+        .shares = tars_stores_is_shared(w->settings),
     };
 
     w->ingest_observer = tars_wiring_ingest_observer(w->metrics);
@@ -367,6 +370,11 @@ static tars_status open_service(struct tars_wiring *w, struct tars_err *err)
 
 /* --------------------------------------------------------------------------------- for a server */
 
+static bool is_ours(void *ctx)
+{
+    return tars_wiring_leads(ctx);
+}
+
 static tars_status open_watch(struct tars_wiring *w, struct tars_err *err)
 {
     const struct tars_watch_config config = {
@@ -374,6 +382,8 @@ static tars_status open_watch(struct tars_wiring *w, struct tars_err *err)
         .path = tars_settings_text(w->settings, TARS_SET_NAS_MOUNT_POINT),
         .scan_interval_ms = tars_settings_int(w->settings, TARS_SET_NAS_SCAN_INTERVAL) * 1000,
         .log = w->log,
+        .is_ours = is_ours,
+        .is_ours_ctx = w,
     };
     tars_status status;
 
@@ -497,7 +507,7 @@ static tars_status open_served(struct tars_wiring *w, struct tars_err *err)
         status = tars_wiring_open_gpu(w, err);
     if (status == TARS_OK)
         status = open_pools(w, err);
-    return status == TARS_OK ? open_watch(w, err) : status;
+    return status;
 }
 
 static tars_status open_all(struct tars_wiring *w, const struct tars_wiring_config *config,
@@ -516,9 +526,13 @@ static tars_status open_all(struct tars_wiring *w, const struct tars_wiring_conf
     if (status == TARS_OK && config->serves)
         status = open_served(w, err);
     if (status == TARS_OK)
-        status = register_parts(w);
-    if (status == TARS_OK)
         status = tars_wiring_open_access(w, config->serves, err);
+    if (status == TARS_OK)
+        status = tars_wiring_open_replicas(w, config, err);
+    if (status == TARS_OK && config->serves)
+        status = open_watch(w, err);
+    if (status == TARS_OK)
+        status = register_parts(w);
     if (status == TARS_OK)
         status = open_api(w, config, err);
     if (status == TARS_OK && config->serves)
@@ -580,6 +594,7 @@ void tars_wiring_close(struct tars_wiring *wiring)
     if (w->ingest)
         tars_ingest_stop(w->ingest);
     tars_watch_close(w->watch);
+    tars_wiring_close_replicas(w);
     tars_pool_free(w->wait);
     tars_pool_free(w->takes_in);
     tars_pool_free(w->answer);
@@ -649,7 +664,7 @@ tars_status tars_wiring_reindex(const struct tars_settings *settings, bool besid
     status = tars_places_data(settings, &arena, &data, err);
     if (status == TARS_OK) {
         const struct tars_stores_config config = {
-            .settings = settings, .data = data, .readers = 2, .beside = beside};
+            .settings = settings, .data = data, .readers = 2, .beside = beside, .alone = true};
 
         status = tars_stores_open(&config, &store, err);
     }

@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "api/proxies.h"
-#include "app/secrets.h"
 #include "app/wiring_internal.h"
 #include "auth/auth.h"
 #include "auth/oidc.h"
@@ -116,8 +115,7 @@ static tars_status open_auth(struct tars_wiring *w, enum tars_auth_mode mode, st
                       !tars_settings_text(s, TARS_SET_TARS_TRUSTED_PROXIES)[0],
         .log = w->log,
     };
-    tars_status status =
-        tars_secrets_signing(s, w->data, is_loopback(s), &w->arena, &config.secret, err);
+    tars_status status = tars_wiring_secret(w, is_loopback(s), &config.secret, err);
 
     if (status == TARS_OK && mode == TARS_AUTH_OIDC)
         status = tars_wiring_open_oidc(w, config.secret, err);
@@ -190,6 +188,8 @@ void tars_wiring_tend(struct tars_wiring *w)
 {
     struct tars_err err = {{0}};
 
+    if (!tars_wiring_leads(w))
+        return; /* another server does it */
     if (tars_auth_tend(w->auth, &err) != TARS_OK)
         tars_log_warning(w->log, "app", "what has expired was not forgotten: %s", err.text);
     prune_audit(w);

@@ -5,7 +5,6 @@
 #include "analytics/analytics.h"
 #include "api/record.h"
 #include "app/sampler.h"
-#include "app/secrets.h"
 #include "app/wiring_internal.h"
 #include "base/sys/clock.h"
 #include "ingest/ingest.h"
@@ -25,8 +24,7 @@ static tars_status open_analytics(struct tars_wiring *w, struct tars_err *err)
     if (!config.journal)
         return tars_fail(TARS_ENOMEM, err, "no memory for analytics");
     /* Without the key that signs tokens there are no names for clients that were made anonymous. */
-    if (tars_secrets_signing(w->settings, w->data, true, &w->arena, &config.pseudonym_key, NULL) !=
-        TARS_OK)
+    if (tars_wiring_secret(w, true, &config.pseudonym_key, NULL) != TARS_OK)
         config.pseudonym_key = NULL;
     status = tars_wiring_open_sink(w, &config.sink, err);
     if (status == TARS_OK)

@@ -1,5 +1,6 @@
 /* wiring_cache - the cache: what the settings ask for, and how it is. */
 #include "app/caches.h"
+#include "app/stores.h"
 #include "app/wiring_internal.h"
 #include "cache/cache.h"
 #include "model/encoder.h"
@@ -7,7 +8,8 @@
 
 tars_status tars_wiring_open_epoch(struct tars_wiring *w, struct tars_err *err)
 {
-    return tars_epoch_open(w->store, &w->epoch, err);
+    return tars_stores_is_shared(w->settings) ? tars_epoch_open_shared(w->store, &w->epoch, err)
+                                              : tars_epoch_open(w->store, &w->epoch, err);
 }
 
 tars_status tars_wiring_open_cache(struct tars_wiring *w, struct tars_err *err)

@@ -17,6 +17,7 @@ struct tars_analytics_sink;
 struct tars_sampler;
 struct tars_tracer;
 struct tars_trace_export;
+struct tars_replicas;
 
 #define TARS_OWNER_TOKEN_BYTES 32
 
@@ -68,7 +69,8 @@ struct tars_wiring {
     struct tars_auth *auth;
     struct tars_rate_limit *rate_limit; /* NULL: none */
     struct tars_quota *quota;
-    struct tars_proxies *proxies; /* that are believed */
+    struct tars_replicas *replicas; /* NULL: nobody shares the store */
+    struct tars_proxies *proxies;   /* that are believed */
     struct tars_api *api;
 };
 
@@ -82,6 +84,19 @@ TARS_MUST_USE tars_status tars_wiring_open_access(struct tars_wiring *w, bool se
 void tars_wiring_close_access(struct tars_wiring *w);
 /* The fields of config that these parts fill. */
 void tars_wiring_fill_access(const struct tars_wiring *w, struct tars_api_config *config);
+
+/* The other servers on the store, where it is shared (wiring_replicas.c); after access. */
+TARS_MUST_USE tars_status tars_wiring_open_replicas(struct tars_wiring *w,
+                                                    const struct tars_wiring_config *config,
+                                                    struct tars_err *err);
+/* Before anything that they tell of. */
+void tars_wiring_close_replicas(struct tars_wiring *w);
+/* Is what only one of several servers does for this one to do? */
+bool tars_wiring_leads(const struct tars_wiring *w);
+/* The key that signs tokens: the operator's, else that of all who share the store, else our own
+ * (app/secrets.h). In w->arena. */
+TARS_MUST_USE tars_status tars_wiring_secret(struct tars_wiring *w, bool is_loopback,
+                                             const char **secret, struct tars_err *err);
 
 /* Query expansion, conversations and their memory (wiring_chat.c); after the writer. */
 TARS_MUST_USE tars_status tars_wiring_open_chat(struct tars_wiring *w, struct tars_err *err);

@@ -221,6 +221,11 @@ tars_status tars_auth_reload(struct tars_auth *auth, struct tars_err *err)
     return status;
 }
 
+tars_status tars_auth_heard_revoked(struct tars_auth *auth, const char *id, int64_t expires_us)
+{
+    return tars_revoked_add(auth->revoked, id, expires_us, tars_auth_now_us(auth));
+}
+
 tars_status tars_auth_tend(struct tars_auth *auth, struct tars_err *err)
 {
     int64_t now_us = tars_auth_now_us(auth);

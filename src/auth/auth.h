@@ -82,6 +82,9 @@ enum tars_auth_mode tars_auth_mode(const struct tars_auth *auth);
 /* Read rights and revocations again: after any change of accounts through auth/directory.h it
  * happens by itself. */
 TARS_MUST_USE tars_status tars_auth_reload(struct tars_auth *auth, struct tars_err *err);
+/* Another server has revoked it, by this id. ETOOBIG, ENOMEM. */
+TARS_MUST_USE tars_status tars_auth_heard_revoked(struct tars_auth *auth, const char *id,
+                                                  int64_t expires_us);
 /* Forget what has expired; once an hour. Blocks. */
 TARS_MUST_USE tars_status tars_auth_tend(struct tars_auth *auth, struct tars_err *err);
 

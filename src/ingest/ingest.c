@@ -350,6 +350,8 @@ tars_status tars_ingest_wait(struct tars_ingest *ingest, int64_t job_id, int64_t
         pthread_mutex_unlock(&ingest->lock);
     }
     tars_arena_release(&scratch);
+    if (!status && ingest->config.shares)
+        status = tars_ingest_replay(ingest, err);
     return status ? status : tars_store_job(ingest->config.store, job_id, arena, out, err);
 }
 
@@ -379,6 +381,7 @@ static tars_status submit_some(struct tars_ingest *ingest,
                                           .spool = requests[i].spool,
                                           .bytes = requests[i].bytes,
                                           .force = requests[i].force,
+                                          .here = requests[i].here,
                                           .created_us = ingest->now_us()};
     }
     status = tars_store_jobs_add(ingest->config.store, jobs, n, err);
@@ -406,8 +409,13 @@ tars_status tars_ingest_cancel(struct tars_ingest *ingest, int64_t job_id, struc
 {
     tars_status status = tars_store_job_cancel(ingest->config.store, job_id, ingest->now_us(), err);
 
-    if (status)
-        return status;
+    if (!status)
+        tars_ingest_heard_cancel(ingest, job_id);
+    return status;
+}
+
+void tars_ingest_heard_cancel(struct tars_ingest *ingest, int64_t job_id)
+{
     pthread_mutex_lock(&ingest->lock);
     for (struct tars_ingest_run *run = ingest->runs; run; run = run->next) {
         if (run->job.id == job_id) {
@@ -417,7 +425,6 @@ tars_status tars_ingest_cancel(struct tars_ingest *ingest, int64_t job_id, struc
     }
     pthread_cond_broadcast(&ingest->changed);
     pthread_mutex_unlock(&ingest->lock);
-    return TARS_OK;
 }
 
 tars_status tars_ingest_retry(struct tars_ingest *ingest, int64_t job_id, struct tars_err *err)

@@ -108,6 +108,7 @@ struct tars_ingest_config {
     const struct tars_ingest_observer *observer; /* NULL: nobody */
     struct tars_log *log;                        /* NULL: silent */
     struct tars_tracer *tracer;                  /* NULL: jobs are not traced */
+    bool shares; /* others write to the store, too: who waited for a job finds what it brought */
 };
 
 /* Check the store's model against the encoder's, bring the index up to date with the store (replay)
@@ -136,6 +137,7 @@ struct tars_ingest_request {
     const char *spool;      /* from tars_spool_*(); deleted when the job ends well; NULL: none */
     int64_t bytes;          /* of spool */
     bool force;             /* also if unchanged */
+    bool here;              /* for this process while it is alive, where several share the store */
 };
 
 /* Largest file from now on, as max_file_bytes of the configuration. Any thread. */
@@ -153,6 +155,7 @@ struct tars_ingest_tree {
     const char *path;       /* file or folder; made absolute */
     bool force;
     bool forget_missing;
+    bool here; /* as of a request */
 };
 TARS_MUST_USE tars_status tars_ingest_submit_tree(struct tars_ingest *ingest,
                                                   const struct tars_ingest_tree *tree,
@@ -165,6 +168,8 @@ TARS_MUST_USE tars_status tars_ingest_wait(struct tars_ingest *ingest, int64_t j
 /* Stop a job: at once when queued, within a second when running. As tars_store_job_cancel(). */
 TARS_MUST_USE tars_status tars_ingest_cancel(struct tars_ingest *ingest, int64_t job_id,
                                              struct tars_err *err);
+/* A job that may run here was cancelled by another process that shares the store. */
+void tars_ingest_heard_cancel(struct tars_ingest *ingest, int64_t job_id);
 /* Queue a failed or cancelled job again. As tars_store_job_retry(). */
 TARS_MUST_USE tars_status tars_ingest_retry(struct tars_ingest *ingest, int64_t job_id,
                                             struct tars_err *err);

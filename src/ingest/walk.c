@@ -155,8 +155,11 @@ static bool take(void *ctx, const char *path, enum tars_walk_kind kind)
         tree->status = tars_fail(TARS_ENOMEM, tree->err, "no memory to look through a folder");
         return false;
     }
-    tree->requests[tree->waiting++] = (struct tars_ingest_request){
-        .collection = tree->config->collection, .path = copy, .force = tree->config->force};
+    tree->requests[tree->waiting++] =
+        (struct tars_ingest_request){.collection = tree->config->collection,
+                                     .path = copy,
+                                     .force = tree->config->force,
+                                     .here = tree->config->here};
     if (tree->waiting == SUBMIT_AT_ONCE)
         submit_waiting(tree);
     return tree->status == TARS_OK;
@@ -202,8 +205,11 @@ static tars_status submit_path(struct tree *tree, char *path, bool is_folder)
         tree->status = tars_walk(path, take, tree, tree->err);
     } else {
         /* Named by hand: whatever it is, its job says how it ended. */
-        tree->requests[tree->waiting++] = (struct tars_ingest_request){
-            .collection = config->collection, .path = strdup(path), .force = config->force};
+        tree->requests[tree->waiting++] =
+            (struct tars_ingest_request){.collection = config->collection,
+                                         .path = strdup(path),
+                                         .force = config->force,
+                                         .here = config->here};
     }
     submit_waiting(tree);
     if (!tree->status && is_folder && config->forget_missing) {

@@ -359,6 +359,21 @@ static void resolve(struct tars_watch *watch)
     free(old);
 }
 
+static bool is_ours(const struct tars_watch *watch)
+{
+    return !watch->config.is_ours || watch->config.is_ours(watch->config.is_ours_ctx);
+}
+
+/* Another process sees to it; what there is to do is found by a scan when that is over. */
+static void leave_alone(struct tars_watch *watch)
+{
+    for (size_t i = 0; i < watch->pending_count; i++)
+        free(watch->pending[i].path);
+    watch->pending_count = 0;
+    watch->next_scan_ms = 0;
+    count(watch, 0, 0);
+}
+
 static void *run(void *ctx)
 {
     struct tars_watch *watch = ctx;
@@ -367,14 +382,20 @@ static void *run(void *ctx)
 
     resolve(watch);
     for (;;) {
-        if (tars_clock_mono_ms() >= watch->next_scan_ms)
+        bool ours = is_ours(watch);
+
+        if (ours && tars_clock_mono_ms() >= watch->next_scan_ms)
             scan(watch);
         (void)poll(fds, 2, TICK_MS);
         if (fds[0].revents)
             return NULL;
         if (fds[1].revents & POLLIN)
             read_events(watch);
-        settle_due(watch);
+        if (ours) {
+            settle_due(watch);
+        } else {
+            leave_alone(watch);
+        }
     }
 }
 

@@ -31,6 +31,10 @@ struct tars_watch_config {
     int64_t quiet_ms;           /* 0: TARS_WATCH_QUIET_MS_DEFAULT */
     int64_t scan_interval_ms;   /* 0: TARS_WATCH_SCAN_MS_DEFAULT */
     struct tars_log *log;       /* NULL: silent */
+    /* Is the folder for this process to look after now? Asked on the watch's thread, often. NULL:
+     * it is. From when it becomes so all is scanned; until then nothing is submitted. */
+    bool (*is_ours)(void *ctx);
+    void *is_ours_ctx;
 };
 
 /* As the wire contract's NAS statistics (7.10). */

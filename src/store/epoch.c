@@ -1,12 +1,14 @@
 /* epoch - see epoch.h for the contract. */
 #include "store/epoch.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/crypto/digest.h"
 #include "store/store.h"
+#include "store/store_postgres.h"
 
 #define META_KEY   "cache.epoch" /* "EPOCH SEQ" */
 #define META_BYTES 64
@@ -17,6 +19,7 @@ struct tars_epoch {
     char own[TARS_EPOCH_BYTES];       /* of this process */
     char inherited[TARS_EPOCH_BYTES]; /* of the state at the opening; "" when unknown */
     uint64_t born_seq;                /* of that state */
+    bool is_shared;                   /* own is of all who share the store: nobody inherits it */
 };
 
 /* "EPOCH SEQ", and SEQ must be seq. */
@@ -73,6 +76,33 @@ tars_status tars_epoch_open(struct tars_store *store, struct tars_epoch **epoch,
     return TARS_OK;
 }
 
+tars_status tars_epoch_open_shared(struct tars_store *store, struct tars_epoch **epoch,
+                                   struct tars_err *err)
+{
+    struct tars_epoch *made = calloc(1, sizeof(*made));
+    const char *text = "";
+    struct tars_arena arena;
+    tars_status status;
+
+    if (!made)
+        return tars_fail(TARS_ENOMEM, err, "no memory for an epoch");
+    made->store = store;
+    made->is_shared = true;
+    tars_arena_init(&arena, ARENA_MAX);
+    status = tars_store_meta_get(store, TARS_STORE_EPOCH, &arena, &text, err);
+    if (!status && strlen(text) != TARS_EPOCH_BYTES - 1)
+        status = tars_fail(TARS_EFORMAT, err, "the store's %s is damaged", TARS_STORE_EPOCH);
+    if (!status)
+        memcpy(made->own, text, TARS_EPOCH_BYTES);
+    tars_arena_release(&arena);
+    if (status) {
+        free(made);
+        return status;
+    }
+    *epoch = made;
+    return TARS_OK;
+}
+
 const char *tars_epoch_of(const struct tars_epoch *epoch, uint64_t seq)
 {
     return epoch->inherited[0] && seq == epoch->born_seq ? epoch->inherited : epoch->own;
@@ -85,7 +115,7 @@ void tars_epoch_close(struct tars_epoch *epoch)
 
     if (!epoch)
         return;
-    if (tars_store_stats(epoch->store, &stats, NULL) == TARS_OK &&
+    if (!epoch->is_shared && tars_store_stats(epoch->store, &stats, NULL) == TARS_OK &&
         tars_epoch_of(epoch, stats.seq) == epoch->own) {
         (void)snprintf(text, sizeof(text), "%s %llu", epoch->own, (unsigned long long)stats.seq);
         (void)!tars_store_meta_set(epoch->store, META_KEY, text, NULL);

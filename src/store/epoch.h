@@ -32,6 +32,10 @@ struct tars_epoch;
 /* store is borrowed until the closing. */
 TARS_MUST_USE tars_status tars_epoch_open(struct tars_store *store, struct tars_epoch **epoch,
                                           struct tars_err *err);
+/* With the epoch that all who share the store have in common, for as long as any of them is there
+ * (TARS_STORE_EPOCH of store_postgres.h): what one of them finds is right for the others. */
+TARS_MUST_USE tars_status tars_epoch_open_shared(struct tars_store *store,
+                                                 struct tars_epoch **epoch, struct tars_err *err);
 /* Of the state after change seq. Lent until the closing. */
 const char *tars_epoch_of(const struct tars_epoch *epoch, uint64_t seq);
 /* Nothing may change the store any more. What cannot be remembered is only not found again. NULL

@@ -158,6 +158,8 @@ struct tars_store_job {
     int attempts;       /* times it was claimed */
     bool force;         /* take it in even if unchanged */
     bool cancel_wanted; /* somebody asked a running job to stop */
+    bool here;          /* while this process is alive no other takes it, where several share the
+                           store; not read back */
 };
 
 struct tars_store_jobs {
@@ -452,7 +454,7 @@ TARS_MUST_USE tars_status tars_store_revector_swap(struct tars_store *store,
 /* Throw the new vectors away. */
 TARS_MUST_USE tars_status tars_store_revector_drop(struct tars_store *store, struct tars_err *err);
 
-/* Queue jobs, durably, all or none: of each, kind, collection, path, spool, bytes, force and
+/* Queue jobs, durably, all or none: of each, kind, collection, path, spool, bytes, force, here and
  * not_before_us are read; id, state and times (created_us is read) are set. With a spool it is an
  * upload, which counts against the limits of its tenant from now on: EQUOTA, EDENIED (the tenant
  * is disabled), ENOTFOUND (no such collection). */

@@ -270,7 +270,9 @@ static tars_status take_name(struct pgs *pgs, const char *dir, struct tars_err *
         return tars_fail(status, err, "no random bytes for a name");
     if (!dir)
         return TARS_OK;
-    status = tars_dir_make(dir, err);
+    pgs->dir = tars_arena_strdup(&pgs->arena, dir);
+    status = pgs->dir ? tars_dir_make(dir, err)
+                      : tars_fail(TARS_ENOMEM, err, "no memory to open the store");
     if (!status)
         status = tars_store_lock(dir, &pgs->lock_fd, err);
     return status ? status : name_of_folder(pgs, dir, err);
@@ -318,6 +320,13 @@ static tars_status open_all(struct pgs *pgs, const struct tars_store_postgres_co
     return status;
 }
 
+static int64_t lease_of(const struct tars_store_postgres_config *config)
+{
+    if (config->lease_ms)
+        return config->lease_ms;
+    return config->shared ? TARS_STORE_SHARED_LEASE_MS : TARS_STORE_LEASE_MS;
+}
+
 tars_status tars_store_postgres_open(const struct tars_store_postgres_config *config,
                                      struct tars_store **store, struct tars_err *err)
 {
@@ -330,7 +339,7 @@ tars_status tars_store_postgres_open(const struct tars_store_postgres_config *co
     pgs->server = config->pool.server;
     pgs->lock_fd = -1;
     pgs->shared = config->shared;
-    pgs->lease_ms = config->lease_ms ? config->lease_ms : TARS_STORE_LEASE_MS;
+    pgs->lease_ms = lease_of(config);
     tars_arena_init(&pgs->arena, ARENA_MAX);
     pthread_mutex_init(&pgs->lock, NULL);
     init_wake(&pgs->wake);

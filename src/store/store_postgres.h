@@ -32,7 +32,15 @@
 #include "store/postgres_pool.h"
 #include "store/store.h"
 
-#define TARS_STORE_LEASE_MS 30000
+#define TARS_STORE_LEASE_MS        30000
+#define TARS_STORE_SHARED_LEASE_MS 15000 /* of those who share a store */
+
+/* Settings of a store that is shared, which all who share it have in common (tars_store_meta_get):
+ * the epoch of its states until the last of them has gone, and a key, both in hex. */
+#define TARS_STORE_EPOCH       "shared.epoch"
+#define TARS_STORE_EPOCH_BYTES 33
+#define TARS_STORE_KEY         "shared.key"
+#define TARS_STORE_KEY_BYTES   65
 
 struct tars_store_postgres_config {
     struct tars_pg_pool_config pool; /* its texts are set by the store; what it lends is copied */
@@ -40,7 +48,7 @@ struct tars_store_postgres_config {
     bool shared;      /* others who say so, too, may use the store at the same time */
     bool beside;      /* another process has the folder and the store, and may go on: only for what
                          it does not look at meanwhile (tars_store_revector) */
-    int64_t lease_ms; /* 0: TARS_STORE_LEASE_MS */
+    int64_t lease_ms; /* 0: TARS_STORE_LEASE_MS, with shared TARS_STORE_SHARED_LEASE_MS */
 };
 
 /* Open or make the store; the caller closes it with tars_store_close().

@@ -14,7 +14,8 @@
 #include "store/postgres_query.h"
 #include "store/store.h"
 
-#define PGS_INSTANCE_BYTES 33 /* 32 hex digits and a NUL */
+#define PGS_UPLOAD_PART    ((size_t)1 << 20) /* bytes of a row of tars.uploads */
+#define PGS_INSTANCE_BYTES 33                /* 32 hex digits and a NUL */
 
 enum pgs_sql {
 #define SQL(name, text) PGS_##name,
@@ -31,6 +32,7 @@ struct pgs {
     int lock_fd;                       /* the data folder's lock, or -1 */
     char instance[PGS_INSTANCE_BYTES]; /* of the data folder */
     char token[PGS_INSTANCE_BYTES];    /* of the process */
+    const char *dir;                   /* the data folder, in arena; NULL: none */
     bool shared;
     int64_t lease_ms;
     bool is_joined;       /* there is a row of tars.instances, and a keeper */
@@ -179,6 +181,15 @@ tars_status pgs_job_retry(struct tars_store *store, int64_t id, int64_t now_us,
 tars_status pgs_jobs_resume(struct tars_store *store, size_t *resumed, struct tars_err *err);
 tars_status pgs_job_release(struct tars_store *store, int64_t id, struct tars_err *err);
 tars_status pgs_jobs_prune(struct tars_store *store, size_t keep, struct tars_err *err);
+
+/* store_postgres_uploads.c: the bytes of uploads, where the store is shared. */
+/* Of a job that is being added, from its spool, in a transaction. */
+TARS_MUST_USE tars_status pgs_upload_add(struct tars_pg_conn *conn,
+                                         const struct tars_store_job *job, struct tars_err *err);
+/* Of a job that was claimed: job->spool becomes a file of this process's data folder, and has
+ * them. */
+TARS_MUST_USE tars_status pgs_upload_fetch(struct pgs *pgs, struct tars_store_job *job,
+                                           struct tars_arena *arena, struct tars_err *err);
 
 /* store_postgres_ledger.c */
 tars_status pgs_revoke(struct tars_store *store, const char *id, int64_t expires_us,

@@ -1,6 +1,7 @@
 /* store_postgres_jobs - the queue of work. Adding, cancelling and retrying are durable; the steps
  * of a running job are not worth a sync each: after a power cut the job runs again. */
 #include <string.h>
+#include <unistd.h>
 
 #include "store/store_postgres_internal.h"
 
@@ -28,8 +29,13 @@ static void read_job(struct tars_pg_query *query, struct tars_arena *arena,
     out->finished_us = tars_pg_int(query);
 }
 
-static tars_status add_job(struct tars_pg_conn *conn, struct tars_store_job *job,
-                           struct tars_err *err)
+static bool is_upload(const struct tars_store_job *job)
+{
+    return job->spool && job->spool[0];
+}
+
+static tars_status add_job(const struct pgs *pgs, struct tars_pg_conn *conn,
+                           struct tars_store_job *job, struct tars_err *err)
 {
     struct tars_pg_query query = tars_pg_ask(conn, PGS_JOB_ADD);
     bool named = job->collection && job->collection[0];
@@ -43,7 +49,10 @@ static tars_status add_job(struct tars_pg_conn *conn, struct tars_store_job *job
     tars_pg_bind_int(&query, job->not_before_us);
     tars_pg_bind_int(&query, job->created_us);
     tars_pg_bind_int(&query, job->bytes);
+    tars_pg_bind_text(&query, job->here ? pgs->instance : "");
     status = tars_pg_change_id(&query, "job", &job->id, err);
+    if (!status && pgs->shared && is_upload(job))
+        status = pgs_upload_add(conn, job, err);
     if (status)
         return status;
     job->state = TARS_JOB_QUEUED;
@@ -92,7 +101,7 @@ static tars_status check_uploads(struct tars_pg_conn *conn, const struct tars_st
         bool named = jobs[i].collection && jobs[i].collection[0];
         const char *collection = named ? jobs[i].collection : TARS_COLLECTION;
 
-        if (!jobs[i].spool || !jobs[i].spool[0] || (last && strcmp(last, collection) == 0))
+        if (!is_upload(&jobs[i]) || (last && strcmp(last, collection) == 0))
             continue;
         last = collection;
         status = check_waiting(conn, collection, err);
@@ -110,10 +119,16 @@ tars_status pgs_jobs_add(struct tars_store *store, struct tars_store_job *jobs, 
     if (status)
         return status;
     for (size_t i = 0; !status && i < n; i++)
-        status = add_job(conn, &jobs[i], err);
+        status = add_job(pgs, conn, &jobs[i], err);
     if (!status)
         status = check_uploads(conn, jobs, n, err);
-    return pgs_commit(pgs, conn, status, err);
+    status = pgs_commit(pgs, conn, status, err);
+    /* Whoever takes one has its bytes from the store. */
+    for (size_t i = 0; !status && pgs->shared && i < n; i++) {
+        if (is_upload(&jobs[i]))
+            (void)unlink(jobs[i].spool);
+    }
+    return status;
 }
 
 /* The one row of query; ENOTFOUND without words when there is none. */
@@ -147,6 +162,8 @@ tars_status pgs_job_claim(struct tars_store *store, int64_t now_us, struct tars_
     tars_pg_bind_text(&query, pgs_of(store)->instance);
     status = one_job(&query, arena, &job, err);
     status = pgs_commit(pgs_of(store), query.conn, status, err);
+    if (!status && is_upload(&job))
+        status = pgs_upload_fetch(pgs_of(store), &job, arena, err);
     if (!status)
         *out = job;
     return status;
@@ -155,7 +172,9 @@ tars_status pgs_job_claim(struct tars_store *store, int64_t now_us, struct tars_
 tars_status pgs_job_update(struct tars_store *store, const struct tars_store_job *job,
                            struct tars_err *err)
 {
-    bool durable = job->state == TARS_JOB_DONE && job->spool && job->spool[0];
+    struct pgs *pgs = pgs_of(store);
+    bool is_kept = pgs->shared && is_upload(job);
+    bool durable = job->state == TARS_JOB_DONE && is_upload(job);
     struct tars_pg_query query;
     tars_status status = pgs_write_ask(store, durable, PGS_JOB_UPDATE, &query, err);
 
@@ -174,7 +193,17 @@ tars_status pgs_job_update(struct tars_store *store, const struct tars_store_job
     tars_pg_bind_int(&query, job->finished_us);
     tars_pg_bind_text(&query, pgs_of(store)->instance);
     tars_pg_bind_int(&query, job->attempts);
-    return pgs_write_run(store, &query, err);
+    status = tars_pg_do(&query, err);
+    if (!status && durable) {
+        query = tars_pg_ask(query.conn, PGS_UPLOAD_DONE);
+        tars_pg_bind_int(&query, job->id);
+        status = tars_pg_do(&query, err);
+    }
+    status = pgs_commit(pgs, query.conn, status, err);
+    /* Our copy is needed no more: another attempt has one of its own. */
+    if (!status && is_kept && job->state != TARS_JOB_RUNNING)
+        (void)unlink(job->spool);
+    return status;
 }
 
 tars_status pgs_job(struct tars_store *store, int64_t id, struct tars_arena *arena,

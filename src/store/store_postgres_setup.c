@@ -1,14 +1,23 @@
 /* store_postgres_setup - the tables brought up to date, and the row by which others see that we are
  * alive. */
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "base/crypto/digest.h"
 #include "store/migrate.h"
+#include "store/store_postgres.h"
 #include "store/store_postgres_internal.h"
 
 #define HOST_BYTES  256
 #define RENEW_PARTS 5 /* of a lease, after one of which it is renewed */
+
+/* The oldest schema whose programs can still use the tables as this program's migrations leave them
+ * (docs/internals/store-postgres.md, "From version to version"). */
+#define READER      4
+#define READER_KEY  "schema.reader"
+#define READER_TEXT "4"
 
 /* ------------------------------------------------------------------- schema */
 
@@ -51,8 +60,35 @@ static tars_status make_schema(struct tars_pg_conn *conn, struct tars_err *err)
     return status || found ? status : tars_pg_exec(conn, "CREATE SCHEMA tars", err);
 }
 
+/* Programs that are older than what the tables become must not be at work in them. */
+static tars_status check_older(const struct pgs *pgs, struct tars_pg_conn *conn, int version,
+                               struct tars_err *err)
+{
+    struct tars_pg_query query;
+    char host[HOST_BYTES] = "";
+    tars_status status;
+    bool found;
+
+    if (version < READER)
+        return TARS_OK; /* of before there was sharing: who has the store has it alone */
+    query = tars_pg_ask(conn, PGS_INSTANCE_OLDER);
+    tars_pg_bind_int(&query, READER);
+    tars_pg_bind_text(&query, pgs->instance);
+    found = tars_pg_step(&query);
+    if (found)
+        tars_pg_word_into(&query, host, sizeof(host));
+    status = tars_pg_end(&query, err);
+    if (!status && found) {
+        status = tars_fail(TARS_EBUSY, err,
+                           "a server on %s is too old for the tables of this one: stop those of "
+                           "its version, or go by the versions in between",
+                           host);
+    }
+    return status;
+}
+
 /* In a transaction. */
-static tars_status bring_up(struct tars_pg_conn *conn, struct tars_err *err)
+static tars_status bring_up(const struct pgs *pgs, struct tars_pg_conn *conn, struct tars_err *err)
 {
     struct tars_pg_query query = tars_pg_ask(conn, PGS_LOCK);
     tars_status status = tars_pg_do(&query, err);
@@ -69,8 +105,32 @@ static tars_status bring_up(struct tars_pg_conn *conn, struct tars_err *err)
     }
     if (!status)
         status = read_version(conn, &version, err);
-    return status ? status
-                  : tars_migrate(tars_migrations_postgres, version, migrate_one, conn, err);
+    if (!status)
+        status = check_older(pgs, conn, version, err);
+    if (!status)
+        status = tars_migrate(tars_migrations_postgres, version, migrate_one, conn, err);
+    return status ? status : pgs_meta_write(conn, READER_KEY, READER_TEXT, err);
+}
+
+/* May this program use tables that a newer one has brought up to date? */
+static tars_status check_newer(struct tars_pg_conn *conn, int version, int latest,
+                               struct tars_err *err)
+{
+    struct tars_pg_query query = tars_pg_ask(conn, PGS_META_GET);
+    char text[TARS_PG_NUMBER_BYTES] = "";
+    tars_status status;
+
+    tars_pg_bind_text(&query, READER_KEY);
+    if (tars_pg_step(&query))
+        tars_pg_word_into(&query, text, sizeof(text));
+    status = tars_pg_end(&query, err);
+    if (!status && (!text[0] || strtol(text, NULL, 10) > latest)) {
+        status = tars_fail(TARS_EMISMATCH, err,
+                           "the store has schema %d and this program knows %d: use the newer "
+                           "program",
+                           version, latest);
+    }
+    return status;
 }
 
 tars_status pgs_connect(const struct pgs *pgs, struct tars_pg_config *config,
@@ -81,7 +141,8 @@ tars_status pgs_connect(const struct pgs *pgs, struct tars_pg_config *config,
     return tars_pg_open(conn, config, NULL, err);
 }
 
-static tars_status make_current(struct tars_pg_conn *conn, struct tars_err *err)
+static tars_status make_current(const struct pgs *pgs, struct tars_pg_conn *conn,
+                                struct tars_err *err)
 {
     const char *encoding = tars_pg_reported(conn, "server_encoding");
     int latest = tars_migrate_latest(tars_migrations_postgres);
@@ -95,15 +156,12 @@ static tars_status make_current(struct tars_pg_conn *conn, struct tars_err *err)
                          encoding);
     }
     status = read_version(conn, &version, err);
-    if (!status && version > latest) {
-        return tars_fail(TARS_EMISMATCH, err,
-                         "the store has schema %d and this program knows %d: use the newer program",
-                         version, latest);
-    }
+    if (!status && version > latest)
+        return check_newer(conn, version, latest, err);
     if (status || version == latest)
         return status;
     status = tars_pg_exec(conn, "BEGIN", err);
-    return status ? status : tars_pg_conclude(conn, bring_up(conn, err), err);
+    return status ? status : tars_pg_conclude(conn, bring_up(pgs, conn, err), err);
 }
 
 tars_status pgs_make_current(struct pgs *pgs, struct tars_err *err)
@@ -114,7 +172,7 @@ tars_status pgs_make_current(struct pgs *pgs, struct tars_err *err)
 
     if (status)
         return status;
-    status = make_current(&conn, err);
+    status = make_current(pgs, &conn, err);
     tars_pg_close(&conn);
     return status;
 }
@@ -162,7 +220,33 @@ static tars_status add_row(const struct pgs *pgs, struct tars_pg_conn *conn, enu
     tars_pg_bind_int(&query, getpid());
     tars_pg_bind_int(&query, pgs->shared);
     tars_pg_bind_int(&query, pgs->lease_ms);
+    tars_pg_bind_int(&query, tars_migrate_latest(tars_migrations_postgres));
     return tars_pg_run(&query, added, err);
+}
+
+/* What those who share the store have in common: the key that signs tokens, where none is set, and
+ * the name of the states of documents (epoch.h), a new one by the first who comes. */
+static tars_status share(const struct pgs *pgs, struct tars_pg_conn *conn, struct tars_err *err)
+{
+    char epoch[TARS_STORE_EPOCH_BYTES];
+    char key[TARS_STORE_KEY_BYTES];
+    struct tars_pg_query query = tars_pg_ask(conn, PGS_INSTANCE_COUNT);
+    int64_t others = 0;
+    tars_status status;
+
+    tars_pg_bind_text(&query, pgs->instance);
+    status = pgs_one_int(&query, &others, err);
+    if (!status && (tars_random_hex(epoch, TARS_STORE_EPOCH_BYTES / 2) ||
+                    tars_random_hex(key, TARS_STORE_KEY_BYTES / 2)))
+        status = tars_fail(TARS_EIO, err, "no random bytes for a key");
+    if (!status && others == 0)
+        status = pgs_meta_write(conn, TARS_STORE_EPOCH, epoch, err);
+    if (status)
+        return status;
+    query = tars_pg_ask(conn, PGS_META_ADD);
+    tars_pg_bind_text(&query, TARS_STORE_KEY);
+    tars_pg_bind_text(&query, key);
+    return tars_pg_do(&query, err);
 }
 
 /* The dead are buried first, and whoever has a row then is alive, whatever the clock says: one that
@@ -179,6 +263,8 @@ static tars_status join_in(const struct pgs *pgs, struct tars_pg_conn *conn, str
     }
     if (!status)
         status = check_others(pgs, conn, err);
+    if (!status && pgs->shared)
+        status = share(pgs, conn, err);
     return status ? status : add_row(pgs, conn, PGS_INSTANCE_ADD, &added, err);
 }
 

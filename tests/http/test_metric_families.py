@@ -419,6 +419,10 @@ ROWS = [
     Row("tars_document_queue_length", GAUGE, "", lambda s: 0),
     # our own of those names
     Row("tars_rag_conversation_memory_usage_total", TOTAL, "", lambda s: 1),
+    Row("tars_replicas", GAUGE, "", lambda s: 0),
+    Row("tars_replica_leader", GAUGE, "", lambda s: 0),
+    Row("tars_replica_lag_changes", GAUGE, "", lambda s: 0),
+    Row("tars_replica_lag_seconds", GAUGE, "", lambda s: 0),
     Row("tars_vector_store_chunks", GAUGE, "", lambda s: s.chunks[0]),
     Row("tars_cache_bytes", GAUGE, "", ANY),
     Row("tars_analytics_rows_dropped", GAUGE, "", lambda s: 0),

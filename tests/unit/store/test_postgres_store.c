@@ -489,8 +489,23 @@ static void a_store_of_a_newer_program_is_left_alone(void **state)
     tars_store_close(world->store);
     world->store = NULL;
     sql("INSERT INTO tars.migrations (version, name) VALUES (9999, 'later')");
+    sql("UPDATE tars.meta SET value = '9999' WHERE key = 'schema.reader'");
     assert_int_equal(tars_store_postgres_open(&config, &world->store, &err), TARS_EMISMATCH);
     assert_non_null(strstr(err.text, "newer program"));
+}
+
+/* The next version has added a column, and says that this program may go on beside it. */
+static void a_newer_store_that_says_so_is_used(void **state)
+{
+    struct world *world = *state;
+
+    assert_int_equal(put(world->store, "/a", "text", NULL), TARS_OK);
+    tars_store_close(world->store);
+    sql("ALTER TABLE tars.documents ADD COLUMN mood text NOT NULL DEFAULT 'good'");
+    sql("INSERT INTO tars.migrations (version, name) VALUES (9999, 'later')");
+    world->store = open_store(world->dir);
+    assert_int_equal(put(world->store, "/b", "text", NULL), TARS_OK);
+    assert_int_equal(tars_store_check(world->store, NULL), TARS_OK);
 }
 
 static void a_server_that_comes_back_is_used_again(void **state)
@@ -529,6 +544,7 @@ int main(void)
         ROW(a_schema_that_is_there_is_enough),
         ROW(long_statements_are_let_end),
         ROW(a_store_of_a_newer_program_is_left_alone),
+        ROW(a_newer_store_that_says_so_is_used),
         ROW(a_server_that_comes_back_is_used_again),
     };
     int failed;
