@@ -16,6 +16,7 @@
 #include "base/sys/file.h"
 #include "extract/client.h"
 #include "index/index.h"
+#include "ingest/history.h"
 #include "ingest/ingest.h"
 #include "ingest/spool.h"
 #include "ingest/watch.h"
@@ -158,13 +159,23 @@ static tars_status open_plain(struct tars_wiring *w, struct tars_err *err)
     return tars_wordpiece_new(&config, &w->plain, err);
 }
 
-/* An older copy of the store was put back, or the index of another one. */
-static bool is_ahead(const struct tars_wiring *w)
+/* An older copy of the store was put back, or the index is another one's: it is closed. */
+static tars_status check_past(struct tars_wiring *w, struct tars_err *err)
 {
     struct tars_store_stats stats;
+    uint64_t seq = tars_index_seq(w->index);
+    tars_status status = TARS_OK;
 
-    return tars_store_stats(w->store, &stats, NULL) == TARS_OK &&
-           tars_index_seq(w->index) > stats.seq;
+    if (tars_store_stats(w->store, &stats, NULL) == TARS_OK && seq > stats.seq) {
+        status = tars_fail(TARS_EFORMAT, err, "it is ahead of the store, so it is another one's");
+    } else if (w->history_dir) {
+        status = tars_history_check(w->store, w->history_dir, seq, err);
+    }
+    if (status != TARS_OK) {
+        tars_index_close(w->index);
+        w->index = NULL;
+    }
+    return status;
 }
 
 static tars_status open_model(struct tars_wiring *w, struct tars_err *err)
@@ -198,12 +209,11 @@ static tars_status open_index(struct tars_wiring *w, struct tars_err *err)
         status = tars_dir_make(config.dir, err);
     if (status != TARS_OK)
         return status;
+    if (tars_stores_is_postgres(w->settings))
+        w->history_dir = config.dir;
     status = tars_index_open(&config, &w->index, &why);
-    if (status == TARS_OK && is_ahead(w)) {
-        tars_index_close(w->index);
-        w->index = NULL;
-        status = tars_fail(TARS_EFORMAT, &why, "it is ahead of the store, so it is another one's");
-    }
+    if (status == TARS_OK)
+        status = check_past(w, &why);
     if (status != TARS_EFORMAT && status != TARS_EMISMATCH)
         return status == TARS_OK ? status : tars_fail(status, err, "%s", why.text);
     tars_log_warning(w->log, "app", "the index is built again: %s", why.text);
@@ -276,6 +286,7 @@ static tars_status open_ingest(struct tars_wiring *w, struct tars_err *err)
         .observer = &w->ingest_observer,
         .log = w->log,
         .shares = tars_stores_is_shared(w->settings),
+        .history_dir = w->history_dir,
     };
 
     w->ingest_observer = tars_wiring_ingest_observer(w->metrics);
@@ -574,12 +585,19 @@ static void save_index(struct tars_wiring *w)
 {
     struct tars_index_stats stats;
     struct tars_err err = {{0}};
+    tars_status status = TARS_OK;
 
     if (!w->index)
         return;
     tars_index_stats(w->index, &stats);
+    if (stats.unsaved == 0)
+        return;
+    if (w->history_dir)
+        status = tars_history_mark(w->store, w->history_dir, stats.seq, &err);
+    if (status == TARS_OK)
+        status = tars_index_save(w->index, &err);
     /* Not saved is not lost: the next start replays it. */
-    if (stats.unsaved > 0 && tars_index_save(w->index, &err) != TARS_OK)
+    if (status != TARS_OK)
         tars_log_warning(w->log, "app", "the index was not saved: %s", err.text);
 }
 

@@ -40,6 +40,7 @@ struct tars_wiring {
     struct tars_encoder *encoder; /* NULL: words only */
     struct tars_wordpiece *plain; /* tokenizer where there is no encoder; owned */
     struct tars_index *index;
+    const char *history_dir; /* of the index, where the store may go back; or NULL */
     struct tars_cache *cache; /* or NULL */
     struct tars_epoch *epoch; /* of the store */
     const char *ranking;      /* the settings that results depend on, as text */

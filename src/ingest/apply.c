@@ -9,6 +9,7 @@
  */
 #include <string.h>
 
+#include "ingest/history.h"
 #include "ingest/ingest_internal.h"
 
 #define CHANGES_AT_ONCE  1024
@@ -253,6 +254,7 @@ static bool is_worth_saving(const struct tars_index_stats *stats, enum tars_inge
 static tars_status save(struct tars_ingest *ingest, enum tars_ingest_save when, bool if_behind,
                         struct tars_err *err)
 {
+    const char *dir = ingest->config.history_dir;
     struct tars_index_stats stats;
     tars_status status = TARS_OK;
     bool begun;
@@ -262,8 +264,10 @@ static tars_status save(struct tars_ingest *ingest, enum tars_ingest_save when, 
     tars_index_stats(ingest->config.index, &stats);
     /* What the saver has not begun when all ends is left to the save at the end. */
     begun = is_worth_saving(&stats, when) && (if_behind || !ingest->index_is_behind) &&
-            (when == TARS_SAVE_END || !atomic_load(&ingest->stopping)) &&
-            tars_index_save_begin(ingest->config.index);
+            (when == TARS_SAVE_END || !atomic_load(&ingest->stopping));
+    if (begun && dir)
+        status = tars_history_mark(ingest->config.store, dir, stats.seq, err);
+    begun = begun && status == TARS_OK && tars_index_save_begin(ingest->config.index);
     pthread_mutex_unlock(&ingest->index_lock);
     if (begun)
         status = tars_index_save_finish(ingest->config.index, err);

@@ -109,6 +109,9 @@ struct tars_ingest_config {
     struct tars_log *log;                        /* NULL: silent */
     struct tars_tracer *tracer;                  /* NULL: jobs are not traced */
     bool shares; /* others write to the store, too: who waited for a job finds what it brought */
+    /* The index's folder, where the store may go back to an earlier state by itself: saves leave
+     * marks (history.h). NULL: none. */
+    const char *history_dir;
 };
 
 /* Check the store's model against the encoder's, bring the index up to date with the store (replay)
