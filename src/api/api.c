@@ -20,6 +20,7 @@
 #define UPLOAD_DEFAULT     ((size_t)50 << 20)
 #define TIMEOUT_DEFAULT_MS INT64_C(300000)
 #define CALL_ARENA_MAX     ((size_t)256 << 20)
+#define RETRY_AFTER_S      "5" /* of what is away for a while */
 #define OWNER_HEADER       "x-tars-owner"
 
 /* --------------------------------------------------------------- life cycle */
@@ -189,6 +190,8 @@ void tars_api_reply_status(struct tars_exchange *ex, tars_status status, const s
     } else if (code == 500) {
         tars_exchange_broken(ex, words);
     } else {
+        if (code == 503 && !ex->retry_after)
+            ex->retry_after = RETRY_AFTER_S;
         tars_exchange_fail(ex, code, words);
     }
 }

@@ -51,6 +51,7 @@ struct tars_api_config {
     struct tars_rate_limit *rate_limit; /* NULL: none */
     struct tars_quota *quota;           /* questions of tenants; NULL: not counted */
 
+    bool needs_store; /* /ready is 503 while the store is away: others answer in this one's place */
     const char *collection_name;   /* "" or NULL: tars_documents */
     const char *conversation_name; /* "" or NULL: tars_conversations; a label alone */
     const char *roots;             /* folders that /rag/index may read, joined by colons */

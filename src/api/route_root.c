@@ -143,14 +143,26 @@ static void write_checks(struct tars_json *json, const struct states *states)
     tars_json_end(json);
 }
 
-/* Always 200, as the contract has it, but while the server drains: then 503, so that a balancer,
- * which looks at nothing else, sends no more. */
+/* Why the store is away, in words. */
+static void write_reason(struct tars_exchange *ex)
+{
+    struct tars_err err = {{0}};
+
+    if (tars_health_check(ex->api->config.health, "store", &err) != TARS_OK)
+        tars_json_text(&ex->json, "reason", err.text);
+}
+
+/* Always 200, as the contract has it, but while the server drains, or is one of several and cut off
+ * from the store that they share: then 503, so that a balancer, which looks at nothing else, sends
+ * no more. */
 void tars_route_ready(struct tars_exchange *ex)
 {
     bool drains = tars_api_is_draining(ex->api);
     struct states states = {0};
+    bool is_cut_off;
 
     ask_all(ex, &states);
+    is_cut_off = ex->api->config.needs_store && state_of(&states, "store") == 0;
     tars_exchange_json(ex);
     tars_json_text(&ex->json, "status", is_ready(&states) && !drains ? "ready" : "degraded");
     tars_api_name_service(ex);
@@ -164,5 +176,8 @@ void tars_route_ready(struct tars_exchange *ex)
         if (!states.well[i])
             tars_json_text(&ex->json, NULL, states.health->parts[i].name);
     }
-    tars_exchange_send(ex, drains ? 503 : 200);
+    tars_json_end(&ex->json);
+    if (is_cut_off)
+        write_reason(ex);
+    tars_exchange_send(ex, drains || is_cut_off ? 503 : 200);
 }

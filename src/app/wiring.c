@@ -60,7 +60,9 @@ static tars_status check_store(void *ctx, struct tars_err *err)
     struct tars_wiring *w = ctx;
     struct tars_store_stats stats;
 
-    return tars_store_stats(w->store, &stats, err);
+    /* What it knows costs nothing, and a server that hangs costs a wait. */
+    return tars_wiring_replicas_health(w, err) == TARS_OK ? tars_store_stats(w->store, &stats, err)
+                                                          : TARS_EUNAVAILABLE;
 }
 
 static tars_status check_encoder(void *ctx, struct tars_err *err)
@@ -453,6 +455,7 @@ static tars_status open_api(struct tars_wiring *w, const struct tars_wiring_conf
         .tracer = w->tracer,
         .health = &w->health,
         .gpu = w->gpu,
+        .needs_store = tars_stores_is_shared(s),
         .collection_name = tars_settings_text(s, TARS_SET_CHROMA_COLLECTION_NAME),
         .roots = first_of(tars_settings_text(s, TARS_SET_TARS_ROOTS),
                           tars_settings_text(s, TARS_SET_NAS_MOUNT_POINT)),
@@ -485,6 +488,7 @@ static tars_status open_rooms(struct tars_wiring *w, const struct tars_wiring_co
         tars_wiring_open_epoch,
         open_model,
         open_index,
+        tars_wiring_open_texts,
         open_extract,
         tars_wiring_open_analytics,
         open_ingest,
@@ -526,6 +530,7 @@ static tars_status open_all(struct tars_wiring *w, const struct tars_wiring_conf
 {
     tars_status status = tars_places_data(w->settings, &w->arena, &w->data, err);
 
+    w->serves = config->serves;
     if (status == TARS_OK)
         status = tars_metrics_new(&w->metrics);
     if (status == TARS_OK)

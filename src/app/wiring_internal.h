@@ -26,6 +26,8 @@ struct tars_wiring {
     const struct tars_settings *settings;
     struct tars_log *log;
     const char *data;
+    bool serves;  /* as configured */
+    bool adopted; /* the index is a copy of another server's */
     char token[2 * TARS_OWNER_TOKEN_BYTES + 1];
     struct tars_buf warnings;
 
@@ -90,8 +92,12 @@ void tars_wiring_fill_access(const struct tars_wiring *w, struct tars_api_config
 TARS_MUST_USE tars_status tars_wiring_open_replicas(struct tars_wiring *w,
                                                     const struct tars_wiring_config *config,
                                                     struct tars_err *err);
+/* A copy of the texts of passages, where the store is shared; after the index. */
+TARS_MUST_USE tars_status tars_wiring_open_texts(struct tars_wiring *w, struct tars_err *err);
 /* Before anything that they tell of. */
 void tars_wiring_close_replicas(struct tars_wiring *w);
+/* TARS_OK, or why the others are out of reach. */
+TARS_MUST_USE tars_status tars_wiring_replicas_health(struct tars_wiring *w, struct tars_err *err);
 /* Is what only one of several servers does for this one to do? */
 bool tars_wiring_leads(const struct tars_wiring *w);
 /* The key that signs tokens: the operator's, else that of all who share the store, else our own

@@ -282,6 +282,7 @@ static void close_pgs(struct tars_store *store)
 {
     struct pgs *pgs = pgs_of(store);
 
+    pgs_texts_free(pgs->texts);
     pgs_leave(pgs);
     tars_pg_pool_free(pgs->pool);
     if (pgs->lock_fd >= 0)
@@ -356,17 +357,17 @@ static const struct tars_store_ops ops = {
     .name = "postgres",
     .is_utf8_only = true,
     .close = close_pgs,
-    .put = pgs_put,
-    .forget_document = pgs_forget_document,
-    .forget_file = pgs_forget_file,
-    .changes = pgs_changes,
-    .passages = pgs_passages,
+    .put = pgs_kept_put,
+    .forget_document = pgs_kept_forget_document,
+    .forget_file = pgs_kept_forget_file,
+    .changes = pgs_kept_changes,
+    .passages = pgs_kept_passages,
     .passage_range = pgs_passage_range,
     .file = pgs_file,
     .files = pgs_files,
     .document = pgs_document,
-    .documents = pgs_documents,
-    .runs = pgs_runs,
+    .documents = pgs_kept_documents,
+    .runs = pgs_kept_runs,
     .stats = pgs_stats,
     .meta_get = pgs_meta_get,
     .meta_set = pgs_meta_set,

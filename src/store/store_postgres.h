@@ -61,4 +61,11 @@ struct tars_store_postgres_config {
 TARS_MUST_USE tars_status tars_store_postgres_open(const struct tars_store_postgres_config *config,
                                                    struct tars_store **store, struct tars_err *err);
 
+/* Keep a copy of the texts of passages in a file at path, which searches are answered from:
+ * quickly, and also while the server is away. It fills itself, and follows the changes that pass by
+ * (tars_store_changes(), _put(), _forget_*()): who keeps it reads all of them. fresh: changes were
+ * not read, so it begins anew. Once, after the opening, before anybody else has the store. */
+TARS_MUST_USE tars_status tars_store_postgres_keep_texts(struct tars_store *store, const char *path,
+                                                         bool fresh, struct tars_err *err);
+
 #endif

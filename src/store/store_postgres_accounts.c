@@ -185,8 +185,8 @@ static tars_status load(struct tars_store *store, struct tars_arena *arena, stru
     return status;
 }
 
-static tars_status sizes(struct tars_store *store, struct tars_arena *arena,
-                         struct tars_collection_size **out, size_t *count, struct tars_err *err)
+tars_status pgs_sizes(struct tars_store *store, struct tars_arena *arena,
+                      struct tars_collection_size **out, size_t *count, struct tars_err *err)
 {
     struct tars_pg_rows rows = {.arena = arena};
     struct tars_collection_size *row;
@@ -660,7 +660,7 @@ const struct tars_accounts_ops pgs_accounts_ops = {
     .collection_remove = collection_remove,
     .grant = grant,
     .ungrant = ungrant,
-    .sizes = sizes,
+    .sizes = pgs_kept_sizes,
     .room = room,
     .revoke = pgs_revoke,
     .revoke_once = pgs_revoke_once,

@@ -24,6 +24,8 @@ enum pgs_sql {
     PGS_SQL_COUNT
 };
 
+struct pgs_texts;
+
 struct pgs {
     struct tars_store store; /* first: a store is cast back to this */
     struct tars_arena arena; /* texts that the pool lends */
@@ -34,6 +36,7 @@ struct pgs {
     char token[PGS_INSTANCE_BYTES];    /* of the process */
     const char *dir;                   /* the data folder, in arena; NULL: none */
     bool shared;
+    struct pgs_texts *texts; /* NULL: none are kept */
     int64_t lease_ms;
     bool is_joined;       /* there is a row of tars.instances, and a keeper */
     atomic_bool is_lost;  /* it was given up: nothing may be written */
@@ -190,6 +193,35 @@ TARS_MUST_USE tars_status pgs_upload_add(struct tars_pg_conn *conn,
  * them. */
 TARS_MUST_USE tars_status pgs_upload_fetch(struct pgs *pgs, struct tars_store_job *job,
                                            struct tars_arena *arena, struct tars_err *err);
+
+/* store_postgres_texts.c: the same operations, with the texts kept beside. */
+void pgs_texts_free(struct pgs_texts *texts);
+tars_status pgs_kept_put(struct tars_store *store, const struct tars_store_batch *batch,
+                         struct tars_arena *arena, struct tars_store_changes *changes,
+                         struct tars_err *err);
+tars_status pgs_kept_forget_document(struct tars_store *store, const char *document_id,
+                                     struct tars_arena *arena, struct tars_store_changes *changes,
+                                     struct tars_err *err);
+tars_status pgs_kept_forget_file(struct tars_store *store, const char *collection, const char *path,
+                                 struct tars_arena *arena, struct tars_store_changes *changes,
+                                 struct tars_err *err);
+tars_status pgs_kept_changes(struct tars_store *store, uint64_t after, size_t max,
+                             struct tars_arena *arena, struct tars_store_changes *out,
+                             struct tars_err *err);
+tars_status pgs_kept_passages(struct tars_store *store, const uint64_t *ids, size_t n,
+                              unsigned load, struct tars_arena *arena,
+                              struct tars_store_passages *out, struct tars_err *err);
+tars_status pgs_kept_documents(struct tars_store *store,
+                               const struct tars_store_document_filter *filter,
+                               tars_store_document_fn *each, void *ctx, struct tars_err *err);
+tars_status pgs_kept_sizes(struct tars_store *store, struct tars_arena *arena,
+                           struct tars_collection_size **out, size_t *count, struct tars_err *err);
+tars_status pgs_kept_runs(struct tars_store *store, uint64_t after, tars_store_run_fn *each,
+                          void *ctx, struct tars_err *err);
+
+/* store_postgres_accounts.c */
+tars_status pgs_sizes(struct tars_store *store, struct tars_arena *arena,
+                      struct tars_collection_size **out, size_t *count, struct tars_err *err);
 
 /* store_postgres_ledger.c */
 tars_status pgs_revoke(struct tars_store *store, const char *id, int64_t expires_us,

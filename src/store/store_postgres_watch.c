@@ -200,6 +200,8 @@ static tars_status count_servers(struct tars_store_watch *watch, struct tars_err
 
 static void lose(struct tars_store_watch *watch, const struct tars_err *err)
 {
+    struct tars_store_watch_state state;
+
     if (watch->is_open)
         tars_pg_close(&watch->conn);
     watch->is_open = false;
@@ -214,6 +216,8 @@ static void lose(struct tars_store_watch *watch, const struct tars_err *err)
     watch->state.is_connected = false;
     watch->state.why = *err;
     pthread_mutex_unlock(&watch->lock);
+    state = tars_store_watch_state(watch);
+    watch->config.looked(watch->config.ctx, &state);
 }
 
 static tars_status connect_now(struct tars_store_watch *watch, struct tars_err *err)

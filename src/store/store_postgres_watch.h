@@ -40,7 +40,7 @@ struct tars_store_watch_state {
 
 /* All are required. */
 struct tars_store_watch_config {
-    /* At each look: state->seq is the last change of documents. */
+    /* At each look: state->seq is the last change of documents. And where one could not be had. */
     void (*looked)(void *ctx, const struct tars_store_watch_state *state);
     /* Who may do what has changed, or may have. What is not TARS_OK is tried at the next look. */
     tars_status (*access)(void *ctx);

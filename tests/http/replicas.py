@@ -6,10 +6,13 @@
             a, b, c = self.servers
             a.upload(...); self.soon(lambda: b.finds("words"))
 """
+import contextlib
+import glob
 import json
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import tempfile
 import threading
@@ -83,6 +86,12 @@ class Server:
             if line.startswith(name + " "):
                 return float(line.split()[1])
         raise AssertionError(f"no metric {name}")
+
+    def texts(self):
+        """Documents whose texts are kept beside the index."""
+        path, = glob.glob(os.path.join(self.data, "index-*", "texts.db"))
+        with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as file:
+            return file.execute("SELECT count(*) FROM documents").fetchone()[0]
 
     def leads(self):
         return self.metric("tars_replica_leader") == 1

@@ -50,5 +50,47 @@ class Two(ReplicasTest):
         self.assertIn("STORE_SHARED is true and STORE is sqlite", done.stderr)
 
 
+class Outage(ReplicasTest):
+    """PostgreSQL goes, and comes back."""
+
+    def test_searches_are_answered_while_postgresql_is_away(self):
+        a, b = self.servers
+        document = self.put(a, "leave.md", "# Leave\n\nThere are 28 vacation days a year.\n")
+        self.soon(lambda: document in b.found("vacation days"))
+        before = b.ask("POST", "/rag/search", {"query": "vacation days", "relevance_threshold": 0}).json()["results"]
+        self.soon(lambda: b.texts() == 1)
+        self.postgres.stop()
+        try:
+            for server in self.servers:
+                self.soon(lambda s=server: s.ask("GET", "/ready").status == 503)
+                reply = server.ask("GET", "/ready").json()
+                self.assertIn("store", reply["degraded"])
+                self.assertTrue(reply["reason"])
+                self.assertEqual(server.ask("GET", "/health").status, 200)
+                self.assertIn(document, server.found("vacation days"))
+                self.assertIn(document, server.found("vacation", filters={"file_type": "md"}))
+            after = b.ask("POST", "/rag/search", {"query": "vacation days", "relevance_threshold": 0}).json()["results"]
+            self.assertEqual(before, after)
+            refused = a.upload([("new.md", b"# New\n\nSomething else.\n")])
+            self.assertEqual(refused.status, 503, refused.body)
+            self.assertTrue(refused.headers["Retry-After"])
+            refused = a.ask("DELETE", "/rag/document", {"document_id": document})
+            self.assertEqual(refused.status, 503, refused.body)
+            self.assertTrue(refused.headers["Retry-After"])
+            self.assertEqual(sum(server.leads() for server in self.servers), 0)
+        finally:
+            self.postgres.start()
+        for server in self.servers:
+            self.soon(lambda s=server: s.ask("GET", "/ready").status == 200, 60)
+        later = None
+        def put():
+            nonlocal later
+            later = self.put(a, "pay.md", "# Pay\n\nWages come on the last day of a month.\n")
+            return True
+        self.soon(put, 60)
+        self.soon(lambda: later in b.found("wages"))
+        self.soon(lambda: sum(server.leads() for server in self.servers) == 1)
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -85,15 +85,16 @@ static void leave(struct party *party)
     tars_store_close(party->store);
 }
 
+static void wait_on(int *steps)
+{
+    assert_in_range((*steps)++, 0, STEPS);
+    (void)usleep(STEP_US);
+}
+
 /* Until expression holds. */
-#define AWAIT(expression)                        \
-    do {                                         \
-        int steps_ = 0;                          \
-        while (!(expression)) {                  \
-            assert_in_range(steps_++, 0, STEPS); \
-            (void)usleep(STEP_US);               \
-        }                                        \
-    } while (0)
+#define AWAIT(expression)                                 \
+    for (int steps_ = 0; !(expression); wait_on(&steps_)) \
+    continue
 
 static void put(struct tars_store *store, const char *path)
 {
@@ -229,9 +230,10 @@ static bool is_same_file(const char *path)
     char bytes[PART];
     bool same = file != NULL;
 
-    for (int i = 0; same && i < BIG; i++)
+    for (int i = 0; same && i < BIG; i++) {
         same = fread(bytes, 1, sizeof(bytes), file) == sizeof(bytes) && bytes[0] == 'a' + i % 26 &&
                bytes[PART - 1] == bytes[0];
+    }
     same = same && fread(bytes, 1, 1, file) == 0;
     if (file)
         (void)fclose(file);

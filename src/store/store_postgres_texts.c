@@ -1,0 +1,294 @@
+/* store_postgres_texts - searches answered beside the server: a copy of the texts of passages in
+ * the data folder (sqlite_texts.h), filled by a thread, asked first, and alone while the server is
+ * away.
+ *
+ *     filler   passages behind the last that is here, 256 at a time, until there are none;
+ *              then it waits for a change that passes by, or a second. New passages have higher
+ *              numbers than all that were there before, so none is missed.
+ *     removal  by the changes that pass by, of this process or replayed from others: at once
+ *
+ * fill_lock is held from reading a page until it is here, and by removals: so what was removed
+ * meanwhile is not put back. Texts of a passage never change: another text is another passage. */
+#include <pthread.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "store/sqlite_texts.h"
+#include "store/store_postgres.h"
+#include "store/store_postgres_internal.h"
+
+#define PAGE_PASSAGES 256
+#define PAGE_BYTES    ((size_t)1 << 30)
+#define WAIT_S        1
+
+struct pgs_texts {
+    struct pgs *pgs;
+    struct tars_texts *file;
+    pthread_t filler;
+    bool is_running;
+    pthread_mutex_t fill_lock; /* see above */
+    pthread_mutex_t lock;      /* guards what follows */
+    pthread_cond_t some;
+    bool stopping, wanted;
+};
+
+/* ------------------------------------------------------------------- filling */
+
+/* *more: there may be. */
+static tars_status fill_page(struct pgs_texts *texts, bool *more)
+{
+    struct tars_store_passages page = {0};
+    struct tars_arena arena;
+    tars_status status;
+
+    *more = false;
+    tars_arena_init(&arena, PAGE_BYTES);
+    pthread_mutex_lock(&texts->fill_lock);
+    status = pgs_passage_range(&texts->pgs->store, tars_texts_filled(texts->file) + 1, UINT64_MAX,
+                               PAGE_PASSAGES, TARS_LOAD_TEXT, &arena, &page, NULL);
+    if (!status && page.count) {
+        status = tars_texts_add(texts->file, &page, page.items[page.count - 1].id, NULL);
+        *more = status == TARS_OK;
+    }
+    pthread_mutex_unlock(&texts->fill_lock);
+    tars_arena_release(&arena);
+    return status;
+}
+
+static void wait_for_more(struct pgs_texts *texts)
+{
+    struct timespec until;
+
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += WAIT_S;
+    pthread_mutex_lock(&texts->lock);
+    if (!texts->stopping && !texts->wanted)
+        (void)pthread_cond_timedwait(&texts->some, &texts->lock, &until);
+    texts->wanted = false;
+    pthread_mutex_unlock(&texts->lock);
+}
+
+static bool is_stopping(struct pgs_texts *texts)
+{
+    bool stopping;
+
+    pthread_mutex_lock(&texts->lock);
+    stopping = texts->stopping;
+    pthread_mutex_unlock(&texts->lock);
+    return stopping;
+}
+
+static void *fill(void *ctx)
+{
+    struct pgs_texts *texts = ctx;
+
+    while (!is_stopping(texts)) {
+        bool more;
+
+        if (fill_page(texts, &more) || !more)
+            wait_for_more(texts);
+    }
+    return NULL;
+}
+
+static void wake(struct pgs_texts *texts)
+{
+    pthread_mutex_lock(&texts->lock);
+    texts->wanted = true;
+    pthread_cond_signal(&texts->some);
+    pthread_mutex_unlock(&texts->lock);
+}
+
+/* ---------------------------------------------------------------- life cycle */
+
+tars_status tars_store_postgres_keep_texts(struct tars_store *store, const char *path, bool fresh,
+                                           struct tars_err *err)
+{
+    struct pgs_texts *made = calloc(1, sizeof(*made));
+    tars_status status;
+
+    if (!made)
+        return tars_fail(TARS_ENOMEM, err, "no memory for the texts of passages");
+    made->pgs = pgs_of(store);
+    pthread_mutex_init(&made->fill_lock, NULL);
+    pthread_mutex_init(&made->lock, NULL);
+    pthread_cond_init(&made->some, NULL);
+    status = tars_texts_open(path, &made->file, err);
+    if (!status && fresh)
+        status = tars_texts_clear(made->file, err);
+    if (!status) {
+        made->is_running = pthread_create(&made->filler, NULL, fill, made) == 0;
+        if (!made->is_running)
+            status = tars_fail(TARS_ENOMEM, err, "no thread for the texts of passages");
+    }
+    if (status) {
+        pgs_texts_free(made);
+        return status;
+    }
+    made->pgs->texts = made;
+    return TARS_OK;
+}
+
+void pgs_texts_free(struct pgs_texts *texts)
+{
+    if (!texts)
+        return;
+    pthread_mutex_lock(&texts->lock);
+    texts->stopping = true;
+    pthread_cond_broadcast(&texts->some);
+    pthread_mutex_unlock(&texts->lock);
+    if (texts->is_running)
+        (void)pthread_join(texts->filler, NULL);
+    tars_texts_close(texts->file);
+    pthread_cond_destroy(&texts->some);
+    pthread_mutex_destroy(&texts->lock);
+    pthread_mutex_destroy(&texts->fill_lock);
+    free(texts);
+}
+
+/* ---------------------------------------------------------- what passes by */
+
+/* A wipe that fails leaves a text that nothing leads to any more. */
+static void note(struct tars_store *store, tars_status status,
+                 const struct tars_store_changes *changes)
+{
+    struct pgs_texts *texts = pgs_of(store)->texts;
+
+    if (!texts || status || changes->count == 0)
+        return;
+    pthread_mutex_lock(&texts->fill_lock);
+    for (size_t i = 0; i < changes->count; i++) {
+        const struct tars_store_change *change = &changes->items[i];
+
+        if (change->op == TARS_CHANGE_REMOVE)
+            (void)!tars_texts_remove(texts->file, change->first, change->last, NULL);
+    }
+    pthread_mutex_unlock(&texts->fill_lock);
+    wake(texts);
+}
+
+tars_status pgs_kept_put(struct tars_store *store, const struct tars_store_batch *batch,
+                         struct tars_arena *arena, struct tars_store_changes *changes,
+                         struct tars_err *err)
+{
+    tars_status status = pgs_put(store, batch, arena, changes, err);
+
+    note(store, status, changes);
+    return status;
+}
+
+tars_status pgs_kept_forget_document(struct tars_store *store, const char *document_id,
+                                     struct tars_arena *arena, struct tars_store_changes *changes,
+                                     struct tars_err *err)
+{
+    tars_status status = pgs_forget_document(store, document_id, arena, changes, err);
+
+    note(store, status, changes);
+    return status;
+}
+
+tars_status pgs_kept_forget_file(struct tars_store *store, const char *collection, const char *path,
+                                 struct tars_arena *arena, struct tars_store_changes *changes,
+                                 struct tars_err *err)
+{
+    tars_status status = pgs_forget_file(store, collection, path, arena, changes, err);
+
+    note(store, status, changes);
+    return status;
+}
+
+tars_status pgs_kept_changes(struct tars_store *store, uint64_t after, size_t max,
+                             struct tars_arena *arena, struct tars_store_changes *out,
+                             struct tars_err *err)
+{
+    tars_status status = pgs_changes(store, after, max, arena, out, err);
+
+    note(store, status, out);
+    return status;
+}
+
+/* ------------------------------------------------------------------- asking */
+
+static bool is_away(tars_status status)
+{
+    return status == TARS_EUNAVAILABLE || status == TARS_ETIMEOUT;
+}
+
+/* What is not here yet is asked of the server; while that is away, what is here is the answer. */
+tars_status pgs_kept_passages(struct tars_store *store, const uint64_t *ids, size_t n,
+                              unsigned load, struct tars_arena *arena,
+                              struct tars_store_passages *out, struct tars_err *err)
+{
+    struct pgs_texts *texts = pgs_of(store)->texts;
+    struct tars_store_passages held = {0};
+    bool is_held = texts && !(load & TARS_LOAD_VECTORS) &&
+                   tars_texts_passages(texts->file, ids, n, arena, &held, NULL) == TARS_OK;
+    tars_status status = TARS_OK;
+
+    if (!is_held || held.count < n)
+        status = pgs_passages(store, ids, n, load, arena, is_held ? &held : out, err);
+    if (is_held && (status == TARS_OK || is_away(status))) {
+        *out = held;
+        status = TARS_OK;
+    }
+    return status;
+}
+
+struct telling {
+    tars_store_document_fn *each;
+    tars_store_run_fn *run;
+    void *ctx;
+    bool any; /* was told */
+};
+
+static bool tell_document(void *ctx, const struct tars_store_document *document)
+{
+    struct telling *telling = ctx;
+
+    telling->any = true;
+    return telling->each(telling->ctx, document);
+}
+
+tars_status pgs_kept_documents(struct tars_store *store,
+                               const struct tars_store_document_filter *filter,
+                               tars_store_document_fn *each, void *ctx, struct tars_err *err)
+{
+    struct pgs_texts *texts = pgs_of(store)->texts;
+    struct telling telling = {.each = each, .ctx = ctx};
+    tars_status status = pgs_documents(store, filter, tell_document, &telling, err);
+
+    if (texts && is_away(status) && !telling.any)
+        status = tars_texts_documents(texts->file, filter, each, ctx, err);
+    return status;
+}
+
+static bool tell_run(void *ctx, const struct tars_store_run *run)
+{
+    struct telling *telling = ctx;
+
+    telling->any = true;
+    return telling->run(telling->ctx, run);
+}
+
+tars_status pgs_kept_runs(struct tars_store *store, uint64_t after, tars_store_run_fn *each,
+                          void *ctx, struct tars_err *err)
+{
+    struct pgs_texts *texts = pgs_of(store)->texts;
+    struct telling telling = {.run = each, .ctx = ctx};
+    tars_status status = pgs_runs(store, after, tell_run, &telling, err);
+
+    if (texts && is_away(status) && !telling.any)
+        status = tars_texts_runs(texts->file, after, each, ctx, err);
+    return status;
+}
+
+tars_status pgs_kept_sizes(struct tars_store *store, struct tars_arena *arena,
+                           struct tars_collection_size **out, size_t *count, struct tars_err *err)
+{
+    struct pgs_texts *texts = pgs_of(store)->texts;
+    tars_status status = pgs_sizes(store, arena, out, count, err);
+
+    if (texts && is_away(status))
+        status = tars_texts_sizes(texts->file, arena, out, count, err);
+    return status;
+}

@@ -1,0 +1,250 @@
+/* The copy of texts beside an index: what is put in comes out whole, what is removed is gone from
+ * the file, and a damaged file is made again. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "store/sqlite_texts.h"
+#include "support/files.h"
+
+#define SECRET "Xylophones are kept in the vault"
+
+struct place {
+    char dir[64];
+    char path[128];
+    struct tars_texts *texts;
+    struct tars_arena arena;
+};
+
+static int set_up(void **state)
+{
+    struct place *place = calloc(1, sizeof(*place));
+
+    (void)snprintf(place->dir, sizeof(place->dir), "/tmp/tars-texts-XXXXXX");
+    if (!mkdtemp(place->dir))
+        return -1;
+    (void)snprintf(place->path, sizeof(place->path), "%s/texts.db", place->dir);
+    tars_arena_init(&place->arena, (size_t)16 << 20);
+    *state = place;
+    return tars_texts_open(place->path, &place->texts, NULL) == TARS_OK ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+    struct place *place = *state;
+
+    tars_texts_close(place->texts);
+    tars_arena_release(&place->arena);
+    files_remove_dir(place->dir);
+    free(place);
+    return 0;
+}
+
+/* Two documents: passages 1 and 2, and 5. */
+static void add_some(struct place *place)
+{
+    static const struct tars_store_document documents[] = {
+        {.document_id = "doc_1",
+         .collection = "default",
+         .path = "/a/one.md",
+         .external_id = "",
+         .file_name = "one.md",
+         .file_type = "md",
+         .title = "One",
+         .language = 2,
+         .file_size = 9,
+         .sha256 = "aa",
+         .created_us = 1,
+         .modified_us = 2,
+         .indexed_us = 3,
+         .page_count = 4,
+         .word_count = 5,
+         .char_count = 6,
+         .metadata_json = "{\"k\":1}",
+         .passage_first = 1,
+         .chunk_count = 2},
+        {.document_id = "doc_2",
+         .collection = "other",
+         .path = "/b/two.md",
+         .external_id = "x",
+         .file_name = "two.md",
+         .file_type = "md",
+         .title = "",
+         .sha256 = "bb",
+         .metadata_json = "",
+         .passage_first = 5,
+         .chunk_count = 1},
+    };
+    struct tars_store_passage items[] = {
+        {.id = 1,
+         .document = &documents[0],
+         .section = "A > B",
+         .text = "first",
+         .text_len = 5,
+         .chunk_index = 0,
+         .kind = 1,
+         .language = 2,
+         .page_first = 3,
+         .page_last = 4,
+         .token_count = 5,
+         .char_start = 6,
+         .char_end = 7},
+        {.id = 2,
+         .document = &documents[0],
+         .section = "",
+         .text = SECRET,
+         .text_len = sizeof(SECRET) - 1,
+         .chunk_index = 1},
+        {.id = 5, .document = &documents[1], .section = "", .text = "third", .text_len = 5},
+    };
+    const struct tars_store_passages passages = {items, 3};
+
+    assert_int_equal(tars_texts_add(place->texts, &passages, 5, NULL), TARS_OK);
+}
+
+static void what_is_put_in_comes_out(void **state)
+{
+    static const uint64_t ids[] = {5, 9, 1};
+    struct place *place = *state;
+    struct tars_store_passages out;
+
+    assert_int_equal(tars_texts_filled(place->texts), 0);
+    add_some(place);
+    assert_int_equal(tars_texts_filled(place->texts), 5);
+    assert_int_equal(tars_texts_passages(place->texts, ids, 3, &place->arena, &out, NULL), TARS_OK);
+    assert_int_equal(out.count, 2);
+    assert_int_equal(out.items[0].id, 5);
+    assert_string_equal(out.items[0].document->collection, "other");
+    assert_string_equal(out.items[1].chunk_id, "doc_1_chunk_0");
+    assert_string_equal(out.items[1].section, "A > B");
+    assert_memory_equal(out.items[1].text, "first", 6);
+    assert_int_equal(out.items[1].char_end, 7);
+    assert_string_equal(out.items[1].document->metadata_json, "{\"k\":1}");
+    assert_int_equal(out.items[1].document->passage_first, 1);
+    assert_int_equal(out.items[1].document->chunk_count, 2);
+}
+
+static bool count_document(void *ctx, const struct tars_store_document *document)
+{
+    ++*(int *)ctx;
+    return document != NULL;
+}
+
+static bool sum_run(void *ctx, const struct tars_store_run *run)
+{
+    *(uint64_t *)ctx += run->last - run->first + 1;
+    return true;
+}
+
+static void lists_are_those_of_a_store(void **state)
+{
+    static const struct {
+        struct tars_store_document_filter filter;
+        int count;
+    } rows[] = {
+        {{.collection = NULL}, 2},
+        {{.collection = "other"}, 1},
+        {{.path = "/a/one.md"}, 1},
+        {{.under = "/a"}, 1},
+        {{.sha256 = "bb"}, 1},
+        {{.after_passage = 1}, 1},
+        {{.limit = 1}, 1},
+        {{.offset = 1}, 1},
+        {{.collection = "other", .under = "/a"}, 0},
+    };
+    struct place *place = *state;
+    struct tars_collection_size *sizes;
+    uint64_t passages = 0;
+    size_t count;
+
+    add_some(place);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        int seen = 0;
+
+        assert_int_equal(
+            tars_texts_documents(place->texts, &rows[i].filter, count_document, &seen, NULL),
+            TARS_OK);
+        assert_int_equal(seen, rows[i].count);
+    }
+    assert_int_equal(tars_texts_runs(place->texts, 0, sum_run, &passages, NULL), TARS_OK);
+    assert_int_equal(passages, 3);
+    assert_int_equal(tars_texts_sizes(place->texts, &place->arena, &sizes, &count, NULL), TARS_OK);
+    assert_int_equal(count, 2);
+    assert_int_equal(sizes[0].passages, 2);
+}
+
+static bool file_has(const char *path, const char *words)
+{
+    FILE *file = fopen(path, "r");
+    char bytes[65536];
+    size_t len = strlen(words);
+    bool has = false;
+    size_t n;
+
+    if (!file)
+        return false;
+    while (!has && (n = fread(bytes, 1, sizeof(bytes), file)) > 0)
+        has = memmem(bytes, n, words, len) != NULL;
+    (void)fclose(file);
+    return has;
+}
+
+static void what_is_removed_is_gone_from_the_file(void **state)
+{
+    static const uint64_t ids[] = {1, 2, 5};
+    struct place *place = *state;
+    struct tars_store_passages out;
+
+    add_some(place);
+    assert_int_equal(tars_texts_remove(place->texts, 1, 2, NULL), TARS_OK);
+    assert_int_equal(tars_texts_passages(place->texts, ids, 3, &place->arena, &out, NULL), TARS_OK);
+    assert_int_equal(out.count, 1);
+    tars_texts_close(place->texts); /* the log goes into the file */
+    assert_false(file_has(place->path, SECRET));
+    assert_int_equal(tars_texts_open(place->path, &place->texts, NULL), TARS_OK);
+    assert_int_equal(tars_texts_filled(place->texts), 5);
+    assert_int_equal(tars_texts_clear(place->texts, NULL), TARS_OK);
+    assert_int_equal(tars_texts_filled(place->texts), 0);
+    assert_int_equal(tars_texts_passages(place->texts, ids, 3, &place->arena, &out, NULL), TARS_OK);
+    assert_int_equal(out.count, 0);
+}
+
+static void a_damaged_file_is_made_again(void **state)
+{
+    struct place *place = *state;
+    FILE *file;
+
+    add_some(place);
+    tars_texts_close(place->texts);
+    place->texts = NULL;
+    file = fopen(place->path, "w");
+    assert_non_null(file);
+    for (int i = 0; i < 1000; i++)
+        (void)fputs("this is no database ", file);
+    (void)fclose(file);
+    assert_int_equal(tars_texts_open(place->path, &place->texts, NULL), TARS_OK);
+    assert_int_equal(tars_texts_filled(place->texts), 0);
+    add_some(place);
+}
+
+#define ROW(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        ROW(what_is_put_in_comes_out),
+        ROW(lists_are_those_of_a_store),
+        ROW(what_is_removed_is_gone_from_the_file),
+        ROW(a_damaged_file_is_made_again),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
