@@ -3,7 +3,8 @@
 pkg_check_modules(CMOCKA REQUIRED IMPORTED_TARGET cmocka)
 add_library(tars_test_support OBJECT tests/support/faults.c tests/support/guard.c
                                      tests/support/files.c tests/support/process.c
-                                     tests/support/redis.c tests/support/postgres.c)
+                                     tests/support/redis.c tests/support/postgres.c
+                                     tests/support/chroma_server.c)
 target_include_directories(tars_test_support PUBLIC tests src)
 target_link_libraries(tars_test_support PUBLIC PkgConfig::CMOCKA)
 target_compile_definitions(tars_test_support PRIVATE TARS_SOURCE_DIR="${CMAKE_SOURCE_DIR}")

@@ -9,6 +9,7 @@
 
 struct kind {
     const char *name;
+    bool is_slow; /* it is filled with fewer passages and asked fewer questions */
     /* Start the server; once a program. NULL: there is none. */
     void (*start)(void);
     void (*stop)(void);
@@ -24,5 +25,7 @@ struct kind {
 };
 
 extern const struct kind kind_embedded;
+extern const struct kind kind_chroma_v2;
+extern const struct kind kind_chroma_v1;
 
 #endif

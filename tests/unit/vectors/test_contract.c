@@ -23,11 +23,13 @@
 #define COLLECTIONS  3
 #define K            10
 #define QUESTIONS    20
+#define SLOW_LAST    300 /* what fill() puts into a server that is slow to fill, and asked less */
+#define SLOW_ASKED   4
 #define RECALL_LEAST 0.95
 #define BATCH        128
 #define SOON_MS      20000
 
-static const struct kind *const kinds[] = {&kind_embedded};
+static const struct kind *const kinds[] = {&kind_embedded, &kind_chroma_v2, &kind_chroma_v1};
 #define KINDS (sizeof(kinds) / sizeof(kinds[0]))
 
 static const struct tars_visible everything = {.all = true};
@@ -192,7 +194,7 @@ static uint64_t add_range(struct world *w, uint64_t seq, uint64_t first, uint64_
 static void fill(struct world *w)
 {
     start_anew(w);
-    (void)add_range(w, 0, 1, PASSAGES);
+    (void)add_range(w, 0, 1, w->kind->is_slow ? SLOW_LAST : PASSAGES);
 }
 
 /* ---------------------------------------------------------------- slow truth */
@@ -294,12 +296,13 @@ static double look(struct world *w, const struct look *what, uint64_t question)
 
 static void check_recall(struct world *w, const struct look *what)
 {
+    uint64_t asked = w->kind->is_slow ? SLOW_ASKED : QUESTIONS;
     double sum = 0;
 
-    for (uint64_t i = 0; i < QUESTIONS; i++)
+    for (uint64_t i = 0; i < asked; i++)
         sum += look(w, what, 1000000 + i);
-    if (sum / QUESTIONS < RECALL_LEAST)
-        fail_msg("%s: recall is %.3f", w->kind->name, sum / QUESTIONS);
+    if (sum / (double)asked < RECALL_LEAST)
+        fail_msg("%s: recall is %.3f", w->kind->name, sum / (double)asked);
 }
 
 /* --------------------------------------------------------------------- tests */
