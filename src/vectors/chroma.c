@@ -573,9 +573,10 @@ static tars_status check(const struct tars_chroma_config *config, struct tars_er
     if (!config->url[0] || strpbrk(config->url, "\r\n \"?#") ||
         strlen(config->url) > PATH_MAX_BYTES / 2 ||
         (scheme && strncmp(config->url, "http://", 7) != 0 &&
-         strncmp(config->url, "https://", 8) != 0))
+         strncmp(config->url, "https://", 8) != 0)) {
         return tars_fail(TARS_EINVAL, err,
                          "\"%.80s\" is no http:// or https:// address of ChromaDB", config->url);
+    }
     if (config->token && strpbrk(config->token, "\r\n"))
         return tars_fail(TARS_EINVAL, err, "the token for ChromaDB holds a line break");
     return TARS_OK;

@@ -320,31 +320,36 @@ tars_status tars_chroma_read_limit(struct tars_span body, size_t *rows, struct t
 
 /* -------------------------------------------------------------------- vectors */
 
-/* vectors: (count,) lists of one length, which is told. (count, dim) numbers, or NULL. */
-static tars_status copy_vectors(const json_t *vectors, size_t count, struct tars_arena *arena,
+static bool copy_vector(const json_t *from, size_t dim, float *to)
+{
+    if (!json_is_array(from) || json_array_size(from) != dim)
+        return false;
+    for (size_t i = 0; i < dim; i++) {
+        const json_t *value = json_array_get(from, i);
+
+        if (!json_is_number(value) || !(fabs(json_number_value(value)) < VALUE_MAX))
+            return false;
+        to[i] = (float)json_number_value(value);
+    }
+    return true;
+}
+
+/* from: (count,) lists of one length, which is told. (count, dim) numbers. */
+static tars_status copy_vectors(const json_t *from, size_t count, struct tars_arena *arena,
                                 float **out, size_t *dim, struct tars_err *err)
 {
-    size_t length = json_array_size(json_array_get(vectors, 0));
+    size_t length = json_array_size(json_array_get(from, 0));
     float *all;
 
-    if (!json_is_array(vectors) || json_array_size(vectors) != count || length == 0 ||
+    if (!json_is_array(from) || json_array_size(from) != count || length == 0 ||
         length > TARS_CHROMA_DIM_MAX)
         return strange(err, "a list of vectors");
     all = tars_arena_calloc(arena, count, length * sizeof(*all));
     if (!all)
         return TARS_ENOMEM;
     for (size_t i = 0; i < count; i++) {
-        const json_t *vector = json_array_get(vectors, i);
-
-        if (!json_is_array(vector) || json_array_size(vector) != length)
-            return strange(err, "a list of vectors");
-        for (size_t k = 0; k < length; k++) {
-            const json_t *value = json_array_get(vector, k);
-
-            if (!json_is_number(value) || !(fabs(json_number_value(value)) < VALUE_MAX))
-                return strange(err, "a vector");
-            all[i * length + k] = (float)json_number_value(value);
-        }
+        if (!copy_vector(json_array_get(from, i), length, all + i * length))
+            return strange(err, "a vector");
     }
     *out = all;
     *dim = length;
@@ -444,6 +449,24 @@ tars_status tars_chroma_read_rows(struct tars_span body, size_t max, unsigned in
 
 /* ----------------------------------------------------------------------- hits */
 
+/* *kept: whether there is a distance. */
+static tars_status copy_hit(const json_t *id, const json_t *distance, struct tars_arena *arena,
+                            struct tars_chroma_hit *hit, size_t *kept, struct tars_err *err)
+{
+    const char *name;
+
+    if (json_is_null(distance))
+        return TARS_OK;
+    name = copy_name(id, arena);
+    if (!name && arena->failed)
+        return TARS_ENOMEM;
+    if (!name || !json_is_number(distance) || !(fabs(json_number_value(distance)) < VALUE_MAX))
+        return strange(err, "a hit");
+    *hit = (struct tars_chroma_hit){name, (float)json_number_value(distance)};
+    (*kept)++;
+    return TARS_OK;
+}
+
 static tars_status fill_hits(const json_t *root, size_t max, struct tars_arena *arena,
                              struct tars_chroma_hits *out, struct tars_err *err)
 {
@@ -452,6 +475,7 @@ static tars_status fill_hits(const json_t *root, size_t max, struct tars_arena *
     size_t count = json_array_size(ids);
     struct tars_chroma_hit *hits;
     size_t kept = 0;
+    tars_status status = TARS_OK;
 
     if (!json_is_array(ids) || !json_is_array(distances) || json_array_size(distances) != count ||
         count > max || json_array_size(json_object_get(root, "ids")) != 1)
@@ -459,21 +483,13 @@ static tars_status fill_hits(const json_t *root, size_t max, struct tars_arena *
     hits = tars_arena_calloc(arena, count ? count : 1, sizeof(*hits));
     if (!hits)
         return TARS_ENOMEM;
-    for (size_t i = 0; i < count; i++) {
-        const json_t *distance = json_array_get(distances, i);
-        const char *id;
-
-        if (json_is_null(distance))
-            continue;
-        id = copy_name(json_array_get(ids, i), arena);
-        if (!id && arena->failed)
-            return TARS_ENOMEM;
-        if (!id || !json_is_number(distance) || !(fabs(json_number_value(distance)) < VALUE_MAX))
-            return strange(err, "a hit");
-        hits[kept++] = (struct tars_chroma_hit){id, (float)json_number_value(distance)};
+    for (size_t i = 0; i < count && status == TARS_OK; i++) {
+        status = copy_hit(json_array_get(ids, i), json_array_get(distances, i), arena, &hits[kept],
+                          &kept, err);
     }
-    *out = (struct tars_chroma_hits){hits, kept};
-    return TARS_OK;
+    if (status == TARS_OK)
+        *out = (struct tars_chroma_hits){hits, kept};
+    return status;
 }
 
 tars_status tars_chroma_read_hits(struct tars_span body, size_t max, struct tars_arena *arena,

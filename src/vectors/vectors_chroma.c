@@ -88,9 +88,8 @@ static tars_status read_mark(const struct tars_chroma_collection *from, struct m
     mark->seq = number_field(root, "tars_seq");
     mark->rows = number_field(root, "tars_rows");
     json_decref(root);
-    if (from->dim && from->dim != mark->of.dim)
-        mark->of.dim =
-            from->dim; /* whoever asks for what was written down sees that it is not so */
+    if (from->dim)
+        mark->of.dim = from->dim; /* of its rows, whatever was written down */
     return TARS_OK;
 }
 
@@ -178,7 +177,7 @@ static tars_status check_foreign(struct backend *b, const struct mark *mark, str
 
 /* -------------------------------------------------------------------- state */
 
-static tars_status state_in(struct backend *b, struct tars_arena *arena,
+static tars_status state_in(struct backend *b, struct tars_arena *arena, bool counts,
                             struct tars_vectors_state *state, struct tars_err *err)
 {
     struct tars_vectors_state found = {.seq = 0};
@@ -193,27 +192,28 @@ static tars_status state_in(struct backend *b, struct tars_arena *arena,
     if (status == TARS_OK && !mark.is_ours) {
         status = check_foreign(b, &mark, err);
     } else if (status == TARS_OK) {
-        status = tars_chroma_count(b->chroma, mark.id, &rows, err);
+        if (counts)
+            status = tars_chroma_count(b->chroma, mark.id, &rows, err);
         found.of = mark.of;
         found.seq = mark.seq;
         memcpy(found.mark, mark.change, sizeof(found.mark));
         found.expected = mark.rows;
         /* What a batch that was broken off has left is put right when it is done again. */
-        found.windows = mark.writer[0] ? mark.rows : rows;
+        found.windows = mark.writer[0] || !counts ? mark.rows : rows;
     }
     if (status == TARS_OK)
         *state = found;
     return status;
 }
 
-static tars_status state(struct tars_vectors *self, struct tars_vectors_state *out,
+static tars_status state(struct tars_vectors *self, bool counts, struct tars_vectors_state *out,
                          struct tars_err *err)
 {
     struct tars_arena arena;
     tars_status status;
 
     tars_arena_init(&arena, ARENA_MAX);
-    status = state_in(backend_of(self), &arena, out, err);
+    status = state_in(backend_of(self), &arena, counts, out, err);
     tars_arena_release(&arena);
     return status;
 }

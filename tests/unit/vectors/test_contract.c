@@ -45,6 +45,7 @@ struct world {
     struct tars_store_document documents[COLLECTIONS];
     struct tars_store_passage passages[PASSAGES + 1]; /* by id, from 1 */
     bool is_there[PASSAGES + 1];
+    uint64_t last; /* passage of those that are used */
 };
 
 static uint64_t next_random(uint64_t *state)
@@ -119,6 +120,7 @@ static int set_up(void **state)
     struct world *w = *state;
     const struct kind *kind = w->kind;
 
+    w->last = kind->is_slow ? SLOW_LAST : PASSAGES;
     tars_arena_init(&w->arena, (size_t)64 << 20);
     make_world(w);
     kind->clear();
@@ -194,7 +196,7 @@ static uint64_t add_range(struct world *w, uint64_t seq, uint64_t first, uint64_
 static void fill(struct world *w)
 {
     start_anew(w);
-    (void)add_range(w, 0, 1, w->kind->is_slow ? SLOW_LAST : PASSAGES);
+    (void)add_range(w, 0, 1, w->last);
 }
 
 /* ---------------------------------------------------------------- slow truth */
@@ -357,13 +359,13 @@ static void finds_no_more_than_there_are(void **state)
 
 static void removed_is_gone(void **state)
 {
-    static const struct tars_index_run runs[] = {{1, 100}, {150, 150}, {890, 5000}};
     struct world *w = *state;
+    const struct tars_index_run runs[] = {{1, 100}, {150, 150}, {w->last - 10, 5000}};
     struct tars_vectors_batch batch = {.mark = "m", .removes = runs, .remove_count = 3};
     uint64_t windows;
 
     start_anew(w);
-    batch.after = add_range(w, 0, 1, PASSAGES);
+    batch.after = add_range(w, 0, 1, w->last);
     batch.upto = batch.after + 1;
     assert_int_equal(apply(w, &batch), TARS_OK);
     check_recall(w, &(struct look){.visible = &everything, .k = K});
@@ -375,16 +377,16 @@ static void removed_is_gone(void **state)
 /* A document is replaced: its older passages go, and newer ones come, in one batch. */
 static void replaced_at_once(void **state)
 {
-    static const struct tars_index_run old = {101, 300};
     struct world *w = *state;
+    const struct tars_index_run old = {w->last / 9, w->last / 3};
     struct tars_vectors_batch batch = {.mark = "m",
                                        .removes = &old,
                                        .remove_count = 1,
-                                       .adds = &w->passages[601],
-                                       .add_count = 200};
+                                       .adds = &w->passages[w->last / 3 * 2 + 1],
+                                       .add_count = w->last / 9 * 2};
 
     start_anew(w);
-    batch.after = add_range(w, 0, 1, 600);
+    batch.after = add_range(w, 0, 1, w->last / 3 * 2);
     batch.upto = batch.after + 2;
     assert_int_equal(apply(w, &batch), TARS_OK);
     check_recall(w, &(struct look){.visible = &everything, .k = K});
