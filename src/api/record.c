@@ -101,6 +101,14 @@ static void count_stages(struct tars_metrics *metrics, const struct tars_call *c
     }
 }
 
+void tars_record_found(struct tars_metrics *metrics, size_t count, bool cached)
+{
+    if (count > 0) {
+        tars_series_add(
+            tars_metrics_series(metrics, TARS_METRIC_RAG_FOUND, cached ? "true" : "false"), 1);
+    }
+}
+
 static void count_answer(struct tars_metrics *metrics, const struct tars_call *call,
                          tars_status status, const struct tars_rag_answer *answer)
 {
@@ -123,6 +131,7 @@ static void count_answer(struct tars_metrics *metrics, const struct tars_call *c
         tars_metrics_add(metrics, TARS_METRIC_RAG_EMPTY, 1);
     if (answer->refused)
         tars_metrics_add(metrics, TARS_METRIC_RAG_REFUSALS, 1);
+    tars_record_found(metrics, answer->source_count, answer->cached);
     count_sources(metrics, answer);
     count_citations(metrics, answer);
 }

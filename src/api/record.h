@@ -33,6 +33,10 @@ void tars_record_error(const struct tars_api *api, const struct tars_call *call,
 void tars_record_stage(struct tars_metrics *metrics, const struct tars_call *call,
                        const char *stage, double ms);
 
+/* A search or question got so many passages, all of them from the cache or not. One that got none
+ * is not counted: that there is nothing is not kept for each way to ask. */
+void tars_record_found(struct tars_metrics *metrics, size_t count, bool cached);
+
 /* "TARS_EIO": for error_type. */
 const char *tars_record_type(tars_status status);
 

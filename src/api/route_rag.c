@@ -6,6 +6,7 @@
 #include "api/access.h"
 #include "api/api_internal.h"
 #include "api/reader.h"
+#include "api/record.h"
 #include "api/rights.h"
 #include "base/crypto/digest.h"
 #include "rag/rag.h"
@@ -408,6 +409,7 @@ static void write_found(struct tars_exchange *ex, int64_t count, bool cached)
     tars_json_int(&ex->json, "total_results", count);
     tars_json_fixed(&ex->json, "search_time_ms", tars_exchange_elapsed_ms(ex), 2);
     tars_json_bool(&ex->json, "cached", cached);
+    tars_record_found(ex->api->config.metrics, (size_t)count, cached);
 }
 
 bool tars_route_rag_search_recalled(struct tars_exchange *ex)

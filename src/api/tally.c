@@ -1,7 +1,7 @@
 /* tally - what is counted and logged of each reply, and the ids of requests.
  *
- * The two series of a route's usual reply (its own method, 200) are kept here once they are found,
- * so that they need not be looked for. They are never freed before the registry, which outlives the
+ * The series of a route's usual reply (its own method, 200) are kept here once they are found, so
+ * that they need not be looked for. They are never freed before the registry, which outlives the
  * api.
  *
  * Ids are the hash of a counter under a random seed: unique, not to be guessed, and without asking
@@ -9,6 +9,7 @@
  */
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "api/api_internal.h"
 #include "api/traced.h"
@@ -17,6 +18,7 @@
 
 struct usual {
     _Atomic(struct tars_series *) requests, duration; /* NULL: not found yet */
+    _Atomic(struct tars_series *) reply;              /* NULL of routes that search nothing, too */
 };
 
 struct tars_tally {
@@ -96,6 +98,19 @@ static struct tars_series *duration_of(const struct tars_exchange *ex, const cha
                                tars_api_method_name(ex->method), endpoint);
 }
 
+/* The finer series of routes that search; NULL for others. */
+static struct tars_series *reply_of(const struct tars_exchange *ex, const char *endpoint)
+{
+    static const char *const searching[] = {"/rag/search", "/rag/query", "/rag/query/stream"};
+
+    for (size_t i = 0; i < sizeof(searching) / sizeof(searching[0]); i++) {
+        if (strcmp(endpoint, searching[i]) == 0)
+            return tars_metrics_series(ex->api->config.metrics, TARS_METRIC_RAG_REPLY_DURATION,
+                                       endpoint);
+    }
+    return NULL;
+}
+
 /* The series of the route's usual reply. */
 static struct usual *usual_of(const struct tars_exchange *ex, int status)
 {
@@ -107,6 +122,7 @@ static struct usual *usual_of(const struct tars_exchange *ex, int status)
     usual = &ex->api->tally->usual[ex->route - tars_routes(&count)];
     if (!atomic_load_explicit(&usual->duration, memory_order_acquire)) {
         atomic_store(&usual->requests, requests_of(ex, ex->route->path, status));
+        atomic_store(&usual->reply, reply_of(ex, ex->route->path));
         atomic_store(&usual->duration, duration_of(ex, ex->route->path));
     }
     return usual;
@@ -154,6 +170,8 @@ void tars_api_record(struct tars_exchange *ex, int status)
     tars_series_add(usual ? usual->requests : requests_of(ex, endpoint, status), 1);
     tars_series_observe_traced(usual ? usual->duration : duration_of(ex, endpoint), seconds,
                                ex->call.trace.id);
+    if (usual && atomic_load_explicit(&usual->reply, memory_order_relaxed))
+        tars_series_observe(usual->reply, seconds);
     if (status >= 500)
         tars_metrics_add(config->metrics, TARS_METRIC_ERRORS, 1);
     if (status == 413)

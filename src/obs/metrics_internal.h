@@ -9,7 +9,7 @@
 
 #include "obs/metrics.h"
 
-#define METRIC_BUCKETS_MAX 16
+#define METRIC_BUCKETS_MAX 56
 #define METRIC_SUM_SCALE   1e6 /* the sum of a histogram is counted in millionths */
 #define METRIC_TRACE_WORDS (TARS_METRICS_TRACE_MAX / 8)
 

@@ -282,6 +282,11 @@ class Session(ServerTest):
         return {("verified",): judged.count(True), ("unsupported",): judged.count(False)}
 
     @classmethod
+    def replies(cls):
+        return {(path,): sum(n for (_, template, status, _), n in cls.requests.items() if (template, status) == (path, "200"))
+                for path in ("/rag/search", "/rag/query", "/rag/query/stream")}
+
+    @classmethod
     def hybrid(cls):
         return sum(any(s["metadata"]["hybrid_search"] for s in a["sources"]) for a in cls.answers)
 
@@ -302,6 +307,9 @@ WORD_SEARCHES = 1
 
 SECONDS = (.01, .05, .1, .25, .5, 1, 2)
 FAST = (.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 5)
+REPLIES = (*(round(step * 10 ** power, 6) for power in range(-4, 0) for step in
+             (1, 1.2, 1.5, 1.8, 2.2, *([2.5] if power == -1 else []), 2.7, 3.3, 3.9, 4.7, 5.6, 6.8, 8.2)),
+           1, 1.5, 2.5, 5, 10, 30)
 INGEST = (.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30)
 TOTAL, GAUGE, HISTOGRAM = "counter", "gauge", "histogram"
 
@@ -449,6 +457,8 @@ ROWS = [
     Row("rag_citations_total", TOTAL, "verdict", lambda s: s.citations()),
     Row("rag_time_to_first_token_seconds", HISTOGRAM, "", lambda s: s.questions + 1,
         (.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30)),
+    Row("rag_reply_duration_seconds", HISTOGRAM, "endpoint", lambda s: s.replies(), REPLIES),
+    Row("rag_found_total", TOTAL, "cached", lambda s: {("true",): 1, ("false",): 1 + sum(bool(a["sources"]) for a in s.answers)}),
     Row("rag_index_vectors", GAUGE, "", between(2, 100)),
     Row("rag_index_tombstones", GAUGE, "", lambda s: s.chunks[1]),
     Row("rag_index_unsaved_changes", GAUGE, "", lambda s: sum(s.chunks) + s.chunks[1]),
