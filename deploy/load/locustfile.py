@@ -1,7 +1,8 @@
 """Load for a T.A.R.S. server, with Locust 2.47; the same as k6/tars.js, with the same settings and gates.
 
     pip install -r requirements.txt
-    QUESTIONS=questions.txt TARS_URL=https://tars.example SHAPE=ramp locust -f locustfile.py --headless --only-summary
+    QUESTIONS=questions.txt TARS_URL=https://tars.example SHAPE=ramp locust -f locustfile.py --headless --only-summary \\
+        --stop-timeout 60
 
 TARS_URL, TARS_TOKEN or TARS_CLIENT_ID and TARS_CLIENT_SECRET, QUESTIONS, SHAPE (ramp, soak, spike, stress), TRAFFIC
 (search, ask, stream, chat, mix), RATE, SECONDS, MIN_RATE, P95_MS, MAX_ERRORS, MIN_HITS, GENERATES, ZIPF, TOP_K, THRESHOLD and SUMMARY
@@ -138,7 +139,7 @@ class Asker(FastHttpUser):
         self.one("/rag/search", question, '"results":[', '"results":[]')
 
     def ask(self, question):
-        self.one("/rag/query", question, '"answer":"', '"sources":[]')
+        self.one("/rag/query", question, '"answer":"', '"relevance_scores":[]')
 
     def one(self, path, question, part, nothing):
         phase, text, ms = self.post(path, question)

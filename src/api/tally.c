@@ -104,9 +104,10 @@ static struct tars_series *reply_of(const struct tars_exchange *ex, const char *
     static const char *const searching[] = {"/rag/search", "/rag/query", "/rag/query/stream"};
 
     for (size_t i = 0; i < sizeof(searching) / sizeof(searching[0]); i++) {
-        if (strcmp(endpoint, searching[i]) == 0)
+        if (strcmp(endpoint, searching[i]) == 0) {
             return tars_metrics_series(ex->api->config.metrics, TARS_METRIC_RAG_REPLY_DURATION,
                                        endpoint);
+        }
     }
     return NULL;
 }

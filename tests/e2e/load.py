@@ -139,7 +139,7 @@ class Run:
         if self.tool == "locust":
             return [subprocess.run([os.path.join(ROOT, "tests/support/locust")], check=True, stdout=subprocess.PIPE,
                                    text=True).stdout.strip(), "-f", os.path.join(LOAD, "locustfile.py"), "--headless",
-                    "--only-summary", "--loglevel", "WARNING"]
+                    "--only-summary", "--loglevel", "WARNING", "--stop-timeout", "60"]
         k6 = subprocess.run([os.path.join(ROOT, "tests/support/k6")], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
         given = [part for name, value in self.settings.items() for part in ("-e", f"{name}={value}")]
         return [k6, "run", "--no-usage-report", "--quiet", *given, os.path.join(LOAD, "k6", "tars.js")]
@@ -271,6 +271,10 @@ def scenario(checks, name, context):
     run_ = Run(name, context["folder"], Server.port, context["questions"], context["full"])
     print(f"{name}: {run_.tool}, {run_.shape}, {run_.traffic}; load average {os.getloadavg()[0]:.1f}", flush=True)
     prometheus = context["prometheus"]
+    cleared = Server.ask("DELETE", "/admin/clear-cache", token=Server.sign_in("load"))
+    if cleared.status != 200:
+        raise AssertionError(f"the cache was not cleared: {cleared.status} {cleared.body}")
+    time.sleep(1.2)  # a scrape, with the request for the token
     before = cpu_of(Server.process.pid)
     run_.go()
     used = cpu_of(Server.process.pid) - before

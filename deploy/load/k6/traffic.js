@@ -60,7 +60,7 @@ function search(context, question) {
 }
 
 function ask(context, question) {
-    one(context, '/rag/query', body(context, question), '"answer":"', '"sources":[]');
+    one(context, '/rag/query', body(context, question), '"answer":"', '"relevance_scores":[]');
 }
 
 /** Seconds of the day of a line's time: times of one server are only ever compared with each other. */
