@@ -37,6 +37,7 @@ struct tars_index;
 struct tars_tracer;
 struct tars_encoder;
 struct tars_extract;
+struct tars_follow;
 struct tars_ingest;
 
 /* How one file ended. Text in brackets is the word in `tars ingest --json`. */
@@ -107,6 +108,7 @@ struct tars_ingest_config {
     void *event_ctx;
     const struct tars_ingest_observer *observer; /* NULL: nobody */
     struct tars_log *log;                        /* NULL: silent */
+    struct tars_follow *follow; /* of vectors that are in a server (vectors/follow.h); or NULL */
     struct tars_tracer *tracer;                  /* NULL: jobs are not traced */
     bool shares; /* others write to the store, too: who waited for a job finds what it brought */
     /* The index's folder, where the store may go back to an earlier state by itself: saves leave
