@@ -9,7 +9,7 @@ loopback, never as root, and stopped by its pid. It dies with the process that s
     server.keep(folder)                       # its data, for Postgres(copy_of=folder)
     server.close()
 
-With vectors=True it is a PostgreSQL that has pgvector (tests/support/pgvector): CREATE EXTENSION vector works in it.
+With vectors=True it is a PostgreSQL that has pgvector (tests/support/pgvector): its databases have the extension.
 
 With tls=True it speaks TLS, too: server.tls is a folder with ca.pem, other-ca.pem and client.pem with client.key, and
 server.certificate("expired") shows that one from now on; there are "right" (for 127.0.0.1), "elsewhere" (another name)
@@ -88,6 +88,7 @@ class Postgres:
         self.port = free_port()
         self.process = None
         self.database = database
+        self.vectors = vectors
         self.bin = self._with_vectors() if vectors else BIN
         self.wrapper = ["setpriv", "--pdeathsig", "INT"]
         if os.geteuid() == 0:
@@ -259,6 +260,8 @@ class Postgres:
 
     def create_database(self, name):
         self.query(f'CREATE DATABASE "{name}" OWNER {USER}', "postgres")
+        if self.vectors:
+            self.query("CREATE EXTENSION vector", name)
 
     def environment(self, **more):
         return {"POSTGRES_ENABLED": "true", "POSTGRES_HOST": "127.0.0.1", "POSTGRES_PORT": str(self.port),

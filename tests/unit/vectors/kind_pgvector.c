@@ -17,7 +17,6 @@ static struct postgres server;
 static void start(void)
 {
     postgres_open(&server, "--vectors", "yes");
-    postgres_do(&server, "query tars_analytics CREATE EXTENSION vector");
 }
 
 static void stop(void)
