@@ -213,6 +213,14 @@ struct tars_reembed_config {
 TARS_MUST_USE tars_status tars_ingest_reembed(const struct tars_reembed_config *config,
                                               struct tars_err *err);
 
+/* Windows and vectors of passages that have a text and a document, all of it in arena: what is there
+ * of them already is left out of account. For what comes with its passages, from elsewhere. */
+TARS_MUST_USE tars_status tars_ingest_embed(struct tars_encoder *encoder,
+                                            const struct tars_chunk_config *chunk,
+                                            struct tars_arena *arena,
+                                            struct tars_store_passages *passages,
+                                            struct tars_err *err);
+
 /* Checks of a file's name and size, words as in the wire contract (7.1). extensions as in the
  * config, NULL: all. When path is name it is a file of somebody's: it must be resolved, and a link
  * in it is "Not a file"; else it is ours (an upload of that name). *fd is the caller's.
