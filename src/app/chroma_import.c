@@ -107,19 +107,21 @@ static double cosine(const float *a, const float *b, size_t dim)
     return length > 0 ? dot / sqrt(length) : 0;
 }
 
-static int ascending(const void *a, const void *b)
+/* Into its place among n that ascend. */
+static void insert(double *sorted, size_t n, double value)
 {
-    double x = *(const double *)a;
-    double y = *(const double *)b;
-
-    return (x > y) - (x < y);
+    while (n > 0 && sorted[n - 1] > value) {
+        sorted[n] = sorted[n - 1];
+        n--;
+    }
+    sorted[n] = value;
 }
 
 /* chunks (n,), n <= SAMPLE. Gives (n,) or fewer cosines, ascending. */
 static tars_status compare(struct import *w, const struct tars_chroma_chunk *chunks, size_t n,
                            double *cosines, size_t *count, struct tars_err *err)
 {
-    struct tars_chroma_row rows[SAMPLE];
+    struct tars_chroma_row rows[SAMPLE] = {{0}};
     struct tars_span texts[SAMPLE];
     const float *theirs[SAMPLE];
     float *ours = tars_arena_calloc(&w->arena, n + 1, w->dim * sizeof(*ours));
@@ -137,10 +139,9 @@ static tars_status compare(struct import *w, const struct tars_chroma_chunk *chu
     if (status == TARS_OK && some > 0)
         status = tars_encoder_embed(w->config->encoder, TARS_EMBED_PASSAGE, texts, some, ours, err);
     for (size_t i = 0; i < some && status == TARS_OK; i++)
-        cosines[i] = cosine(ours + i * w->dim, theirs[i], w->dim);
+        insert(cosines, i, cosine(ours + i * w->dim, theirs[i], w->dim));
     if (status != TARS_OK)
         return status;
-    qsort(cosines, some, sizeof(*cosines), ascending);
     *count = some;
     return TARS_OK;
 }
