@@ -174,7 +174,7 @@ static void write_kept(struct tars_buf *sources, struct tars_buf *metadata,
 
 void tars_answer_keep(const struct tars_api *api, const struct tars_call *call,
                       const char *conversation_id, const char *question, int64_t asked_us,
-                      const struct tars_rag_answer *answer)
+                      struct tars_rag_answer *answer)
 {
     struct tars_history_turn turn = {
         .question = question, .answer = answer->answer, .asked_us = asked_us};
@@ -193,6 +193,7 @@ void tars_answer_keep(const struct tars_api *api, const struct tars_call *call,
         status = tars_history_keep(api->config.history, call, conversation_id, &turn, &err);
     }
     if (status != TARS_OK) {
+        answer->degraded = "not kept in the conversation";
         tars_log_call(api->config.log, TARS_LOG_WARNING, "api", call, "a turn was not kept: %s",
                       err.text[0] ? err.text : tars_status_text(status));
     }

@@ -42,10 +42,10 @@ TARS_MUST_USE tars_status tars_answer_ask(const struct tars_api *api, struct tar
 /* What was recalled is not asked, or has been: its place is free. Again is fine. */
 void tars_answer_leave(const struct tars_api *api, struct tars_asking *asking);
 
-/* Keep a turn that was answered without rag; sources_json may be NULL. */
+/* Keep a turn. One that cannot be kept was answered all the same; answer->degraded then says so. */
 void tars_answer_keep(const struct tars_api *api, const struct tars_call *call,
                       const char *conversation_id, const char *question, int64_t asked_us,
-                      const struct tars_rag_answer *answer);
+                      struct tars_rag_answer *answer);
 
 /* "sources": the contract's Source[]; with passages also the whole text of each. */
 void tars_answer_write_sources(struct tars_json *json, const struct tars_rag_answer *answer,

@@ -205,12 +205,14 @@ static void fill_request(const struct tars_chat_job *job, struct tars_llm_reques
         request->max_tokens = (int)said->max_tokens;
 }
 
-static void complete_plain(struct tars_chat_job *job)
+static void complete_plain(struct tars_chat_job *job, const char *degraded)
 {
     begin(job, "complete");
     tars_json_text(&job->json, "conversation_id", job->said.conversation_id);
     tars_json_int(&job->json, "total_tokens", job->tokens);
     tars_json_fixed(&job->json, "latency_ms", (double)(tars_clock_mono_ms() - job->started_ms), 2);
+    if (degraded)
+        tars_json_text(&job->json, "degraded", degraded);
     (void)!tars_chat_send(job->session, &job->json, true);
 }
 
@@ -241,7 +243,7 @@ static tars_status answer_plain(struct tars_chat_job *job, struct tars_err *err)
         tars_answer_keep(api, &job->call, job->said.conversation_id, job->said.content, asked_us,
                          &kept);
     }
-    complete_plain(job);
+    complete_plain(job, kept.degraded);
     return TARS_OK;
 }
 

@@ -23,6 +23,11 @@ static void fail(struct tars_exchange *ex, tars_status status, const struct tars
         tars_exchange_fail(ex, 403, NOT_YOURS);
     } else if (status == TARS_ECANCELED || !failed) {
         tars_api_reply_status(ex, status, err);
+    } else if (status == TARS_EUNAVAILABLE) {
+        struct tars_err words = {{0}};
+
+        (void)tars_fail(status, &words, "%s: the store is away; try again in a moment", failed);
+        tars_api_reply_status(ex, status, &words);
     } else {
         tars_log_call(ex->api->config.log, TARS_LOG_ERROR, "api", &ex->call, "%s: %s", failed,
                       err->text[0] ? err->text : tars_status_text(status));

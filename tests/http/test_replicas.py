@@ -77,6 +77,13 @@ class Outage(ReplicasTest):
             refused = a.ask("DELETE", "/rag/document", {"document_id": document})
             self.assertEqual(refused.status, 503, refused.body)
             self.assertTrue(refused.headers["Retry-After"])
+            message = {"id": "m", "role": "user", "content": "Hello", "timestamp": "2026-01-01T00:00:00"}
+            refused = a.ask("POST", "/conversation/message", {"conversation_id": "c", "message": message})
+            self.assertEqual(refused.status, 503, refused.body)
+            self.assertTrue(refused.headers["Retry-After"])
+            self.assertIn("Failed to save message", refused.json()["detail"])
+            answered = a.ask("POST", "/rag/query", {"query": "vacation days", "conversation_id": "c"}).json()
+            self.assertEqual(answered["degraded"], "not kept in the conversation")
             self.assertEqual(sum(server.leads() for server in self.servers), 0)
         finally:
             self.postgres.start()
