@@ -18,6 +18,7 @@
 #include "retrieve/retrieve.h"
 #include "store/accounts.h"
 #include "text/analyzer.h"
+#include "vectors/follow.h"
 
 #define WAIT_STEP_MS 250  /* between looks at a cancel flag */
 #define IDLE_STEPS   20   /* quiet steps after which the queue itself is asked */
@@ -204,7 +205,8 @@ static tars_status vitals(void *ctx, struct tars_arena *arena, struct tars_vital
         .jobs_queued = held.jobs_queued,
         .jobs_running = held.jobs_running,
         .oldest_job_us = held.oldest_job_us,
-        .index_vectors = index.windows,
+        .index_vectors =
+            service->follow ? tars_follow_stats(service->follow).windows : index.windows,
         .index_removed = index.removed,
         .index_unsaved = index.unsaved,
         .disk_bytes = disk.total_bytes,

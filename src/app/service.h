@@ -11,6 +11,7 @@
 
 struct tars_analytics;
 struct tars_cache;
+struct tars_follow;
 struct tars_index;
 struct tars_retriever;
 struct tars_ingest;
@@ -23,8 +24,9 @@ struct tars_service {
     struct tars_store *store;
     struct tars_retriever *retriever;
     const struct tars_index *index;
-    struct tars_cache *cache; /* or NULL */
-    const char *ranking;      /* the settings that results depend on, as text */
+    struct tars_follow *follow; /* of vectors that are in a server; or NULL */
+    struct tars_cache *cache;   /* or NULL */
+    const char *ranking;        /* the settings that results depend on, as text */
     const struct tars_settings *settings;
     struct tars_ingest *ingest;
     struct tars_events *events;

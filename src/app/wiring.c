@@ -28,6 +28,7 @@
 #include "retrieve/retrieve.h"
 #include "store/epoch.h"
 #include "text/wordpiece.h"
+#include "vectors/vectors.h"
 
 #define ARENA_MAX      ((size_t)1 << 20)
 #define WARNINGS_MAX   ((size_t)16 << 10)
@@ -107,6 +108,8 @@ static tars_status register_parts(struct tars_wiring *w)
         status = tars_health_add(&w->health, &parts[i]);
     if (status == TARS_OK)
         status = tars_wiring_register_redis(w);
+    if (status == TARS_OK)
+        status = tars_wiring_register_vectors(w);
     return status == TARS_OK ? tars_wiring_register_reranker(w) : status;
 }
 
@@ -198,7 +201,9 @@ static tars_status open_model(struct tars_wiring *w, struct tars_err *err)
 /* A snapshot that is damaged or of another model is only a shadow: it is built again. */
 static tars_status open_index(struct tars_wiring *w, struct tars_err *err)
 {
-    const struct tars_encoder_info *info = w->encoder ? tars_encoder_info(w->encoder) : NULL;
+    /* With vectors in a server it has words only. */
+    const struct tars_encoder_info *info =
+        w->encoder && !w->vectors ? tars_encoder_info(w->encoder) : NULL;
     struct tars_index_config config = {
         .dim = info ? info->dim : 0,
         .identity = info ? info->identity : NULL,
@@ -287,6 +292,7 @@ static tars_status open_ingest(struct tars_wiring *w, struct tars_err *err)
         .tracer = w->tracer,
         .observer = &w->ingest_observer,
         .log = w->log,
+        .follow = w->follow,
         .shares = tars_stores_is_shared(w->settings),
         .history_dir = w->history_dir,
     };
@@ -301,6 +307,7 @@ static tars_status open_retriever(struct tars_wiring *w, struct tars_err *err)
     const struct tars_retriever_config config = {
         .store = w->store,
         .index = w->index,
+        .vectors = w->vectors,
         .encoder = w->encoder,
         .cache = w->cache,
         .epoch = w->epoch,
@@ -362,6 +369,7 @@ static tars_status open_service(struct tars_wiring *w, struct tars_err *err)
         .store = w->store,
         .retriever = w->retriever,
         .index = w->index,
+        .follow = w->follow,
         .cache = w->cache,
         .ranking = w->ranking,
         .settings = w->settings,
@@ -464,7 +472,8 @@ static tars_status open_api(struct tars_wiring *w, const struct tars_wiring_conf
         .default_top_k = (int)tars_settings_int(s, TARS_SET_RAG_TOP_K),
         .default_threshold = tars_settings_real(s, TARS_SET_RAG_RELEVANCE_THRESHOLD),
         .rerank = tars_settings_flag(s, TARS_SET_RAG_RERANK_ENABLED),
-        .search_waits = w->reranker && w->reranker->waits,
+        .search_waits =
+            (w->reranker && w->reranker->waits) || (w->vectors && w->vectors->ops->waits),
         .include_sources = tars_settings_flag(s, TARS_SET_RAG_INCLUDE_SOURCES),
         .prometheus = tars_settings_flag(s, TARS_SET_PROMETHEUS_ENABLED),
         .connections = wanted->connections,
@@ -487,10 +496,12 @@ static tars_status open_rooms(struct tars_wiring *w, const struct tars_wiring_co
     static tars_status (*const steps[])(struct tars_wiring *, struct tars_err *) = {
         tars_wiring_open_epoch,
         open_model,
+        tars_wiring_open_vectors,
         open_index,
         tars_wiring_open_texts,
         open_extract,
         tars_wiring_open_analytics,
+        tars_wiring_open_follow,
         open_ingest,
         tars_wiring_open_reranker,
         tars_wiring_open_cache,
@@ -525,6 +536,21 @@ static tars_status open_served(struct tars_wiring *w, struct tars_err *err)
     return status;
 }
 
+/* Who asks, the other servers on the store, and what only one of these does. */
+static tars_status open_among_others(struct tars_wiring *w, const struct tars_wiring_config *config,
+                                     struct tars_err *err)
+{
+    tars_status status = tars_wiring_open_access(w, config->serves, err);
+
+    if (status == TARS_OK)
+        status = tars_wiring_open_replicas(w, config, err);
+    if (status == TARS_OK)
+        status = tars_wiring_start_follow(w, config->serves, err);
+    if (status == TARS_OK && config->serves)
+        status = open_watch(w, err);
+    return status == TARS_OK ? register_parts(w) : status;
+}
+
 static tars_status open_all(struct tars_wiring *w, const struct tars_wiring_config *config,
                             struct tars_err *err)
 {
@@ -542,13 +568,7 @@ static tars_status open_all(struct tars_wiring *w, const struct tars_wiring_conf
     if (status == TARS_OK && config->serves)
         status = open_served(w, err);
     if (status == TARS_OK)
-        status = tars_wiring_open_access(w, config->serves, err);
-    if (status == TARS_OK)
-        status = tars_wiring_open_replicas(w, config, err);
-    if (status == TARS_OK && config->serves)
-        status = open_watch(w, err);
-    if (status == TARS_OK)
-        status = register_parts(w);
+        status = open_among_others(w, config, err);
     if (status == TARS_OK)
         status = open_api(w, config, err);
     if (status == TARS_OK && config->serves)
@@ -617,6 +637,7 @@ void tars_wiring_close(struct tars_wiring *wiring)
     if (w->ingest)
         tars_ingest_stop(w->ingest);
     tars_watch_close(w->watch);
+    tars_wiring_close_follow(w);
     tars_wiring_close_replicas(w);
     tars_pool_free(w->wait);
     tars_pool_free(w->takes_in);
@@ -638,6 +659,7 @@ void tars_wiring_close(struct tars_wiring *wiring)
     save_index(w);
     tars_extract_close(w->extract);
     tars_index_close(w->index);
+    tars_wiring_close_vectors(w);
     tars_wordpiece_free(w->plain);
     tars_encoder_close(w->encoder);
     tars_store_close(w->store);

@@ -16,6 +16,8 @@ struct tars_client;
 struct tars_analytics_sink;
 struct tars_sampler;
 struct tars_tracer;
+struct tars_follow;
+struct tars_vectors;
 struct tars_trace_export;
 struct tars_replicas;
 
@@ -42,7 +44,10 @@ struct tars_wiring {
     struct tars_encoder *encoder; /* NULL: words only */
     struct tars_wordpiece *plain; /* tokenizer where there is no encoder; owned */
     struct tars_index *index;
-    const char *history_dir; /* of the index, where the store may go back; or NULL */
+    struct tars_vectors *vectors; /* in a server; NULL: those of index */
+    struct tars_follow *follow;   /* of them */
+    uint64_t vectors_written, vectors_rebuilds, vectors_failures; /* counted so far */
+    const char *history_dir;  /* of the index, where the store may go back; or NULL */
     struct tars_cache *cache; /* or NULL */
     struct tars_epoch *epoch; /* of the store */
     const char *ranking;      /* the settings that results depend on, as text */
@@ -126,6 +131,17 @@ void tars_wiring_close_reranker(struct tars_wiring *w);
 struct tars_rerank_config tars_wiring_rerank_config(const struct tars_wiring *w);
 /* What of it results depend on, as text; NULL without memory. */
 const char *tars_wiring_rerank_ranking(const struct tars_wiring *w, struct tars_arena *arena);
+
+/* Vectors that are in a server (wiring_vectors.c): opened before the index, which has words only
+ * then; followed from before ingest is opened, and started when all that they depend on is there.
+ * The follower ends before replicas and store. */
+TARS_MUST_USE tars_status tars_wiring_open_vectors(struct tars_wiring *w, struct tars_err *err);
+TARS_MUST_USE tars_status tars_wiring_open_follow(struct tars_wiring *w, struct tars_err *err);
+TARS_MUST_USE tars_status tars_wiring_start_follow(struct tars_wiring *w, bool serves,
+                                                   struct tars_err *err);
+TARS_MUST_USE tars_status tars_wiring_register_vectors(struct tars_wiring *w);
+void tars_wiring_close_follow(struct tars_wiring *w);
+void tars_wiring_close_vectors(struct tars_wiring *w);
 
 /* What was asked and how the machine was (wiring_analytics.c). A file that cannot be opened costs
  * the feature, with a warning. */

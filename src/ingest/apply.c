@@ -5,12 +5,16 @@
  * store: changes after the index's number, passages with their vectors, and their terms worked out
  * again from the text.
  *
+ * Vectors that are in a server follow on their own (vectors/follow.h): they are told that there is
+ * something.
+ *
  * Changes are published in steps of a whole change, so a number never says more than what is in.
  */
 #include <string.h>
 
 #include "ingest/history.h"
 #include "ingest/ingest_internal.h"
+#include "vectors/follow.h"
 
 #define CHANGES_AT_ONCE  1024
 #define PASSAGES_AT_ONCE 256
@@ -121,6 +125,7 @@ void tars_ingest_apply(struct tars_ingest *ingest, const struct tars_store_chang
     if (!status && !ingest->index_is_behind)
         tars_index_publish(ingest->config.index, changes->items[changes->count - 1].seq);
     ingest->index_is_behind = status != TARS_OK;
+    tars_follow_wake(ingest->config.follow);
     if (status) {
         tars_log_error(ingest->config.log, "ingest",
                        "the index could not follow the store and will try again: %s",

@@ -37,6 +37,7 @@ struct tars_index;
 struct tars_tracer;
 struct tars_encoder;
 struct tars_extract;
+struct tars_follow;
 struct tars_ingest;
 
 /* How one file ended. Text in brackets is the word in `tars ingest --json`. */
@@ -107,6 +108,7 @@ struct tars_ingest_config {
     void *event_ctx;
     const struct tars_ingest_observer *observer; /* NULL: nobody */
     struct tars_log *log;                        /* NULL: silent */
+    struct tars_follow *follow; /* of vectors that are in a server (vectors/follow.h); or NULL */
     struct tars_tracer *tracer;                  /* NULL: jobs are not traced */
     bool shares; /* others write to the store, too: who waited for a job finds what it brought */
     /* The index's folder, where the store may go back to an earlier state by itself: saves leave
@@ -210,6 +212,14 @@ struct tars_reembed_config {
 };
 TARS_MUST_USE tars_status tars_ingest_reembed(const struct tars_reembed_config *config,
                                               struct tars_err *err);
+
+/* Windows and vectors of passages that have a text and a document, all of it in arena: what is there
+ * of them already is left out of account. For what comes with its passages, from elsewhere. */
+TARS_MUST_USE tars_status tars_ingest_embed(struct tars_encoder *encoder,
+                                            const struct tars_chunk_config *chunk,
+                                            struct tars_arena *arena,
+                                            struct tars_store_passages *passages,
+                                            struct tars_err *err);
 
 /* Checks of a file's name and size, words as in the wire contract (7.1). extensions as in the
  * config, NULL: all. When path is name it is a file of somebody's: it must be resolved, and a link

@@ -19,7 +19,7 @@
 struct reembed {
     const struct tars_reembed_config *config;
     const struct tars_encoder_info *info;
-    struct tars_arena arena; /* of one batch */
+    struct tars_arena *arena; /* of one batch */
     struct tars_err *err;
 };
 
@@ -38,17 +38,17 @@ static tars_status cut(struct reembed *work, struct tars_store_passage *passage,
     struct tars_store_window *windows;
     tars_status status;
 
-    config.title = tars_ingest_label(&work->arena, passage->document);
+    config.title = tars_ingest_label(work->arena, passage->document);
     if (!config.title)
         return tars_fail(TARS_ENOMEM, work->err, "no memory to embed again");
     config.min_tokens = WHOLE_TOKENS / 2;
     config.max_tokens = WHOLE_TOKENS;
-    status = tars_chunk_document(&config, &document, &work->arena, &chunks, work->err);
+    status = tars_chunk_document(&config, &document, work->arena, &chunks, work->err);
     if (status || chunks.count == 0)
         return status;
     passage->window_count = chunks.items[0].window_count;
-    windows = tars_arena_calloc(&work->arena, passage->window_count, sizeof(*windows));
-    *texts = tars_arena_calloc(&work->arena, passage->window_count, sizeof(**texts));
+    windows = tars_arena_calloc(work->arena, passage->window_count, sizeof(*windows));
+    *texts = tars_arena_calloc(work->arena, passage->window_count, sizeof(**texts));
     if (!windows || !*texts)
         return tars_fail(TARS_ENOMEM, work->err, "no memory to embed again");
     passage->windows = windows;
@@ -56,7 +56,7 @@ static tars_status cut(struct reembed *work, struct tars_store_passage *passage,
         const struct tars_window *window = &chunks.items[0].windows[i];
 
         windows[i] = (struct tars_store_window){(uint32_t)window->start, (uint32_t)window->len};
-        status = tars_chunk_window_text(&config, &work->arena, config.title, &chunks.items[0], i,
+        status = tars_chunk_window_text(&config, work->arena, config.title, &chunks.items[0], i,
                                         &(*texts)[i]);
     }
     return status ? tars_fail(status, work->err, "no memory to embed again") : TARS_OK;
@@ -80,7 +80,7 @@ static tars_status embed(struct reembed *work, const struct tars_span *texts, si
 static tars_status embed_batch(struct reembed *work, struct tars_store_passages *passages)
 {
     struct tars_span *all;
-    struct tars_span **texts = tars_arena_calloc(&work->arena, passages->count, sizeof(*texts));
+    struct tars_span **texts = tars_arena_calloc(work->arena, passages->count, sizeof(*texts));
     float *vectors;
     size_t total = 0;
     size_t at = 0;
@@ -92,8 +92,8 @@ static tars_status embed_batch(struct reembed *work, struct tars_store_passages 
     }
     if (status)
         return status;
-    all = tars_arena_calloc(&work->arena, total + 1, sizeof(*all));
-    vectors = tars_arena_calloc(&work->arena, total + 1, work->info->dim * sizeof(*vectors));
+    all = tars_arena_calloc(work->arena, total + 1, sizeof(*all));
+    vectors = tars_arena_calloc(work->arena, total + 1, work->info->dim * sizeof(*vectors));
     if (!all || !vectors)
         return tars_fail(TARS_ENOMEM, work->err, "no memory to embed again");
     for (size_t i = 0; i < passages->count; i++) {
@@ -119,8 +119,8 @@ static tars_status embed_some(struct reembed *work, uint64_t *after, size_t *n)
     struct tars_store_passages passages = {0};
     tars_status status;
 
-    tars_arena_clear(&work->arena);
-    status = tars_store_revector_pending(store, *after, PASSAGES_AT_ONCE, &work->arena, &passages,
+    tars_arena_clear(work->arena);
+    status = tars_store_revector_pending(store, *after, PASSAGES_AT_ONCE, work->arena, &passages,
                                          work->err);
     *n = passages.count;
     if (status || passages.count == 0) {
@@ -201,12 +201,14 @@ tars_status tars_ingest_reembed(const struct tars_reembed_config *config, struct
 {
     struct reembed work = {.config = config, .err = err};
     struct tars_store_stats stats;
+    struct tars_arena arena;
     tars_status status;
 
     if (!config->store || !config->encoder || !config->chunk.wordpiece)
         return tars_fail(TARS_EINVAL, err, "embedding again needs store, model and tokenizer");
     work.info = tars_encoder_info(config->encoder);
-    tars_arena_init(&work.arena, BATCH_BYTES);
+    tars_arena_init(&arena, BATCH_BYTES);
+    work.arena = &arena;
     status = tars_store_stats(config->store, &stats, err);
     if (!status)
         status = begin(&work);
@@ -219,6 +221,17 @@ tars_status tars_ingest_reembed(const struct tars_reembed_config *config, struct
             break;
         status = TARS_OK;
     }
-    tars_arena_release(&work.arena);
+    tars_arena_release(&arena);
     return status;
+}
+
+tars_status tars_ingest_embed(struct tars_encoder *encoder, const struct tars_chunk_config *chunk,
+                              struct tars_arena *arena, struct tars_store_passages *passages,
+                              struct tars_err *err)
+{
+    const struct tars_reembed_config config = {.encoder = encoder, .chunk = *chunk};
+    struct reembed work = {
+        .config = &config, .info = tars_encoder_info(encoder), .arena = arena, .err = err};
+
+    return embed_batch(&work, passages);
 }

@@ -7,12 +7,15 @@
 #include "base/sys/clock.h"
 #include "ingest/ingest_internal.h"
 #include "model/encoder.h"
+#include "vectors/follow.h"
 
-#define EMBED_WINDOWS  64 /* at a time: between two looks at cancelled and stopping */
-#define KEPT_JOBS      20000
-#define PRUNE_EVERY    256
-#define BACKOFF_US     INT64_C(1000000) /* before the second attempt; 4 times as long each time */
-#define NS_PER_MS_REAL 1e6
+#define EMBED_WINDOWS   64    /* at a time: between two looks at cancelled and stopping */
+#define VECTORS_MS      10000 /* to wait for vectors to be in their server, at most */
+#define VECTORS_LOOK_MS 100   /* between two looks at stopping */
+#define KEPT_JOBS       20000
+#define PRUNE_EVERY     256
+#define BACKOFF_US      INT64_C(1000000) /* before the second attempt; 4 times as long each time */
+#define NS_PER_MS_REAL  1e6
 
 /* --------------------------------------------------------------------- runs */
 
@@ -456,6 +459,19 @@ static void settle(struct tars_ingest_part *part)
         run->status = tars_fail(TARS_ECANCELED, &run->err, "cancelled");
 }
 
+/* A file that has been taken in can be found by its vectors, too, wherever they are: unless their
+ * server is away, or slow, and then it is caught up later. */
+static void await_vectors(struct tars_ingest *ingest)
+{
+    uint64_t seq = tars_index_seq(ingest->config.index);
+    int64_t until_ms = tars_clock_mono_ms() + VECTORS_MS;
+
+    while (ingest->config.follow && !atomic_load(&ingest->stopping) &&
+           tars_follow_await(ingest->config.follow, seq, VECTORS_LOOK_MS) == TARS_ETIMEOUT &&
+           tars_clock_mono_ms() < until_ms)
+        continue;
+}
+
 static void write_part(struct tars_ingest *ingest, struct tars_ingest_batch *batch,
                        struct tars_ingest_part *part)
 {
@@ -476,6 +492,8 @@ static void write_part(struct tars_ingest *ingest, struct tars_ingest_batch *bat
         (tars_ingest_may_pass(run->status) && run->job.attempts < TARS_INGEST_ATTEMPTS)) {
         written = requeue(ingest, run, stopped);
     } else {
+        if (run->stored && !run->status)
+            await_vectors(ingest);
         written = end_run(ingest, part);
     }
     close_run(ingest, run, written);

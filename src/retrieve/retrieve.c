@@ -282,8 +282,18 @@ static double alpha_of(const struct search *search, const char **method)
                            tars_languages_english_share(&search->stats));
 }
 
+/* What the vectors' half gives is not to be had: the words go on alone. */
+static void do_without_vectors(struct search *search, struct tars_retrieved *result)
+{
+    search->vector = NULL;
+    search->vector_count = 0;
+    result->by_vector = false;
+    result->degraded = true;
+    result->degraded_part = "vectors";
+}
+
 /* The exact vectors of both lists' candidates. */
-static tars_status hold_vectors(struct search *search)
+static tars_status hold_vectors(struct search *search, struct tars_retrieved *result)
 {
     const struct tars_retriever_config *config = &search->retriever->config;
     struct tars_near_lists lists = {.near = search->vectors,
@@ -298,15 +308,19 @@ static tars_status hold_vectors(struct search *search)
                             tars_encoder_info(config->encoder)->dim, search->call->arena, &lists,
                             &search->held, search->err);
     search->vector_count = lists.near_count;
+    if (status == TARS_EUNAVAILABLE || status == TARS_ETIMEOUT) {
+        do_without_vectors(search, result);
+        status = TARS_OK;
+    }
     return status;
 }
 
 static tars_status fuse(struct search *search, struct tars_fused *fused, size_t *n,
-                        const char **method)
+                        struct tars_retrieved *result)
 {
     const struct tars_retriever_config *config = &search->retriever->config;
-    double alpha = alpha_of(search, method);
-    tars_status status = hold_vectors(search);
+    tars_status status = hold_vectors(search, result);
+    double alpha = alpha_of(search, &result->fusion_method);
     size_t count;
 
     if (status != TARS_OK)
@@ -515,12 +529,9 @@ static tars_status search_by_vector(struct search *search, struct tars_retrieved
     result->is_behind = vectors->ops->waits && atomic_load(&vectors->seq) < search->stats.seq;
     status = search_vectors(search, &is_away);
     tars_retrieve_trace_step(&span, "tars.search.hits", search->vector_count, status);
-    if (is_away) {
-        search->vector = NULL;
-        result->degraded = true;
-        result->degraded_part = "vectors";
-    }
-    result->by_vector = !is_away;
+    result->by_vector = true;
+    if (is_away)
+        do_without_vectors(search, result);
     result->vector_ms = ms_since(start);
     return status;
 }
@@ -588,13 +599,13 @@ static tars_status gather_visible(struct search *search, struct tars_retrieved *
 }
 
 static tars_status fuse_lists(struct search *search, struct tars_fused *fused, size_t *count,
-                              const char **method)
+                              struct tars_retrieved *result)
 {
     struct tars_trace_span span;
     tars_status status;
 
     tars_trace_begin(&search->call->trace, &span, "fuse", TARS_SPAN_INTERNAL);
-    status = fuse(search, fused, count, method);
+    status = fuse(search, fused, count, result);
     tars_retrieve_trace_step(&span, "tars.search.candidates", *count, status);
     return status;
 }
@@ -648,7 +659,7 @@ static tars_status run(struct search *search, struct tars_retrieved *result)
     fused = tars_arena_calloc(search->call->arena, 2 * search->pool, sizeof(*fused));
     if (!fused)
         return TARS_ENOMEM;
-    status = fuse_lists(search, fused, &count, &result->fusion_method);
+    status = fuse_lists(search, fused, &count, result);
     if (status == TARS_OK)
         status = rerank(search, fused, count, result);
     return status == TARS_OK ? fetch_winners(search, fused, count, result) : status;

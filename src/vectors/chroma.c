@@ -39,7 +39,8 @@ static const char *const heads[] = {[TARS_CHROMA_V2] = "/api/v2", [TARS_CHROMA_V
 #define UNKNOWN (-1)
 
 struct tars_chroma {
-    struct tars_client *client; /* borrowed */
+    struct tars_client *client; /* borrowed, or own */
+    struct tars_client *own;    /* owned, or NULL */
     char *url;                  /* owned, without a slash at its end; as the two below */
     char *bearer;               /* header line, or NULL */
     char *token;                /* likewise */
@@ -554,8 +555,12 @@ static char *join(const char *a, const char *b, size_t b_len)
 static tars_status fill(struct tars_chroma *chroma, const struct tars_chroma_config *config)
 {
     const char *token = config->token && config->token[0] ? config->token : NULL;
+    const struct tars_client_config client = {0};
     size_t len = strlen(config->url);
 
+    if (!config->client && tars_client_new(&client, &chroma->own) != TARS_OK)
+        return TARS_ENOMEM;
+    chroma->client = config->client ? config->client : chroma->own;
     while (len > 0 && config->url[len - 1] == '/')
         len--;
     chroma->url = join(strstr(config->url, "://") ? "" : "http://", config->url, len);
@@ -594,7 +599,6 @@ tars_status tars_chroma_new(const struct tars_chroma_config *config, struct tars
     made = calloc(1, sizeof(*made));
     if (!made)
         return TARS_ENOMEM;
-    made->client = config->client;
     made->batch_rows = config->batch_rows ? config->batch_rows : TARS_CHROMA_BATCH_DEFAULT;
     made->read_ms = config->read_ms ? config->read_ms : READ_MS_DEFAULT;
     made->write_ms = config->write_ms ? config->write_ms : WRITE_MS_DEFAULT;
@@ -615,6 +619,7 @@ void tars_chroma_free(struct tars_chroma *chroma)
     if (!chroma)
         return;
     tars_breaker_release(&chroma->breaker);
+    tars_client_free(chroma->own);
     free(chroma->url);
     free(chroma->bearer);
     free(chroma->token);

@@ -31,7 +31,7 @@ struct tars_chroma;
 
 /* Texts are copied; client is borrowed for the object's life. */
 struct tars_chroma_config {
-    struct tars_client *client; /* required */
+    struct tars_client *client; /* NULL: one of its own */
     const char *url;            /* "http://chromadb:8000", or "chromadb:8000"; required */
     const char *token;          /* sent as a bearer token and as x-chroma-token; NULL or "": none */
     size_t batch_rows;          /* rows of a write, at most; 0: TARS_CHROMA_BATCH_DEFAULT */

@@ -29,6 +29,7 @@
 #define POLL_MS          1000
 #define PAUSE_LEAST_MS   250
 #define PAUSE_MOST_MS    4000
+#define AWAITED_MS       20
 #define STORE_ID_BYTES   16
 #define NEARLY           64 /* changes behind that are nothing to speak of */
 #define NS_PER_MS        INT64_C(1000000)
@@ -41,6 +42,7 @@ struct tars_follow {
     pthread_mutex_t lock;   /* guards what follows, to is_stopping */
     pthread_cond_t changed; /* any of it has */
     struct tars_follow_stats stats;
+    size_t waiting; /* who waits for a change */
     bool is_woken;
     bool is_stopping;
     /* The thread's own: */
@@ -279,6 +281,16 @@ static void note_there(struct tars_follow *follow, uint64_t seq, uint64_t window
     pthread_mutex_unlock(&follow->lock);
 }
 
+static void observe(struct tars_follow *follow)
+{
+    struct tars_follow_stats stats;
+
+    if (!follow->config.observe)
+        return;
+    stats = tars_follow_stats(follow);
+    follow->config.observe(follow->config.observe_ctx, &stats);
+}
+
 /* Look at what is there, and empty it where it cannot be gone on from. */
 static tars_status look(struct tars_follow *follow, bool may_write, struct tars_err *err)
 {
@@ -403,6 +415,7 @@ static tars_status write_batch(struct round *round)
     follow->stats.written += round->windows;
     pthread_cond_broadcast(&follow->changed);
     pthread_mutex_unlock(&follow->lock);
+    observe(follow);
     return TARS_OK;
 }
 
@@ -477,6 +490,17 @@ static void note_round(struct tars_follow *follow, tars_status status, const str
     }
 }
 
+/* Until there may be something to do. Who only looks on looks more often while somebody waits. */
+static void rest(struct tars_follow *follow)
+{
+    bool is_awaited;
+
+    pthread_mutex_lock(&follow->lock);
+    is_awaited = follow->waiting > 0;
+    pthread_mutex_unlock(&follow->lock);
+    nap(follow, is_awaited ? AWAITED_MS : follow->config.poll_ms, !is_awaited);
+}
+
 static void *run(void *ctx)
 {
     struct tars_follow *follow = ctx;
@@ -490,9 +514,10 @@ static void *run(void *ctx)
             continue;
         }
         note_round(follow, status, &why);
+        observe(follow);
         if (status == TARS_OK) {
             follow->pause_ms = PAUSE_LEAST_MS;
-            nap(follow, follow->config.poll_ms, true);
+            rest(follow);
         } else {
             nap(follow, follow->pause_ms, false);
             follow->pause_ms *= 2;
@@ -538,6 +563,7 @@ tars_status tars_follow_await(struct tars_follow *follow, uint64_t seq, int64_t 
 
     pthread_mutex_lock(&follow->lock);
     follow->is_woken = true;
+    follow->waiting++;
     pthread_cond_broadcast(&follow->changed);
     while (!has_come(follow, seq)) {
         if (follow->is_stopping ||
@@ -550,6 +576,7 @@ tars_status tars_follow_await(struct tars_follow *follow, uint64_t seq, int64_t 
             break;
         }
     }
+    follow->waiting--;
     pthread_mutex_unlock(&follow->lock);
     return status;
 }

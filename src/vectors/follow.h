@@ -28,15 +28,6 @@
 struct tars_follow;
 struct tars_log;
 
-struct tars_follow_config {
-    struct tars_vectors *vectors; /* required; borrowed */
-    struct tars_store *store;     /* required; borrowed */
-    bool (*may_write)(void *ctx); /* asked before each round; NULL: always */
-    void *may_write_ctx;
-    int64_t poll_ms;      /* how often the store is looked at without being told; 0: 1,000 */
-    struct tars_log *log; /* NULL: silent */
-};
-
 struct tars_follow_stats {
     uint64_t seq;        /* that is there */
     uint64_t target;     /* of the store, when it was last looked at */
@@ -47,6 +38,18 @@ struct tars_follow_stats {
     bool is_filling;     /* it was emptied, and is not whole yet */
     tars_status status;  /* of the last round; TARS_EAGAIN: there was none yet */
     struct tars_err why; /* of a failure */
+};
+
+struct tars_follow_config {
+    struct tars_vectors *vectors; /* required; borrowed */
+    struct tars_store *store;     /* required; borrowed */
+    bool (*may_write)(void *ctx); /* asked before each round; NULL: always */
+    void *may_write_ctx;
+    /* Hears of each batch and round, on the thread; NULL: nobody. */
+    void (*observe)(void *ctx, const struct tars_follow_stats *stats);
+    void *observe_ctx;
+    int64_t poll_ms;      /* how often the store is looked at without being told; 0: 1,000 */
+    struct tars_log *log; /* NULL: silent */
 };
 
 TARS_MUST_USE tars_status tars_follow_new(const struct tars_follow_config *config,

@@ -406,9 +406,9 @@ static tars_status aim(struct backend *b, struct tars_arena *arena, size_t dim, 
     return status;
 }
 
-static tars_status ask_once(struct backend *b, const struct tars_vectors_ask *ask,
-                            const char *where, struct tars_arena *arena,
-                            struct tars_index_hit *hits, size_t *n, struct tars_err *err)
+static tars_status ask_server(struct backend *b, const struct tars_vectors_ask *ask,
+                              const char *where, struct tars_arena *arena,
+                              struct tars_index_hit *hits, size_t *n, struct tars_err *err)
 {
     const struct tars_vectors_wish *wish = ask->wish;
     struct tars_chroma_wait wait = {.ms = b->query_ms,
@@ -437,10 +437,10 @@ static tars_status search_in(struct backend *b, const struct tars_vectors_ask *a
     tars_status status = tars_chroma_rows_where(ask, arena, &where);
 
     if (status == TARS_OK)
-        status = ask_once(b, ask, where, arena, hits, n, err);
+        status = ask_server(b, ask, where, arena, hits, n, err);
     if (status == TARS_ENOTFOUND) {
         remember(b, NULL); /* made anew, under another id */
-        status = ask_once(b, ask, where, arena, hits, n, err);
+        status = ask_server(b, ask, where, arena, hits, n, err);
     }
     return status == TARS_ENOTFOUND ? TARS_EUNAVAILABLE : status;
 }

@@ -478,7 +478,7 @@ def check_the_check(known):
 def script(page, found, full):
     """One shell for the page; each block tells that it begins, and the last one that it ended."""
     lines = ["set -euo pipefail", f"export HOME={os.environ.get('HOME', '/root')} CHECKOUT={ROOT} LC_ALL=C.UTF-8",
-             f"export PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin:{POSTGRES}",
+             f"export PATH=/usr/local/bin:{os.environ['PATH']}:/usr/sbin:/sbin:{POSTGRES}",
              "unset TARS TARS_BIN TARS_DATA", "export TARS_EXTRACT=/opt/manuals/tars-extract LLM_BACKEND=extract RATE_LIMIT_PER_MINUTE=0",
              "cd /page", "exec </dev/null"]
     for service in PAGES[page]:
@@ -524,6 +524,8 @@ def main():
     if os.geteuid() != 0:
         print("manuals.py needs root: a page gets a file system of its own (unshare, overlayfs)\n0 passed, 1 failed")
         return 1
+    if args.full:  # before a page has no network any more
+        subprocess.run([ROOT / "tests/support/venv"], check=True, stdout=subprocess.DEVNULL)
     known = Known()
     passed, failed = (0, 0) if args.page else check_the_check(known)
     pages = ["README.md", *sorted(f"docs/{p.name}" for p in (ROOT / "docs").glob("*.md"))]

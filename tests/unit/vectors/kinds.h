@@ -9,7 +9,8 @@
 
 struct kind {
     const char *name;
-    bool is_slow; /* it is filled with fewer passages and asked fewer questions */
+    bool is_variant; /* another way of asking the server of the one before: fewer tests */
+    bool is_slow;    /* it is filled with fewer passages and asked fewer questions */
     /* Start the server; once a program. NULL: there is none. */
     void (*start)(void);
     void (*stop)(void);
@@ -25,6 +26,8 @@ struct kind {
 };
 
 extern const struct kind kind_embedded;
+extern const struct kind kind_pgvector;
+extern const struct kind kind_pgvector_pooled;
 extern const struct kind kind_chroma_v2;
 extern const struct kind kind_chroma_v1;
 

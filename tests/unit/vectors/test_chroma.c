@@ -453,7 +453,7 @@ static void ask_all(void *ctx)
 {
     struct asker *a = ctx;
     const struct tars_chroma_config config = {
-        .client = a->client, .url = tars_chroma_url(a->chroma), .token = "t", .batch_rows = 2};
+        .url = tars_chroma_url(a->chroma), .token = "t", .batch_rows = 2};
     const float vector[] = {1, 0};
     const struct tars_chroma_row row = {.id = "x", .vector = vector, .metadata = "{\"a\":1}"};
     struct tars_chroma_collection found;

@@ -1,0 +1,210 @@
+/* chroma_list - see chroma_list.h for the contract. */
+#include "app/chroma_list.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define PAGE_ROWS  500
+#define PAGE_BYTES ((size_t)256 << 20)
+
+struct reading {
+    struct tars_chroma *chroma;
+    const struct tars_chroma_collection *collection;
+    const char *name;
+    const atomic_bool *stop;
+    void (*tell)(void *ctx, const char *what, const char *why);
+    void *ctx;
+    struct tars_arena *arena;
+    struct tars_chroma_list list;
+    size_t chunk_cap;
+};
+
+static void tell(const struct reading *r, const char *what, const char *why)
+{
+    if (r->tell)
+        r->tell(r->ctx, what, why);
+}
+
+/* ---------------------------------------------------------------------- pages */
+
+/* Where no path is said, one that no file can have. */
+static tars_status name_path(const struct reading *r, struct tars_chroma_chunk *chunk)
+{
+    if (chunk->record.path[0])
+        return TARS_OK;
+    chunk->record.path =
+        tars_arena_printf(r->arena, "chroma/%s/%s", r->name, chunk->record.document_id);
+    chunk->record.file_name = chunk->record.document_id;
+    return chunk->record.path ? TARS_OK : TARS_ENOMEM;
+}
+
+static tars_status add_chunk(struct reading *r, const struct tars_chroma_row *row)
+{
+    void *chunks = r->list.chunks;
+    struct tars_chroma_chunk chunk = {.row_id = tars_arena_strdup(r->arena, row->id)};
+    struct tars_err why = {{0}};
+    tars_status status = chunk.row_id ? TARS_OK : TARS_ENOMEM;
+
+    if (status == TARS_OK)
+        status = tars_chroma_record_read(row->id, row->metadata, r->arena, &chunk.record, &why);
+    if (status == TARS_EFORMAT) {
+        r->list.refused++;
+        tell(r, row->id, why.text);
+        return TARS_OK;
+    }
+    if (status == TARS_OK)
+        status = name_path(r, &chunk);
+    if (status == TARS_OK) {
+        status = tars_arena_grow(r->arena, &chunks, &r->chunk_cap, r->list.chunk_count + 1,
+                                 sizeof(chunk));
+    }
+    if (status != TARS_OK)
+        return status;
+    r->list.chunks = chunks;
+    r->list.chunks[r->list.chunk_count++] = chunk;
+    return TARS_OK;
+}
+
+static tars_status read_page(struct reading *r, size_t offset, size_t *n, struct tars_err *err)
+{
+    const struct tars_chroma_wish wish = {
+        .limit = PAGE_ROWS, .offset = offset, .include = TARS_CHROMA_METADATA};
+    struct tars_chroma_rows rows;
+    struct tars_arena page;
+    tars_status status;
+
+    tars_arena_init(&page, PAGE_BYTES);
+    status = tars_chroma_get(r->chroma, r->collection->id, &wish, &page, &rows, err);
+    for (size_t i = 0; status == TARS_OK && i < rows.count; i++)
+        status = add_chunk(r, &rows.items[i]);
+    if (status == TARS_OK)
+        *n = rows.count;
+    tars_arena_release(&page);
+    return status;
+}
+
+static tars_status read_pages(struct reading *r, struct tars_err *err)
+{
+    size_t before = 0;
+    size_t after = 0;
+    size_t at = 0;
+    size_t n = 1;
+    tars_status status = tars_chroma_count(r->chroma, r->collection->id, &before, err);
+
+    while (status == TARS_OK && n > 0 && at < before) {
+        status = read_page(r, at, &n, err);
+        at += status == TARS_OK ? n : 0;
+        if (status == TARS_OK && r->stop && atomic_load(r->stop))
+            status = TARS_ECANCELED;
+    }
+    if (status == TARS_OK)
+        status = tars_chroma_count(r->chroma, r->collection->id, &after, err);
+    if (status == TARS_OK && (before != after || at != before)) {
+        return tars_fail(TARS_EAGAIN, err,
+                         "\"%s\" was written to while it was read: stop whoever does, and run this "
+                         "again",
+                         r->name);
+    }
+    return status;
+}
+
+/* ------------------------------------------------------------------- documents */
+
+static int by_place(const void *a, const void *b)
+{
+    const struct tars_chroma_chunk *x = a;
+    const struct tars_chroma_chunk *y = b;
+    int order = strcmp(x->record.path, y->record.path);
+
+    if (order == 0)
+        order = strcmp(x->record.document_id, y->record.document_id);
+    if (order == 0) {
+        order = (x->record.chunk_index > y->record.chunk_index) -
+                (x->record.chunk_index < y->record.chunk_index);
+    }
+    return order ? order : strcmp(x->row_id, y->row_id);
+}
+
+static bool is_same_path(const struct tars_chroma_chunk *x, const struct tars_chroma_chunk *y)
+{
+    return strcmp(x->record.path, y->record.path) == 0;
+}
+
+static bool is_same_document(const struct tars_chroma_chunk *x, const struct tars_chroma_chunk *y)
+{
+    return is_same_path(x, y) && strcmp(x->record.document_id, y->record.document_id) == 0;
+}
+
+/* One that was indexed later; of two of the same time the one with more chunks. */
+static bool is_newer(const struct tars_chroma_list *list, const struct tars_chroma_document *a,
+                     const struct tars_chroma_document *b)
+{
+    int64_t a_us = list->chunks[a->first].record.indexed_us;
+    int64_t b_us = list->chunks[b->first].record.indexed_us;
+
+    return a_us != b_us ? a_us > b_us : a->count > b->count;
+}
+
+static void supersede(struct reading *r, const struct tars_chroma_document *document)
+{
+    const struct tars_chroma_record *record = &r->list.chunks[document->first].record;
+
+    r->list.superseded += document->count;
+    tell(r, record->path, "an older version of the file is left out");
+}
+
+static tars_status group(struct reading *r)
+{
+    struct tars_chroma_list *list = &r->list;
+    struct tars_chroma_chunk *chunks = list->chunks;
+    size_t at = 0;
+
+    if (list->chunk_count == 0)
+        return TARS_OK;
+    qsort(chunks, list->chunk_count, sizeof(*chunks), by_place);
+    list->documents = tars_arena_calloc(r->arena, list->chunk_count, sizeof(*list->documents));
+    if (!list->documents)
+        return TARS_ENOMEM;
+    while (at < list->chunk_count) {
+        struct tars_chroma_document next = {.first = at};
+        struct tars_chroma_document *last = &list->documents[list->document_count];
+
+        while (at < list->chunk_count && is_same_document(&chunks[next.first], &chunks[at]))
+            at++;
+        next.count = at - next.first;
+        if (list->document_count == 0 ||
+            !is_same_path(&chunks[last[-1].first], &chunks[next.first])) {
+            *last = next;
+            list->document_count++;
+        } else if (is_newer(list, &next, &last[-1])) {
+            supersede(r, &last[-1]);
+            last[-1] = next;
+        } else {
+            supersede(r, &next);
+        }
+    }
+    return TARS_OK;
+}
+
+tars_status tars_chroma_list_read(struct tars_chroma *chroma,
+                                  const struct tars_chroma_collection *collection, const char *name,
+                                  const atomic_bool *stop,
+                                  void (*tell_fn)(void *ctx, const char *what, const char *why),
+                                  void *ctx, struct tars_arena *arena, struct tars_chroma_list *out,
+                                  struct tars_err *err)
+{
+    struct reading r = {.chroma = chroma,
+                        .collection = collection,
+                        .name = name,
+                        .stop = stop,
+                        .tell = tell_fn,
+                        .ctx = ctx,
+                        .arena = arena};
+    tars_status status = read_pages(&r, err);
+
+    if (status == TARS_OK)
+        status = group(&r);
+    if (status == TARS_OK)
+        *out = r.list;
+    return status;
+}
