@@ -303,11 +303,33 @@ static void submit(struct tars_exchange *ex, struct tars_pool *pool, tars_task_f
 }
 
 /* Run what was matched, where it is to run. */
+/* Where there is no index. */
+static bool is_for_others(const struct tars_exchange *ex)
+{
+    static tars_route_fn *const searching[] = {tars_route_rag_search, tars_route_rag_query,
+                                                     tars_route_rag_stream, tars_route_chat};
+
+    if (!ex->api->config.only_ingests || ex->match != TARS_ROUTE_FOUND)
+        return false;
+    for (size_t i = 0; i < sizeof(searching) / sizeof(searching[0]); i++) {
+        if (ex->route->run == searching[i])
+            return true;
+    }
+    return false;
+}
+
 static void dispatch(struct tars_exchange *ex)
 {
     struct tars_pool *pool =
         ex->match == TARS_ROUTE_FOUND ? pool_of(&ex->api->config, ex->route->place) : NULL;
 
+    if (is_for_others(ex)) {
+        ex->retry_after = RETRY_AFTER_S;
+        tars_exchange_fail(ex, 503,
+                           "This server takes documents in and answers no questions "
+                           "(TARS_ROLE=ingest); ask another");
+        return;
+    }
     if (pool && ex->api->config.search_waits && ex->route->run == tars_route_rag_search)
         pool = ex->api->config.answer;
     if (!pool) {

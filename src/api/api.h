@@ -51,6 +51,7 @@ struct tars_api_config {
     struct tars_rate_limit *rate_limit; /* NULL: none */
     struct tars_quota *quota;           /* questions of tenants; NULL: not counted */
 
+    bool only_ingests; /* nothing can be searched here: documents alone are taken in */
     bool needs_store; /* /ready is 503 while the store is away: others answer in this one's place */
     const char *collection_name;   /* "" or NULL: tars_documents */
     const char *conversation_name; /* "" or NULL: tars_conversations; a label alone */

@@ -49,7 +49,7 @@ static void measure(struct tars_replicas *r)
     uint64_t lag;
 
     pthread_mutex_lock(&r->lock);
-    lag = r->seq > have ? r->seq - have : 0;
+    lag = r->config.follows && r->seq > have ? r->seq - have : 0;
     if (lag == 0) {
         r->behind_since_ms = 0;
     } else if (r->behind_since_ms == 0) {
@@ -77,7 +77,7 @@ static void pause_for(struct tars_replicas *r, int64_t ms)
 
 static bool is_behind(const struct tars_replicas *r)
 {
-    return r->seq > tars_index_seq(r->config.index);
+    return r->config.follows && r->seq > tars_index_seq(r->config.index);
 }
 
 static void *follow(void *ctx)

@@ -35,6 +35,7 @@ struct tars_replicas_config {
     struct tars_metrics *metrics;
     struct tars_log *log;
     bool may_lead;
+    bool follows; /* the index does */
 };
 
 TARS_MUST_USE tars_status tars_replicas_open(const struct tars_replicas_config *config,

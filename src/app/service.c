@@ -455,7 +455,7 @@ static tars_status ingest(void *ctx, const struct tars_tree *wanted, struct tars
 {
     const struct tars_service *service = ctx;
     const struct tars_ingest_tree request = {wanted->collection, wanted->path, wanted->force,
-                                             wanted->forget_missing, true};
+                                             wanted->forget_missing, !service->leaves_jobs};
     struct tree tree = {service, call, NULL, each, each_ctx, 0};
     struct tars_arena arena;
     tars_status status = tars_accounts_room(service->store, wanted->collection, 0, 0, err);

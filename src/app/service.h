@@ -40,6 +40,7 @@ struct tars_service {
     const char *reranker;             /* its model, or "" */
     struct tars_writer *writer;       /* the language model */
     struct tars_watch *watch;         /* NULL: no folder is watched */
+    bool leaves_jobs;                 /* other processes that share the store take documents in */
     const char *watch_path;
 };
 

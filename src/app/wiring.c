@@ -216,6 +216,14 @@ static tars_status open_index(struct tars_wiring *w, struct tars_err *err)
         status = tars_dir_make(config.dir, err);
     if (status != TARS_OK)
         return status;
+    w->index_dir = config.dir;
+    if (w->no_index) {
+        config.dir = NULL;
+        return tars_index_open(&config, &w->index, err);
+    }
+    status = tars_wiring_adopt_snapshot(w, &config, err);
+    if (status != TARS_OK)
+        return status;
     if (tars_stores_is_postgres(w->settings))
         w->history_dir = config.dir;
     status = tars_index_open(&config, &w->index, &why);
@@ -225,6 +233,7 @@ static tars_status open_index(struct tars_wiring *w, struct tars_err *err)
         return status == TARS_OK ? status : tars_fail(status, err, "%s", why.text);
     tars_log_warning(w->log, "app", "the index is built again: %s", why.text);
     config.fresh = true;
+    w->texts_anew = true;
     return tars_index_open(&config, &w->index, err);
 }
 
@@ -294,6 +303,8 @@ static tars_status open_ingest(struct tars_wiring *w, struct tars_err *err)
         .log = w->log,
         .follow = w->follow,
         .shares = tars_stores_is_shared(w->settings),
+        .leaves_jobs = !tars_wiring_takes_jobs(w),
+        .no_index = w->no_index,
         .history_dir = w->history_dir,
     };
 
@@ -384,6 +395,7 @@ static tars_status open_service(struct tars_wiring *w, struct tars_err *err)
         .writer = w->writer,
         .metrics = w->metrics,
         .analytics = w->analytics,
+        .leaves_jobs = !tars_wiring_takes_jobs(w),
         .watch_path = tars_settings_text(w->settings, TARS_SET_NAS_MOUNT_POINT),
     };
     return w->service.spool_dir ? TARS_OK : tars_fail(TARS_ENOMEM, err, "no memory");
@@ -463,6 +475,7 @@ static tars_status open_api(struct tars_wiring *w, const struct tars_wiring_conf
         .tracer = w->tracer,
         .health = &w->health,
         .gpu = w->gpu,
+        .only_ingests = w->no_index,
         .needs_store = tars_stores_is_shared(s),
         .collection_name = tars_settings_text(s, TARS_SET_CHROMA_COLLECTION_NAME),
         .roots = first_of(tars_settings_text(s, TARS_SET_TARS_ROOTS),
@@ -494,6 +507,7 @@ static tars_status open_rooms(struct tars_wiring *w, const struct tars_wiring_co
                               struct tars_err *err)
 {
     static tars_status (*const steps[])(struct tars_wiring *, struct tars_err *) = {
+        tars_wiring_open_role,
         tars_wiring_open_epoch,
         open_model,
         tars_wiring_open_vectors,

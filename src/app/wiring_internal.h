@@ -20,6 +20,7 @@ struct tars_follow;
 struct tars_vectors;
 struct tars_trace_export;
 struct tars_replicas;
+struct tars_snapshots;
 
 #define TARS_OWNER_TOKEN_BYTES 32
 
@@ -28,8 +29,12 @@ struct tars_wiring {
     const struct tars_settings *settings;
     struct tars_log *log;
     const char *data;
-    bool serves;  /* as configured */
-    bool adopted; /* the index is a copy of another server's */
+    bool serves;     /* as configured */
+    bool texts_anew; /* the index did not go on from where the texts beside it are */
+    bool no_index;   /* TARS_ROLE=ingest */
+    const char *index_dir;
+    const char *snapshot_dir; /* of this store's; or NULL */
+    struct tars_snapshots *snapshots;
     char token[2 * TARS_OWNER_TOKEN_BYTES + 1];
     struct tars_buf warnings;
 
@@ -97,6 +102,13 @@ void tars_wiring_fill_access(const struct tars_wiring *w, struct tars_api_config
 TARS_MUST_USE tars_status tars_wiring_open_replicas(struct tars_wiring *w,
                                                     const struct tars_wiring_config *config,
                                                     struct tars_err *err);
+/* TARS_ROLE: is it one that can be played? After the store. */
+TARS_MUST_USE tars_status tars_wiring_open_role(struct tars_wiring *w, struct tars_err *err);
+bool tars_wiring_takes_jobs(const struct tars_wiring *w);
+/* Begin with the shared snapshot, where there is one; before the index, which opens as config. */
+TARS_MUST_USE tars_status tars_wiring_adopt_snapshot(struct tars_wiring *w,
+                                                     const struct tars_index_config *config,
+                                                     struct tars_err *err);
 /* A copy of the texts of passages, where the store is shared; after the index. */
 TARS_MUST_USE tars_status tars_wiring_open_texts(struct tars_wiring *w, struct tars_err *err);
 /* Before anything that they tell of. */

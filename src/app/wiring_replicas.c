@@ -1,9 +1,78 @@
 /* wiring_replicas - one of several servers on a store: what they have in common, and who leads. */
+#include <string.h>
+
 #include "app/replicas.h"
 #include "app/secrets.h"
+#include "app/snapshots.h"
 #include "app/stores.h"
 #include "app/wiring_internal.h"
 #include "store/store_postgres.h"
+
+/* ---------------------------------------------------------------------- role */
+
+static bool has_role(const struct tars_wiring *w, const char *role)
+{
+    return strcmp(tars_settings_text(w->settings, TARS_SET_TARS_ROLE), role) == 0;
+}
+
+tars_status tars_wiring_open_role(struct tars_wiring *w, struct tars_err *err)
+{
+    if (!w->serves || has_role(w, "all"))
+        return TARS_OK;
+    if (!tars_stores_is_shared(w->settings)) {
+        return tars_fail(TARS_EINVAL, err,
+                         "TARS_ROLE is %s and STORE_SHARED is false: who has the store alone does "
+                         "all; expected TARS_ROLE=all, or STORE_SHARED=true",
+                         tars_settings_text(w->settings, TARS_SET_TARS_ROLE));
+    }
+    w->no_index = has_role(w, "ingest");
+    return TARS_OK;
+}
+
+/* Commands do what they are told, whatever the servers' role. */
+bool tars_wiring_takes_jobs(const struct tars_wiring *w)
+{
+    return !w->serves || !has_role(w, "serve");
+}
+
+/* ------------------------------------------------------------------ snapshots */
+
+static bool leads(void *ctx)
+{
+    return tars_wiring_leads(ctx);
+}
+
+static struct tars_snapshots_config snapshots_config(struct tars_wiring *w)
+{
+    return (struct tars_snapshots_config){
+        .local = w->index_dir,
+        .shared = w->snapshot_dir,
+        .store = w->store,
+        .log = w->log,
+        .leads = leads,
+        .ctx = w,
+    };
+}
+
+tars_status tars_wiring_adopt_snapshot(struct tars_wiring *w,
+                                       const struct tars_index_config *config, struct tars_err *err)
+{
+    const char *folder = tars_settings_text(w->settings, TARS_SET_SNAPSHOT_DIR);
+    struct tars_snapshots_config snapshots;
+    const char *name;
+
+    if (!w->serves || !folder[0] || !tars_stores_is_shared(w->settings))
+        return TARS_OK;
+    name = strrchr(w->index_dir, '/');
+    w->snapshot_dir = tars_arena_printf(&w->arena, "%s%s", folder, name ? name : "/index");
+    if (!w->snapshot_dir)
+        return tars_fail(TARS_ENOMEM, err, "no memory");
+    snapshots = snapshots_config(w);
+    w->texts_anew = tars_snapshots_adopt(&snapshots, config);
+    return TARS_OK;
+}
+
+/* -------------------------------------------------------------------- sharing */
 
 tars_status tars_wiring_open_replicas(struct tars_wiring *w,
                                       const struct tars_wiring_config *config, struct tars_err *err)
@@ -16,16 +85,26 @@ tars_status tars_wiring_open_replicas(struct tars_wiring *w,
         .quota = w->quota,
         .metrics = w->metrics,
         .log = w->log,
-        .may_lead = config->serves,
+        .may_lead = config->serves && !w->no_index,
+        .follows = !w->no_index,
     };
+    tars_status status;
 
     if (!tars_stores_is_shared(w->settings))
         return TARS_OK;
-    return tars_replicas_open(&replicas, &w->replicas, err);
+    status = tars_replicas_open(&replicas, &w->replicas, err);
+    if (status == TARS_OK && w->snapshot_dir && config->serves) {
+        const struct tars_snapshots_config snapshots = snapshots_config(w);
+
+        status = tars_snapshots_open(&snapshots, &w->snapshots, err);
+    }
+    return status;
 }
 
 void tars_wiring_close_replicas(struct tars_wiring *w)
 {
+    tars_snapshots_close(w->snapshots);
+    w->snapshots = NULL;
     tars_replicas_close(w->replicas);
     w->replicas = NULL;
 }
@@ -45,20 +124,15 @@ tars_status tars_wiring_secret(struct tars_wiring *w, bool is_loopback, const ch
 
 tars_status tars_wiring_open_texts(struct tars_wiring *w, struct tars_err *err)
 {
-    const char *dir = NULL;
     const char *path;
-    tars_status status;
 
-    if (!w->serves || !tars_stores_is_shared(w->settings) ||
+    if (!w->serves || w->no_index || !tars_stores_is_shared(w->settings) ||
         !tars_settings_flag(w->settings, TARS_SET_STORE_TEXTS))
         return TARS_OK;
-    status = tars_stores_index_dir(w->settings, w->store, w->data, &w->arena, &dir, err);
-    if (status != TARS_OK)
-        return status;
-    path = tars_arena_printf(&w->arena, "%s/texts.db", dir);
+    path = tars_arena_printf(&w->arena, "%s/texts.db", w->index_dir);
     if (!path)
         return tars_fail(TARS_ENOMEM, err, "no memory");
-    return tars_store_postgres_keep_texts(w->store, path, w->adopted, err);
+    return tars_store_postgres_keep_texts(w->store, path, w->texts_anew, err);
 }
 
 tars_status tars_wiring_replicas_health(struct tars_wiring *w, struct tars_err *err)

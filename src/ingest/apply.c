@@ -112,7 +112,7 @@ void tars_ingest_apply(struct tars_ingest *ingest, const struct tars_store_chang
     struct tars_err err = {.text = ""};
     tars_status status;
 
-    if (changes->count == 0)
+    if (changes->count == 0 || ingest->config.no_index)
         return;
     /* Others that came before these: a commit of which we got no answer. */
     if (changes->items[0].seq != tars_index_seq(ingest->config.index) + 1)
@@ -212,6 +212,10 @@ tars_status tars_ingest_replay_locked(struct tars_ingest *ingest, struct tars_er
     struct tars_arena arena;
     tars_status status;
 
+    if (ingest->config.no_index) {
+        ingest->index_is_behind = false;
+        return TARS_OK;
+    }
     tars_arena_init(&arena, REPLAY_BYTES);
     do {
         tars_arena_clear(&arena);

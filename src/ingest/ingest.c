@@ -445,6 +445,8 @@ tars_status tars_ingest_replay(struct tars_ingest *ingest, struct tars_err *err)
     pthread_mutex_lock(&ingest->index_lock);
     status = tars_ingest_replay_locked(ingest, err);
     pthread_mutex_unlock(&ingest->index_lock);
+    if (ingest->config.shares)
+        tars_ingest_want_save(ingest, TARS_SAVE_BUSY);
     return status;
 }
 

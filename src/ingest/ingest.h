@@ -110,6 +110,8 @@ struct tars_ingest_config {
     struct tars_log *log;                        /* NULL: silent */
     struct tars_follow *follow; /* of vectors that are in a server (vectors/follow.h); or NULL */
     struct tars_tracer *tracer;                  /* NULL: jobs are not traced */
+    bool leaves_jobs; /* jobs are for other processes that share the store */
+    bool no_index;    /* no passage goes into index, which stays empty: others are searched */
     bool shares; /* others write to the store, too: who waited for a job finds what it brought */
     /* The index's folder, where the store may go back to an earlier state by itself: saves leave
      * marks (history.h). NULL: none. */

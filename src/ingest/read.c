@@ -409,13 +409,18 @@ static uint64_t submits_now(struct tars_ingest *ingest)
     return submits;
 }
 
+static struct tars_ingest_run *next_run(struct tars_ingest *ingest)
+{
+    return !ingest->config.leaves_jobs && recover(ingest) ? claim(ingest) : NULL;
+}
+
 static void read_all(struct reader *reader)
 {
     struct tars_ingest *ingest = reader->ingest;
 
     while (!stops(ingest)) {
         uint64_t submits = submits_now(ingest);
-        struct tars_ingest_run *run = recover(ingest) ? claim(ingest) : NULL;
+        struct tars_ingest_run *run = next_run(ingest);
 
         if (!run) {
             hand_over(reader);

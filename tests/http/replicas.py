@@ -36,6 +36,7 @@ class Server:
         self.start()
 
     def start(self, **more):
+        began = time.monotonic()
         self.process = subprocess.Popen([TARS, "serve", "--port", "0", "--json"], cwd=self.data,
                                         env=environment(self.data, **{"LOG_LEVEL": "INFO", **self.settings, **more}),
                                         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -44,6 +45,7 @@ class Server:
         line = self.process.stdout.readline()
         if not line:
             raise AssertionError("a server did not start:\n" + "\n".join(self.lines[-20:]))
+        self.start_s = time.monotonic() - began
         self.port = int(json.loads(line)["url"].rsplit(":", 1)[1])
 
     def listen(self, stderr):

@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 """Several servers on one PostgreSQL are equal: what one does counts on all of them."""
+import glob
 import os
+import shutil
 import sys
-import time
+import tempfile
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
@@ -48,6 +50,143 @@ class Two(ReplicasTest):
         self.assertIn("in use by process", done.stderr)
         done = run("search", "vacation", data=other, code=None, STORE_SHARED="true")
         self.assertIn("STORE_SHARED is true and STORE is sqlite", done.stderr)
+
+
+class Many(ReplicasTest):
+    """A third that comes later, dies, and what it was at."""
+    count = 2
+
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.mkdtemp(prefix="tars-shared-")
+        cls.settings = {"SNAPSHOT_DIR": cls.folder, "NAS_MOUNT_POINT": cls.folder + "/nas", "NAS_WATCH_ENABLED": "true",
+                        "NAS_SCAN_INTERVAL": "3600", "SEMANTIC_CHUNK_MIN": "16", "SEMANTIC_CHUNK_MAX": "32"}
+        os.mkdir(cls.folder + "/nas")
+        super().setUpClass()
+
+    @classmethod
+    def tearDownClass(cls):
+        super().tearDownClass()
+        shutil.rmtree(cls.folder)
+
+    def leader(self):
+        self.soon(lambda: sum(server.leads() for server in self.servers) == 1, 60, "one leader")
+        return next(server for server in self.servers if server.leads())
+
+    def files(self):
+        return int(self.rows("SELECT count(*) FROM tars.files WHERE path LIKE '%/nas/%' AND indexed_us > 0")[0][0])
+
+    def test_1_the_leader_alone_sees_to_the_folder(self):
+        self.leader()
+        for i in range(5):
+            with open(f"{self.folder}/nas/note-{i}.md", "w", encoding="utf-8") as file:
+                file.write(f"# Note {i}\n\nNumber {i} is about gardens.\n")
+        self.soon(lambda: self.files() == 5, 60, "the folder")
+        self.assertEqual(self.rows("SELECT count(*) FROM tars.jobs WHERE path LIKE '%/nas/%'"), [["5"]])
+        for server in self.servers:
+            self.soon(lambda s=server: s.found("gardens"))
+
+    def test_2_jobs_are_everybodys(self):
+        a, b = self.servers
+        reply = a.upload([("later.md", b"# Later\n\nThis one is slow.\n")])
+        job = reply.json().get("job_id") or self.rows("SELECT max(id) FROM tars.jobs")[0][0]
+        for server in (a, b):
+            reply = server.ask("GET", f"/rag/jobs/{job}")
+            self.assertEqual(reply.status, 200, reply.body)
+            self.assertIn(str(job), [str(j["id"]) for j in server.ask("GET", "/rag/jobs").json()["jobs"]])
+
+    def test_3_a_job_is_cancelled_through_any(self):
+        a, b = self.servers
+        self.postgres.query("INSERT INTO tars.jobs (kind, collection, path, not_before_us) SELECT 'ingest', collection, "
+                            "'/nowhere/x.md', 9000000000000000 FROM tars.jobs LIMIT 1")
+        job = self.rows("SELECT max(id) FROM tars.jobs")[0][0]
+        self.assertEqual(b.ask("DELETE", f"/rag/jobs/{job}").status, 200)
+        self.assertEqual(self.rows(f"SELECT state FROM tars.jobs WHERE id = {job}"), [["5"]])
+        self.assertEqual(a.ask("GET", f"/rag/jobs/{job}").json()["state"], "cancelled")
+
+    def test_4_who_comes_new_begins_with_the_leaders_snapshot(self):
+        leader = self.leader()
+        for i in range(40):  # more than a save is worth
+            with open(f"{self.folder}/nas/many-{i}.md", "w", encoding="utf-8") as file:
+                for k in range(8):
+                    file.write(f"# Part {k} of {i}\n\nParagraph {k} of {i} is about the weather and the tides, "
+                               "and about how the two of them are measured by day.\n\n")
+        self.soon(lambda: self.files() == 45, 120, "the folder")
+        self.soon(lambda: glob.glob(self.folder + "/index-*/index.tars"), 60, "a shared snapshot")
+        new = Server(self.shared)
+        new.token = self.token
+        self.servers.append(new)
+        self.assertTrue(any("begins with the shared snapshot" in line for line in new.lines), new.lines)
+        self.assertEqual(new.found("weather and tides"), leader.found("weather and tides"))
+        self.soon(lambda: new.texts() == leader.texts())
+
+    def test_5_a_damaged_snapshot_is_refused(self):
+        path, = glob.glob(self.folder + "/index-*/index.tars")
+        for server in self.servers:
+            self.assertEqual([line for line in server.lines if "is not used" in line], [])
+        with open(path, "r+b") as file:
+            size = os.path.getsize(path)
+            file.seek(size // 2)
+            byte = file.read(1)
+            file.seek(size // 2)
+            file.write(bytes([byte[0] ^ 0xff]))
+        new = Server(self.shared)
+        new.token = self.token
+        try:
+            self.assertTrue(any("the shared snapshot is not used" in line for line in new.lines), new.lines)
+            self.assertEqual(new.found("weather and tides"), self.servers[0].found("weather and tides"))
+        finally:
+            new.stop()
+            new.close()
+
+    def test_6_a_job_of_one_that_died_is_taken_over(self):
+        dead = self.servers[-1]
+        name = next(row[0] for row in self.rows("SELECT name FROM tars.instances")
+                    if self.rows(f"SELECT pid FROM tars.instances WHERE name = '{row[0]}'") == [[str(dead.process.pid)]])
+        dead.kill()
+        with open(f"{self.folder}/orphan.md", "w", encoding="utf-8") as file:
+            file.write("# Orphan\n\nIt was left by one that died.\n")
+        # As it left it: claimed, and not ended.
+        self.postgres.query("INSERT INTO tars.jobs (kind, collection, path, state, owner, attempts) SELECT 'ingest', "
+                            f"collection, '{self.folder}/orphan.md', 2, '{name}', 1 FROM tars.jobs LIMIT 1")
+        self.servers.remove(dead)
+        dead.close()
+        self.soon(lambda: self.rows("SELECT count(*) FROM tars.files WHERE path LIKE '%orphan.md' AND indexed_us > 0")
+                  == [["1"]], 60, "the job of the dead")
+        self.soon(lambda: self.servers[0].found("left by one that died"))
+
+    def test_7_leadership_passes(self):
+        leader = self.leader()
+        leader.kill()
+        left, = (server for server in self.servers if server is not leader)
+        self.assertLess(self.soon(left.leads, 30), 10)
+        with open(f"{self.folder}/nas/last.md", "w", encoding="utf-8") as file:
+            file.write("# Last\n\nFound by who leads now.\n")
+        self.soon(lambda: left.found("found by who leads now"), 60)
+        leader.start()
+
+
+class Roles(ReplicasTest):
+    count = 1
+    settings = {"TARS_ROLE": "serve"}
+
+    def test_workers_take_in_what_servers_are_sent(self):
+        server, = self.servers
+        worker = Server({**self.shared, "TARS_ROLE": "ingest"})
+        worker.token = self.token
+        self.servers.append(worker)
+        document = self.put(server, "leave.md", "# Leave\n\nThere are 28 vacation days a year.\n")
+        self.assertIn(document, server.found("vacation days"))
+        refused = worker.ask("POST", "/rag/search", {"query": "vacation days"})
+        self.assertEqual(refused.status, 503, refused.body)
+        self.assertEqual(worker.ask("GET", "/ready").status, 200)
+        self.assertEqual(worker.metric("tars_replica_lag_changes"), 0)
+        self.soon(server.leads)
+        self.assertFalse(worker.leads())
+        other = os.path.join(server.data, "other")
+        os.mkdir(other)
+        done = run("serve", "--port", "0", data=other, code=None, TARS_ROLE="ingest")
+        self.assertIn("TARS_ROLE is ingest and STORE_SHARED is false", done.stderr)
 
 
 class Outage(ReplicasTest):

@@ -1,0 +1,286 @@
+/* snapshots - see snapshots.h. */
+#include "app/snapshots.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/sys/file.h"
+#include "ingest/history.h"
+
+#define PATH_BYTES   4096
+#define COPY_BYTES   ((size_t)1 << 20)
+#define LOOK_MS      5000
+#define NEWER_LEAST  256 /* changes that are not worth a copy */
+#define NS_PER_MS    INT64_C(1000000)
+#define NS_PER_S     INT64_C(1000000000)
+#define FILE_INDEX   "index.tars"
+#define FILE_HISTORY "history"
+
+/* -------------------------------------------------------------------- copying */
+
+static bool write_all(int fd, const char *ptr, ssize_t len)
+{
+    while (len > 0) {
+        ssize_t n = write(fd, ptr, (size_t)len);
+
+        if (n < 0 && errno != EINTR)
+            return false;
+        ptr += n > 0 ? n : 0;
+        len -= n > 0 ? n : 0;
+    }
+    return true;
+}
+
+static tars_status copy_bytes(int from, int to, const char *path, struct tars_err *err)
+{
+    char *bytes = malloc(COPY_BYTES);
+    bool good = bytes != NULL;
+    ssize_t n = 1;
+
+    while (good && n > 0) {
+        n = read(from, bytes, COPY_BYTES);
+        if (n < 0 && errno == EINTR) {
+            n = 1;
+            continue;
+        }
+        good = n >= 0 && write_all(to, bytes, n);
+    }
+    good = good && fsync(to) == 0;
+    free(bytes);
+    return good ? TARS_OK
+                : tars_fail(TARS_EIO, err, "cannot copy to %s: %s", path, strerror(errno));
+}
+
+static bool path_of(char *path, const char *dir, const char *name)
+{
+    return snprintf(path, PATH_BYTES, "%s/%s", dir, name) < PATH_BYTES;
+}
+
+/* from/name to to/name, whole or not at all. TARS_ENOTFOUND. */
+static tars_status copy_file(const char *from, const char *to, const char *name,
+                             struct tars_err *err)
+{
+    char source[PATH_BYTES];
+    char part[PATH_BYTES];
+    char target[PATH_BYTES];
+    int in;
+    int out;
+    tars_status status;
+
+    if (!path_of(source, from, name) || !path_of(target, to, name) || !path_of(part, to, ".part"))
+        return tars_fail(TARS_EINVAL, err, "the path of a snapshot is too long");
+    in = open(source, O_RDONLY | O_CLOEXEC);
+    if (in < 0) {
+        return tars_fail(errno == ENOENT ? TARS_ENOTFOUND : TARS_EIO, err, "cannot read %s: %s",
+                         source, strerror(errno));
+    }
+    out = open(part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (out < 0) {
+        status = tars_fail(TARS_EIO, err, "cannot write %s: %s", part, strerror(errno));
+    } else {
+        status = copy_bytes(in, out, part, err);
+        (void)close(out);
+    }
+    (void)close(in);
+    if (!status && rename(part, target) != 0)
+        status = tars_fail(TARS_EIO, err, "cannot name %s: %s", target, strerror(errno));
+    return status ? status : tars_dir_sync(to, err);
+}
+
+/* ------------------------------------------------------------------- adopting */
+
+/* The number of the snapshot in dir; 0: there is none that can be used. With verify all of it is
+ * read. */
+static uint64_t seq_of(const char *dir, const struct tars_index_config *index, bool verify,
+                       struct tars_err *err)
+{
+    struct tars_index_config config = *index;
+    struct tars_index *opened = NULL;
+    uint64_t seq = 0;
+
+    config.dir = dir;
+    config.verify = verify;
+    if (tars_index_open(&config, &opened, err) != TARS_OK)
+        return 0;
+    seq = tars_index_seq(opened);
+    tars_index_close(opened);
+    return seq;
+}
+
+static tars_status check_past(const struct tars_snapshots_config *config, uint64_t seq,
+                              struct tars_err *err)
+{
+    struct tars_store_stats stats;
+    tars_status status = tars_store_stats(config->store, &stats, err);
+
+    if (status == TARS_OK && seq > stats.seq)
+        return tars_fail(TARS_EMISMATCH, err, "it is ahead of the store");
+    return status ? status : tars_history_check(config->store, config->shared, seq, err);
+}
+
+/* Into a folder of its own, looked through there, and then to its place. */
+static tars_status take(const struct tars_snapshots_config *config,
+                        const struct tars_index_config *index, struct tars_err *err)
+{
+    char folder[PATH_BYTES];
+    char path[PATH_BYTES];
+    char target[PATH_BYTES];
+    tars_status status;
+
+    if (!path_of(folder, config->local, "adopted") || !path_of(target, config->local, FILE_INDEX) ||
+        !path_of(path, folder, FILE_INDEX))
+        return tars_fail(TARS_EINVAL, err, "the path of a snapshot is too long");
+    status = tars_dir_make(folder, err);
+    if (!status)
+        status = copy_file(config->shared, folder, FILE_INDEX, err);
+    if (!status && seq_of(folder, index, true, err) == 0)
+        status = TARS_EFORMAT;
+    if (!status && rename(path, target) != 0)
+        status = tars_fail(TARS_EIO, err, "cannot name %s: %s", target, strerror(errno));
+    (void)unlink(path);
+    (void)rmdir(folder);
+    /* Ours is of a past that this one does not have. */
+    if (!status && path_of(path, config->local, FILE_HISTORY))
+        (void)unlink(path);
+    return status ? status : tars_dir_sync(config->local, err);
+}
+
+bool tars_snapshots_adopt(const struct tars_snapshots_config *config,
+                          const struct tars_index_config *index)
+{
+    struct tars_err err = {{0}};
+    char path[PATH_BYTES];
+    uint64_t theirs;
+    uint64_t ours;
+    tars_status status;
+
+    if (!path_of(path, config->shared, FILE_INDEX) || access(path, F_OK) != 0)
+        return false; /* nobody has put one there yet */
+    theirs = seq_of(config->shared, index, false, &err);
+    if (theirs == 0) {
+        if (err.text[0])
+            tars_log_warning(config->log, "app", "the shared snapshot is not used: %s", err.text);
+        return false;
+    }
+    ours = seq_of(config->local, index, false, NULL);
+    if (theirs < ours + NEWER_LEAST && ours > 0)
+        return false;
+    status = check_past(config, theirs, &err);
+    if (status == TARS_OK)
+        status = take(config, index, &err);
+    if (status != TARS_OK) {
+        tars_log_warning(config->log, "app", "the shared snapshot is not used: %s", err.text);
+        return false;
+    }
+    tars_log_info(config->log, "app", "the index begins with the shared snapshot, of change %llu",
+                  (unsigned long long)theirs);
+    return true;
+}
+
+/* ----------------------------------------------------------------- publishing */
+
+struct tars_snapshots {
+    struct tars_snapshots_config config;
+    pthread_t thread;
+    bool is_running;
+    pthread_mutex_t lock; /* guards stopping */
+    pthread_cond_t stops;
+    bool stopping;
+    struct timespec published; /* time of the file that was; the thread's */
+    bool complained;           /* about the folder; the thread's */
+};
+
+static void publish(struct tars_snapshots *s)
+{
+    const struct tars_snapshots_config *config = &s->config;
+    struct tars_err err = {{0}};
+    char path[PATH_BYTES];
+    struct stat st;
+    tars_status status;
+
+    if (!path_of(path, config->local, FILE_INDEX) || stat(path, &st) != 0 ||
+        (st.st_mtim.tv_sec == s->published.tv_sec && st.st_mtim.tv_nsec == s->published.tv_nsec))
+        return;
+    status = tars_dir_make(config->shared, &err);
+    if (!status)
+        status = copy_file(config->local, config->shared, FILE_HISTORY, &err);
+    if (!status || status == TARS_ENOTFOUND)
+        status = copy_file(config->local, config->shared, FILE_INDEX, &err);
+    if (status && !s->complained)
+        tars_log_warning(config->log, "app", "the snapshot is not shared: %s", err.text);
+    s->complained = status != TARS_OK;
+    if (!status)
+        s->published = st.st_mtim;
+}
+
+/* False: stopping. */
+static bool wait_a_while(struct tars_snapshots *s)
+{
+    struct timespec until;
+    bool stopping;
+
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_nsec += s->config.look_ms % 1000 * NS_PER_MS;
+    until.tv_sec += s->config.look_ms / 1000 + until.tv_nsec / NS_PER_S;
+    until.tv_nsec %= NS_PER_S;
+    pthread_mutex_lock(&s->lock);
+    if (!s->stopping)
+        (void)pthread_cond_timedwait(&s->stops, &s->lock, &until);
+    stopping = s->stopping;
+    pthread_mutex_unlock(&s->lock);
+    return !stopping;
+}
+
+static void *run(void *ctx)
+{
+    struct tars_snapshots *s = ctx;
+
+    while (wait_a_while(s)) {
+        if (s->config.leads(s->config.ctx))
+            publish(s);
+    }
+    return NULL;
+}
+
+tars_status tars_snapshots_open(const struct tars_snapshots_config *config,
+                                struct tars_snapshots **snapshots, struct tars_err *err)
+{
+    struct tars_snapshots *made = calloc(1, sizeof(*made));
+
+    if (!made)
+        return tars_fail(TARS_ENOMEM, err, "no memory to share snapshots");
+    made->config = *config;
+    if (!made->config.look_ms)
+        made->config.look_ms = LOOK_MS;
+    pthread_mutex_init(&made->lock, NULL);
+    pthread_cond_init(&made->stops, NULL);
+    made->is_running = pthread_create(&made->thread, NULL, run, made) == 0;
+    if (!made->is_running) {
+        tars_snapshots_close(made);
+        return tars_fail(TARS_ENOMEM, err, "no thread to share snapshots");
+    }
+    *snapshots = made;
+    return TARS_OK;
+}
+
+void tars_snapshots_close(struct tars_snapshots *snapshots)
+{
+    if (!snapshots)
+        return;
+    pthread_mutex_lock(&snapshots->lock);
+    snapshots->stopping = true;
+    pthread_cond_broadcast(&snapshots->stops);
+    pthread_mutex_unlock(&snapshots->lock);
+    if (snapshots->is_running)
+        (void)pthread_join(snapshots->thread, NULL);
+    pthread_cond_destroy(&snapshots->stops);
+    pthread_mutex_destroy(&snapshots->lock);
+    free(snapshots);
+}

@@ -1,0 +1,47 @@
+/* snapshots - one index for all who share a store: the leader puts a copy of its snapshot into a
+ * folder that all see, and who comes new begins with that and replays the rest.
+ *
+ *     SNAPSHOT_DIR/ID/index.tars   a copy of a leader's DATA/index-ID/index.tars
+ *     SNAPSHOT_DIR/ID/history      its marks (ingest/history.h): is its past the store's?
+ *
+ * A copy is written beside and renamed, so nobody sees half of one. Whoever takes it reads all of
+ * it and compares its digest before it is used; one that is damaged, of another model, or of a past
+ * that the store has given up, is refused with a warning, and the index is made from the store.
+ *
+ * Threads   Adopting: before the index is opened. Publishing has a thread of its own.
+ */
+#ifndef TARS_APP_SNAPSHOTS_H
+#define TARS_APP_SNAPSHOTS_H
+
+#include <stdbool.h>
+
+#include "base/status.h"
+#include "index/index.h"
+#include "obs/log.h"
+#include "store/store.h"
+
+struct tars_snapshots;
+
+struct tars_snapshots_config {
+    const char *local;  /* folder of our index; borrowed, like all */
+    const char *shared; /* folder of the copy */
+    struct tars_store *store;
+    struct tars_log *log;
+    bool (*leads)(void *ctx); /* only for publishing */
+    void *ctx;
+    int64_t look_ms; /* between two looks whether there is a new one; 0: 5,000 */
+};
+
+/* Put the shared copy in the place of our snapshot, if it is much newer than ours. index: how it
+ * will be opened. True: it was. */
+bool tars_snapshots_adopt(const struct tars_snapshots_config *config,
+                          const struct tars_index_config *index);
+
+/* Publish ours from now on while we lead. */
+TARS_MUST_USE tars_status tars_snapshots_open(const struct tars_snapshots_config *config,
+                                              struct tars_snapshots **snapshots,
+                                              struct tars_err *err);
+/* NULL is allowed. */
+void tars_snapshots_close(struct tars_snapshots *snapshots);
+
+#endif
