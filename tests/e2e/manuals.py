@@ -48,6 +48,7 @@ TYPED = re.compile(r"^\s*(?:sudo |[A-Z_]+=\S+ )*(?:tars|curl|kubectl|helm|podman
 PAGES = {
     "README.md": ["checkout", "judged", "certificates", "redis", "postgres", "database", "collector"],
     "docs/quickstart.md": ["checkout"],
+    "docs/capacity.md": ["checkout"],
     "docs/guide.md": ["documents"],
     "docs/api.md": ["server", "client"],
     "docs/backup.md": ["documents", "filled"],
