@@ -144,16 +144,26 @@ static inline float greatest_of(vec v)
     return v[0];
 }
 
-/* The lowest byte of each number. Not a conversion, which the compiler takes to pieces where the
- * processor has none. */
+/* The lowest byte of each number. Not the compiler's conversion, which it takes to pieces: with
+ * vectors of 16 that made quantising, a third of all time, five times as slow. */
 static inline bytes lowest_bytes(ivec v)
 {
 #if KERNELS_WIDTH == 16
-    return __builtin_convertvector(v, bytes);
+    return (bytes)_mm512_cvtepi32_epi8((__m512i)v);
 #elif KERNELS_WIDTH == 8
     return __builtin_shufflevector((all_bytes)v, (all_bytes)v, 0, 4, 8, 12, 16, 20, 24, 28);
 #else
     return __builtin_shufflevector((all_bytes)v, (all_bytes)v, 0, 4, 8, 12);
+#endif
+}
+
+/* The lower half of each number; as above. */
+static inline halves lower_halves(uvec v)
+{
+#if KERNELS_WIDTH == 16
+    return (halves)_mm512_cvtepi32_epi16((__m512i)v);
+#else
+    return __builtin_convertvector(v, halves);
 #endif
 }
 
@@ -359,7 +369,7 @@ static void to_bf16(const float *row, size_t n, uint16_t *out)
     for (size_t i = 0; i < n; i += WIDTH) {
         size_t part = n - i < WIDTH ? n - i : WIDTH;
         uvec bits = (uvec)load_part(row + i, part, 0.0F);
-        halves packed = __builtin_convertvector((bits + 0x7FFFU + (bits >> 16 & 1U)) >> 16, halves);
+        halves packed = lower_halves((bits + 0x7FFFU + (bits >> 16 & 1U)) >> 16);
 
         memcpy(out + i, &packed, part * sizeof(*out));
     }
