@@ -345,17 +345,70 @@ tars_status tars_bm25_search_all(const struct tars_bm25 *bm25,
     return search(bm25, terms, n_terms, k, filter, false, hits, n);
 }
 
-tars_status tars_bm25_score(const struct tars_bm25 *bm25, const struct tars_index_query_term *terms,
-                            size_t n_terms, uint32_t ordinal, float *score)
+/* ---------------------------------------------------------- passages apart */
+
+/* How often the passage has the term; its cursor is of the tail, and goes there. */
+static uint32_t tf_of(const struct tars_bm25 *bm25, struct tars_bm25_list *list, uint32_t ordinal)
+{
+    if (list->mapped && ordinal < bm25->postings->base_passages)
+        return tars_postings_tf(&list->ranges, ordinal);
+    if (!list->more || ordinal < list->at)
+        tars_postings_cursor_tail(&list->cursor, bm25->postings, list->number);
+    list->more = true;
+    list->at = ordinal;
+    if (list->cursor.ordinal < ordinal)
+        tars_postings_seek(&list->cursor, ordinal);
+    return list->cursor.ordinal == ordinal ? list->cursor.tf : 0;
+}
+
+static float score_apart(const struct tars_bm25_scorer *scorer, uint32_t ordinal)
+{
+    const struct tars_passage *passage = tars_passages_at(scorer->bm25->passages, ordinal);
+    double sum = 0;
+
+    for (size_t i = 0; i < scorer->count; i++) {
+        struct tars_bm25_list *list = scorer->query[i];
+        uint32_t tf = tf_of(scorer->bm25, list, ordinal);
+        double length = tars_passages_length(passage, list->field);
+
+        if (tf > 0)
+            sum += tars_bm25_part(list, tf, tars_bm25_norm(scorer, list, length));
+    }
+    return (float)sum;
+}
+
+tars_status tars_bm25_scores(const struct tars_bm25 *bm25,
+                             const struct tars_index_query_term *terms, size_t n_terms,
+                             const uint32_t *ordinals, size_t n, float *scores)
 {
     struct tars_bm25_scorer scorer = {0};
     tars_status status = prepare(&scorer, bm25, terms, n_terms, 1);
-    const struct tars_passage *passage = tars_passages_at(bm25->passages, ordinal);
 
-    if (status == TARS_OK) {
-        set_cursors(&scorer, false);
-        *score = (float)score_of(&scorer, 0, ordinal, passage, -1);
+    for (size_t i = 0; i < scorer.count && status == TARS_OK; i++) {
+        struct tars_bm25_list *list = scorer.query[i];
+
+        assert(list);
+        list->mapped = tars_postings_list(bm25->postings, list->number, &list->ranges);
+        list->more = false;
     }
+    for (size_t i = 0; i < n && status == TARS_OK; i++)
+        scores[i] = ordinals[i] == TARS_PASSAGES_NONE ? NAN : score_apart(&scorer, ordinals[i]);
     release(&scorer);
     return status;
+}
+
+void tars_bm25_held(const struct tars_bm25 *bm25, const struct tars_index_query_term *terms,
+                    size_t n_terms, uint32_t ordinal, bool *held)
+{
+    struct tars_bm25_list list;
+
+    for (size_t i = 0; i < n_terms; i++) {
+        list.number = number_of(bm25, &terms[i]);
+        held[i] = false;
+        if (list.number == TARS_POSTINGS_NONE)
+            continue;
+        list.mapped = tars_postings_list(bm25->postings, list.number, &list.ranges);
+        list.more = false;
+        held[i] = tf_of(bm25, &list, ordinal) > 0;
+    }
 }

@@ -9,7 +9,7 @@
  *           block) leave hope. tars_bm25_search_all() looks at everything: the same results.
  *
  * Order     Scores are summed in double, in the order of the query's terms, so that both methods
- *           and words_score give the same bits. Ties by ascending id.
+ *           and words_scores give the same bits. Ties by ascending id.
  *
  * Removed   N, df and the mean length count removed passages until the next save: all of them
  *           alike, so that scores stay comparable, and a saved index scores as one that never had
@@ -49,10 +49,15 @@ TARS_MUST_USE tars_status tars_bm25_search_all(const struct tars_bm25 *bm25,
                                                size_t n_terms, size_t k,
                                                const struct tars_index_filter *filter,
                                                struct tars_index_hit *hits, size_t *n);
-/* The score of the passage with this ordinal. */
-TARS_MUST_USE tars_status tars_bm25_score(const struct tars_bm25 *bm25,
-                                          const struct tars_index_query_term *terms, size_t n_terms,
-                                          uint32_t ordinal, float *score);
+/* The scores of the passages with these ordinals (n,), NaN for TARS_PASSAGES_NONE; soonest where
+ * the ordinals ascend. */
+TARS_MUST_USE tars_status tars_bm25_scores(const struct tars_bm25 *bm25,
+                                           const struct tars_index_query_term *terms,
+                                           size_t n_terms, const uint32_t *ordinals, size_t n,
+                                           float *scores);
+/* Which of the terms (n_terms,) the passage with this ordinal has. */
+void tars_bm25_held(const struct tars_bm25 *bm25, const struct tars_index_query_term *terms,
+                    size_t n_terms, uint32_t ordinal, bool *held);
 /* As tars_index_idf(). */
 double tars_bm25_idf(const struct tars_bm25 *bm25, const struct tars_index_query_term *term,
                      const struct tars_index_filter *filter, uint64_t n);

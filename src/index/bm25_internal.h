@@ -25,9 +25,11 @@ struct tars_bm25_list {
     /* Of bm25_ranges.c. */
     struct tars_ranges ranges;
     bool mapped;                     /* ranges is a list */
-    bool more;                       /* sparse: span is a range that was not looked at yet */
+    bool more;                       /* sparse: span is a range that was not looked at yet;
+                                        scoring passages apart: cursor stands in the tail */
     struct tars_ranges_span span;    /* sparse */
-    uint32_t at;                     /* the entry behind span; dense: the next bound */
+    uint32_t at;                     /* the entry behind span; dense: the next bound; apart: the
+                                        ordinal that cursor was sent to */
     uint32_t weight;                 /* of a bound, in 256ths of a step of the sums */
     struct tars_bm25_entry *entries; /* sparse: (entry_cap,) owned; those of the window at hand */
     size_t entry_count, entry_cap;

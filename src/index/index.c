@@ -598,19 +598,38 @@ tars_status tars_index_search_words(const struct tars_index *index,
     return status;
 }
 
-tars_status tars_index_words_score(const struct tars_index *index,
-                                   const struct tars_index_query_term *terms, size_t n_terms,
-                                   uint64_t id, float *score)
+tars_status tars_index_words_scores(const struct tars_index *index,
+                                    const struct tars_index_query_term *terms, size_t n_terms,
+                                    const uint64_t *ids, size_t n, float *scores)
 {
-    tars_status status = TARS_ENOTFOUND;
+    uint32_t *ordinals = malloc((n ? n : 1) * sizeof(*ordinals));
+    struct tars_bm25 bm25;
+    tars_status status;
+    uint32_t turn;
+
+    if (!ordinals)
+        return TARS_ENOMEM;
+    bm25 = bm25_of(index, enter(index, &turn));
+    for (size_t i = 0; i < n; i++)
+        ordinals[i] = tars_passages_find(bm25.passages, &bm25.view, ids[i]);
+    status = tars_bm25_scores(&bm25, terms, n_terms, ordinals, n, scores);
+    leave(index, turn);
+    free(ordinals);
+    return status;
+}
+
+void tars_index_words_held(const struct tars_index *index,
+                           const struct tars_index_query_term *terms, size_t n_terms, uint64_t id,
+                           bool *held)
+{
     uint32_t turn;
     struct tars_bm25 bm25 = bm25_of(index, enter(index, &turn));
     uint32_t ordinal = tars_passages_find(bm25.passages, &bm25.view, id);
 
+    memset(held, 0, n_terms * sizeof(*held));
     if (ordinal != TARS_PASSAGES_NONE)
-        status = tars_bm25_score(&bm25, terms, n_terms, ordinal, score);
+        tars_bm25_held(&bm25, terms, n_terms, ordinal, held);
     leave(index, turn);
-    return status;
 }
 
 tars_status tars_index_find_phrase(const struct tars_index *index,

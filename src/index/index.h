@@ -212,10 +212,16 @@ TARS_MUST_USE tars_status tars_index_vector_score(const struct tars_index *index
  * such passage, or no vectors; sum is as it was. */
 TARS_MUST_USE tars_status tars_index_vector_add(const struct tars_index *index, const float *query,
                                                 uint64_t id, double weight, float *sum);
-/* The BM25 of a passage, 0 when it has none of the terms. TARS_ENOTFOUND: no such passage. */
-TARS_MUST_USE tars_status tars_index_words_score(const struct tars_index *index,
-                                                 const struct tars_index_query_term *terms,
-                                                 size_t n_terms, uint64_t id, float *score);
+/* The BM25 of each of these passages (n,), 0 where it has none of the terms, NaN where there is no
+ * such passage. TARS_ENOMEM. */
+TARS_MUST_USE tars_status tars_index_words_scores(const struct tars_index *index,
+                                                  const struct tars_index_query_term *terms,
+                                                  size_t n_terms, const uint64_t *ids, size_t n,
+                                                  float *scores);
+/* Which of the terms (n_terms,) the passage has; none where there is no such passage. */
+void tars_index_words_held(const struct tars_index *index,
+                           const struct tars_index_query_term *terms, size_t n_terms, uint64_t id,
+                           bool *held);
 /* The passages that hold the phrase, by ascending id: *ids gives (n,) of them, to be freed; NULL
  * when there are none. TARS_ENOMEM. */
 TARS_MUST_USE tars_status tars_index_find_phrase(const struct tars_index *index,

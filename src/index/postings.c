@@ -552,6 +552,23 @@ void tars_postings_seek(struct tars_postings_cursor *cursor, uint32_t ordinal)
     }
 }
 
+uint32_t tars_postings_tf(const struct tars_ranges *ranges, uint32_t ordinal)
+{
+    const uint32_t range = ordinal >> TARS_RANGES_LOG;
+    struct tars_ranges_posting posting;
+    struct tars_ranges_span span;
+    uint32_t at = 0;
+
+    if ((ranges->head.spread > 0 && !tars_ranges_has(ranges, range)) ||
+        !tars_ranges_seek(ranges, range, &span) || span.range != range)
+        return 0;
+    for (uint32_t i = 0; i < TARS_RANGES_SIZE && tars_ranges_posting(&span, &at, &posting); i++) {
+        if (posting.ordinal == ordinal)
+            return posting.tf < TF_MAX ? posting.tf : TF_MAX;
+    }
+    return 0;
+}
+
 static void start(struct tars_postings_cursor *cursor, const struct tars_postings *postings,
                   uint32_t number)
 {

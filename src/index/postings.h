@@ -142,6 +142,10 @@ void tars_postings_seek(struct tars_postings_cursor *cursor, uint32_t ordinal);
  * In the mapped list it stays where it is, and the bound is that of the term. */
 uint32_t tars_postings_peek(struct tars_postings_cursor *cursor, uint32_t ordinal);
 
+/* How often a passage of a mapped list has its term, 0: not. Reads nothing but the passage's range.
+ */
+uint32_t tars_postings_tf(const struct tars_ranges *ranges, uint32_t ordinal);
+
 /* bound with one more posting in it. 0 is the bound of nothing. */
 uint32_t tars_postings_bound(uint32_t bound, uint32_t tf, uint32_t length);
 /* The varints of a posting, at most 10 bytes, into out; how many. */

@@ -12,15 +12,16 @@
 #define RARITY 1.5
 
 struct word {
-    struct tars_index_query_term term;
     double mass;   /* what a passage that holds it gets; the greatest of its variants */
     size_t leader; /* first variant of the same word, itself if it is the first */
 };
 
 struct tars_coverage {
     const struct tars_index *index;
-    struct word *words; /* (count,) */
-    bool *held;         /* (count,) scratch: leader is held */
+    struct word *words;                  /* (count,) */
+    struct tars_index_query_term *terms; /* (count,) of the words */
+    bool *held;                          /* (count,) scratch: the passage has the word */
+    bool *counted;                       /* (count,) scratch: leader is counted */
     size_t count;
     double total; /* mass of all leaders */
 };
@@ -49,17 +50,20 @@ tars_status tars_coverage_new(struct tars_arena *arena, const struct tars_index 
     made->index = index;
     made->count = terms->count;
     made->words = tars_arena_calloc(arena, room, sizeof(*made->words));
+    made->terms = tars_arena_calloc(arena, room, sizeof(*made->terms));
     made->held = tars_arena_calloc(arena, room, sizeof(*made->held));
-    if (!made->words || !made->held)
+    made->counted = tars_arena_calloc(arena, room, sizeof(*made->counted));
+    if (!made->words || !made->terms || !made->held || !made->counted)
         return TARS_ENOMEM;
     for (size_t i = 0; i < terms->count; i++) {
         struct word *word = &made->words[i];
         struct word *leader;
 
-        word->term = (struct tars_index_query_term){terms->items[i].ptr, terms->items[i].len, 1,
-                                                    weighed ? weighed[i].idf : 0, TARS_INDEX_TEXT};
+        made->terms[i] =
+            (struct tars_index_query_term){terms->items[i].ptr, terms->items[i].len, 1,
+                                           weighed ? weighed[i].idf : 0, TARS_INDEX_TEXT};
         word->leader = leader_of(terms, i);
-        word->mass = pow(tars_index_words_ceiling(index, &word->term, 1), RARITY);
+        word->mass = pow(tars_index_words_ceiling(index, &made->terms[i], 1), RARITY);
         leader = &made->words[word->leader];
         if (word->mass > leader->mass)
             leader->mass = word->mass;
@@ -72,27 +76,19 @@ tars_status tars_coverage_new(struct tars_arena *arena, const struct tars_index 
     return TARS_OK;
 }
 
-static bool holds(const struct tars_coverage *coverage, size_t i, uint64_t id)
-{
-    float score = 0;
-
-    return tars_index_words_score(coverage->index, &coverage->words[i].term, 1, id, &score) ==
-               TARS_OK &&
-           score > 0;
-}
-
 double tars_coverage_of(const struct tars_coverage *coverage, uint64_t id)
 {
     double mass = 0;
 
+    tars_index_words_held(coverage->index, coverage->terms, coverage->count, id, coverage->held);
     for (size_t i = 0; i < coverage->count; i++)
-        coverage->held[i] = false;
+        coverage->counted[i] = false;
     for (size_t i = 0; i < coverage->count; i++) {
         size_t leader = coverage->words[i].leader;
 
-        if (coverage->held[leader] || !holds(coverage, i, id))
+        if (coverage->counted[leader] || !coverage->held[i])
             continue;
-        coverage->held[leader] = true;
+        coverage->counted[leader] = true;
         mass += coverage->words[leader].mass;
     }
     return coverage->total > 0 ? mass / coverage->total : 0;

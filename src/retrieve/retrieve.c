@@ -16,6 +16,7 @@
 #include "index/index.h"
 #include "model/encoder.h"
 #include "retrieve/coverage.h"
+#include "retrieve/fill.h"
 #include "retrieve/filter.h"
 #include "retrieve/fuse.h"
 #include "retrieve/kin.h"
@@ -237,26 +238,6 @@ static tars_status search_vectors(struct search *search, bool *is_away)
 
 /* ------------------------------------------------------------------ ranking */
 
-/* Fill in the scores that a list left out, so that fusion, relevance and the caller see both. */
-static void complete(const struct search *search, struct tars_fused *fused, size_t count)
-{
-    struct tars_index *index = search->retriever->config.index;
-    float score;
-
-    for (size_t i = 0; i < count; i++) {
-        if (isnan(fused[i].vector) && search->vector &&
-            tars_vectors_score(search->held, search->vector, fused[i].id, &score) == TARS_OK)
-            fused[i].vector = score;
-        if (!isnan(fused[i].words))
-            continue;
-        fused[i].words = 0;
-        if (search->term_count > 0 &&
-            tars_index_words_score(index, search->terms, search->term_count, fused[i].id, &score) ==
-                TARS_OK)
-            fused[i].words = score;
-    }
-}
-
 /* Least and greatest score of a list; a list of words that ended early goes down to 0. */
 static struct tars_fuse_range range_of(const struct tars_index_hit *hits, size_t count, double rest)
 {
@@ -328,7 +309,10 @@ static tars_status fuse(struct search *search, struct tars_fused *fused, size_t 
     count = tars_fuse_join(search->vectors, search->vector_count, search->words, search->word_count,
                            fused);
     *n = count;
-    complete(search, fused, count);
+    status = tars_fill_scores(config->index, search->held, search->vector, search->terms,
+                              search->term_count, search->call->arena, fused, count);
+    if (status != TARS_OK)
+        return status;
     if (config->fusion == TARS_FUSION_RRF) {
         tars_fuse_rrf(fused, count, alpha);
         return TARS_OK;

@@ -16,6 +16,9 @@
 #include "support/files.h"
 
 #define VOCABULARY 2000
+#define APART      60 /* passages scored apart */
+#define TWICE      ((size_t)2 * APART)
+#define APART_MAX  5000 /* more than there are */
 #define TOP        20
 #define WORDS_MAX  200
 
@@ -68,6 +71,50 @@ static bool accept_odd(void *ctx, uint64_t id)
     return id % 2 == 1;
 }
 
+static float score_in(const struct tars_index_hit *hits, size_t n, uint64_t id)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (hits[i].id == id)
+            return hits[i].score;
+    }
+    return 0;
+}
+
+/* Scores of given passages, up and down, are those of the search of all; one that is none has none.
+ * A passage holds the terms that score there alone. */
+static void compare_apart(const struct tars_bm25 *bm25, const struct tars_index_query_term *terms,
+                          size_t n_terms)
+{
+    static struct tars_index_hit all[APART_MAX];
+    uint32_t ordinals[TWICE + 1];
+    float scores[TWICE + 1];
+    size_t n = 0;
+
+    assert_int_equal(tars_bm25_search_all(bm25, terms, n_terms, APART_MAX, NULL, all, &n), TARS_OK);
+    for (uint32_t i = 0; i < APART; i++)
+        ordinals[i] = ordinals[TWICE - 1 - i] = i * (bm25->view.count - 1) / (APART - 1);
+    ordinals[TWICE] = TARS_PASSAGES_NONE;
+    assert_int_equal(tars_bm25_scores(bm25, terms, n_terms, ordinals, TWICE + 1, scores), TARS_OK);
+    assert_true(isnan(scores[TWICE]));
+    for (size_t i = 0; i < TWICE; i++) {
+        const struct tars_passage *passage =
+            tars_passages_seen(bm25->passages, &bm25->view, ordinals[i]);
+        bool held[12];
+
+        if (!passage)
+            continue;
+        assert_true(scores[i] == score_in(all, n, passage->id));
+        tars_bm25_held(bm25, terms, n_terms, ordinals[i], held);
+        for (size_t t = 0; t < n_terms; t++) {
+            float alone;
+
+            assert_int_equal(tars_bm25_scores(bm25, &terms[t], 1, &ordinals[i], 1, &alone),
+                             TARS_OK);
+            assert_int_equal(held[t], alone > 0);
+        }
+    }
+}
+
 static void compare(const struct tars_bm25 *bm25, uint64_t *random, bool zipf,
                     const struct tars_index_filter *filter)
 {
@@ -96,10 +143,12 @@ static void compare(const struct tars_bm25 *bm25, uint64_t *random, bool zipf,
 
         assert_int_equal(fast[i].id, slow[i].id);
         assert_true(fast[i].score == slow[i].score);
-        assert_int_equal(tars_bm25_score(bm25, terms, n_terms, ordinal, &score), TARS_OK);
+        assert_int_equal(tars_bm25_scores(bm25, terms, n_terms, &ordinal, 1, &score), TARS_OK);
         assert_true(score == fast[i].score);
         assert_true(score <= tars_bm25_ceiling(bm25, terms, n_terms));
     }
+    if (!filter && k % 4 == 0)
+        compare_apart(bm25, terms, n_terms);
 }
 
 /* Of those that are accepted and not removed, whatever the others have; common words apart. */
