@@ -594,13 +594,15 @@ void tars_route_rag_health(struct tars_exchange *ex)
     const struct tars_health *health = ex->api->config.health;
     bool store = tars_health_check(health, "store", NULL) == TARS_OK;
     bool model = tars_health_check(health, "embedding_model", NULL) == TARS_OK;
+    tars_status server = tars_health_check(health, "vectors", NULL); /* ENOTFOUND: there is none */
+    bool vectors = store && (server == TARS_OK || server == TARS_ENOTFOUND);
     struct tars_collection_stats stats = {0};
 
     if (!get_stats(ex, &stats))
         return;
     tars_exchange_json(ex);
-    tars_json_text(&ex->json, "status", store && model ? "healthy" : "degraded");
-    tars_json_text(&ex->json, "chromadb_status", store ? "healthy" : "unhealthy");
+    tars_json_text(&ex->json, "status", vectors && model ? "healthy" : "degraded");
+    tars_json_text(&ex->json, "chromadb_status", vectors ? "healthy" : "unhealthy");
     tars_json_text(&ex->json, "embedding_model_status", model ? "healthy" : "unhealthy");
     tars_json_object(&ex->json, "collections");
     tars_json_object(&ex->json, ex->api->config.collection_name);

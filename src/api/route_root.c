@@ -120,12 +120,19 @@ static const char *connection(const struct states *states, const char *part)
     return words[state_of(states, part) + 1];
 }
 
+/* The vector store is where the passages are, and the server of the vectors where there is one. */
+static bool is_well(const struct states *states, const struct check *check)
+{
+    return state_of(states, check->part) == 1 &&
+           (strcmp(check->contract, "chromadb") != 0 || state_of(states, "vectors") != 0);
+}
+
 static bool is_ready(const struct states *states)
 {
     bool ready = true;
 
     for (size_t i = 0; i < CHECKS; i++)
-        ready = ready && state_of(states, checks[i].part) == 1;
+        ready = ready && is_well(states, &checks[i]);
     return ready;
 }
 
@@ -133,9 +140,8 @@ static void write_checks(struct tars_json *json, const struct states *states)
 {
     tars_json_object(json, "checks");
     for (size_t i = 0; i < CHECKS; i++) {
-        bool well = state_of(states, checks[i].part) == 1;
-
-        tars_json_text(json, checks[i].contract, well ? "healthy" : "unhealthy");
+        tars_json_text(json, checks[i].contract,
+                       is_well(states, &checks[i]) ? "healthy" : "unhealthy");
     }
     tars_json_text(json, "nas_watcher", state_of(states, "watcher") == 1 ? "enabled" : "disabled");
     tars_json_text(json, "redis_cache", connection(states, "redis"));

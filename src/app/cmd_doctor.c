@@ -345,6 +345,7 @@ int tars_cmd_doctor(struct tars_cli *cli)
     check_reranker(&doctor);
     tars_doctor_redis(&doctor);
     tars_doctor_postgres(&doctor);
+    tars_doctor_chroma(&doctor);
     check_port(&doctor);
     summarize(&doctor);
     tars_buf_release(&doctor.text);

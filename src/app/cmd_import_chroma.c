@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "app/chroma_import.h"
+#include "app/chromas.h"
 #include "app/command.h"
 #include "app/places.h"
 #include "app/stores.h"
@@ -142,18 +143,6 @@ static void print_text(const struct run *run)
 
 /* ----------------------------------------------------------------------- set-up */
 
-static tars_status open_chroma(struct run *run, struct tars_err *err)
-{
-    const struct tars_settings *settings = run->cli->settings;
-    const struct tars_chroma_config config = {
-        .url = tars_settings_text(settings, TARS_SET_CHROMA_HOST),
-        .token = tars_settings_text(settings, TARS_SET_CHROMA_AUTH_TOKEN),
-        .batch_rows = (size_t)tars_settings_int(settings, TARS_SET_CHROMA_MAX_BATCH_SIZE),
-    };
-
-    return tars_chroma_new(&config, &run->chroma, err);
-}
-
 static tars_status open_store(struct run *run, const char *data, struct tars_err *err)
 {
     const struct tars_stores_config config = {
@@ -184,7 +173,7 @@ static tars_status open_all(struct run *run, struct tars_err *err)
     tars_status status = tars_places_data(run->cli->settings, &run->cli->arena, &data, err);
 
     if (status == TARS_OK)
-        status = open_chroma(run, err);
+        status = tars_chromas_open(run->cli->settings, &run->chroma, err);
     if (status == TARS_OK)
         status = open_encoder(run, data, err);
     return status ? status : open_store(run, data, err);

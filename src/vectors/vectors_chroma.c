@@ -471,9 +471,11 @@ static tars_status search(struct tars_vectors *self, const struct tars_vectors_a
 
 static tars_status health(struct tars_vectors *self, struct tars_err *err)
 {
+    struct tars_vectors_state seen;
     struct tars_chroma_info info;
+    tars_status status = tars_chroma_ping(backend_of(self)->chroma, &info, err);
 
-    return tars_chroma_ping(backend_of(self)->chroma, &info, err);
+    return status ? status : state(self, false, &seen, err); /* is it another program's? */
 }
 
 static void close_backend(struct tars_vectors *self)

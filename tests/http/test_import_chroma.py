@@ -219,12 +219,29 @@ class OfNew(Rows, unittest.TestCase):
         said = run("import-chroma", "--collection", self.name, data=self.data, code=2, **self.chroma.settings()).stderr
         self.assertIn("keeps its own vectors", said)
         said = run("import-chroma", "--host", "http://127.0.0.1:1", data=self.data, code=3).stderr
-        self.assertIn("refused", said)
+        self.assertIn("127.0.0.1", said)
         run("import-chroma", "file", data=self.data, code=2)
         self.chroma.python("client.create_collection(sys.argv[1])", self.name + "_empty")
         done = run("import-chroma", "--json", "--collection", self.name + "_empty", data=self.data,
                    **self.chroma.settings())
         self.assertEqual(json.loads(done.stdout)["rows"], 0)
+
+
+    def checks(self, code=0, **settings):
+        told = json.loads(run("doctor", "--json", data=self.data, code=code, VECTOR_BACKEND="chroma",
+                              CHROMA_COLLECTION_NAME=self.name, **settings).stdout)["checks"]
+        return {c["check"]: (c["status"], c["finding"]) for c in told if c["check"].startswith("chroma")}
+
+    def test_doctor(self):
+        found = self.checks(**self.chroma.settings())
+        self.assertEqual(found["chroma"], ("ok", f"{self.chroma.url} answers: ChromaDB, API v2 (1.0.0)"))
+        self.assertEqual(found["chroma collection"], ("warning", f'there is no "{self.name}" yet'))
+        fill(self.chroma, self.name, two_documents())
+        found = self.checks(code=1, **self.chroma.settings())
+        self.assertEqual(found["chroma collection"][0], "error")
+        self.assertIn("rows of another program", found["chroma collection"][1])
+        found = self.checks(CHROMA_HOST="http://127.0.0.1:1")
+        self.assertEqual((found["chroma"][0], len(found)), ("warning", 1))
 
 
 class OfOld(Rows, unittest.TestCase):

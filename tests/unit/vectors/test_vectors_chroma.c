@@ -153,6 +153,7 @@ static void what_others_have_is_left_alone(void **state)
     assert_int_equal(tars_chroma_upsert(chroma, made.id, &row, 1, DIM, NULL), TARS_OK);
     assert_int_equal(in->ops->state(in, true, &now, &err), TARS_EFORMAT);
     assert_non_null(strstr(err.text, "import-chroma"));
+    assert_int_equal(in->ops->health(in, NULL), TARS_EFORMAT);
     assert_int_equal(in->ops->reset(in, &ours, NULL), TARS_EFORMAT);
     assert_int_equal(add(in, 0, 0, 1), TARS_EAGAIN);
     assert_int_equal(tars_chroma_count(chroma, made.id, &rows, NULL), TARS_OK);
