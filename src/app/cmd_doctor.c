@@ -110,6 +110,23 @@ static void check_model_fits(struct tars_doctor *doctor, struct tars_store *stor
 }
 
 /* The store is looked at only when no server has it. */
+/* Other servers on the store, besides this command. */
+static void check_sharers(struct tars_doctor *doctor, struct tars_store *store)
+{
+    struct tars_err err = {{0}};
+    int64_t count = 0;
+
+    if (!tars_stores_is_shared(doctor->cli->settings))
+        return;
+    if (tars_store_postgres_sharers(store, &count, &err) != TARS_OK) {
+        tars_doctor_find(doctor, TARS_DOCTOR_BAD, "shared store", "see docs/replicas.md", "%s",
+                         err.text);
+    } else {
+        tars_doctor_find(doctor, TARS_DOCTOR_WELL, "shared store", NULL,
+                         "%lld other servers use it", (long long)(count - 1));
+    }
+}
+
 static void check_store(struct tars_doctor *doctor)
 {
     const struct tars_stores_config config = {
@@ -127,6 +144,8 @@ static void check_store(struct tars_doctor *doctor)
     status = tars_stores_open(&config, &store, &err);
     if (status == TARS_OK)
         status = tars_store_stats(store, &stats, &err);
+    if (status == TARS_OK)
+        check_sharers(doctor, store);
     if (status != TARS_OK) {
         tars_doctor_find(doctor, TARS_DOCTOR_BAD, "store",
                          status == TARS_EBUSY

@@ -61,6 +61,10 @@ struct tars_store_postgres_config {
 TARS_MUST_USE tars_status tars_store_postgres_open(const struct tars_store_postgres_config *config,
                                                    struct tars_store **store, struct tars_err *err);
 
+/* How many processes have it and are alive, this one among them. */
+TARS_MUST_USE tars_status tars_store_postgres_sharers(struct tars_store *store, int64_t *count,
+                                                      struct tars_err *err);
+
 /* Keep a copy of the texts of passages in a file at path, which searches are answered from:
  * quickly, and also while the server is away. It fills itself, and follows the changes that pass by
  * (tars_store_changes(), _put(), _forget_*()): who keeps it reads all of them. fresh: changes were

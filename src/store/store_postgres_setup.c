@@ -376,3 +376,20 @@ void pgs_leave(struct pgs *pgs)
     tars_pg_bind_text(&query, pgs->token);
     (void)!pgs_conclude(pgs, query.conn, tars_pg_do(&query, NULL), NULL);
 }
+
+tars_status tars_store_postgres_sharers(struct tars_store *store, int64_t *count,
+                                        struct tars_err *err)
+{
+    struct tars_pg_query query;
+    int64_t found = 0;
+    tars_status status = pgs_read_ask(store, PGS_INSTANCES_ALIVE, &query, err);
+
+    if (status)
+        return status;
+    if (tars_pg_step(&query))
+        found = tars_pg_int(&query);
+    status = pgs_read_done(store, &query, err);
+    if (!status)
+        *count = found;
+    return status;
+}

@@ -120,7 +120,9 @@ def restricted(pod):
 
 
 def selects(selector, labels):
-    return all(labels.get(key) == value for key, value in (selector.get("matchLabels") or {}).items())
+    return all(labels.get(key) == value for key, value in (selector.get("matchLabels") or {}).items()) and \
+        all(rule["operator"] == "In" and labels.get(rule["key"]) in rule["values"]
+            for rule in selector.get("matchExpressions") or ())
 
 
 # ------------------------------------------------------------------------------------------------------- compose
@@ -228,10 +230,8 @@ class Chart(unittest.TestCase):
             ("unused", ["chromadb.mode=bundled"], "nothing would use it"),
             ("two secrets", ["secrets.existing=a", "secrets.values.METRICS_TOKEN=b"], "existing or values, not both"),
             ("open", ["config.TARS_AUTH=open"], "lets anybody who reaches the port"),
-            ("replicas, shared store", ["server.replicas=2", "store.backend=postgres", "postgresql.mode=bundled",
-                                        "postgresql.auth.password=p"], "one server has the store at a time"),
-            ("keys of tokens", ["preview=true", "server.replicas=2", "store.backend=postgres", "postgresql.mode=bundled",
-                                "postgresql.auth.password=p"], "need one JWT_SECRET_KEY"),
+            ("workers", ["workers.replicas=1"], "embedded store belongs to one server"),
+            ("snapshots", ["snapshots.existingClaim=s"], "nobody to share its index with"),
             ("backup of PostgreSQL", ["backup.enabled=true", "store.backend=postgres", "postgresql.mode=bundled",
                                       "postgresql.auth.password=p"], "PostgreSQL is backed up by its own tools"),
             ("store without a server", ["store.backend=postgres"], "needs postgresql.mode"),
@@ -429,7 +429,7 @@ class Policy(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
-        _, cls.manifests = next((c, m) for c, m in Rendered.all() if c == "preview-replicas")
+        _, cls.manifests = next((c, m) for c, m in Rendered.all() if c == "replicas")
         cls.hpa = next(entry for entry in cls.manifests if entry["kind"] == "HorizontalPodAutoscaler")
         cls.budget = next(entry for entry in cls.manifests if entry["kind"] == "PodDisruptionBudget")
         server = next(entry for entry in cls.manifests if entry["kind"] == "Deployment")

@@ -51,6 +51,29 @@ class Two(ReplicasTest):
         done = run("search", "vacation", data=other, code=None, STORE_SHARED="true")
         self.assertIn("STORE_SHARED is true and STORE is sqlite", done.stderr)
 
+    def test_6_doctor_says_who_shares_it(self):
+        other = os.path.join(self.servers[0].data, "doctor")
+        os.mkdir(other)
+        self.assertIn("2 other servers use it", run("doctor", data=other, code=None, **self.shared).stdout)
+
+    def test_7_an_upgrade_goes_one_after_the_other(self):
+        """The next version, as it leaves the tables: a column more, and that this program may go on."""
+        a, b = self.servers
+        self.postgres.query("ALTER TABLE tars.documents ADD COLUMN mood text NOT NULL DEFAULT 'good'")
+        self.postgres.query("INSERT INTO tars.migrations (version, name) VALUES (9999, 'next')")
+        first = self.put(a, "during.md", "# During\n\nThe tables have just grown.\n")
+        self.assertEqual(b.stop(), 0)
+        b.start()
+        self.assertIn(first, b.found("tables have grown"))
+        second = self.put(b, "after.md", "# After\n\nBoth are at work again.\n")
+        self.soon(lambda: second in a.found("both at work again"))
+        # And the version after it, which has removed what this one needs.
+        self.postgres.query("UPDATE tars.meta SET value = '9999' WHERE key = 'schema.reader'")
+        self.assertEqual(b.stop(), 0)
+        self.assertRaises(AssertionError, b.start)
+        self.assertTrue(any("use the newer program" in line for line in b.lines), b.lines)
+        b.end()
+
 
 class Many(ReplicasTest):
     """A third that comes later, dies, and what it was at."""

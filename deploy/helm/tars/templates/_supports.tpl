@@ -2,14 +2,14 @@
 What the program of this version can do; everything else is refused here, in words, unless preview is set.
 */}}
 {{- define "tars.supports" -}}
-{{- list "store:embedded" "store:postgres" "vectors:embedded" "backup" | toJson -}}
+{{- list "store:embedded" "store:postgres" "vectors:embedded" "replicas" "backup" | toJson -}}
 {{- end -}}
 
 {{- define "tars.refuse" -}}
 {{- $can := include "tars.supports" . | fromJsonArray -}}
-{{- $many := or (gt (int .Values.server.replicas) 1) .Values.autoscaling.enabled -}}
+{{- $many := eq (include "tars.many" .) "yes" -}}
 {{- if and $many (eq .Values.store.backend "embedded") -}}
-  {{- fail "server.replicas, autoscaling: the embedded store belongs to one server; more than one need store.backend: postgres" -}}
+  {{- fail "server.replicas, autoscaling, workers: the embedded store belongs to one server; more than one need store.backend: postgres" -}}
 {{- end -}}
 {{- if not .Values.preview -}}
   {{- if not (has (printf "store:%s" .Values.store.backend) $can) -}}
@@ -25,8 +25,8 @@ What the program of this version can do; everything else is refused here, in wor
     {{- fail (printf "backup.enabled: tars %s has no backup command" .Chart.AppVersion) -}}
   {{- end -}}
 {{- end -}}
-{{- if and $many (not .Values.secrets.existing) (not (hasKey .Values.secrets.values "JWT_SECRET_KEY")) -}}
-  {{- fail "secrets: servers that are several need one JWT_SECRET_KEY, in secrets.values or the Secret secrets.existing" -}}
+{{- if and .Values.snapshots.existingClaim (not $many) -}}
+  {{- fail "snapshots.existingClaim: one server has nobody to share its index with" -}}
 {{- end -}}
 {{- if and .Values.backup.enabled (eq .Values.store.backend "postgres") -}}
   {{- fail "backup.enabled: tars backup copies the embedded store; PostgreSQL is backed up by its own tools" -}}
