@@ -362,6 +362,7 @@ int tars_cmd_doctor(struct tars_cli *cli)
     check_extract(&doctor);
     check_writer(&doctor);
     check_reranker(&doctor);
+    tars_doctor_vectors(&doctor);
     tars_doctor_redis(&doctor);
     tars_doctor_postgres(&doctor);
     tars_doctor_chroma(&doctor);

@@ -28,5 +28,6 @@ void tars_doctor_redis(struct tars_doctor *doctor);
 void tars_doctor_postgres(struct tars_doctor *doctor);
 /* doctor_chroma.c, likewise. */
 void tars_doctor_chroma(struct tars_doctor *doctor);
+void tars_doctor_vectors(struct tars_doctor *doctor);
 
 #endif

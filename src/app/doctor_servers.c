@@ -1,5 +1,5 @@
-/* doctor_servers - what tars doctor says of Redis and PostgreSQL: whether they answer, and whether
- * they are fit for what is kept in them. */
+/* doctor_servers - what tars doctor says of Redis, PostgreSQL and the server of vectors: whether
+ * they answer, and whether they are fit for what is kept in them. */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -9,8 +9,11 @@
 #include "app/caches.h"
 #include "app/doctor_internal.h"
 #include "app/postgres.h"
+#include "app/vector_backends.h"
 #include "base/sys/clock.h"
 #include "cache/cache_redis.h"
+#include "net/client.h"
+#include "vectors/vectors.h"
 
 #define WAIT_MS         2000 /* for an answer */
 #define LOOK_US         10000
@@ -188,4 +191,61 @@ void tars_doctor_postgres(struct tars_doctor *doctor)
     judge_rights(doctor, &look);
     judge_schema(doctor, &look);
     judge_waiting(doctor);
+}
+
+/* --------------------------------------------------------- a server of vectors */
+
+/* What it has, besides that it answers. */
+static void judge_vectors(struct tars_doctor *doctor, struct tars_vectors *vectors)
+{
+    struct tars_vectors_state state;
+    struct tars_err err = {{0}};
+
+    if (vectors->ops->state(vectors, true, &state, &err) != TARS_OK) {
+        tars_doctor_find(doctor, TARS_DOCTOR_BAD, "vectors", "mend what it says", "%s: %s",
+                         vectors->ops->name, err.text);
+    } else if (state.windows != state.expected) {
+        tars_doctor_find(doctor, TARS_DOCTOR_POOR, "vectors",
+                         "the next start of a server fills it again",
+                         "%s has %llu vectors instead of %llu", vectors->ops->name,
+                         (unsigned long long)state.windows, (unsigned long long)state.expected);
+    } else {
+        tars_doctor_find(doctor, TARS_DOCTOR_WELL, "vectors", NULL,
+                         "%s answers: %llu vectors of %s, up to change %llu", vectors->ops->name,
+                         (unsigned long long)state.windows,
+                         state.of.model_name[0] ? state.of.model_name : "no model yet",
+                         (unsigned long long)state.seq);
+    }
+}
+
+void tars_doctor_vectors(struct tars_doctor *doctor)
+{
+    const struct tars_settings *settings = doctor->cli->settings;
+    const struct tars_client_config config = {0};
+    struct tars_client *client = NULL;
+    struct tars_vectors *vectors = NULL;
+    struct tars_err err = {{0}};
+    tars_status status = TARS_OK;
+
+    if (!tars_vector_backends_is_elsewhere(settings))
+        return;
+    if (tars_vector_backends_needs_client(settings))
+        status = tars_client_new(&config, &client);
+    if (status == TARS_OK)
+        status = tars_vector_backends_open(settings, client, &vectors, &err);
+    if (status == TARS_OK)
+        status = tars_vector_backends_check(vectors, &err);
+    if (status == TARS_OK) {
+        judge_vectors(doctor, vectors);
+    } else {
+        bool is_away = status == TARS_EUNAVAILABLE || status == TARS_ETIMEOUT;
+
+        tars_doctor_find(doctor, is_away ? TARS_DOCTOR_POOR : TARS_DOCTOR_BAD, "vectors",
+                         is_away ? "start it, or mend its address; until then searches are by "
+                                   "words, and what is missing there is written later"
+                                 : "a server does not start so",
+                         "%s", err.text);
+    }
+    tars_vectors_close(vectors);
+    tars_client_free(client);
 }

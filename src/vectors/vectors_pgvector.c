@@ -101,7 +101,7 @@ static tars_status need_extension(const struct pgvector *self, struct tars_pg_co
 
     if (status == TARS_OK && !version[0]) {
         status = tars_pg_exec(conn, "CREATE EXTENSION IF NOT EXISTS vector", &why);
-        if (status != TARS_OK && conn->is_broken)
+        if (status != TARS_OK && !conn->state[0])
             return tars_fail(status, err, "%s", why.text);
         if (status != TARS_OK) {
             return tars_fail(

@@ -1,0 +1,180 @@
+"""Vectors in a server (VECTOR_BACKEND): what is found is what the index of the program finds, with the same scores;
+rights hold; a server that is away costs its half of a search and is named; what was taken in meanwhile is caught up;
+a database that is not fit for it ends the start with the remedy."""
+import json
+import os
+import shutil
+import sys
+import tempfile
+import time
+import unittest
+
+from server import ROOT, ServerTest, run
+from test_cache_redis import OPEN, Asking
+
+sys.path.insert(0, os.path.join(ROOT, "tests", "support"))
+from chroma import Chroma  # noqa: E402
+from postgres import Postgres  # noqa: E402
+
+QUESTIONS = ["How many days of leave does a new colleague have?", "what to do when the printer is stuck",
+             "electricity of the building", "who may enter the server room", "expenses on a journey",
+             "fire in the reading hall"]
+SOON = 60
+
+
+def eventually(test, what, seconds=SOON):
+    until = time.monotonic() + seconds
+    while not what():
+        if time.monotonic() > until:
+            test.fail(f"not within {seconds} seconds")
+        time.sleep(0.05)
+
+
+class Embedded(Asking, ServerTest):
+    """The same documents in a server with the default back end, for comparison."""
+    settings = {**OPEN, "CACHE_MEMORY_MB": "0"}
+    with_samples = True
+
+
+class Elsewhere(Asking):
+    """What holds for every server of vectors; kill() and revive() are the back end's."""
+    name = ""
+    with_samples = True
+
+    @classmethod
+    def more_settings(cls):
+        raise NotImplementedError
+
+    @classmethod
+    def start(cls):
+        cls.settings = {**OPEN, "VECTOR_BACKEND": cls.name, "VECTOR_TIMEOUT_MS": "20000", "CACHE_MEMORY_MB": "0",
+                        **cls.more_settings()}
+        super().start()
+        cls.token = cls.sign_in()
+
+    def health(self):
+        return self.ask("GET", "/ready").json()
+
+    def in_step(self):
+        return "vectors" not in self.health()["degraded"]
+
+    def hits(self, question, of=None, **more):
+        body = (of or self).search(question, **more)
+        self.assertNotIn("degraded", body)
+        return [(hit["metadata"]["file_name"], hit["chunk_index"], round(hit["metadata"]["vector_score"], 4),
+                 round(hit["similarity_score"], 3)) for hit in body["results"]]
+
+    def test_a_finds_what_the_index_finds(self):
+        class Other(Embedded):
+            pass
+
+        Other.setUpClass()
+        try:
+            Other.token = Other.sign_in()
+            for question in QUESTIONS:
+                with self.subTest(question=question):
+                    self.assertEqual(self.hits(question), self.hits(question, of=Other))
+                    found = {"file_type": "md"}
+                    self.assertEqual(self.hits(question, filters=found), self.hits(question, of=Other, filters=found))
+        finally:
+            Other.tearDownClass()
+
+    def test_ready_and_metrics_tell(self):
+        eventually(self, self.in_step)
+        samples = self.samples()
+        label = f'{{backend="{self.name}"}}'
+        self.assertEqual(samples[f"rag_vectors_behind_changes{label}"], 0)
+        self.assertGreater(samples[f"rag_vectors_written_total{label}"] + samples["rag_index_vectors"], 5)
+        self.assertEqual(samples[f"rag_vectors_rebuilds_total{label}"], 0)
+
+    def test_y_away_and_back(self):
+        self.put("harbour.txt", "The harbour master counts the ships that come in at dawn.")
+        question = "who watches vessels arriving in the morning"
+        self.assertEqual(self.search(question)["results"][0]["metadata"]["file_name"], "harbour.txt")
+        self.kill()
+        try:
+            body = self.search("harbour master ships")
+            self.assertEqual(body["degraded"], "vectors")
+            self.assertEqual(body["results"][0]["metadata"]["file_name"], "harbour.txt")
+            eventually(self, lambda: not self.in_step())
+            self.assertEqual(self.ask("GET", "/ready").status, 200)
+            self.put("orchard.txt", "Apples ripen late in the northern orchard, pears before them.")
+            self.assertEqual(self.search("orchard pears")["results"][0]["metadata"]["file_name"], "orchard.txt")
+        finally:
+            self.revive()
+        eventually(self, self.in_step)
+        eventually(self, lambda: "degraded" not in self.search("fruit that is picked in autumn"))
+        best = self.search("fruit that is picked in autumn")["results"][0]
+        self.assertEqual(best["metadata"]["file_name"], "orchard.txt")
+        self.assertGreater(best["metadata"]["vector_score"], 0.1)
+
+    def test_doctor_tells(self):
+        told = json.loads(run("doctor", "--json", data=self.data, code=None, **self.settings).stdout)
+        found = [check for check in told["checks"] if check["check"] == "vectors"]
+        self.assertEqual([check["status"] for check in found], ["ok"])
+
+
+class PgvectorTest(Elsewhere, ServerTest):
+    name = "pgvector"
+
+    @classmethod
+    def setUpClass(cls):
+        cls.postgres = cls.enterClassContext(Postgres(vectors=True))
+        super().setUpClass()
+
+    @classmethod
+    def more_settings(cls):
+        return {**cls.postgres.environment(), "POSTGRES_ENABLED": "false"}
+
+    def kill(self):
+        self.postgres.kill()
+
+    def revive(self):
+        self.postgres.start()
+
+    def test_z_what_was_taken_out_comes_back(self):
+        before = self.hits(QUESTIONS[0])
+        self.postgres.query("DELETE FROM tars_vectors.windows WHERE passage % 2 = 0")
+        self.stop()
+        self.start()
+        eventually(self, self.in_step)
+        count, expected = self.postgres.query(
+            "SELECT (SELECT count(*) FROM tars_vectors.windows), expected FROM tars_vectors.state")[0]
+        self.assertEqual(count, expected)
+        self.assertEqual(self.hits(QUESTIONS[0]), before)
+        self.assertEqual(self.samples()['rag_vectors_rebuilds_total{backend="pgvector"}'], 1)
+
+
+class ChromaTest(Elsewhere, ServerTest):
+    name = "chroma"
+
+    @classmethod
+    def setUpClass(cls):
+        cls.chroma = Chroma()
+        cls.addClassCleanup(cls.chroma.close)
+        super().setUpClass()
+
+    @classmethod
+    def more_settings(cls):
+        return {"CHROMA_HOST": cls.chroma.url}
+
+    def kill(self):
+        self.chroma.kill()
+
+    def revive(self):
+        self.chroma.restart()
+
+
+class NotFit(unittest.TestCase):
+    def test_a_database_without_pgvector_names_the_remedy(self):
+        data = tempfile.mkdtemp(prefix="tars-http-")
+        self.addCleanup(shutil.rmtree, data)
+        with Postgres() as postgres:
+            done = run("search", "anything", data=data, code=None, VECTOR_BACKEND="pgvector", **postgres.environment())
+        self.assertNotEqual(done.returncode, 0)
+        for words in ("has no pgvector", "CREATE EXTENSION vector", "VECTOR_BACKEND=embedded"):
+            self.assertIn(words, done.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
