@@ -63,6 +63,7 @@ static tars_status open_chroma(const struct tars_settings *settings, struct tars
     const struct tars_chroma_config server = {
         .client = client,
         .url = tars_settings_text(settings, TARS_SET_CHROMA_HOST),
+        .token = tars_settings_text(settings, TARS_SET_CHROMA_AUTH_TOKEN),
         .batch_rows = (size_t)tars_settings_int(settings, TARS_SET_CHROMA_MAX_BATCH_SIZE),
         .read_ms = tars_settings_int(settings, TARS_SET_VECTOR_TIMEOUT_MS),
     };

@@ -11,7 +11,7 @@
 #include "vectors/follow.h"
 #include "vectors/vectors.h"
 
-#define AWAIT_MS 60000 /* a command that searches waits for what is still to be written */
+#define AWAIT_MS 3600000 /* a command that searches waits for what is still to be written */
 
 tars_status tars_wiring_open_vectors(struct tars_wiring *w, struct tars_err *err)
 {

@@ -89,7 +89,7 @@ class Elsewhere(Asking):
 
     def test_y_away_and_back(self):
         self.put("harbour.txt", "The harbour master counts the ships that come in at dawn.")
-        question = "who watches vessels arriving in the morning"
+        question = "ships that arrive at the port at sunrise"
         self.assertEqual(self.search(question)["results"][0]["metadata"]["file_name"], "harbour.txt")
         self.kill()
         try:
