@@ -26,8 +26,8 @@ __attribute__((format(printf, 5, 6))) void tars_doctor_find(struct tars_doctor *
 /* doctor_servers.c: those that are wanted; nothing is told of the others. */
 void tars_doctor_redis(struct tars_doctor *doctor);
 void tars_doctor_postgres(struct tars_doctor *doctor);
+void tars_doctor_vectors(struct tars_doctor *doctor); /* in PostgreSQL */
 /* doctor_chroma.c, likewise. */
 void tars_doctor_chroma(struct tars_doctor *doctor);
-void tars_doctor_vectors(struct tars_doctor *doctor);
 
 #endif

@@ -12,7 +12,6 @@
 #include "app/vector_backends.h"
 #include "base/sys/clock.h"
 #include "cache/cache_redis.h"
-#include "net/client.h"
 #include "vectors/vectors.h"
 
 #define WAIT_MS         2000 /* for an answer */
@@ -221,18 +220,13 @@ static void judge_vectors(struct tars_doctor *doctor, struct tars_vectors *vecto
 void tars_doctor_vectors(struct tars_doctor *doctor)
 {
     const struct tars_settings *settings = doctor->cli->settings;
-    const struct tars_client_config config = {0};
-    struct tars_client *client = NULL;
     struct tars_vectors *vectors = NULL;
     struct tars_err err = {{0}};
-    tars_status status = TARS_OK;
+    tars_status status;
 
-    if (!tars_vector_backends_is_elsewhere(settings))
-        return;
-    if (tars_vector_backends_needs_client(settings))
-        status = tars_client_new(&config, &client);
-    if (status == TARS_OK)
-        status = tars_vector_backends_open(settings, client, &vectors, &err);
+    if (strcmp(tars_settings_text(settings, TARS_SET_VECTOR_BACKEND), "pgvector") != 0)
+        return; /* of ChromaDB tells doctor_chroma.c */
+    status = tars_vector_backends_open(settings, &vectors, &err);
     if (status == TARS_OK)
         status = tars_vector_backends_check(vectors, &err);
     if (status == TARS_OK) {
@@ -247,5 +241,4 @@ void tars_doctor_vectors(struct tars_doctor *doctor)
                          "%s", err.text);
     }
     tars_vectors_close(vectors);
-    tars_client_free(client);
 }

@@ -3,11 +3,10 @@
 
 #include <string.h>
 
+#include "app/chromas.h"
 #include "app/postgres.h"
 #include "app/stores.h"
 #include "vectors/vectors.h"
-#include "vectors/chroma.h"
-#include "vectors/vectors_chroma.h"
 #include "vectors/vectors_pgvector.h"
 
 static const char *backend_of(const struct tars_settings *settings)
@@ -57,42 +56,19 @@ static tars_status open_pgvector(const struct tars_settings *settings,
     return tars_vectors_pgvector_open(&config, vectors, err);
 }
 
-static tars_status open_chroma(const struct tars_settings *settings, struct tars_client *client,
-                               struct tars_vectors **vectors, struct tars_err *err)
-{
-    const struct tars_chroma_config server = {
-        .client = client,
-        .url = tars_settings_text(settings, TARS_SET_CHROMA_HOST),
-        .token = tars_settings_text(settings, TARS_SET_CHROMA_AUTH_TOKEN),
-        .batch_rows = (size_t)tars_settings_int(settings, TARS_SET_CHROMA_MAX_BATCH_SIZE),
-        .read_ms = tars_settings_int(settings, TARS_SET_VECTOR_TIMEOUT_MS),
-    };
-    struct tars_vectors_chroma_config config = {
-        .collection = tars_settings_text(settings, TARS_SET_CHROMA_COLLECTION_NAME),
-        .space = tars_settings_text(settings, TARS_SET_CHROMA_DISTANCE_METRIC),
-        .query_ms = tars_settings_int(settings, TARS_SET_VECTOR_TIMEOUT_MS),
-    };
-    tars_status status = tars_chroma_new(&server, &config.chroma, err);
-
-    return status == TARS_OK ? tars_vectors_chroma_open(&config, vectors, err) : status;
-}
-
-bool tars_vector_backends_needs_client(const struct tars_settings *settings)
-{
-    return strcmp(backend_of(settings), "chroma") == 0;
-}
-
 tars_status tars_vector_backends_open(const struct tars_settings *settings,
-                                      struct tars_client *client, struct tars_vectors **vectors,
-                                      struct tars_err *err)
+                                      struct tars_vectors **vectors, struct tars_err *err)
 {
-    return tars_vector_backends_needs_client(settings) ? open_chroma(settings, client, vectors, err)
-                                                       : open_pgvector(settings, vectors, err);
+    return strcmp(backend_of(settings), "chroma") == 0
+               ? tars_chromas_open_vectors(settings, vectors, err)
+               : open_pgvector(settings, vectors, err);
 }
 
 tars_status tars_vector_backends_check(struct tars_vectors *vectors, struct tars_err *err)
 {
+    struct tars_vectors_state state;
+
     if (strcmp(vectors->ops->name, "pgvector") == 0)
         return tars_vectors_pgvector_prepare(vectors, err);
-    return vectors->ops->health(vectors, err);
+    return vectors->ops->state(vectors, false, &state, err);
 }

@@ -8,7 +8,6 @@
 #include "base/status.h"
 #include "store/postgres_pool.h"
 
-struct tars_client;
 struct tars_vectors;
 
 /* In a server, not in the index of this process. */
@@ -16,12 +15,9 @@ bool tars_vector_backends_is_elsewhere(const struct tars_settings *settings);
 /* How to reach the PostgreSQL that has pgvector; texts are lent by settings. */
 struct tars_pg_pool_config tars_vector_backends_postgres(const struct tars_settings *settings);
 
-/* It speaks HTTP: _open() needs a client. */
-bool tars_vector_backends_needs_client(const struct tars_settings *settings);
-/* Open that of the settings, where it is elsewhere; settings and client, which may be NULL where
- * none is needed, are borrowed for its life. Connects to nobody yet. */
+/* Open that of the settings, where it is elsewhere; settings are borrowed for its life. Connects to
+ * nobody yet. */
 TARS_MUST_USE tars_status tars_vector_backends_open(const struct tars_settings *settings,
-                                                    struct tars_client *client,
                                                     struct tars_vectors **vectors,
                                                     struct tars_err *err);
 /* Is it fit for vectors? TARS_EUNSUPPORTED, TARS_EFORMAT with a remedy; EUNAVAILABLE, ETIMEOUT: it

@@ -49,9 +49,8 @@ struct tars_wiring {
     struct tars_encoder *encoder; /* NULL: words only */
     struct tars_wordpiece *plain; /* tokenizer where there is no encoder; owned */
     struct tars_index *index;
-    struct tars_vectors *vectors;       /* in a server; NULL: those of index */
-    struct tars_client *vectors_client; /* of one that speaks HTTP; or NULL */
-    struct tars_follow *follow;         /* of them */
+    struct tars_vectors *vectors; /* in a server; NULL: those of index */
+    struct tars_follow *follow;   /* of them */
     uint64_t vectors_written, vectors_rebuilds, vectors_failures; /* counted so far */
     const char *history_dir;  /* of the index, where the store may go back; or NULL */
     struct tars_cache *cache; /* or NULL */

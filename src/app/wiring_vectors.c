@@ -7,7 +7,6 @@
 #include "app/vector_backends.h"
 #include "app/wiring_internal.h"
 #include "index/index.h"
-#include "net/client.h"
 #include "vectors/follow.h"
 #include "vectors/vectors.h"
 
@@ -15,18 +14,13 @@
 
 tars_status tars_wiring_open_vectors(struct tars_wiring *w, struct tars_err *err)
 {
-    const struct tars_client_config client = {0};
     struct tars_err why = {{0}};
     const char *words;
-    tars_status status = TARS_OK;
+    tars_status status;
 
     if (!tars_vector_backends_is_elsewhere(w->settings))
         return TARS_OK;
-    if (tars_vector_backends_needs_client(w->settings))
-        status = tars_client_new(&client, &w->vectors_client);
-    if (status == TARS_OK) {
-        status = tars_vector_backends_open(w->settings, w->vectors_client, &w->vectors, err);
-    }
+    status = tars_vector_backends_open(w->settings, &w->vectors, err);
     if (status != TARS_OK)
         return status;
     status = tars_vector_backends_check(w->vectors, &why);
@@ -118,5 +112,4 @@ void tars_wiring_close_follow(struct tars_wiring *w)
 void tars_wiring_close_vectors(struct tars_wiring *w)
 {
     tars_vectors_close(w->vectors);
-    tars_client_free(w->vectors_client);
 }

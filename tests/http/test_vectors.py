@@ -110,12 +110,13 @@ class Elsewhere(Asking):
 
     def test_doctor_tells(self):
         told = json.loads(run("doctor", "--json", data=self.data, code=None, **self.settings).stdout)
-        found = [check for check in told["checks"] if check["check"] == "vectors"]
+        found = [check for check in told["checks"] if check["check"] == self.checked]
         self.assertEqual([check["status"] for check in found], ["ok"])
 
 
 class PgvectorTest(Elsewhere, ServerTest):
     name = "pgvector"
+    checked = "vectors"
 
     @classmethod
     def setUpClass(cls):
@@ -147,6 +148,7 @@ class PgvectorTest(Elsewhere, ServerTest):
 
 class ChromaTest(Elsewhere, ServerTest):
     name = "chroma"
+    checked = "chroma"
 
     @classmethod
     def setUpClass(cls):
