@@ -6,6 +6,7 @@
 #include "app/snapshots.h"
 #include "app/stores.h"
 #include "app/wiring_internal.h"
+#include "index/index.h"
 #include "store/store_postgres.h"
 
 /* ---------------------------------------------------------------------- role */
@@ -124,6 +125,7 @@ tars_status tars_wiring_secret(struct tars_wiring *w, bool is_loopback, const ch
 
 tars_status tars_wiring_open_texts(struct tars_wiring *w, struct tars_err *err)
 {
+    struct tars_index_stats stats = {.last_id = 0};
     const char *path;
 
     if (!w->serves || w->no_index || !tars_stores_is_shared(w->settings) ||
@@ -132,7 +134,9 @@ tars_status tars_wiring_open_texts(struct tars_wiring *w, struct tars_err *err)
     path = tars_arena_printf(&w->arena, "%s/texts.db", w->index_dir);
     if (!path)
         return tars_fail(TARS_ENOMEM, err, "no memory");
-    return tars_store_postgres_keep_texts(w->store, path, w->texts_anew, err);
+    if (!w->texts_anew)
+        tars_index_stats(w->index, &stats);
+    return tars_store_postgres_keep_texts(w->store, path, stats.last_id, err);
 }
 
 tars_status tars_wiring_replicas_health(struct tars_wiring *w, struct tars_err *err)

@@ -101,8 +101,22 @@ static void wake(struct pgs_texts *texts)
 
 /* ---------------------------------------------------------------- life cycle */
 
-tars_status tars_store_postgres_keep_texts(struct tars_store *store, const char *path, bool fresh,
-                                           struct tars_err *err)
+/* What is behind known may be of a past that the database gave up, and its numbers given again. */
+static tars_status keep_up_to(struct tars_texts *file, uint64_t known, struct tars_err *err)
+{
+    const struct tars_store_passages none = {.count = 0};
+    tars_status status;
+
+    if (known == 0)
+        return tars_texts_clear(file, err);
+    if (tars_texts_filled(file) <= known)
+        return TARS_OK;
+    status = tars_texts_remove(file, known + 1, INT64_MAX, err);
+    return status ? status : tars_texts_add(file, &none, known, err);
+}
+
+tars_status tars_store_postgres_keep_texts(struct tars_store *store, const char *path,
+                                           uint64_t known, struct tars_err *err)
 {
     struct pgs_texts *made = calloc(1, sizeof(*made));
     tars_status status;
@@ -114,8 +128,8 @@ tars_status tars_store_postgres_keep_texts(struct tars_store *store, const char 
     pthread_mutex_init(&made->lock, NULL);
     pthread_cond_init(&made->some, NULL);
     status = tars_texts_open(path, &made->file, err);
-    if (!status && fresh)
-        status = tars_texts_clear(made->file, err);
+    if (!status)
+        status = keep_up_to(made->file, known, err);
     if (!status) {
         made->is_running = pthread_create(&made->filler, NULL, fill, made) == 0;
         if (!made->is_running)

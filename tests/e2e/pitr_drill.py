@@ -11,7 +11,9 @@ Documents, accounts and conversations are in PostgreSQL (STORE=postgres), the in
   4. the same, but others wrote first, so that numbers of changes have passed the old index, with other documents
      behind them: the index of a history that is gone is not taken for one of this;
   5. an index that knows less than the database, as after a crash, is not built again but brought along;
-  6. the database goes back under a server that runs: it says so, writes nothing, and is right after a start.
+  6. servers that share the store (STORE_SHARED) keep a copy of texts beside the index: one that was killed, and whose
+     database went back and was written by another, answers with what is there now;
+  7. the database goes back under a server that runs: it says so, writes nothing, and is right after a start.
 
 It prints the recovery point (age of what is lost) and the recovery time (from the start of the restore to the first
 right answer) of each. usage: pitr_drill.py [--tars PROGRAM] [--full]
@@ -338,9 +340,41 @@ class Drill:
         return "after a stop and after a crash"
 
 
-    # --------------------------------------------------- 6: while it runs
+    # ------------------------------------------------- 6: servers that share
+
+    def shared(self, name):
+        made = self.store(self.recovered, name)
+        made.server.environment.update(STORE_SHARED="true", JWT_SECRET_KEY="0123456789abcdef" * 4)
+        return made
+
+    def they_share(self):
+        one = self.shared("one")
+        one.start()
+        for number in range(5):
+            one.put("u", number)
+        one.expect_found("u", range(5))
+        time.sleep(3)  # its copy of texts is filled within a second
+        one.stop(signal.SIGKILL)
+        self.recovered.stop()
+        self.recovered = self.recover(self.target)
+        two = self.shared("two")
+        two.start()
+        for number in range(8):
+            two.put("w", number)
+        two.stop()
+        again = self.shared("one")
+        again.start()
+        again.expect_found("d", range(self.kept))
+        again.expect_found("w", range(8))
+        again.expect_found("u", range(5), 0)
+        again.stop()
+        return "the copy of texts is of what is there"
+
+    # --------------------------------------------------- 7: while it runs
 
     def while_it_runs(self):
+        self.old = self.store(self.recovered, "old")
+        self.old.token = self.first.token
         self.old.start()
         self.recovered.stop()
         self.recovered = self.recover(self.target, self.recovered.port)
@@ -362,7 +396,7 @@ class Drill:
         ready = self.old.server.json("GET", "/ready")
         expect(ready["status"] == "ready", f"it is not ready after a start: {ready}")
         self.old.expect_found("d", range(self.kept))
-        self.old.expect_found("x", [1, 2], 0)
+        self.old.expect_found("w", [1, 2], 0)
         self.old.stop()
         return "told, nothing written; right after a start"
 
@@ -379,7 +413,7 @@ def main():
         drill = Drill(args, pathlib.Path(name))
         try:
             for step in (drill.dump, drill.lost_disk, drill.mistake, drill.others_wrote, drill.merely_behind,
-                         drill.while_it_runs):
+                         drill.they_share, drill.while_it_runs):
                 began = time.monotonic()
                 try:
                     told = step()
