@@ -205,7 +205,7 @@ class Run:
                 return metrics.get(f"{metric}{{phase:{at}}}", {})
             time_, first = of("query_duration"), of("first_token")
             found.append((phase["name"], phase["seconds"], {
-                "count": time_.get("count", 0), "per_s": time_.get("count", 0) / phase["seconds"],
+                "offered_s": phase["to"], "count": time_.get("count", 0), "per_s": time_.get("count", 0) / phase["seconds"],
                 "p50_ms": time_.get("med", 0), "p95_ms": time_.get("p(95)", 0), "p99_ms": time_.get("p(99)", 0),
                 "errors": of("query_errors").get("rate", 0), "first_token_ms": first.get("med", 0),
                 "first_token_p95_ms": first.get("p(95)", 0), "tokens_s": of("tokens_per_second").get("med", 0),
@@ -337,9 +337,10 @@ def report(folder, results):
     with open(os.path.join(folder, "load.json"), "w", encoding="utf-8") as file:
         json.dump(results, file, indent=1)
     for row in results["runs"]:
-        points = [(seen["per_s"], seen) for _, _, seen in row["phases"] if seen["count"]]
+        points = [(seen["offered_s"], seen) for name, _, seen in row["phases"] if name not in ("rest", "after") and seen["count"]
+                  and "offered_s" in seen]
         if row["name"] == "stress" and len(points) > 1:
-            plot = {"title": "Searches beyond what must be borne", "x": "answered a second", "y": "milliseconds", "log_y": True,
+            plot = {"title": "Searches beyond what must be borne", "x": "asked a second", "y": "milliseconds", "log_y": True,
                     "series": {label: sorted([x, seen[key]] for x, seen in points)
                                for label, key in (("P50", "p50_ms"), ("P95", "p95_ms"), ("P99", "p99_ms"))}}
             with open(os.path.join(folder, "images", "load-stress.svg"), "w", encoding="utf-8") as file:
