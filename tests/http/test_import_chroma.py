@@ -243,6 +243,16 @@ class OfNew(Rows, unittest.TestCase):
         found = self.checks(CHROMA_HOST="http://127.0.0.1:1")
         self.assertEqual((found["chroma"][0], len(found)), ("warning", 1))
 
+    def test_no_server_writes_to_it(self):
+        """The collection of another program, named as the place of our vectors."""
+        fill(self.chroma, self.name, two_documents())
+        settings = {**self.chroma.settings(), "VECTOR_BACKEND": "chroma", "CHROMA_COLLECTION_NAME": self.name}
+        for command in (["search", "anything"], ["ingest", "--quiet", os.path.join(ROOT, "samples")]):
+            said = run(*command, data=self.data, code=3, **settings).stderr
+            self.assertIn("rows of another program", said)
+            self.assertIn("tars import-chroma", said)
+        self.assertEqual(len(self.chroma.rows(self.name)["ids"]), len(two_documents()))
+
 
 class OfOld(Rows, unittest.TestCase):
     """With a token, which 0.5.x can want."""

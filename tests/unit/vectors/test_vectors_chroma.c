@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -297,6 +298,40 @@ static void scores_are_cosines(void **state)
     }
 }
 
+#define READERS  3
+#define SEARCHES 10
+
+static void *search_often(void *ctx)
+{
+    struct tars_index_hit hits[COUNT];
+    size_t n = 0;
+
+    for (int i = 0; i < SEARCHES; i++) {
+        if (search(ctx, hits, &n) != TARS_OK || n < 2)
+            return ctx;
+    }
+    return NULL;
+}
+
+/* Readers go on while the one writer writes. */
+static void many_at_once(void **state)
+{
+    struct tars_vectors *in = *state;
+    pthread_t threads[READERS];
+
+    begin(in);
+    for (int i = 0; i < READERS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, search_often, in), 0);
+    assert_int_equal(add(in, 1, 2, 1), TARS_OK);
+    assert_int_equal(add(in, 2, 3, 1), TARS_OK);
+    for (int i = 0; i < READERS; i++) {
+        void *failed = NULL;
+
+        (void)pthread_join(threads[i], &failed);
+        assert_null(failed);
+    }
+}
+
 static void names_of_rows(void **state)
 {
     (void)state;
@@ -350,6 +385,7 @@ int main(void)
         ROW(an_old_copy_is_put_back),
         ROW(broken_off),
         ROW(scores_are_cosines),
+        ROW(many_at_once),
         cmocka_unit_test(names_of_rows),
         cmocka_unit_test(settings_are_checked),
     };
