@@ -60,6 +60,7 @@ PAGES = {
     "docs/performance.md": ["documents", "checkout"],
     "docs/postgresql.md": ["documents", "postgres"],
     "docs/redis.md": ["documents", "redis"],
+    "docs/replicas.md": ["documents", "redis", "postgres", "database"],
     "docs/runbooks.md": ["server"],
     "docs/security.md": ["documents", "certificates"],
     "docs/tracing.md": ["documents", "collector"],
@@ -142,15 +143,18 @@ stays=
 case "$1" in serve) stays=serve ;; ingest) for word in "$@"; do case "$word" in -w | --watch) stays=watch ;; esac; done ;; esac
 for word in "$@"; do case "$word" in -h | --help) stays= ;; esac; done
 if [ -n "$stays" ]; then
-    if [ -e /tmp/server.pid ] && kill -TERM "$(cat /tmp/server.pid)" 2>/dev/null; then
+    # On a port of its own it is one more; else it comes after the one before it.
+    if ! [[ " $* " =~ " --port " ]] && [ -e /tmp/server.pid ] && kill -TERM "$(cat /tmp/server.pid)" 2>/dev/null; then
         while kill -0 "$(cat /tmp/server.pid)" 2>/dev/null; do sleep 0.05; done
     fi
-    : >/tmp/server.log
-    setsid "$real" "$@" >/tmp/server.log 2>&1 </dev/null &
+    log=/tmp/server.log
+    ! [[ " $* " =~ " --port " ]] || log=/tmp/server-$$.log
+    : >"$log"
+    setsid "$real" "$@" >"$log" 2>&1 </dev/null &
     echo $! >/tmp/server.pid
     for _ in $(seq 600); do
-        grep -qE 'listening|^indexed|^unchanged' /tmp/server.log && break
-        kill -0 $! 2>/dev/null || { cat /tmp/server.log >&2; exit 1; }
+        grep -qE 'listening|^indexed|^unchanged' "$log" && break
+        kill -0 $! 2>/dev/null || { cat "$log" >&2; exit 1; }
         sleep 0.05
     done
     exit 0
