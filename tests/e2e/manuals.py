@@ -64,6 +64,7 @@ PAGES = {
     "docs/runbooks.md": ["server"],
     "docs/security.md": ["documents", "certificates"],
     "docs/tracing.md": ["documents", "collector"],
+    "docs/vectors.md": ["documents", "chroma"],
     "docs/configuration.md": [],
 }
 
@@ -80,6 +81,11 @@ SERVICES = {
         printf '%s\\n' '{"_id":"q1","text":"How long may I keep a book?"}' >~/judged/queries.jsonl
         printf 'query-id\\tcorpus-id\\tscore\\nq1\\td1\\t1\\n' >~/judged/qrels.tsv""",
     "redis": "redis-server --daemonize yes --bind 127.0.0.1 --save '' --appendonly no --dir /tmp >/dev/null",
+    "chroma": """
+        python=$("$CHECKOUT/tests/support/chroma_server" 1.5.9)
+        setsid "$(dirname "$python")/chroma" run --path /tmp/chroma --host 127.0.0.1 --port 8000 >/tmp/chroma.log 2>&1 &
+        for _ in $(seq 600); do curl -sf http://chromadb:8000/api/v2/heartbeat >/dev/null && break; sleep 0.1; done
+        "$python" /opt/manuals/fill_chroma.py""",
     "collector": "setsid python3 /opt/manuals/collector.py 4318 >/tmp/collector.log 2>&1 &",
     "postgres": """
         export PGDATA=/var/lib/postgresql/manuals PGUSER=postgres PGHOST=/var/run/postgresql
@@ -128,7 +134,7 @@ done
 [ -e "$1/tree$CHECKOUT/build/release/tars-extract" ] || cp "$TARS-extract" "$1/tree$CHECKOUT/build/release/"
 install -m 0755 "$2/systemctl" "$1/tree/usr/local/bin/systemctl"
 install -m 0755 "$2/journalctl" "$1/tree/usr/local/bin/journalctl"
-echo "127.0.0.1 localhost cache.lan db.lan otel.lan redis.internal db.example.org" >"$1/tree/etc/hosts"
+echo "127.0.0.1 localhost cache.lan db.lan otel.lan chromadb redis.internal db.example.org" >"$1/tree/etc/hosts"
 hostname manuals 2>/dev/null || true
 rm -rf "$1/tree$HOME/.local/share/tars" "$1/tree$HOME/Documents"
 cp -r "$CHECKOUT/samples" "$1/tree$HOME/Documents"
@@ -213,8 +219,15 @@ http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_
 '''
 
 
-class Fault(Exception):
-    pass
+# A collection as another server of the interfaces leaves it.
+FILL_CHROMA = '''import chromadb
+
+texts = ["Books may be kept for four weeks.", "Films may be kept for one week."]
+collection = chromadb.HttpClient(host="chromadb", port=8000).create_collection("tars_documents")
+collection.add(ids=["doc_1_chunk_0", "doc_1_chunk_1"], documents=texts, embeddings=[[0.05] * 384, [-0.05] * 384],
+               metadatas=[{"document_id": "doc_1", "chunk_index": i, "file_name": "rules.txt", "file_path": "/srv/rules.txt",
+                           "file_type": "txt"} for i in range(2)])
+'''
 
 
 class Block:
@@ -497,12 +510,14 @@ def script(page, found, full):
 
 def run(page, found, full, show):
     """What went wrong, or None."""
+    if "chroma" in PAGES[page]:  # before the page has no network any more
+        subprocess.run([ROOT / "tests/support/chroma_server", "1.5.9"], check=True, stdout=subprocess.DEVNULL)
     with tempfile.TemporaryDirectory(prefix="tars-manuals-") as name:
         folder = pathlib.Path(name)
         (folder / "root").mkdir()
         (folder / "in").mkdir()
         for file, text in (("page", script(page, found, full)), ("wrapper", WRAPPER), ("systemctl", SYSTEMCTL),
-                           ("journalctl", JOURNALCTL), ("collector.py", COLLECTOR)):
+                           ("journalctl", JOURNALCTL), ("collector.py", COLLECTOR), ("fill_chroma.py", FILL_CHROMA)):
             (folder / "in" / file).write_text(text, encoding="utf-8")
         process = subprocess.Popen(
             ["unshare", "--mount", "--net", "--pid", "--ipc", "--uts", "--fork", "--kill-child", "bash", "-c", ENTER, "enter",
