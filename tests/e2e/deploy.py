@@ -241,7 +241,8 @@ class Chart(unittest.TestCase):
             ("latest", ["image.tag=latest"], "tag"),
             ("setting", ["config.log_level=DEBUG"], "log_level"),
         ]
-        rows.append(("vectors", ["vectors.backend=chroma", "chromadb.mode=bundled"], "vectors.backend: tars"))
+        rows.append(("vectors", ["vectors.backend=pgvector"], "needs postgresql.mode bundled or external"))
+        rows.append(("vectors without a server", ["vectors.backend=chroma"], "needs chromadb.mode bundled or external"))
         for name, values, words in rows:
             with self.subTest(name):
                 done = helm("template", "tars", CHART, *[x for value in values for x in ("--set", value)])

@@ -2,7 +2,7 @@
 What the program of this version can do; everything else is refused here, in words, unless preview is set.
 */}}
 {{- define "tars.supports" -}}
-{{- list "store:embedded" "store:postgres" "vectors:embedded" "replicas" "backup" | toJson -}}
+{{- list "store:embedded" "store:postgres" "vectors:embedded" "vectors:pgvector" "vectors:chroma" "replicas" "backup" | toJson -}}
 {{- end -}}
 
 {{- define "tars.refuse" -}}
@@ -42,6 +42,9 @@ What the program of this version can do; everything else is refused here, in wor
 {{- end -}}
 {{- if and (eq .Values.vectors.backend "chroma") (eq .Values.chromadb.mode "none") -}}
   {{- fail "vectors.backend chroma needs chromadb.mode bundled or external" -}}
+{{- end -}}
+{{- if and (eq .Values.vectors.backend "pgvector") (eq .Values.postgresql.mode "none") -}}
+  {{- fail "vectors.backend pgvector needs postgresql.mode bundled or external, with the extension pgvector" -}}
 {{- end -}}
 {{- if and (ne .Values.chromadb.mode "none") (ne .Values.vectors.backend "chroma") -}}
   {{- fail "chromadb.mode: nothing would use it; set vectors.backend: chroma" -}}
