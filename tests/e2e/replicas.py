@@ -187,6 +187,7 @@ http {{
     server {{
         listen {hub}:{port};
         client_max_body_size 60m;
+        keepalive_timeout 0;  # a worker that a new list replaces closes idle connections, some with a request on its way
         proxy_http_version 1.1;
         proxy_set_header Host $http_host;
         proxy_set_header X-Forwarded-For $remote_addr;
