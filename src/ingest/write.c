@@ -37,13 +37,17 @@ void tars_ingest_run_free(struct tars_ingest *ingest, struct tars_ingest_run *ru
 static tars_status note_stage(struct tars_ingest *ingest, struct tars_ingest_run *run,
                               const char *stage, double progress)
 {
+    struct tars_err err = {.text = ""};
     tars_status status;
 
     run->job.stage = stage;
     run->job.progress = progress;
     run->job.updated_us = ingest->now_us();
-    status = tars_store_job_update(ingest->config.store, &run->job, NULL);
-    if (status) {
+    status = tars_store_job_update(ingest->config.store, &run->job, &err);
+    if (status == TARS_ECANCELED) {
+        tars_log_warning(ingest->config.log, "ingest", "%s", err.text);
+        atomic_store(&run->halted, true);
+    } else if (status) {
         tars_log_warning(ingest->config.log, "ingest", "cannot note the progress of job %lld",
                          (long long)run->job.id);
     }
@@ -231,7 +235,8 @@ static tars_status store_part(struct tars_ingest *ingest, struct tars_ingest_bat
                                    .put_count = part->put_count,
                                    .round = run->round,
                                    .finish = part->last,
-                                   .dim = ingest->dim};
+                                   .dim = ingest->dim,
+                                   .job = &run->job};
     struct tars_trace_span span;
     int64_t start_ns;
     tars_status status;
@@ -295,7 +300,7 @@ static tars_status write_end(struct tars_ingest *ingest, struct tars_ingest_run 
     struct tars_store_job *job = &run->job;
     tars_status status = note_stage(ingest, run, stage, progress);
 
-    if (status && !tars_ingest_may_pass(status)) {
+    if (status && status != TARS_ECANCELED && !tars_ingest_may_pass(status)) {
         /* It is the words that the store does not take. */
         job->error = tars_status_text(run->status);
         status = note_stage(ingest, run, stage, progress);

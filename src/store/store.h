@@ -187,7 +187,9 @@ struct tars_store_batch {
     size_t put_count;
     int64_t round;
     bool finish;
-    size_t dim; /* floats in a vector; 0 when no passage has any */
+    size_t dim;                       /* floats in a vector; 0 when no passage has any */
+    const struct tars_store_job *job; /* as it was claimed: nothing is written once another has
+                                         taken it over; NULL: none */
 };
 
 /* -------------------------------------------------------------------- others */
@@ -350,6 +352,8 @@ void tars_store_close(struct tars_store *store);
  *   TARS_ENOTFOUND there is no such collection (accounts.h)
  *   TARS_EDENIED   its tenant is disabled
  *   TARS_EQUOTA    its tenant would hold more documents or bytes than it may, and more than before
+ *   TARS_ECANCELED the batch's job is another server's by now
+ *   TARS_EBUSY     an earlier job of the file is at work
  *   TARS_ETOOBIG   a text or metadata past 1 GB
  *   TARS_EIO       disk full or broken
  */
@@ -460,14 +464,15 @@ TARS_MUST_USE tars_status tars_store_revector_drop(struct tars_store *store, str
  * is disabled), ENOTFOUND (no such collection). */
 TARS_MUST_USE tars_status tars_store_jobs_add(struct tars_store *store, struct tars_store_job *jobs,
                                               size_t n, struct tars_err *err);
-/* The oldest queued job that is due becomes running, attempts + 1. ENOTFOUND when none is. */
+/* The oldest queued job that is due becomes running, attempts + 1. ENOTFOUND when none is. Where
+ * processes share the store, none while an earlier one of the same file waits or runs. */
 TARS_MUST_USE tars_status tars_store_job_claim(struct tars_store *store, int64_t now_us,
                                                struct tars_arena *arena, struct tars_store_job *out,
                                                struct tars_err *err);
 /* Write state, stage, progress, error, result, document_id, chunks, not_before_us, updated_us,
- * finished_us of job->id. A job that was cancelled meanwhile while queued is left alone, and so is,
- * where processes share the store, one that was claimed again since. Durable for an upload that is
- * done, since its bytes may go then. */
+ * finished_us of job->id. A job that was cancelled meanwhile while queued is left alone. ECANCELED:
+ * so is, where processes share the store, one that was claimed again since. Durable for an upload
+ * that is done, since its bytes may go then. */
 TARS_MUST_USE tars_status tars_store_job_update(struct tars_store *store,
                                                 const struct tars_store_job *job,
                                                 struct tars_err *err);

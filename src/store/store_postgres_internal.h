@@ -185,6 +185,9 @@ tars_status pgs_jobs_resume(struct tars_store *store, size_t *resumed, struct ta
 tars_status pgs_job_release(struct tars_store *store, int64_t id, struct tars_err *err);
 tars_status pgs_jobs_prune(struct tars_store *store, size_t keep, struct tars_err *err);
 
+/* store_postgres_jobs.c: TARS_ECANCELED, with words. */
+TARS_MUST_USE tars_status pgs_job_is_gone(int64_t id, struct tars_err *err);
+
 /* store_postgres_uploads.c: the bytes of uploads, where the store is shared. */
 /* Of a job that is being added, from its spool, in a transaction. */
 TARS_MUST_USE tars_status pgs_upload_add(struct tars_pg_conn *conn,

@@ -169,6 +169,12 @@ tars_status pgs_job_claim(struct tars_store *store, int64_t now_us, struct tars_
     return status;
 }
 
+tars_status pgs_job_is_gone(int64_t id, struct tars_err *err)
+{
+    return tars_fail(TARS_ECANCELED, err, "job %lld was taken over by another server",
+                     (long long)id);
+}
+
 tars_status pgs_job_update(struct tars_store *store, const struct tars_store_job *job,
                            struct tars_err *err)
 {
@@ -176,6 +182,7 @@ tars_status pgs_job_update(struct tars_store *store, const struct tars_store_job
     bool is_kept = pgs->shared && is_upload(job);
     bool durable = job->state == TARS_JOB_DONE && is_upload(job);
     struct tars_pg_query query;
+    int64_t changed = 0;
     tars_status status = pgs_write_ask(store, durable, PGS_JOB_UPDATE, &query, err);
 
     if (status)
@@ -193,7 +200,9 @@ tars_status pgs_job_update(struct tars_store *store, const struct tars_store_job
     tars_pg_bind_int(&query, job->finished_us);
     tars_pg_bind_text(&query, pgs_of(store)->instance);
     tars_pg_bind_int(&query, job->attempts);
-    status = tars_pg_do(&query, err);
+    status = tars_pg_run(&query, &changed, err);
+    if (!status && changed == 0)
+        status = pgs_job_is_gone(job->id, err);
     if (!status && durable) {
         query = tars_pg_ask(query.conn, PGS_UPLOAD_DONE);
         tars_pg_bind_int(&query, job->id);
@@ -201,7 +210,7 @@ tars_status pgs_job_update(struct tars_store *store, const struct tars_store_job
     }
     status = pgs_commit(pgs, query.conn, status, err);
     /* Our copy is needed no more: another attempt has one of its own. */
-    if (!status && is_kept && job->state != TARS_JOB_RUNNING)
+    if (is_kept && (status == TARS_ECANCELED || (!status && job->state != TARS_JOB_RUNNING)))
         (void)unlink(job->spool);
     return status;
 }

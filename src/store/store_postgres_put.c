@@ -408,12 +408,42 @@ static tars_status check_limits(struct work *work, const struct tars_store_limit
                                    now.bytes - before->bytes, work->err);
 }
 
+/* Who hung, and was taken for dead, must not write on beside the one that has its job by now: each
+ * would take away what the other wrote. What is found here holds until the end of the transaction,
+ * as far as it matters: whoever takes the job over meanwhile writes after us. */
+static tars_status check_job(struct work *work)
+{
+    const struct tars_store_job *job = work->batch->job;
+    struct tars_pg_query query;
+    bool is_ours;
+    bool is_first = false;
+    tars_status status;
+
+    if (!job)
+        return TARS_OK;
+    query = tars_pg_ask(work->conn, PGS_JOB_HOLD);
+    tars_pg_bind_int(&query, job->id);
+    tars_pg_bind_text(&query, work->pgs->instance);
+    tars_pg_bind_int(&query, job->attempts);
+    is_ours = tars_pg_step(&query);
+    if (is_ours)
+        is_first = tars_pg_int(&query) != 0;
+    status = tars_pg_end(&query, work->err);
+    if (status || (is_ours && is_first))
+        return status;
+    return is_ours ? tars_fail(TARS_EBUSY, work->err, "an earlier job of the file is at work")
+                   : pgs_job_is_gone(job->id, work->err);
+}
+
 static tars_status do_put(struct work *work)
 {
     struct tars_store_limits limits = {.tenant = ""};
-    tars_status status =
-        pgs_limits(work->conn, pgs_collection(work->batch->file->collection), &limits, work->err);
+    tars_status status = check_job(work);
 
+    if (!status) {
+        status = pgs_limits(work->conn, pgs_collection(work->batch->file->collection), &limits,
+                            work->err);
+    }
     if (!status)
         status = begin_file(work);
     for (size_t i = 0; !status && i < work->batch->put_count; i++)

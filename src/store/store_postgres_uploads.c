@@ -150,7 +150,9 @@ tars_status pgs_upload_fetch(struct pgs *pgs, struct tars_store_job *job, struct
     if (status || parts == 0)
         return status;
     folder = tars_arena_printf(arena, "%s/spool", pgs->dir);
-    job->spool = tars_arena_printf(arena, "%s/spool/%s", pgs->dir, slash ? slash + 1 : job->spool);
+    /* Of this attempt: an earlier one that was taken from us may not have ended yet. */
+    job->spool = tars_arena_printf(arena, "%s/spool/%s.%d", pgs->dir,
+                                   slash ? slash + 1 : job->spool, job->attempts);
     if (!folder || !job->spool)
         return tars_fail(TARS_ENOMEM, err, "no memory for an upload");
     status = tars_dir_make(folder, err);

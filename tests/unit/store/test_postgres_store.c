@@ -25,15 +25,22 @@ static struct tars_store_postgres_config shared_store(int64_t lease_ms)
     return config;
 }
 
-static tars_status put(struct tars_store *store, const char *path, const char *text,
-                       struct tars_err *err)
+static void sql(const char *text)
+{
+    (void)postgres_do(&server, "query %s %s", DATABASE, text);
+}
+
+/* job: of which it is the work, or NULL. */
+static tars_status put_of(struct tars_store *store, const char *path, const char *text,
+                          const struct tars_store_job *job, struct tars_err *err)
 {
     struct tars_store_document document = {.path = path, .sha256 = "x"};
     struct tars_store_file file = {.path = path, .sha256 = "f00d", .size = 9, .indexed_us = 9};
     struct tars_store_passage passages[PASSAGES];
     struct tars_store_put one = {
         .document = &document, .passages = passages, .passage_count = PASSAGES};
-    struct tars_store_batch batch = {.file = &file, .puts = &one, .put_count = 1, .finish = true};
+    struct tars_store_batch batch = {
+        .file = &file, .puts = &one, .put_count = 1, .finish = true, .job = job};
     struct tars_store_changes changes;
     struct tars_arena arena;
     tars_status status;
@@ -44,6 +51,12 @@ static tars_status put(struct tars_store *store, const char *path, const char *t
     status = tars_store_put(store, &batch, &arena, &changes, err);
     tars_arena_release(&arena);
     return status;
+}
+
+static tars_status put(struct tars_store *store, const char *path, const char *text,
+                       struct tars_err *err)
+{
+    return put_of(store, path, text, NULL, err);
 }
 
 /* -------------------------------------------------------------------- order */
@@ -157,6 +170,7 @@ static void each_job_is_claimed_once(void **state)
     struct world *world = *state;
     const struct tars_store_postgres_config config = shared_store(0);
     struct tars_store_job jobs[JOBS];
+    char paths[JOBS][16];
     struct working workings[4];
     struct tars_store *stores[2];
     pthread_t threads[4];
@@ -165,8 +179,10 @@ static void each_job_is_claimed_once(void **state)
     world->store = NULL;
     stores[0] = open_with(&config);
     stores[1] = open_with(&config);
-    for (int i = 0; i < JOBS; i++)
-        jobs[i] = (struct tars_store_job){.kind = "ingest", .path = "/a"};
+    for (int i = 0; i < JOBS; i++) {
+        (void)snprintf(paths[i], sizeof(paths[i]), "/%d", i);
+        jobs[i] = (struct tars_store_job){.kind = "ingest", .path = paths[i]};
+    }
     assert_int_equal(tars_store_jobs_add(stores[0], jobs, JOBS, NULL), TARS_OK);
     for (int i = 0; i < 4; i++) {
         workings[i] = (struct working){.store = stores[i % 2]};
@@ -187,12 +203,127 @@ static void each_job_is_claimed_once(void **state)
     tars_store_close(stores[1]);
 }
 
-/* --------------------------------------------------------------- who has it */
-
-static void sql(const char *text)
+static tars_status claim(struct tars_store *store, struct world *world, struct tars_store_job *job)
 {
-    (void)postgres_do(&server, "query %s %s", DATABASE, text);
+    return tars_store_job_claim(store, 1, &world->arena, job, NULL);
 }
+
+static void end_job(struct tars_store *store, struct tars_store_job *job, enum tars_job_state state)
+{
+    job->state = state;
+    assert_int_equal(tars_store_job_update(store, job, NULL), TARS_OK);
+}
+
+/* Close the world's store and open two that share it. */
+static void open_two(struct world *world, struct tars_store **stores, int64_t lease_ms)
+{
+    const struct tars_store_postgres_config config = shared_store(lease_ms);
+
+    tars_store_close(world->store);
+    world->store = NULL;
+    stores[0] = open_with(&config);
+    stores[1] = open_with(&config);
+}
+
+static void close_two(struct tars_store **stores)
+{
+    tars_store_close(stores[0]);
+    tars_store_close(stores[1]);
+}
+
+/* The later of two versions of a file is taken in last, whichever server has which. */
+static void jobs_of_one_file_follow_each_other(void **state)
+{
+    struct world *world = *state;
+    struct tars_store_job jobs[] = {{.kind = "ingest", .path = "/a"},
+                                    {.kind = "ingest", .path = "/a"},
+                                    {.kind = "ingest", .path = "/b"},
+                                    {.kind = "ingest", .path = "/a", .collection = "another"}};
+    struct tars_store *stores[2];
+    struct tars_store_job first;
+    struct tars_store_job job;
+
+    open_two(world, stores, 0);
+    assert_int_equal(tars_store_jobs_add(stores[0], jobs, 4, NULL), TARS_OK);
+    assert_int_equal(claim(stores[0], world, &first), TARS_OK);
+    assert_int_equal(first.id, 1);
+    assert_int_equal(claim(stores[1], world, &job), TARS_OK);
+    assert_int_equal(job.id, 3);
+    assert_int_equal(claim(stores[1], world, &job), TARS_OK);
+    assert_int_equal(job.id, 4);
+    assert_int_equal(claim(stores[1], world, &job), TARS_ENOTFOUND);
+    /* It goes on later: so does what came after it. */
+    first.not_before_us = 5;
+    end_job(stores[0], &first, TARS_JOB_QUEUED);
+    assert_int_equal(claim(stores[1], world, &job), TARS_ENOTFOUND);
+    assert_int_equal(tars_store_job_claim(stores[1], 5, &world->arena, &first, NULL), TARS_OK);
+    assert_int_equal(first.id, 1);
+    end_job(stores[1], &first, TARS_JOB_FAILED);
+    assert_int_equal(claim(stores[0], world, &job), TARS_OK);
+    assert_int_equal(job.id, 2);
+    /* Nor does an older one begin in the midst of it. */
+    assert_int_equal(tars_store_job_retry(stores[0], 1, 1, NULL), TARS_OK);
+    assert_int_equal(claim(stores[1], world, &first), TARS_ENOTFOUND);
+    close_two(stores);
+}
+
+static tars_status put_for(struct tars_store *store, const struct tars_store_job *job,
+                           const char *text, struct tars_err *err)
+{
+    return put_of(store, "/a", text, job, err);
+}
+
+/* Whoever hung, and was taken for dead, writes nothing into the work of the one that has its job.
+ */
+static void a_job_that_was_taken_over_writes_no_more(void **state)
+{
+    struct world *world = *state;
+    struct tars_store_job job = {.kind = "ingest", .path = "/a"};
+    struct tars_err err = {.text = ""};
+    struct tars_store *stores[2];
+    struct tars_store_job before;
+    struct tars_store_job after;
+
+    open_two(world, stores, 0);
+    assert_int_equal(tars_store_jobs_add(stores[0], &job, 1, NULL), TARS_OK);
+    assert_int_equal(claim(stores[0], world, &before), TARS_OK);
+    assert_int_equal(put_for(stores[0], &before, "one", NULL), TARS_OK);
+    sql("UPDATE tars.jobs SET state = 1, owner = ''");
+    assert_int_equal(put_for(stores[0], &before, "two", &err), TARS_ECANCELED);
+    assert_non_null(strstr(err.text, "taken over"));
+    assert_int_equal(claim(stores[1], world, &after), TARS_OK);
+    assert_int_equal(put_for(stores[0], &before, "two", NULL), TARS_ECANCELED);
+    before.state = TARS_JOB_DONE;
+    assert_int_equal(tars_store_job_update(stores[0], &before, NULL), TARS_ECANCELED);
+    assert_int_equal(put_for(stores[1], &after, "two", NULL), TARS_OK);
+    end_job(stores[1], &after, TARS_JOB_DONE);
+    close_two(stores);
+}
+
+/* Two that were claimed in the same moment, since an old one was queued again in it. */
+static void the_later_of_two_at_work_gives_way(void **state)
+{
+    struct world *world = *state;
+    struct tars_store_job jobs[] = {{.kind = "ingest", .path = "/a"},
+                                    {.kind = "ingest", .path = "/a"}};
+    struct tars_store *stores[2];
+    struct tars_store_job first;
+    struct tars_store_job second;
+
+    open_two(world, stores, 0);
+    assert_int_equal(tars_store_jobs_add(stores[0], jobs, 2, NULL), TARS_OK);
+    assert_int_equal(claim(stores[0], world, &first), TARS_OK);
+    sql("UPDATE tars.jobs SET path = '/x' WHERE id = 1");
+    assert_int_equal(claim(stores[1], world, &second), TARS_OK);
+    sql("UPDATE tars.jobs SET path = '/a' WHERE id = 1");
+    assert_int_equal(put_for(stores[1], &second, "two", NULL), TARS_EBUSY);
+    assert_int_equal(put_for(stores[0], &first, "one", NULL), TARS_OK);
+    end_job(stores[0], &first, TARS_JOB_DONE);
+    assert_int_equal(put_for(stores[1], &second, "two", NULL), TARS_OK);
+    close_two(stores);
+}
+
+/* --------------------------------------------------------------- who has it */
 
 /* As if it had hung for longer than its lease. */
 static void let_expire(void)
@@ -384,7 +515,7 @@ static void a_job_of_another_is_not_released(void **state)
     /* Nor is the end of an earlier claim taken for that of this one. */
     job.state = TARS_JOB_DONE;
     job.attempts = 0;
-    assert_int_equal(tars_store_job_update(world->store, &job, NULL), TARS_OK);
+    assert_int_equal(tars_store_job_update(world->store, &job, NULL), TARS_ECANCELED);
     sql("UPDATE tars.jobs SET owner = 'ffff'");
     assert_int_equal(tars_store_job_release(world->store, job.id, NULL), TARS_OK);
     assert_int_equal(tars_store_job(world->store, job.id, &world->arena, &job, NULL), TARS_OK);
@@ -532,6 +663,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         ROW(changes_are_seen_in_their_order),
         ROW(each_job_is_claimed_once),
+        ROW(jobs_of_one_file_follow_each_other),
+        ROW(a_job_that_was_taken_over_writes_no_more),
+        ROW(the_later_of_two_at_work_gives_way),
         ROW(one_server_has_the_store),
         ROW(the_folder_comes_back_at_once),
         ROW(who_was_given_up_writes_no_more),
