@@ -19,6 +19,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -30,6 +31,7 @@
 
 #define ARENA_MAX ((size_t)64 << 10)
 #define LONG_MS   3600000
+#define SILENT_MS 5000 /* between two statements of a transaction that writes */
 
 static const char *const texts[] = {
 #define SQL(name, text) text,
@@ -71,12 +73,18 @@ tars_status pgs_begin(struct pgs *pgs, bool durable, struct tars_pg_conn **conn,
                       struct tars_err *err)
 {
     tars_status status = pgs_check_lost(pgs, err);
+    char sql[256];
 
-    return status ? status
-                  : begin_with(pgs,
-                               durable ? "BEGIN; SET LOCAL synchronous_commit TO on"
-                                       : "BEGIN; SET LOCAL synchronous_commit TO off",
-                               conn, err);
+    if (status)
+        return status;
+    /* Nothing slow is done between two statements, so who is silent hangs, and others wait for his
+     * locks. Behind a pooler the session has no time limit of its own. */
+    (void)snprintf(sql, sizeof(sql),
+                   "BEGIN; SET LOCAL synchronous_commit TO %d; "
+                   "SET LOCAL idle_in_transaction_session_timeout TO %d; "
+                   "SET LOCAL statement_timeout TO %lld",
+                   durable, SILENT_MS, (long long)pgs->server.statement_timeout_ms);
+    return begin_with(pgs, sql, conn, err);
 }
 
 tars_status pgs_take_time(struct tars_pg_conn *conn, struct tars_err *err)

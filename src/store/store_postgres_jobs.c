@@ -160,6 +160,7 @@ tars_status pgs_job_claim(struct tars_store *store, int64_t now_us, struct tars_
         return status;
     tars_pg_bind_int(&query, now_us);
     tars_pg_bind_text(&query, pgs_of(store)->instance);
+    tars_pg_bind_int(&query, pgs_of(store)->shared);
     status = one_job(&query, arena, &job, err);
     status = pgs_commit(pgs_of(store), query.conn, status, err);
     if (!status && is_upload(&job))
@@ -356,6 +357,7 @@ tars_status pgs_jobs_resume(struct tars_store *store, size_t *resumed, struct ta
     if (status)
         return status;
     tars_pg_bind_text(&query, pgs_of(store)->instance);
+    tars_pg_bind_int(&query, pgs_of(store)->shared);
     status = pgs_commit(pgs_of(store), query.conn, tars_pg_run(&query, &changed, err), err);
     if (!status)
         *resumed = (size_t)changed;

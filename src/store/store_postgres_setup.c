@@ -6,12 +6,14 @@
 #include <unistd.h>
 
 #include "base/crypto/digest.h"
+#include "base/sys/clock.h"
 #include "store/migrate.h"
 #include "store/store_postgres.h"
 #include "store/store_postgres_internal.h"
 
-#define HOST_BYTES  256
-#define RENEW_PARTS 5 /* of a lease, after one of which it is renewed */
+#define HOST_BYTES    256
+#define RENEW_PARTS   5  /* of a lease, after one of which it is renewed */
+#define ORPHAN_LEASES 40 /* for which jobs wait for the one that has their files: 10 minutes */
 
 /* The oldest schema whose programs can still use the tables as this program's migrations leave them
  * (docs/internals/store-postgres.md, "From version to version"). */
@@ -250,7 +252,8 @@ static tars_status share(const struct pgs *pgs, struct tars_pg_conn *conn, struc
 }
 
 /* The dead are buried first, and whoever has a row then is alive, whatever the clock says: one that
- * renews it now has either come before, or finds it gone. */
+ * renews it now has either come before, or finds it gone. Those who share the store with us do no
+ * harm meanwhile, so they are given time. */
 static tars_status join_in(const struct pgs *pgs, struct tars_pg_conn *conn, struct tars_err *err)
 {
     struct tars_pg_query query = tars_pg_ask(conn, PGS_COUNTERS_TAKE);
@@ -259,6 +262,8 @@ static tars_status join_in(const struct pgs *pgs, struct tars_pg_conn *conn, str
 
     if (!status) {
         query = tars_pg_ask(conn, PGS_INSTANCE_BURY);
+        tars_pg_bind_int(&query, pgs->shared);
+        tars_pg_bind_int(&query, pgs->lease_ms);
         status = tars_pg_do(&query, err);
     }
     if (!status)
@@ -282,31 +287,72 @@ static bool add_again(struct pgs *pgs)
            added > 0;
 }
 
-/* Lost only when the row is gone: a server that is away proves nothing. */
-static void renew(struct pgs *pgs)
+/* False: it could not be said that we are alive. Lost only when the row is gone: a server that is
+ * away proves nothing. */
+static bool renew(struct pgs *pgs)
 {
     struct tars_pg_query query;
     int64_t changed = 1;
 
     if (pgs_write_ask(&pgs->store, false, PGS_INSTANCE_RENEW, &query, NULL) != TARS_OK)
-        return;
+        return false;
     tars_pg_bind_text(&query, pgs->instance);
     tars_pg_bind_text(&query, pgs->token);
     tars_pg_bind_int(&query, pgs->lease_ms);
     if (pgs_conclude(pgs, query.conn, tars_pg_run(&query, &changed, NULL), NULL) != TARS_OK)
-        return;
+        return false;
     if (changed == 0 && (!pgs->shared || !add_again(pgs)))
         atomic_store(&pgs->is_lost, true);
+    return true;
+}
+
+/* Since when we have said that we are alive without a break. */
+struct pulse {
+    int64_t since_ms;
+    int64_t last_ms; /* 0: never */
+};
+
+/* Whoever could not be heard meanwhile may be dead: the others could have been as well as we. After
+ * an outage nobody could, and each has a lease to come back. */
+static bool is_steady(const struct pgs *pgs, struct pulse *pulse)
+{
+    int64_t now_ms = tars_clock_mono_ms();
+
+    if (pulse->last_ms == 0 || now_ms - pulse->last_ms > pgs->lease_ms / 2)
+        pulse->since_ms = now_ms;
+    pulse->last_ms = now_ms;
+    return now_ms - pulse->since_ms >= pgs->lease_ms;
+}
+
+/* Run one that takes up to one number. */
+static void run_one(struct pgs *pgs, enum pgs_sql sql, int64_t value)
+{
+    struct tars_pg_query query;
+
+    if (pgs_write_ask(&pgs->store, false, sql, &query, NULL) != TARS_OK)
+        return;
+    if (value)
+        tars_pg_bind_int(&query, value);
+    (void)!pgs_write_run(&pgs->store, &query, NULL);
 }
 
 /* What instances that died were at. */
 static void take_over(struct pgs *pgs)
 {
+    run_one(pgs, PGS_COPY_STUCK, 2 * pgs->lease_ms);
+    run_one(pgs, PGS_JOB_TAKE_OVER, 0);
+    run_one(pgs, PGS_JOB_ORPHANED, 0);
+    run_one(pgs, PGS_JOB_FREE, ORPHAN_LEASES * pgs->lease_ms);
+}
+
+/* Jobs that are for us are not orphaned any more. */
+static void hold_jobs(struct pgs *pgs)
+{
     struct tars_pg_query query;
 
-    if (pgs_write_ask(&pgs->store, false, PGS_JOB_RESUME, &query, NULL) != TARS_OK)
+    if (pgs_write_ask(&pgs->store, false, PGS_JOB_HELD, &query, NULL) != TARS_OK)
         return;
-    tars_pg_bind_text(&query, "");
+    tars_pg_bind_text(&query, pgs->instance);
     (void)!pgs_write_run(&pgs->store, &query, NULL);
 }
 
@@ -334,10 +380,13 @@ static bool is_closing(struct pgs *pgs)
 static void *keep(void *ctx)
 {
     struct pgs *pgs = ctx;
+    struct pulse pulse = {0};
 
     while (!is_closing(pgs)) {
-        renew(pgs);
-        if (pgs->shared)
+        if (!renew(pgs) || !pgs->shared)
+            continue;
+        hold_jobs(pgs);
+        if (is_steady(pgs, &pulse))
             take_over(pgs);
     }
     return NULL;
