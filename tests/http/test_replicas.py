@@ -220,7 +220,8 @@ class Outage(ReplicasTest):
         document = self.put(a, "leave.md", "# Leave\n\nThere are 28 vacation days a year.\n")
         self.soon(lambda: document in b.found("vacation days"))
         before = b.ask("POST", "/rag/search", {"query": "vacation days", "relevance_threshold": 0}).json()["results"]
-        self.soon(lambda: b.texts() == 1)
+        all_of = int(self.rows("SELECT count(*) FROM tars.documents")[0][0])
+        self.soon(lambda: a.texts() == b.texts() == all_of)
         self.postgres.stop()
         try:
             for server in self.servers:
@@ -259,6 +260,22 @@ class Outage(ReplicasTest):
         self.soon(put, 60)
         self.soon(lambda: later in b.found("wages"))
         self.soon(lambda: sum(server.leads() for server in self.servers) == 1)
+
+    def test_and_while_it_hangs(self):
+        a, b = self.servers
+        self.soon(lambda: a.ask("GET", "/ready").status == 200, 60)
+        document = self.put(a, "tides.md", "# Tides\n\nThe tide turns twice a day.\n")
+        self.soon(lambda: document in b.found("tide turns"))
+        self.postgres.pause()
+        try:
+            for server in self.servers:
+                self.soon(lambda s=server: s.ask("GET", "/ready").status == 503, 30)
+                self.assertIn(document, server.found("tide turns twice"))
+            self.soon(lambda: a.upload([("new.md", b"# New\n\nSomething else.\n")]).status == 503, 30)
+        finally:
+            self.postgres.resume()
+        for server in self.servers:
+            self.soon(lambda s=server: s.ask("GET", "/ready").status == 200, 60)
 
 
 if __name__ == "__main__":
