@@ -3,13 +3,13 @@
 ChromaDB, and with the store in SQLite and in PostgreSQL: what is found must be as good, and what it costs is told.
 
     TARS=build/release/tars TARS_EXTRACT=build/release/tars-extract TARS_TEST_DATA=FOLDER
-        tests/e2e/backends.py [--full] [--set NAME]... [--stores DIR] [--json FILE]
+        tests/e2e/backends.py [--full] [--set NAME]... [--questions N] [--stores DIR] [--json FILE]
 
 Servers are real, and started here (tests/support). nDCG@10 of each is compared with that of the default, and may differ
 by 0.005. Then a server of each is asked: one question at a time (median and P95), and by eight clients at once
-(questions a second), nothing being kept from earlier. Without --full a part of each set is used: 60 questions, with the
-documents judged for them and as many others as make a thousand. --stores takes the data folder of a set from DIR/SET
-instead of embedding its corpus again, and then the whole of it. Last line: "N passed, N failed".
+(questions a second), nothing being kept from earlier. Without --full a part of each set is used: 60 questions (--questions
+N), with the documents judged for them and as many others as make a thousand. --stores takes the data folder of a set from
+DIR/SET, with all documents, instead of embedding its corpus again. Last line: "N passed, N failed".
 """
 import argparse
 import http.client
@@ -58,7 +58,7 @@ class Collection:
         made = os.path.join(options.stores, name) if options.stores else ""
         queries = [json.loads(line) for line in lines(part(name, "queries.jsonl"))]
         if not options.full:
-            queries = [query for query in queries if str(query["_id"]) in self.qrels][:PART_QUESTIONS]
+            queries = [query for query in queries if str(query["_id"]) in self.qrels][:options.questions]
             self.qrels = {str(query["_id"]): self.qrels[str(query["_id"])] for query in queries}
         self.texts = [query["text"] for query in queries]
         self.queries = os.path.join(folder, "queries.jsonl")
@@ -207,10 +207,10 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--full", action="store_true")
     parser.add_argument("--set", action="append")
+    parser.add_argument("--questions", type=int, default=PART_QUESTIONS)
     parser.add_argument("--stores", help="folder of data folders, one a set")
     parser.add_argument("--json", help="file for the figures")
     options = parser.parse_args()
-    options.full = options.full or bool(options.stores)
     if not os.path.isdir(DATA):
         print("skipped: point TARS_TEST_DATA at the folder of the judged collections\n0 passed, 0 failed")
         return 0
