@@ -36,5 +36,9 @@ static struct tars_vectors *open_it(void)
     return vectors;
 }
 
-const struct kind kind_embedded = {
-    .name = "embedded", .start = start, .stop = stop, .clear = clear, .open = open_it};
+const struct kind kind_embedded = {.name = "embedded",
+                                   .is_slow = true,
+                                   .start = start,
+                                   .stop = stop,
+                                   .clear = clear,
+                                   .open = open_it};
