@@ -73,7 +73,7 @@ struct tars_search_reply {
     const char *unmet;    /* a phrase of the query that nothing holds, or NULL */
     uint64_t index_seq;   /* state of the documents that it is of */
     bool is_kept;         /* what was found was kept from an earlier question */
-    bool is_partial;      /* not all was reranked that should have been: not to be kept */
+    bool is_partial;      /* not all was reranked or compared that should be: not to be kept */
 };
 
 /* What was rendered of an earlier reply to the same request. */

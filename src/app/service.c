@@ -102,7 +102,7 @@ static tars_status search(void *ctx, const struct tars_search_request *request,
     reply->unmet = found.unmet;
     reply->index_seq = found.index_seq;
     reply->is_kept = found.is_kept;
-    reply->is_partial = found.rerank_is_partial;
+    reply->is_partial = found.rerank_is_partial || found.is_behind;
     return TARS_OK;
 }
 

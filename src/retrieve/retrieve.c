@@ -500,20 +500,29 @@ static tars_status need_vector(struct search *search, struct tars_retrieved *res
     return status;
 }
 
+/* Vectors of what the index knows are still to be written to their server. */
+static bool is_behind(const struct search *search)
+{
+    const struct tars_vectors *vectors = search->retriever->config.vectors;
+
+    return vectors->ops->waits && atomic_load(&vectors->seq) < search->stats.seq;
+}
+
 /* Without its server a search goes on by words. */
 static tars_status search_by_vector(struct search *search, struct tars_retrieved *result)
 {
-    const struct tars_vectors *vectors = search->retriever->config.vectors;
     int64_t start = tars_clock_mono_ns();
     struct tars_trace_span span;
     bool is_away = false;
     tars_status status;
 
     tars_trace_begin(&search->call->trace, &span, "search vectors", TARS_SPAN_INTERNAL);
-    result->is_behind = vectors->ops->waits && atomic_load(&vectors->seq) < search->stats.seq;
+    result->is_behind = is_behind(search);
     status = search_vectors(search, &is_away);
     tars_retrieve_trace_step(&span, "tars.search.hits", search->vector_count, status);
     result->by_vector = true;
+    /* It may have been emptied meanwhile. */
+    result->is_behind = result->is_behind || is_behind(search);
     if (is_away)
         do_without_vectors(search, result);
     result->vector_ms = ms_since(start);

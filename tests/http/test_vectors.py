@@ -146,6 +146,36 @@ class PgvectorTest(Elsewhere, ServerTest):
         self.assertEqual(self.samples()['rag_vectors_rebuilds_total{backend="pgvector"}'], 1)
 
 
+class KeptTest(Asking, ServerTest):
+    """With the cache of replies: what was found while vectors were still to be written is not kept."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.postgres = cls.enterClassContext(Postgres(vectors=True))
+        cls.settings = {**OPEN, **cls.postgres.environment(), "VECTOR_BACKEND": "pgvector",
+                        "VECTOR_TIMEOUT_MS": "20000", "POSTGRES_ENABLED": "false"}
+        super().setUpClass()
+        cls.token = cls.sign_in()
+
+    def behind(self):
+        return self.samples()['rag_vectors_behind_changes{backend="pgvector"}']
+
+    def test_what_was_found_before_the_vectors_were_there_is_not_kept(self):
+        self.put("rates.txt", "Tariffs of the quay for the mooring of vessels.")
+        eventually(self, lambda: self.behind() == 0)
+        self.postgres.query("CREATE FUNCTION tars_vectors.no() RETURNS trigger LANGUAGE plpgsql AS "
+                            "$$ BEGIN RAISE EXCEPTION 'not now'; END $$")
+        self.postgres.query("CREATE TRIGGER no BEFORE INSERT ON tars_vectors.windows EXECUTE FUNCTION tars_vectors.no()")
+        self.put("orchard.txt", "Apples ripen late in the northern orchard, pears before them.")
+        question = "fruit that is picked in autumn"
+        body = self.search(question)
+        self.assertNotIn("degraded", body)
+        self.assertEqual([hit["metadata"]["file_name"] for hit in body["results"]], ["rates.txt"])
+        self.postgres.query("DROP TRIGGER no ON tars_vectors.windows")
+        eventually(self, lambda: self.behind() == 0)
+        self.assertEqual(self.search(question)["results"][0]["metadata"]["file_name"], "orchard.txt")
+
+
 class ChromaTest(Elsewhere, ServerTest):
     name = "chroma"
     checked = "chroma"
