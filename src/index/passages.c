@@ -46,8 +46,14 @@ uint32_t tars_passages_lower(const struct tars_passages *passages, uint32_t coun
 uint32_t tars_passages_find(const struct tars_passages *passages,
                             const struct tars_passages_view *view, uint64_t id)
 {
-    uint32_t at = tars_passages_lower(passages, view->count, id);
+    const uint64_t guess = view->count > 0 ? id - tars_passages_at(passages, 0)->id : 0;
+    uint32_t at;
 
+    /* Where no document was replaced, ids have no gaps. */
+    if (guess < view->count && tars_passages_at(passages, (uint32_t)guess)->id == id &&
+        tars_passages_seen(passages, view, (uint32_t)guess))
+        return (uint32_t)guess;
+    at = tars_passages_lower(passages, view->count, id);
     /* Slots that were given up may stand before the right one. */
     for (; at < view->count && tars_passages_at(passages, at)->id == id; at++) {
         if (tars_passages_seen(passages, view, at))
