@@ -158,6 +158,7 @@ struct tars_store_job {
     int attempts;       /* times it was claimed */
     bool force;         /* take it in even if unchanged */
     bool cancel_wanted; /* somebody asked a running job to stop */
+    bool is_copy;       /* set by a claim: spool is a copy that goes when this attempt has ended */
     bool here;          /* while this process is alive no other takes it, where several share the
                            store; not read back */
 };

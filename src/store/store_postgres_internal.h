@@ -192,6 +192,8 @@ TARS_MUST_USE tars_status pgs_job_is_gone(int64_t id, struct tars_err *err);
 /* Of a job that is being added, from its spool, in a transaction. */
 TARS_MUST_USE tars_status pgs_upload_add(struct tars_pg_conn *conn,
                                          const struct tars_store_job *job, struct tars_err *err);
+/* Those that were sent to this process before it shared the store, as far as they wait. */
+void pgs_uploads_adopt(struct pgs *pgs);
 /* Of a job that was claimed: job->spool becomes a file of this process's data folder, and has
  * them. */
 TARS_MUST_USE tars_status pgs_upload_fetch(struct pgs *pgs, struct tars_store_job *job,

@@ -5,6 +5,8 @@
 
 #include "store/store_postgres_internal.h"
 
+#define PUT_OFF_US INT64_C(30000000)
+
 static void read_job(struct tars_pg_query *query, struct tars_arena *arena,
                      struct tars_store_job *out)
 {
@@ -149,6 +151,20 @@ static tars_status one_job(struct tars_pg_query *query, struct tars_arena *arena
     return status;
 }
 
+/* A job whose bytes could not be had here: later, or by another, so that it keeps nothing up. */
+static void put_off(struct tars_store *store, int64_t id, int64_t until_us, const char *why)
+{
+    struct tars_pg_query query;
+
+    if (pgs_write_ask(store, false, PGS_JOB_PUT_OFF, &query, NULL))
+        return;
+    tars_pg_bind_int(&query, id);
+    tars_pg_bind_text(&query, pgs_of(store)->instance);
+    tars_pg_bind_int(&query, until_us);
+    tars_pg_bind_word(&query, why);
+    (void)!pgs_write_run(store, &query, NULL);
+}
+
 tars_status pgs_job_claim(struct tars_store *store, int64_t now_us, struct tars_arena *arena,
                           struct tars_store_job *out, struct tars_err *err)
 {
@@ -163,8 +179,11 @@ tars_status pgs_job_claim(struct tars_store *store, int64_t now_us, struct tars_
     tars_pg_bind_int(&query, pgs_of(store)->shared);
     status = one_job(&query, arena, &job, err);
     status = pgs_commit(pgs_of(store), query.conn, status, err);
-    if (!status && is_upload(&job))
+    if (!status && is_upload(&job)) {
         status = pgs_upload_fetch(pgs_of(store), &job, arena, err);
+        if (status)
+            put_off(store, job.id, now_us + PUT_OFF_US, err ? err->text : "");
+    }
     if (!status)
         *out = job;
     return status;
@@ -180,7 +199,6 @@ tars_status pgs_job_update(struct tars_store *store, const struct tars_store_job
                            struct tars_err *err)
 {
     struct pgs *pgs = pgs_of(store);
-    bool is_kept = pgs->shared && is_upload(job);
     bool durable = job->state == TARS_JOB_DONE && is_upload(job);
     struct tars_pg_query query;
     int64_t changed = 0;
@@ -211,7 +229,7 @@ tars_status pgs_job_update(struct tars_store *store, const struct tars_store_job
     }
     status = pgs_commit(pgs, query.conn, status, err);
     /* Our copy is needed no more: another attempt has one of its own. */
-    if (is_kept && (status == TARS_ECANCELED || (!status && job->state != TARS_JOB_RUNNING)))
+    if (job->is_copy && (status == TARS_ECANCELED || (!status && job->state != TARS_JOB_RUNNING)))
         (void)unlink(job->spool);
     return status;
 }

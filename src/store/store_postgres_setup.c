@@ -402,6 +402,8 @@ tars_status pgs_join(struct pgs *pgs, struct tars_err *err)
     if (status)
         return status;
     pgs->is_joined = true;
+    if (pgs->shared)
+        pgs_uploads_adopt(pgs);
     if (pthread_create(&pgs->keeper, NULL, keep, pgs) == 0)
         return TARS_OK;
     pgs->is_joined = false;

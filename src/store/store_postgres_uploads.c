@@ -11,6 +11,8 @@
 #include "base/sys/file.h"
 #include "store/store_postgres_internal.h"
 
+#define LONELY_BYTES ((size_t)16 << 20)
+
 /* Up to n bytes; fewer only at the end. -1: errno says why. */
 static ssize_t read_up_to(int fd, char *into, size_t n)
 {
@@ -65,6 +67,54 @@ tars_status pgs_upload_add(struct tars_pg_conn *conn, const struct tars_store_jo
         (void)close(fd);
     free(bytes);
     return status;
+}
+
+static tars_status find_lonely(struct pgs *pgs, int64_t after, struct tars_pg_rows *rows)
+{
+    struct tars_store_job *job;
+    tars_status status = pgs_read_ask(&pgs->store, PGS_UPLOAD_LONELY, &rows->query, NULL);
+
+    if (status)
+        return status;
+    tars_pg_bind_int(&rows->query, after);
+    while ((job = tars_pg_next_row(rows, sizeof(*job))) != NULL) {
+        job->id = tars_pg_int(&rows->query);
+        job->spool = tars_pg_word(&rows->query, rows->arena, NULL);
+    }
+    return pgs_read_done(&pgs->store, &rows->query, NULL);
+}
+
+static void adopt(struct pgs *pgs, const struct tars_store_job *job)
+{
+    struct tars_pg_conn *conn;
+
+    if (access(job->spool, R_OK) || pgs_begin(pgs, true, &conn, NULL))
+        return;
+    if (!pgs_commit(pgs, conn, pgs_upload_add(conn, job, NULL), NULL))
+        (void)unlink(job->spool);
+}
+
+void pgs_uploads_adopt(struct pgs *pgs)
+{
+    struct tars_pg_rows rows;
+    struct tars_arena arena;
+    int64_t after = 0;
+    bool is_end = false;
+
+    tars_arena_init(&arena, LONELY_BYTES);
+    while (!is_end) {
+        const struct tars_store_job *jobs;
+
+        rows = (struct tars_pg_rows){.arena = &arena};
+        is_end = find_lonely(pgs, after, &rows) || rows.count == 0;
+        jobs = rows.items;
+        for (size_t i = 0; !is_end && i < rows.count; i++) {
+            adopt(pgs, &jobs[i]);
+            after = jobs[i].id;
+        }
+        tars_arena_clear(&arena);
+    }
+    tars_arena_release(&arena);
 }
 
 /* ------------------------------------------------------------------ fetching */
@@ -146,7 +196,7 @@ tars_status pgs_upload_fetch(struct pgs *pgs, struct tars_store_job *job, struct
 
     if (pgs->dir)
         status = count_parts(pgs, job->id, &parts, err);
-    /* One of before the store was shared lies where it was sent to. */
+    /* One of a store that is not shared lies where it was sent to. */
     if (status || parts == 0)
         return status;
     folder = tars_arena_printf(arena, "%s/spool", pgs->dir);
@@ -165,5 +215,6 @@ tars_status pgs_upload_fetch(struct pgs *pgs, struct tars_store_job *job, struct
     (void)close(fd);
     if (status)
         (void)unlink(job->spool);
+    job->is_copy = true;
     return status;
 }
