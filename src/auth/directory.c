@@ -308,6 +308,7 @@ tars_status tars_directory_tenant_set(struct tars_auth *auth, const struct tars_
         status = may_change(&visit, change, err);
     if (status == TARS_OK) {
         changed = *visit.tenant->tenant;
+        changed.was = visit.tenant->tenant;
         apply(&changed, change);
         status = check_tenant(&changed, err);
     }

@@ -210,15 +210,22 @@ tars_status tars_directory_account_add(struct tars_auth *auth, const struct tars
 
 /* No tenant is left without an admin by one of its own; who manages it from outside may, for they
  * can make another. */
+static bool must_leave_admin(const struct tars_visit *visit, const struct tars_account *account)
+{
+    const struct tars_principal *actor = visit->actor->principal;
+
+    return account->role >= TARS_ROLE_ADMIN && !account->disabled &&
+           actor->credential != TARS_CREDENTIAL_OWNER &&
+           strcmp(actor->tenant, account->tenant) == 0;
+}
+
 static tars_status check_last_admin(const struct tars_visit *visit,
                                     const struct tars_account *account, struct tars_err *err)
 {
-    const struct tars_principal *actor = visit->actor->principal;
     const struct tars_snapshot_account *all;
     size_t total;
 
-    if (account->role < TARS_ROLE_ADMIN || account->disabled ||
-        actor->credential == TARS_CREDENTIAL_OWNER || strcmp(actor->tenant, account->tenant) != 0)
+    if (!must_leave_admin(visit, account))
         return TARS_OK;
     all = tars_snapshot_accounts(visit->snapshot, &total);
     for (size_t i = 0; i < total; i++) {
@@ -244,13 +251,16 @@ static tars_status set_account(struct tars_visit *visit, const char *name,
     if (!found)
         return status;
     changed = *found->account;
+    changed.was = found->account;
     changed.role = change->role ? change->role : changed.role;
     changed.disabled = change->disabled ? *change->disabled : changed.disabled;
     changed.secret_hash = hash ? hash : changed.secret_hash;
     if (hash || changed.disabled)
         changed.tokens_from_us = tars_auth_now_us(visit->auth);
-    if (changed.role < TARS_ROLE_ADMIN || changed.disabled)
+    if (changed.role < TARS_ROLE_ADMIN || changed.disabled) {
+        changed.leaves_admin = must_leave_admin(visit, found->account);
         status = check_last_admin(visit, found->account, err);
+    }
     if (status != TARS_OK)
         return status;
     if (change->role)
@@ -296,6 +306,7 @@ tars_status tars_directory_account_remove(struct tars_auth *auth, const struct t
                                           struct tars_err *err)
 {
     const struct tars_snapshot_account *found = NULL;
+    struct tars_account changed;
     struct tars_visit visit;
     tars_status status = tars_directory_enter_admin(&visit, auth, actor, tenant, true, err);
 
@@ -303,6 +314,13 @@ tars_status tars_directory_account_remove(struct tars_auth *auth, const struct t
         status = tars_directory_account(&visit, name, &found, err);
     if (found)
         status = check_last_admin(&visit, found->account, err);
+    /* Two at once, on two servers, would leave none: here the later one is told. */
+    if (found && status == TARS_OK && must_leave_admin(&visit, found->account)) {
+        changed = *found->account;
+        changed.was = found->account;
+        changed.disabled = changed.leaves_admin = true;
+        status = tars_accounts_set(auth->config.store, &changed, err);
+    }
     if (found && status == TARS_OK)
         status = tars_accounts_remove(auth->config.store, found->account->id, err);
     return tars_directory_leave(&visit, status, "account-removed", name, err);
@@ -352,6 +370,7 @@ tars_status tars_directory_own_secret(struct tars_auth *auth, const struct tars_
         status = own_account(&visit, &found, err);
     if (found) {
         changed = *found->account;
+        changed.was = found->account;
         changed.secret_hash = hash;
         changed.tokens_from_us = tars_auth_now_us(auth);
         status = tars_accounts_set(auth->config.store, &changed, err);

@@ -100,6 +100,7 @@ static tars_status update_account(struct tars_auth *auth, const struct tars_acco
     *changed = identity->says_role && identity->role != account->role;
     if (!*changed)
         return TARS_OK;
+    fresh.was = account;
     fresh.role = identity->role;
     status = tars_accounts_set(auth->config.store, &fresh, NULL);
     if (status == TARS_OK)

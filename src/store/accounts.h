@@ -57,6 +57,7 @@ struct tars_tenant {
     int64_t max_questions_day; /* 0: no limit */
     int64_t created_us;
     bool disabled;
+    const struct tars_tenant *was; /* as of an account */
 };
 
 struct tars_account {
@@ -70,6 +71,10 @@ struct tars_account {
     enum tars_account_kind kind;
     enum tars_role role;
     bool disabled;
+    /* For _set() alone, where processes share the store. */
+    const struct tars_account *was; /* what this was made from: what is the same is left as it is in
+                                       the store by now; NULL: all is written */
+    bool leaves_admin;              /* EBUSY when its tenant would have no other one */
 };
 
 struct tars_api_key {
@@ -173,8 +178,8 @@ TARS_MUST_USE tars_status tars_accounts_tenant_remove(struct tars_store *store, 
 /* Accounts. _add sets account->id. EEXIST: the name is taken in its tenant. */
 TARS_MUST_USE tars_status tars_accounts_add(struct tars_store *store, struct tars_account *account,
                                             struct tars_err *err);
-/* role, secret_hash, external, disabled and tokens_from_us, which never goes back, of account->id.
- */
+/* role, secret_hash, external, disabled and tokens_from_us, which never goes back, of account->id;
+ * see there for was. */
 TARS_MUST_USE tars_status tars_accounts_set(struct tars_store *store,
                                             const struct tars_account *account,
                                             struct tars_err *err);

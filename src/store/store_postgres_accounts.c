@@ -272,6 +272,25 @@ static tars_status tenant_add(struct tars_store *store, const struct tars_tenant
     return pgs_commit(pgs_of(store), query.conn, status, err);
 }
 
+static void bind_int_or_null(struct tars_pg_query *query, const void *is_there, int64_t value)
+{
+    if (is_there) {
+        tars_pg_bind_int(query, value);
+    } else {
+        tars_pg_bind_text(query, NULL);
+    }
+}
+
+static void bind_old_tenant(struct tars_pg_query *query, const struct tars_tenant *was)
+{
+    tars_pg_bind_text(query, was ? was->title : NULL);
+    tars_pg_bind_text(query, was ? was->settings_json : NULL);
+    bind_int_or_null(query, was, was ? was->max_documents : 0);
+    bind_int_or_null(query, was, was ? was->max_bytes : 0);
+    bind_int_or_null(query, was, was ? was->max_questions_day : 0);
+    bind_int_or_null(query, was, was && was->disabled);
+}
+
 static tars_status tenant_set(struct tars_store *store, const struct tars_tenant *tenant,
                               struct tars_err *err)
 {
@@ -281,6 +300,7 @@ static tars_status tenant_set(struct tars_store *store, const struct tars_tenant
     if (status)
         return status;
     bind_tenant(&query, tenant);
+    bind_old_tenant(&query, tenant->was);
     return end_change(pgs_of(store), &query, "such tenant", tenant->name, err);
 }
 
@@ -385,20 +405,50 @@ static tars_status add(struct tars_store *store, struct tars_account *account, s
     return status;
 }
 
+/* In a transaction, which nobody else's that asks this overlaps. */
+static tars_status check_admin(struct tars_pg_conn *conn, const struct tars_account *account,
+                               struct tars_err *err)
+{
+    struct tars_pg_query query;
+    int64_t is_last = 0;
+    tars_status status = run_id(conn, PGS_ACCOUNT_TENANT_TAKE, account->id, err);
+
+    if (status)
+        return status;
+    query = tars_pg_ask(conn, PGS_ACCOUNT_IS_LAST);
+    tars_pg_bind_int(&query, account->id);
+    status = pgs_one_int(&query, &is_last, err);
+    if (!status && is_last) {
+        status = tars_fail(TARS_EBUSY, err,
+                           "\"%.255s\" is the last admin of tenant %s: make another one first",
+                           account->name, account->tenant);
+    }
+    return status;
+}
+
 static tars_status set(struct tars_store *store, const struct tars_account *account,
                        struct tars_err *err)
 {
+    const struct tars_account *was = account->was;
     struct tars_pg_query query;
     tars_status status = begin_change(store, true, PGS_ACCOUNT_SET, &query, err);
 
     if (status)
         return status;
+    if (account->leaves_admin)
+        status = check_admin(query.conn, account, err);
+    if (status)
+        return pgs_commit(pgs_of(store), query.conn, status, err);
     tars_pg_bind_int(&query, account->id);
     tars_pg_bind_int(&query, account->role);
     tars_pg_bind_word(&query, account->secret_hash);
     tars_pg_bind_word(&query, account->external);
     tars_pg_bind_int(&query, account->disabled);
     tars_pg_bind_int(&query, account->tokens_from_us);
+    bind_int_or_null(&query, was, was ? (int64_t)was->role : 0);
+    tars_pg_bind_text(&query, was ? was->secret_hash : NULL);
+    tars_pg_bind_text(&query, was ? was->external : NULL);
+    bind_int_or_null(&query, was, was && was->disabled);
     return end_change(pgs_of(store), &query, "such account",
                       "an account of that name at the provider", err);
 }
