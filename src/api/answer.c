@@ -193,7 +193,8 @@ void tars_answer_keep(const struct tars_api *api, const struct tars_call *call,
         status = tars_history_keep(api->config.history, call, conversation_id, &turn, &err);
     }
     if (status != TARS_OK) {
-        answer->degraded = "not kept in the conversation";
+        answer->degraded = status == TARS_EAGAIN ? "not yet kept in the conversation"
+                                                 : "not kept in the conversation";
         tars_log_call(api->config.log, TARS_LOG_WARNING, "api", call, "a turn was not kept: %s",
                       err.text[0] ? err.text : tars_status_text(status));
     }

@@ -33,6 +33,7 @@ static tars_status open_history(struct tars_wiring *w, struct tars_err *err)
         .turns = remembers ? (size_t)tars_settings_int(s, TARS_SET_CONVERSATION_MEMORY_TURNS) : 0,
         .tokens = (size_t)tars_settings_int(s, TARS_SET_CONVERSATION_MEMORY_TOKENS),
         .keeps = remembers,
+        .log = w->log,
     };
 
     if (tars_history_new(&config, &w->history) != TARS_OK)

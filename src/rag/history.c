@@ -7,6 +7,7 @@
 
 #include "base/mem/buf.h"
 #include "base/sys/clock.h"
+#include "rag/later.h"
 #include "text/analyzer.h"
 #include "text/normalize.h"
 #include "text/sentences.h"
@@ -20,6 +21,7 @@
 
 struct tars_history {
     struct tars_history_config config; /* with every default filled in */
+    struct tars_later *later;
 };
 
 tars_status tars_history_new(const struct tars_history_config *config,
@@ -35,12 +37,19 @@ tars_status tars_history_new(const struct tars_history_config *config,
     made->config = *config;
     if (made->config.tokens == 0)
         made->config.tokens = TARS_HISTORY_TOKENS_DEFAULT;
+    if (tars_later_new(config->store, config->log, &made->later)) {
+        free(made);
+        return TARS_ENOMEM;
+    }
     *history = made;
     return TARS_OK;
 }
 
 void tars_history_free(struct tars_history *history)
 {
+    if (!history)
+        return;
+    tars_later_free(history->later);
     free(history);
 }
 
@@ -330,6 +339,21 @@ tars_status tars_history_recall(const struct tars_history *history, struct tars_
 
 /* -------------------------------------------------------------------------- keep */
 
+static tars_status append(const struct tars_history *history, const struct tars_later_turn *turn,
+                          struct tars_err *err)
+{
+    tars_status status;
+
+    if (tars_later_has(history->later, turn->tenant, turn->conversation))
+        return tars_later_add(history->later, turn) ? TARS_EUNAVAILABLE : TARS_EAGAIN;
+    status = tars_conversation_append(history->config.store, turn->tenant, turn->client,
+                                      turn->conversation, turn->messages, TARS_LATER_MESSAGES,
+                                      false, turn->now_us, err);
+    if (tars_later_may_pass(status) && !tars_later_add(history->later, turn))
+        status = TARS_EAGAIN;
+    return status;
+}
+
 tars_status tars_history_keep(const struct tars_history *history, const struct tars_call *call,
                               const char *conversation_id, const struct tars_history_turn *turn,
                               struct tars_err *err)
@@ -337,22 +361,25 @@ tars_status tars_history_keep(const struct tars_history *history, const struct t
     char asked[TARS_ISO8601_BYTES];
     char answered[TARS_ISO8601_BYTES];
     int64_t now_us = tars_clock_wall_us();
-    const struct tars_message messages[2] = {
-        {.id = "", .role = "user", .content = turn->question, .timestamp = asked},
-        {.id = "",
-         .role = "assistant",
-         .content = turn->answer,
-         .timestamp = answered,
-         .sources_json = turn->sources_json,
-         .metadata_json = turn->metadata_json},
+    struct tars_later_turn kept = {
+        .conversation = conversation_id,
+        .messages = {{.id = "", .role = "user", .content = turn->question, .timestamp = asked},
+                     {.id = "",
+                      .role = "assistant",
+                      .content = turn->answer,
+                      .timestamp = answered,
+                      .sources_json = turn->sources_json,
+                      .metadata_json = turn->metadata_json}},
+        .now_us = now_us,
     };
 
     if (!history || !conversation_id || !history->config.keeps)
         return TARS_OK;
     tars_clock_iso8601(turn->asked_us, asked);
     tars_clock_iso8601(now_us, answered);
-    return tars_conversation_append(history->config.store, tenant_of(call), call->client_id,
-                                    conversation_id, messages, 2, false, now_us, err);
+    kept.tenant = tenant_of(call);
+    kept.client = call->client_id;
+    return append(history, &kept, err);
 }
 
 /* ----------------------------------------------------------------------- clients */
@@ -392,8 +419,12 @@ tars_status tars_history_list(const struct tars_history *history, const struct t
 tars_status tars_history_delete(const struct tars_history *history, const struct tars_call *call,
                                 const char *conversation_id, struct tars_err *err)
 {
-    return tars_conversation_delete(history->config.store, tenant_of(call), call->client_id,
-                                    conversation_id, err);
+    tars_status status = tars_conversation_delete(history->config.store, tenant_of(call),
+                                                  call->client_id, conversation_id, err);
+
+    if (!status)
+        tars_later_forget(history->later, tenant_of(call), conversation_id);
+    return status;
 }
 
 tars_status tars_history_stats(const struct tars_history *history, const struct tars_call *call,

@@ -15,7 +15,9 @@
  *            both wordings (gather.h), so that one that was taken to lean by mistake loses nothing.
  * Rights     Whoever the call is of (client and tenant): another client's conversation is
  *            TARS_EDENIED, another tenant's is not there.
- * Threads    Safe to share; constant after _new().
+ * Outage     A turn that the store does not take waits (later.h), and those of its conversation
+ *            behind it.
+ * Threads    Safe to share.
  */
 #ifndef TARS_RAG_HISTORY_H
 #define TARS_RAG_HISTORY_H
@@ -37,6 +39,7 @@ struct tars_history_config {
     size_t turns;             /* fed at most; 0: none */
     size_t tokens;            /* of them; 0: TARS_HISTORY_TOKENS_DEFAULT */
     bool keeps;               /* questions and answers are kept */
+    struct tars_log *log;     /* of turns that are lost; NULL: none; borrowed */
 };
 
 TARS_MUST_USE tars_status tars_history_new(const struct tars_history_config *config,
@@ -66,7 +69,8 @@ struct tars_history_turn {
 };
 
 /* Both messages or none; survives the process. Nothing when history keeps none, or history or
- * conversation_id is NULL. */
+ * conversation_id is NULL. EAGAIN: the store is away; the turn is kept as soon as it is back, if
+ * the process lives that long. */
 TARS_MUST_USE tars_status tars_history_keep(const struct tars_history *history,
                                             const struct tars_call *call,
                                             const char *conversation_id,

@@ -246,7 +246,7 @@ class Outage(ReplicasTest):
             self.assertTrue(refused.headers["Retry-After"])
             self.assertIn("Failed to save message", refused.json()["detail"])
             answered = a.ask("POST", "/rag/query", {"query": "vacation days", "conversation_id": "c"}).json()
-            self.assertEqual(answered["degraded"], "not kept in the conversation")
+            self.assertEqual(answered["degraded"], "not yet kept in the conversation")
             self.assertEqual(sum(server.leads() for server in self.servers), 0)
         finally:
             self.postgres.start()

@@ -8,7 +8,11 @@
 
 #include <cmocka.h>
 
+#include <stdatomic.h>
+#include <unistd.h>
+
 #include "rag/history.h"
+#include "store/conversations_internal.h"
 #include "store/store_sqlite.h"
 #include "support/faults.h"
 #include "support/files.h"
@@ -337,6 +341,98 @@ static void every_allocation_may_fail(void **state)
     assert_true(faults_each(recall_once, world) > 3);
 }
 
+/* --------------------------------------------------------------------- outage */
+
+/* A store that is away for as many writes of conversations as are wanted; of the first that fail
+ * it has done some all the same, as when the answer to a commit is lost. */
+static struct away {
+    const struct tars_conversations_ops *real;
+    atomic_int fails;
+    atomic_int done_all_the_same;
+} away;
+
+static tars_status append_or_not(struct tars_store *store, const char *tenant, const char *client,
+                                 const char *id, const struct tars_message *messages, size_t n,
+                                 bool durable, int64_t now_us, struct tars_err *err)
+{
+    bool fails = atomic_load(&away.fails) > 0;
+
+    if (!fails || atomic_fetch_sub(&away.done_all_the_same, 1) > 0) {
+        tars_status status =
+            away.real->append(store, tenant, client, id, messages, n, durable, now_us, err);
+
+        if (!fails)
+            return status;
+    }
+    atomic_fetch_sub(&away.fails, 1);
+    return tars_fail(TARS_EUNAVAILABLE, err, "the store is away");
+}
+
+static tars_status say_once(struct world *world, const char *question)
+{
+    const struct tars_history_turn turn = {
+        .question = question, .answer = "Yes.", .asked_us = INT64_C(1700000000000000)};
+
+    return tars_history_keep(world->history, &world->call, "c1", &turn, NULL);
+}
+
+/* Read without the history, until there are n messages. */
+static struct tars_message *await_messages(struct world *world, size_t n)
+{
+    struct tars_message *messages = NULL;
+    size_t count = 0;
+
+    do {
+        (void)usleep(10000);
+        assert_int_equal(tars_conversation_recent(world->store, "default", "ada", "c1", 100,
+                                                  &world->arena, &messages, &count, NULL),
+                         TARS_OK);
+    } while (count < n);
+    assert_int_equal(count, n);
+    return messages;
+}
+
+static void turns_wait_for_a_store_that_is_away(void **state)
+{
+    struct world *world = *state;
+    struct tars_conversations_ops conversations;
+    const struct tars_store_ops *real = world->store->ops;
+    struct tars_store_ops ops = *real;
+    struct tars_message *messages;
+
+    away.real = ops.conversations;
+    conversations = *ops.conversations;
+    conversations.append = append_or_not;
+    ops.conversations = &conversations;
+    world->store->ops = &ops;
+    atomic_store(&away.fails, 3);
+    atomic_store(&away.done_all_the_same, 1);
+    assert_int_equal(say_once(world, "One?"), TARS_EAGAIN); /* and it is there */
+    atomic_store(&away.done_all_the_same, 0);
+    assert_int_equal(say_once(world, "Two?"), TARS_EAGAIN);
+    assert_int_equal(say_once(world, "Three?"), TARS_EAGAIN);
+    messages = await_messages(world, 6);
+    assert_string_equal(messages[0].content, "One?");
+    assert_string_equal(messages[2].content, "Two?");
+    assert_string_equal(messages[4].content, "Three?");
+    /* The last try is at the end. */
+    atomic_store(&away.fails, 1);
+    assert_int_equal(say_once(world, "Four?"), TARS_EAGAIN);
+    tars_history_free(world->history);
+    world->history = NULL;
+    messages = await_messages(world, 8);
+    assert_string_equal(messages[6].content, "Four?");
+    /* What is deleted does not come back. */
+    open_history(world, 5, 0);
+    atomic_store(&away.fails, 1);
+    assert_int_equal(say_once(world, "Five?"), TARS_EAGAIN);
+    assert_int_equal(tars_history_delete(world->history, &world->call, "c1", NULL), TARS_OK);
+    tars_history_free(world->history);
+    world->history = NULL;
+    (void)await_messages(world, 0);
+    world->store->ops = real;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -349,6 +445,7 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(only_the_owner_sees_them, set_up, tear_down),
         cmocka_unit_test_setup_teardown(without_a_conversation_nothing_happens, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(turns_wait_for_a_store_that_is_away, set_up, tear_down),
         cmocka_unit_test_setup_teardown(every_allocation_may_fail, set_up, tear_down),
     };
 
