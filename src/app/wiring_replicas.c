@@ -136,7 +136,8 @@ tars_status tars_wiring_open_texts(struct tars_wiring *w, struct tars_err *err)
         return tars_fail(TARS_ENOMEM, err, "no memory");
     if (!w->texts_anew)
         tars_index_stats(w->index, &stats);
-    return tars_store_postgres_keep_texts(w->store, path, stats.last_id, err);
+    return tars_store_postgres_keep_texts(w->store, path, stats.last_id, tars_index_seq(w->index),
+                                          err);
 }
 
 tars_status tars_wiring_replicas_health(struct tars_wiring *w, struct tars_err *err)

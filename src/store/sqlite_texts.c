@@ -18,6 +18,8 @@
 enum text_sql {
     SQL_FILLED,
     SQL_FILLED_SET,
+    SQL_FOLLOWED,
+    SQL_FOLLOWED_SET,
     SQL_DOCUMENT_ADD,
     SQL_PASSAGE_ADD,
     SQL_PASSAGES_REMOVE,
@@ -37,6 +39,8 @@ enum text_sql {
 static const char *const texts_sql[] = {
     [SQL_FILLED] = "SELECT filled FROM state",
     [SQL_FILLED_SET] = "UPDATE state SET filled = ?1",
+    [SQL_FOLLOWED] = "SELECT seq FROM followed",
+    [SQL_FOLLOWED_SET] = "UPDATE followed SET seq = max(seq, ?1)",
     [SQL_DOCUMENT_ADD] =
         "INSERT OR REPLACE INTO documents (document_id, collection, path, external_id, file_name, "
         "file_type, title, language, file_size, sha256, created_us, modified_us, indexed_us, "
@@ -101,6 +105,8 @@ static tars_status connect_both(struct tars_texts *texts, struct tars_err *err)
             &texts->writer,
             "CREATE TABLE IF NOT EXISTS state (one INTEGER PRIMARY KEY CHECK (one = 1), filled "
             "INTEGER NOT NULL); INSERT OR IGNORE INTO state (one, filled) VALUES (1, 0);"
+            "CREATE TABLE IF NOT EXISTS followed (one INTEGER PRIMARY KEY CHECK (one = 1), seq "
+            "INTEGER NOT NULL); INSERT OR IGNORE INTO followed (one, seq) VALUES (1, 0);"
             "CREATE TABLE IF NOT EXISTS documents (first INTEGER PRIMARY KEY, document_id TEXT, "
             "collection TEXT, path TEXT, external_id TEXT, file_name TEXT, file_type TEXT, title "
             "TEXT, language INTEGER, file_size INTEGER, sha256 TEXT, created_us INTEGER, "
@@ -173,18 +179,28 @@ void tars_texts_close(struct tars_texts *texts)
 
 /* ------------------------------------------------------------------- writing */
 
-uint64_t tars_texts_filled(struct tars_texts *texts)
+static uint64_t read_number(struct tars_texts *texts, enum text_sql sql)
 {
     struct tars_sqlite_query query;
-    uint64_t filled = 0;
+    uint64_t number = 0;
 
     pthread_mutex_lock(&texts->write_lock);
-    query = tars_sqlite_ask(&texts->writer, SQL_FILLED);
+    query = tars_sqlite_ask(&texts->writer, sql);
     if (tars_sqlite_step(&query))
-        filled = (uint64_t)tars_sqlite_int(&query);
+        number = (uint64_t)tars_sqlite_int(&query);
     (void)!tars_sqlite_end(&query, NULL);
     pthread_mutex_unlock(&texts->write_lock);
-    return filled;
+    return number;
+}
+
+uint64_t tars_texts_filled(struct tars_texts *texts)
+{
+    return read_number(texts, SQL_FILLED);
+}
+
+uint64_t tars_texts_followed(struct tars_texts *texts)
+{
+    return read_number(texts, SQL_FOLLOWED);
 }
 
 static tars_status add_document(struct tars_sqlite_conn *conn,
@@ -234,11 +250,12 @@ static tars_status add_passage(struct tars_sqlite_conn *conn,
     return tars_sqlite_run(&query, err);
 }
 
-static tars_status set_filled(struct tars_sqlite_conn *conn, uint64_t filled, struct tars_err *err)
+static tars_status set_number(struct tars_sqlite_conn *conn, enum text_sql sql, uint64_t number,
+                              struct tars_err *err)
 {
-    struct tars_sqlite_query query = tars_sqlite_ask(conn, SQL_FILLED_SET);
+    struct tars_sqlite_query query = tars_sqlite_ask(conn, sql);
 
-    tars_sqlite_bind_int(&query, (int64_t)filled);
+    tars_sqlite_bind_int(&query, (int64_t)number);
     return tars_sqlite_run(&query, err);
 }
 
@@ -258,7 +275,7 @@ static tars_status add_all(struct tars_sqlite_conn *conn,
         if (!status)
             status = add_passage(conn, passage, err);
     }
-    return status ? status : set_filled(conn, filled, err);
+    return status ? status : set_number(conn, SQL_FILLED_SET, filled, err);
 }
 
 tars_status tars_texts_add(struct tars_texts *texts, const struct tars_store_passages *passages,
@@ -299,15 +316,64 @@ tars_status tars_texts_remove(struct tars_texts *texts, uint64_t first, uint64_t
     return status;
 }
 
+static tars_status follow_all(struct tars_sqlite_conn *conn,
+                              const struct tars_store_changes *changes, uint64_t seq,
+                              struct tars_err *err)
+{
+    tars_status status = TARS_OK;
+
+    for (size_t i = 0; !status && i < changes->count; i++) {
+        const struct tars_store_change *change = &changes->items[i];
+
+        if (change->op != TARS_CHANGE_REMOVE)
+            continue;
+        status = remove_by(conn, SQL_PASSAGES_REMOVE, change->first, change->last, err);
+        if (!status)
+            status = remove_by(conn, SQL_DOCUMENTS_REMOVE, change->first, change->last, err);
+    }
+    return status ? status : set_number(conn, SQL_FOLLOWED_SET, seq, err);
+}
+
+tars_status tars_texts_follow(struct tars_texts *texts, const struct tars_store_changes *changes,
+                              uint64_t seq, struct tars_err *err)
+{
+    tars_status status;
+
+    pthread_mutex_lock(&texts->write_lock);
+    status = tars_sqlite_exec(&texts->writer, "BEGIN IMMEDIATE", err);
+    if (!status) {
+        status = tars_sqlite_conclude(&texts->writer, follow_all(&texts->writer, changes, seq, err),
+                                      err);
+    }
+    pthread_mutex_unlock(&texts->write_lock);
+    return status;
+}
+
+tars_status tars_texts_tidy(struct tars_texts *texts, struct tars_err *err)
+{
+    tars_status status;
+
+    pthread_mutex_lock(&texts->write_lock);
+    pthread_mutex_lock(&texts->read_lock); /* a reader would keep it from it */
+    status = tars_sqlite_exec(&texts->writer, "PRAGMA wal_checkpoint(TRUNCATE)", err);
+    pthread_mutex_unlock(&texts->read_lock);
+    pthread_mutex_unlock(&texts->write_lock);
+    return status;
+}
+
 tars_status tars_texts_clear(struct tars_texts *texts, struct tars_err *err)
 {
     tars_status status;
 
     pthread_mutex_lock(&texts->write_lock);
-    status = tars_sqlite_exec(&texts->writer,
-                              "BEGIN IMMEDIATE; DELETE FROM passages; DELETE FROM documents; "
-                              "UPDATE state SET filled = 0; COMMIT",
-                              err);
+    status = tars_sqlite_exec(&texts->writer, "BEGIN IMMEDIATE", err);
+    if (!status) {
+        status = tars_sqlite_exec(&texts->writer,
+                                  "DELETE FROM passages; DELETE FROM documents; "
+                                  "UPDATE state SET filled = 0",
+                                  err);
+        status = tars_sqlite_conclude(&texts->writer, status, err);
+    }
     pthread_mutex_unlock(&texts->write_lock);
     return status;
 }

@@ -4,13 +4,14 @@
  *     documents(first, ...)     by the number of their first passage
  *     passages(id, first, ...)
  *     state(filled)             all passages up to this number that there are, are here
+ *     followed(seq)             number of the last change that was followed
  *
  * A shadow like the index: it may be deleted at any time, and fills itself again. It holds no
- * vectors. What was removed is wiped from the file (secure_delete).
+ * vectors. What was removed is wiped from the file (secure_delete), and by _tidy() from its log.
  *
  * Threads   Safe to share: one connection writes and one reads, with a lock each.
  * Failure   A damaged file is made anew by _open(). Nothing is synced; after a power cut the last
- *           writes may be missing, and are made up for.
+ *           writes may be missing: passages are made up for, of removals followed() tells it.
  */
 #ifndef TARS_STORE_SQLITE_TEXTS_H
 #define TARS_STORE_SQLITE_TEXTS_H
@@ -34,6 +35,14 @@ uint64_t tars_texts_filled(struct tars_texts *texts);
 TARS_MUST_USE tars_status tars_texts_add(struct tars_texts *texts,
                                          const struct tars_store_passages *passages,
                                          uint64_t filled, struct tars_err *err);
+/* Number of the last change that was followed; 0: none. */
+uint64_t tars_texts_followed(struct tars_texts *texts);
+/* Wipe what the changes remove, and remember seq, unless a later one is: all or nothing. */
+TARS_MUST_USE tars_status tars_texts_follow(struct tars_texts *texts,
+                                            const struct tars_store_changes *changes, uint64_t seq,
+                                            struct tars_err *err);
+/* What was removed is in the file's log no more. */
+TARS_MUST_USE tars_status tars_texts_tidy(struct tars_texts *texts, struct tars_err *err);
 /* Wipe passages first..last. */
 TARS_MUST_USE tars_status tars_texts_remove(struct tars_texts *texts, uint64_t first, uint64_t last,
                                             struct tars_err *err);

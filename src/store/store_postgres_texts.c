@@ -7,9 +7,13 @@
  *              numbers than all that were there before, so none is missed.
  *     removal  by the changes that pass by, of this process or replayed from others: at once
  *
+ * INVARIANT  What was removed is here no more, or followed (sqlite_texts.h) is behind the index's
+ * number, or is_unclean: then all is thrown away, at the next chance or opening.
+ *
  * fill_lock is held from reading a page until it is here, and by removals: so what was removed
  * meanwhile is not put back. Texts of a passage never change: another text is another passage. */
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -30,9 +34,23 @@ struct pgs_texts {
     pthread_mutex_t lock;      /* guards what follows */
     pthread_cond_t some;
     bool stopping, wanted;
+    atomic_bool is_unclean;  /* a removal failed */
+    atomic_bool has_removed; /* since the last tidying */
 };
 
 /* ------------------------------------------------------------------- filling */
+
+/* Under fill_lock. */
+static tars_status clean(struct pgs_texts *texts)
+{
+    tars_status status = TARS_OK;
+
+    if (atomic_load(&texts->is_unclean))
+        status = tars_texts_clear(texts->file, NULL);
+    if (!status)
+        atomic_store(&texts->is_unclean, false);
+    return status;
+}
 
 /* *more: there may be. */
 static tars_status fill_page(struct pgs_texts *texts, bool *more)
@@ -44,6 +62,11 @@ static tars_status fill_page(struct pgs_texts *texts, bool *more)
     *more = false;
     tars_arena_init(&arena, PAGE_BYTES);
     pthread_mutex_lock(&texts->fill_lock);
+    status = clean(texts);
+    if (status) {
+        pthread_mutex_unlock(&texts->fill_lock);
+        return status;
+    }
     status = pgs_passage_range(&texts->pgs->store, tars_texts_filled(texts->file) + 1, UINT64_MAX,
                                PAGE_PASSAGES, TARS_LOAD_TEXT, &arena, &page, NULL);
     if (!status && page.count) {
@@ -85,8 +108,11 @@ static void *fill(void *ctx)
     while (!is_stopping(texts)) {
         bool more;
 
-        if (fill_page(texts, &more) || !more)
-            wait_for_more(texts);
+        if (!fill_page(texts, &more) && more)
+            continue;
+        if (atomic_exchange(&texts->has_removed, false) && tars_texts_tidy(texts->file, NULL))
+            atomic_store(&texts->has_removed, true);
+        wait_for_more(texts);
     }
     return NULL;
 }
@@ -102,21 +128,28 @@ static void wake(struct pgs_texts *texts)
 /* ---------------------------------------------------------------- life cycle */
 
 /* What is behind known may be of a past that the database gave up, and its numbers given again. */
-static tars_status keep_up_to(struct tars_texts *file, uint64_t known, struct tars_err *err)
+static tars_status keep_up_to(struct tars_texts *file, uint64_t known, uint64_t seq,
+                              struct tars_err *err)
 {
+    const struct tars_store_changes no_changes = {.count = 0};
     const struct tars_store_passages none = {.count = 0};
-    tars_status status;
+    tars_status status = TARS_OK;
 
-    if (known == 0)
-        return tars_texts_clear(file, err);
-    if (tars_texts_filled(file) <= known)
-        return TARS_OK;
-    status = tars_texts_remove(file, known + 1, INT64_MAX, err);
-    return status ? status : tars_texts_add(file, &none, known, err);
+    /* Removals that the index has seen, and this has not. */
+    if (known == 0 || tars_texts_followed(file) < seq) {
+        status = tars_texts_clear(file, err);
+        return status ? status : tars_texts_follow(file, &no_changes, seq, err);
+    }
+    if (tars_texts_filled(file) > known) {
+        status = tars_texts_remove(file, known + 1, INT64_MAX, err);
+        if (!status)
+            status = tars_texts_add(file, &none, known, err);
+    }
+    return status;
 }
 
 tars_status tars_store_postgres_keep_texts(struct tars_store *store, const char *path,
-                                           uint64_t known, struct tars_err *err)
+                                           uint64_t known, uint64_t seq, struct tars_err *err)
 {
     struct pgs_texts *made = calloc(1, sizeof(*made));
     tars_status status;
@@ -129,7 +162,7 @@ tars_status tars_store_postgres_keep_texts(struct tars_store *store, const char 
     pthread_cond_init(&made->some, NULL);
     status = tars_texts_open(path, &made->file, err);
     if (!status)
-        status = keep_up_to(made->file, known, err);
+        status = keep_up_to(made->file, known, seq, err);
     if (!status) {
         made->is_running = pthread_create(&made->filler, NULL, fill, made) == 0;
         if (!made->is_running)
@@ -162,7 +195,8 @@ void pgs_texts_free(struct pgs_texts *texts)
 
 /* ---------------------------------------------------------- what passes by */
 
-/* A wipe that fails leaves a text that nothing leads to any more. */
+/* Until the filler has thrown all away, a wipe that fails leaves a text that no passage of the
+ * index leads to any more. */
 static void note(struct tars_store *store, tars_status status,
                  const struct tars_store_changes *changes)
 {
@@ -171,11 +205,12 @@ static void note(struct tars_store *store, tars_status status,
     if (!texts || status || changes->count == 0)
         return;
     pthread_mutex_lock(&texts->fill_lock);
+    if (!atomic_load(&texts->is_unclean) &&
+        tars_texts_follow(texts->file, changes, changes->items[changes->count - 1].seq, NULL))
+        atomic_store(&texts->is_unclean, true);
     for (size_t i = 0; i < changes->count; i++) {
-        const struct tars_store_change *change = &changes->items[i];
-
-        if (change->op == TARS_CHANGE_REMOVE)
-            (void)!tars_texts_remove(texts->file, change->first, change->last, NULL);
+        if (changes->items[i].op == TARS_CHANGE_REMOVE)
+            atomic_store(&texts->has_removed, true);
     }
     pthread_mutex_unlock(&texts->fill_lock);
     wake(texts);

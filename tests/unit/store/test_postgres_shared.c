@@ -4,6 +4,7 @@
 
 #include <libpq-fe.h>
 #include <signal.h>
+#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/sys/clock.h"
+#include "store/accounts.h"
 
 #define LEASE_MS INT64_C(1000)
 
@@ -184,6 +186,280 @@ static void who_is_back_has_its_jobs(void **state)
     tars_store_close(store);
 }
 
+/* ----------------------------------------------------------------- uploads */
+
+/* Of the shared store; the folder is the world's, or another. */
+static struct tars_store *open_in(const char *dir, bool shared)
+{
+    struct tars_store_postgres_config config = postgres_store(dir);
+
+    config.shared = shared;
+    return open_with(&config);
+}
+
+static void add_upload(struct tars_store *store, struct world *world, const char *name,
+                       char path[static FILES_PATH_MAX + 16])
+{
+    struct tars_store_job job = {.kind = "ingest", .path = name, .spool = path, .bytes = 5};
+
+    files_write(world->dir, name, "bytes", 5, path);
+    assert_int_equal(tars_store_jobs_add(store, &job, 1, NULL), TARS_OK);
+}
+
+/* What waited when sharing was switched on. */
+static void uploads_of_before_are_everybodys(void **state)
+{
+    struct world *world = *state;
+    struct tars_store *store = open_in(world->dir, false);
+    struct tars_store_job job = {0};
+    struct tars_store *other;
+    char path[FILES_PATH_MAX + 16];
+    char elsewhere[sizeof(path) + 16];
+    char folder[FILES_PATH_MAX];
+
+    add_upload(store, world, "a.md", path);
+    tars_store_close(store);
+    files_make_dir(folder);
+    /* One that has not got the bytes, as on another machine, leaves them to whoever has. */
+    (void)snprintf(elsewhere, sizeof(elsewhere), "%s.elsewhere", path);
+    assert_int_equal(rename(path, elsewhere), 0);
+    other = open_in(folder, true);
+    assert_int_equal(tars_store_job_claim(other, 1, &world->arena, &job, NULL), TARS_ENOTFOUND);
+    assert_int_equal(rename(elsewhere, path), 0);
+    store = open_in(world->dir, true);
+    assert_int_equal(access(path, F_OK), -1);
+    assert_int_equal(tars_store_job_claim(other, 1, &world->arena, &job, NULL), TARS_OK);
+    assert_true(job.is_copy);
+    assert_int_equal(access(job.spool, R_OK), 0);
+    job.state = TARS_JOB_DONE;
+    assert_int_equal(tars_store_job_update(other, &job, NULL), TARS_OK);
+    assert_int_equal(access(job.spool, F_OK), -1);
+    tars_store_close(other);
+    tars_store_close(store);
+    files_remove_dir(folder);
+}
+
+/* A fault that passes must not take the one copy there is. */
+static void an_only_copy_stays(void **state)
+{
+    struct world *world = *state;
+    struct tars_store *store = open_in(world->dir, true);
+    struct tars_store_job job = {0};
+    char path[FILES_PATH_MAX + 16];
+
+    add_upload(store, world, "a.md", path);
+    files_write(world->dir, "a.md", "bytes", 5, path);
+    sql("DELETE FROM tars.uploads");
+    sql("UPDATE tars.jobs SET holder = (SELECT name FROM tars.instances)");
+    assert_int_equal(tars_store_job_claim(store, 1, &world->arena, &job, NULL), TARS_OK);
+    assert_string_equal(job.spool, path);
+    job.state = TARS_JOB_QUEUED;
+    assert_int_equal(tars_store_job_update(store, &job, NULL), TARS_OK);
+    assert_int_equal(access(path, R_OK), 0);
+    tars_store_close(store);
+}
+
+/* No room on the disk of this server, say: the others behind it are taken all the same, and it is
+ * no attempt. */
+static void one_that_cannot_be_fetched_keeps_nothing_up(void **state)
+{
+    struct world *world = *state;
+    struct tars_store *store = open_in(world->dir, true);
+    struct tars_store_job next = {.kind = "ingest", .path = "/b"};
+    struct tars_err err = {.text = ""};
+    struct tars_store_job job = {0};
+    char path[FILES_PATH_MAX + 16];
+
+    add_upload(store, world, "a.md", path);
+    assert_int_equal(tars_store_jobs_add(store, &next, 1, NULL), TARS_OK);
+    files_write(world->dir, "spool", "no folder", 9, path);
+    assert_int_not_equal(tars_store_job_claim(store, 1, &world->arena, &job, &err), TARS_OK);
+    assert_int_equal(tars_store_job_claim(store, 1, &world->arena, &job, NULL), TARS_OK);
+    assert_string_equal(job.path, "/b");
+    assert_int_equal(tars_store_job(store, 1, &world->arena, &job, NULL), TARS_OK);
+    assert_int_equal(job.attempts, 0);
+    assert_string_equal(job.error, err.text);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(tars_store_job_claim(store, job.not_before_us, &world->arena, &job, NULL),
+                     TARS_OK);
+    assert_int_equal(job.id, 1);
+    tars_store_close(store);
+}
+
+/* -------------------------------------------------------------------- texts */
+
+/* In the copy of texts, from outside; the number that text asks for, or -1. */
+static int64_t in_copy(const char *path, const char *text)
+{
+    sqlite3 *file = NULL;
+    sqlite3_stmt *query = NULL;
+    int64_t found = -1;
+    int rc;
+
+    assert_int_equal(sqlite3_open(path, &file), SQLITE_OK);
+    (void)sqlite3_busy_timeout(file, 10000);
+    assert_int_equal(sqlite3_prepare_v2(file, text, -1, &query, NULL), SQLITE_OK);
+    rc = sqlite3_step(query);
+    if (rc == SQLITE_ROW)
+        found = sqlite3_column_int64(query, 0);
+    assert_true(rc == SQLITE_ROW || rc == SQLITE_DONE);
+    (void)sqlite3_finalize(query);
+    (void)sqlite3_close(file);
+    return found;
+}
+
+static void await_copy(const char *path, const char *text, int64_t number_wanted)
+{
+    while (in_copy(path, text) != number_wanted)
+        (void)usleep(20000);
+}
+
+static struct tars_store *open_with_texts(const char *path, uint64_t known, uint64_t seq)
+{
+    struct tars_store *store = open_shared(0);
+
+    assert_int_equal(tars_store_postgres_keep_texts(store, path, known, seq, NULL), TARS_OK);
+    return store;
+}
+
+static void forget(struct tars_store *store, const char *path)
+{
+    struct tars_store_changes changes;
+    struct tars_arena arena;
+
+    tars_arena_init(&arena, (size_t)1 << 20);
+    assert_int_equal(tars_store_forget_file(store, "", path, &arena, &changes, NULL), TARS_OK);
+    tars_arena_release(&arena);
+}
+
+/* A full disk, say: it is made up for as soon as there is room. */
+static void a_removal_that_failed_is_made_up_for(void **state)
+{
+    struct world *world = *state;
+    struct tars_store *store;
+    char path[FILES_PATH_MAX + 16];
+
+    (void)snprintf(path, sizeof(path), "%s/texts.db", world->dir);
+    store = open_with_texts(path, 0, 0);
+    assert_int_equal(put(store, "/a", NULL), TARS_OK);
+    assert_int_equal(put(store, "/b", NULL), TARS_OK);
+    await_copy(path, "SELECT count(*) FROM passages", 2);
+    (void)in_copy(path, "CREATE TRIGGER full BEFORE DELETE ON passages BEGIN SELECT RAISE(ABORT, "
+                        "'full'); END");
+    forget(store, "/a");
+    assert_int_equal(in_copy(path, "SELECT count(*) FROM passages"), 2);
+    (void)usleep(100000); /* it tries again, in vain */
+    (void)in_copy(path, "DROP TRIGGER full");
+    await_copy(path, "SELECT count(*) FROM passages", 1);
+    tars_store_close(store);
+}
+
+/* Nor is one that was lost with the machine's power, while the index had it already. */
+static void removals_that_were_lost_are_made_up_for(void **state)
+{
+    struct world *world = *state;
+    struct tars_store *store;
+    char path[FILES_PATH_MAX + 16];
+
+    (void)snprintf(path, sizeof(path), "%s/texts.db", world->dir);
+    store = open_with_texts(path, 0, 0);
+    assert_int_equal(put(store, "/a", NULL), TARS_OK);
+    await_copy(path, "SELECT count(*) FROM passages", 1);
+    tars_store_close(store);
+    (void)in_copy(path, "UPDATE passages SET text = 'of before'");
+    store = open_with_texts(path, 1, 1);
+    assert_int_equal(in_copy(path, "SELECT count(*) FROM passages WHERE text = 'of before'"), 1);
+    tars_store_close(store);
+    store = open_with_texts(path, 1, 2);
+    assert_int_equal(in_copy(path, "SELECT count(*) FROM passages WHERE text = 'of before'"), 0);
+    await_copy(path, "SELECT count(*) FROM passages", 1);
+    tars_store_close(store);
+}
+
+/* ------------------------------------------------------------------- accounts */
+
+static const struct tars_account *account_of(struct tars_access *access, const char *name)
+{
+    for (size_t i = 0; i < access->account_count; i++) {
+        if (strcmp(access->accounts[i].name, name) == 0)
+            return &access->accounts[i];
+    }
+    return NULL;
+}
+
+static void add_admin(struct tars_store *store, const char *name)
+{
+    struct tars_account account = {.tenant = "default",
+                                   .name = name,
+                                   .secret_hash = "old",
+                                   .external = "",
+                                   .kind = TARS_ACCOUNT_USER,
+                                   .role = TARS_ROLE_ADMIN};
+
+    assert_int_equal(tars_accounts_add(store, &account, NULL), TARS_OK);
+}
+
+/* Each knows the account as it was: one server disables it and lowers its role, by another it
+ * changes its own secret. */
+static void changes_of_two_servers_do_not_undo_each_other(void **state)
+{
+    struct world *world = *state;
+    struct tars_store *store = open_shared(0);
+    struct tars_access access = {0};
+    struct tars_account by_a;
+    struct tars_account by_b;
+    struct tars_tenant tenant;
+
+    add_admin(store, "ann");
+    assert_int_equal(tars_accounts_load(store, &world->arena, &access, NULL), TARS_OK);
+    by_a = by_b = *account_of(&access, "ann");
+    by_a.was = by_b.was = account_of(&access, "ann");
+    by_a.disabled = true;
+    by_a.role = TARS_ROLE_READER;
+    assert_int_equal(tars_accounts_set(store, &by_a, NULL), TARS_OK);
+    by_b.secret_hash = "new";
+    by_b.tokens_from_us = 7;
+    assert_int_equal(tars_accounts_set(store, &by_b, NULL), TARS_OK);
+    tenant = access.tenants[0];
+    tenant.was = &access.tenants[0];
+    tenant.max_bytes = 9;
+    assert_int_equal(tars_accounts_tenant_set(store, &tenant, NULL), TARS_OK);
+    tenant.max_bytes = 0;
+    tenant.title = "House";
+    assert_int_equal(tars_accounts_tenant_set(store, &tenant, NULL), TARS_OK);
+    assert_int_equal(tars_accounts_load(store, &world->arena, &access, NULL), TARS_OK);
+    assert_true(account_of(&access, "ann")->disabled);
+    assert_int_equal(account_of(&access, "ann")->role, TARS_ROLE_READER);
+    assert_string_equal(account_of(&access, "ann")->secret_hash, "new");
+    assert_int_equal(account_of(&access, "ann")->tokens_from_us, 7);
+    assert_string_equal(access.tenants[0].title, "House");
+    assert_int_equal(access.tenants[0].max_bytes, 9);
+    tars_store_close(store);
+}
+
+/* Two admins that take each other's role away at once, each seeing the other as one. */
+static void one_admin_is_left(void **state)
+{
+    struct world *world = *state;
+    struct tars_store *store = open_shared(0);
+    struct tars_access access = {0};
+    struct tars_err err = {.text = ""};
+
+    add_admin(store, "ann");
+    add_admin(store, "ben");
+    assert_int_equal(tars_accounts_load(store, &world->arena, &access, NULL), TARS_OK);
+    for (size_t i = 0; i < 2; i++) {
+        struct tars_account changed = *account_of(&access, i ? "ann" : "ben");
+
+        changed.was = account_of(&access, i ? "ann" : "ben");
+        changed.role = TARS_ROLE_READER;
+        changed.leaves_admin = true;
+        assert_int_equal(tars_accounts_set(store, &changed, &err), i ? TARS_EBUSY : TARS_OK);
+    }
+    assert_non_null(strstr(err.text, "last admin"));
+    tars_store_close(store);
+}
+
 /* ------------------------------------------------------------- one that stops */
 
 /* A server that stops in the midst of a put; 0 in the child never comes back. */
@@ -235,7 +511,7 @@ static void one_that_stops_in_a_put_stops_nobody_else(void **state)
 /* Within a COPY no time limit of the server counts. */
 static void nor_one_that_stops_in_the_midst_of_its_rows(void **state)
 {
-    struct tars_store *store = open_shared(LEASE_MS);
+    struct tars_store *store = open_shared(2 * LEASE_MS);
     pid_t pid;
 
     (void)state;
@@ -269,6 +545,13 @@ int main(void)
         ROW(long_dead_ones_are_buried),
         ROW(jobs_of_a_disk_wait_for_its_server),
         ROW(who_is_back_has_its_jobs),
+        ROW(uploads_of_before_are_everybodys),
+        ROW(an_only_copy_stays),
+        ROW(one_that_cannot_be_fetched_keeps_nothing_up),
+        ROW(a_removal_that_failed_is_made_up_for),
+        ROW(removals_that_were_lost_are_made_up_for),
+        ROW(changes_of_two_servers_do_not_undo_each_other),
+        ROW(one_admin_is_left),
         ROW(one_that_stops_in_a_put_stops_nobody_else),
         ROW(nor_one_that_stops_in_the_midst_of_its_rows),
     };

@@ -217,6 +217,29 @@ static void what_is_removed_is_gone_from_the_file(void **state)
     assert_int_equal(out.count, 0);
 }
 
+/* While the file stays open, its log has what was in it. */
+static void and_from_its_log(void **state)
+{
+    struct place *place = *state;
+    struct tars_store_change items[] = {
+        {.seq = 3, .op = TARS_CHANGE_ADD, .first = 5, .last = 5},
+        {.seq = 4, .op = TARS_CHANGE_REMOVE, .first = 1, .last = 2}};
+    struct tars_store_changes changes = {items, 2};
+    char log[160];
+
+    (void)snprintf(log, sizeof(log), "%s-wal", place->path);
+    add_some(place);
+    assert_true(file_has(log, SECRET));
+    assert_int_equal(tars_texts_follow(place->texts, &changes, 4, NULL), TARS_OK);
+    assert_int_equal(tars_texts_tidy(place->texts, NULL), TARS_OK);
+    assert_false(file_has(log, SECRET));
+    assert_false(file_has(place->path, SECRET));
+    assert_int_equal(tars_texts_followed(place->texts), 4);
+    changes.count = 0;
+    assert_int_equal(tars_texts_follow(place->texts, &changes, 2, NULL), TARS_OK);
+    assert_int_equal(tars_texts_followed(place->texts), 4);
+}
+
 static void a_damaged_file_is_made_again(void **state)
 {
     struct place *place = *state;
@@ -243,6 +266,7 @@ int main(void)
         ROW(what_is_put_in_comes_out),
         ROW(lists_are_those_of_a_store),
         ROW(what_is_removed_is_gone_from_the_file),
+        ROW(and_from_its_log),
         ROW(a_damaged_file_is_made_again),
     };
 
