@@ -10,6 +10,7 @@
 #include "vectors/follow.h"
 #include "vectors/vectors.h"
 
+#define LOOK_MS  2000    /* a server that starts waits so long for the first look */
 #define AWAIT_MS 3600000 /* a command that searches waits for what is still to be written */
 
 tars_status tars_wiring_open_vectors(struct tars_wiring *w, struct tars_err *err)
@@ -80,6 +81,8 @@ tars_status tars_wiring_start_follow(struct tars_wiring *w, bool serves, struct 
     if (!w->follow)
         return TARS_OK;
     status = tars_follow_start(w->follow, err);
+    if (status == TARS_OK && serves)
+        tars_follow_await_look(w->follow, LOOK_MS);
     /* Who searches once and ends wants all of it; a server answers by words meanwhile. */
     if (status == TARS_OK && !serves &&
         tars_follow_await(w->follow, tars_index_seq(w->index), AWAIT_MS) != TARS_OK)

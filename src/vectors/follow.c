@@ -27,6 +27,8 @@
 #define BATCH_BYTES      ((size_t)1 << 30)
 #define META_BYTES       ((size_t)4096)
 #define POLL_MS          1000
+#define LOOK_MS          5000
+#define COUNTS_EACH      60 /* looks that only read, between two that count */
 #define PAUSE_LEAST_MS   250
 #define PAUSE_MOST_MS    4000
 #define AWAITED_MS       20
@@ -42,12 +44,17 @@ struct tars_follow {
     pthread_mutex_t lock;   /* guards what follows, to is_stopping */
     pthread_cond_t changed; /* any of it has */
     struct tars_follow_stats stats;
-    size_t waiting; /* who waits for a change */
+    bool has_looked; /* at the back end, and it is open */
+    size_t waiting;  /* who waits for a change */
     bool is_woken;
     bool is_stopping;
     /* The thread's own: */
     bool is_known;             /* the back end was looked at since the last failure */
     bool was_ours;             /* it has been written by this process */
+    bool wrote;                /* may_write said yes in the last round */
+    uint64_t generation;       /* of what is there, when it was last found right */
+    int64_t looked_ms;         /* when that was */
+    int looks;                 /* since it was counted */
     struct tars_vectors_of of; /* what the vectors are to be of; dim 0: the store has none */
     int64_t pause_ms;
 };
@@ -67,6 +74,9 @@ tars_status tars_follow_new(const struct tars_follow_config *config, struct tars
     made->config = *config;
     if (made->config.poll_ms == 0)
         made->config.poll_ms = POLL_MS;
+    if (made->config.look_ms == 0)
+        made->config.look_ms = LOOK_MS;
+    atomic_store(&config->vectors->is_closed, true);
     made->stats.status = TARS_EAGAIN;
     made->pause_ms = PAUSE_LEAST_MS;
     pthread_mutex_init(&made->lock, NULL);
@@ -198,42 +208,69 @@ static tars_status is_another_history(struct tars_follow *follow,
     return status;
 }
 
-/* Why what is there cannot be gone on from; "" when it can. */
+/* Why what is there cannot be gone on from. */
+enum fault {
+    NONE,
+    OTHER_STORE,
+    OTHER_MODEL,
+    AHEAD,
+    OTHER_NUMBER,
+    OTHER_HISTORY,
+};
+
 static tars_status find_fault(struct tars_follow *follow, const struct tars_vectors_state *there,
-                              uint64_t target, char *fault, size_t size, struct tars_err *err)
+                              uint64_t target, enum fault *fault, char *words, size_t size,
+                              struct tars_err *err)
 {
     const struct tars_vectors_of *of = &follow->of;
     bool is_other = false;
-    tars_status status;
+    tars_status status = TARS_OK;
 
-    fault[0] = '\0';
+    *fault = NONE;
+    words[0] = '\0';
     if (strcmp(there->of.store, of->store) != 0) {
-        (void)snprintf(fault, size, "it is of another store");
+        *fault = OTHER_STORE;
+        (void)snprintf(words, size, "it is of another store");
     } else if (strcmp(there->of.model, of->model) != 0 || there->of.dim != of->dim) {
-        (void)snprintf(fault, size, "it is of another model (%s)", there->of.model_name);
+        *fault = OTHER_MODEL;
+        (void)snprintf(words, size, "it is of another model (%s)", there->of.model_name);
     } else if (there->seq > target) {
-        (void)snprintf(fault, size, "it is ahead of the store (%" PRIu64 ", %" PRIu64 ")",
+        *fault = AHEAD;
+        (void)snprintf(words, size, "it is ahead of the store (%" PRIu64 ", %" PRIu64 ")",
                        there->seq, target);
     } else if (there->windows != there->expected) {
-        (void)snprintf(fault, size, "it has %" PRIu64 " vectors instead of %" PRIu64,
+        *fault = OTHER_NUMBER;
+        (void)snprintf(words, size, "it has %" PRIu64 " vectors instead of %" PRIu64,
                        there->windows, there->expected);
+    } else {
+        status = is_another_history(follow, there, &is_other, err);
+        if (is_other) {
+            *fault = OTHER_HISTORY;
+            (void)snprintf(words, size, "it is of another history of the store");
+        }
     }
-    if (fault[0])
-        return TARS_OK;
-    status = is_another_history(follow, there, &is_other, err);
-    if (is_other)
-        (void)snprintf(fault, size, "it is of another history of the store");
     return status;
 }
 
+/* Is it somebody else's, who has come after this process? Two would empty it in turns for ever. */
+static bool is_taken(const struct tars_follow *follow, const struct tars_vectors_state *there,
+                     enum fault fault)
+{
+    if (!follow->was_ours || !there->of.store[0])
+        return false;
+    if (fault == OTHER_STORE)
+        return true;
+    return (fault == AHEAD || fault == OTHER_HISTORY) && there->generation != follow->generation;
+}
+
 static tars_status empty_it(struct tars_follow *follow, const struct tars_vectors_state *there,
-                            const char *fault, struct tars_err *err)
+                            enum fault fault, const char *words, struct tars_err *err)
 {
     const char *name = follow->config.vectors->ops->name;
     bool was_empty = !there->of.store[0];
     tars_status status;
 
-    if (!was_empty && follow->was_ours && strcmp(there->of.store, follow->of.store) != 0) {
+    if (is_taken(follow, there, fault)) {
         return tars_fail(TARS_EBUSY, err,
                          "another server with other documents writes its vectors to the same "
                          "place: give this one a database or collection of its own");
@@ -241,7 +278,7 @@ static tars_status empty_it(struct tars_follow *follow, const struct tars_vector
     if (was_empty) {
         tars_log_info(follow->config.log, "vectors", "%s is empty and is filled", name);
     } else {
-        tars_log_warning(follow->config.log, "vectors", "%s is filled again: %s", name, fault);
+        tars_log_warning(follow->config.log, "vectors", "%s is filled again: %s", name, words);
     }
     status = follow->config.vectors->ops->reset(follow->config.vectors, &follow->of, err);
     if (status != TARS_OK)
@@ -250,10 +287,7 @@ static tars_status empty_it(struct tars_follow *follow, const struct tars_vector
     pthread_mutex_lock(&follow->lock);
     follow->stats.rebuilds += !was_empty;
     follow->stats.is_filling = true;
-    follow->stats.seq = 0;
-    follow->stats.windows = 0;
     pthread_mutex_unlock(&follow->lock);
-    atomic_store(&follow->config.vectors->seq, 0);
     return TARS_OK;
 }
 
@@ -291,32 +325,84 @@ static void observe(struct tars_follow *follow)
     follow->config.observe(follow->config.observe_ctx, &stats);
 }
 
+/* What is there, and what is wrong with it, in words; it is closed while anything is. */
+static tars_status see(struct tars_follow *follow, bool counts, struct tars_vectors_state *there,
+                       enum fault *fault, char *words, size_t size, struct tars_err *err)
+{
+    struct tars_vectors *vectors = follow->config.vectors;
+    uint64_t target = 0;
+    tars_status status = vectors->ops->state(vectors, counts, there, err);
+
+    /* Afterwards: whoever writes may have gone on meanwhile, and is not ahead for that. */
+    if (status == TARS_OK)
+        status = read_target(follow, &target, err);
+    if (status == TARS_OK)
+        status = find_fault(follow, there, target, fault, words, size, err);
+    if (status != TARS_OK)
+        return status;
+    if (*fault != NONE) {
+        atomic_store(&vectors->is_closed, true);
+        note_there(follow, 0, there->windows);
+        return TARS_OK;
+    }
+    follow->was_ours = true;
+    follow->generation = there->generation;
+    note_there(follow, there->seq, there->windows);
+    atomic_store(&vectors->generation, there->generation);
+    atomic_store(&vectors->is_closed, false);
+    pthread_mutex_lock(&follow->lock);
+    follow->has_looked = true;
+    pthread_cond_broadcast(&follow->changed);
+    pthread_mutex_unlock(&follow->lock);
+    return TARS_OK;
+}
+
 /* Look at what is there, and empty it where it cannot be gone on from. */
-static tars_status look(struct tars_follow *follow, bool may_write, struct tars_err *err)
+static tars_status look(struct tars_follow *follow, bool may_write, bool counts,
+                        struct tars_err *err)
 {
     struct tars_vectors_state there;
-    char fault[160] = "";
+    enum fault fault = NONE;
+    char words[160];
     uint64_t target = 0;
     tars_status status = learn_store(follow, err);
 
-    if (status == TARS_OK)
+    if (status == TARS_OK && follow->of.dim == 0) {
         status = read_target(follow, &target, err);
-    if (status == TARS_OK && follow->of.dim == 0)
-        note_there(follow, target, 0);
+        if (status == TARS_OK)
+            note_there(follow, target, 0);
+    }
     if (status != TARS_OK || follow->of.dim == 0)
         return status;
-    status = follow->config.vectors->ops->state(follow->config.vectors, may_write, &there, err);
-    if (status == TARS_OK)
-        status = find_fault(follow, &there, target, fault, sizeof(fault), err);
-    if (status != TARS_OK)
+    status = see(follow, counts, &there, &fault, words, sizeof(words), err);
+    if (status != TARS_OK || fault == NONE || !may_write)
         return status;
-    if (fault[0]) {
-        note_there(follow, 0, there.windows);
-        return may_write ? empty_it(follow, &there, fault, err) : TARS_OK;
-    }
-    follow->was_ours = true;
-    note_there(follow, there.seq, there.windows);
-    return TARS_OK;
+    status = empty_it(follow, &there, fault, words, err);
+    if (status == TARS_OK)
+        status = see(follow, false, &there, &fault, words, sizeof(words), err);
+    return status == TARS_OK && fault != NONE ? TARS_EAGAIN : status;
+}
+
+/* Now and then, since others can reach what is there as well: at the start, where a search or a
+ * write found it otherwise, every look_ms, and counted where nobody else does. */
+static tars_status look_if_due(struct tars_follow *follow, bool may_write, struct tars_err *err)
+{
+    struct tars_vectors *vectors = follow->config.vectors;
+    int64_t now_ms = tars_clock_mono_ms();
+    bool is_doubted = atomic_exchange(&vectors->is_doubted, false);
+    bool counts = may_write && (!follow->is_known || !follow->wrote || is_doubted ||
+                                follow->looks >= COUNTS_EACH);
+    tars_status status;
+
+    if (follow->is_known && may_write && follow->wrote && !is_doubted && follow->of.dim > 0 &&
+        now_ms - follow->looked_ms < follow->config.look_ms)
+        return TARS_OK;
+    status = look(follow, may_write, counts, err);
+    follow->looked_ms = now_ms;
+    follow->looks = counts ? 0 : follow->looks + 1;
+    follow->is_known = status == TARS_OK;
+    follow->wrote = may_write;
+    return status;
 }
 
 /* ------------------------------------------------------------------- writing */
@@ -423,10 +509,11 @@ static tars_status write_batch(struct round *round)
 static tars_status write_some(struct tars_follow *follow, bool *more, struct tars_err *err)
 {
     uint64_t seq = atomic_load(&follow->config.vectors->seq);
-    struct round round = {.follow = follow, .batch = {.after = seq, .upto = seq}, .err = err};
+    struct round round = {.follow = follow, .err = err};
     tars_status status;
 
-    round.batch.mark = round.mark;
+    round.batch = (struct tars_vectors_batch){
+        .generation = follow->generation, .after = seq, .upto = seq, .mark = round.mark};
     tars_arena_init(&round.arena, ROUND_BYTES);
     tars_arena_init(&round.batch_arena, BATCH_BYTES);
     status = tars_store_changes(follow->config.store, seq, CHANGES_AT_ONCE, &round.arena,
@@ -447,11 +534,9 @@ static tars_status go_round(struct tars_follow *follow, struct tars_err *err)
     bool may_write = !config->may_write || config->may_write(config->may_write_ctx);
     uint64_t target;
     bool more = true;
-    tars_status status = TARS_OK;
+    tars_status status;
 
-    if (!follow->is_known || !may_write || follow->of.dim == 0)
-        status = look(follow, may_write, err);
-    follow->is_known = status == TARS_OK;
+    status = look_if_due(follow, may_write, err);
     if (status != TARS_OK || !may_write || follow->of.dim == 0)
         return status;
     while (status == TARS_OK && more && !is_stopping(follow)) {
@@ -579,6 +664,17 @@ tars_status tars_follow_await(struct tars_follow *follow, uint64_t seq, int64_t 
     follow->waiting--;
     pthread_mutex_unlock(&follow->lock);
     return status;
+}
+
+void tars_follow_await_look(struct tars_follow *follow, int64_t timeout_ms)
+{
+    struct timespec until = after_ms(timeout_ms);
+    int ended = 0;
+
+    pthread_mutex_lock(&follow->lock);
+    while (follow->stats.status == TARS_EAGAIN && !follow->has_looked && ended == 0)
+        ended = pthread_cond_timedwait(&follow->changed, &follow->lock, &until);
+    pthread_mutex_unlock(&follow->lock);
 }
 
 struct tars_follow_stats tars_follow_stats(struct tars_follow *follow)

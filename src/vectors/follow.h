@@ -9,6 +9,9 @@
  *           has lost or got vectors is emptied and filled again. So is what is of another store,
  *           unless it was ours a moment ago: then two servers write to one place, and this one
  *           leaves it alone and says so.
+ * Later     Others can reach what is there as well. It is looked at again every look_ms, when this
+ *           process begins to write, and when a search found it otherwise; now and then it is
+ *           counted. What is not found right is not searched until it is (vectors.h, Strangers).
  * Away      While the back end is away nothing is lost: the store has it all, and the thread goes
  *           on from seq when the server is back, after PAUSE_LEAST_MS to PAUSE_MOST_MS.
  * Several   Servers at one store and one back end may all follow: of two that write the same change
@@ -49,6 +52,7 @@ struct tars_follow_config {
     void (*observe)(void *ctx, const struct tars_follow_stats *stats);
     void *observe_ctx;
     int64_t poll_ms;      /* how often the store is looked at without being told; 0: 1,000 */
+    int64_t look_ms;      /* how often the back end is, that nothing is written to; 0: 5,000 */
     struct tars_log *log; /* NULL: silent */
 };
 
@@ -64,6 +68,8 @@ void tars_follow_wake(struct tars_follow *follow);
  * TARS_ETIMEOUT; what the last round said. */
 TARS_MUST_USE tars_status tars_follow_await(struct tars_follow *follow, uint64_t seq,
                                             int64_t timeout_ms);
+/* Until the back end was looked at once, well or not, at most timeout_ms. */
+void tars_follow_await_look(struct tars_follow *follow, int64_t timeout_ms);
 struct tars_follow_stats tars_follow_stats(struct tars_follow *follow);
 /* TARS_OK while it is in step, or nearly; else why not, in words. */
 TARS_MUST_USE tars_status tars_follow_health(struct tars_follow *follow, struct tars_err *err);

@@ -137,7 +137,8 @@ tars_status tars_vectors_search(struct tars_vectors *vectors, const struct tars_
                                 struct tars_arena *arena, struct tars_index_hit *hits, size_t *n,
                                 struct tars_err *err)
 {
-    struct tars_vectors_ask ask = {.wish = wish, .limit = wish->k};
+    struct tars_vectors_ask ask = {
+        .wish = wish, .limit = wish->k, .generation = atomic_load(&vectors->generation)};
     struct tars_index_hit *found = NULL;
     size_t count = 0;
     tars_status status;
@@ -149,10 +150,19 @@ tars_status tars_vectors_search(struct tars_vectors *vectors, const struct tars_
     *n = 0;
     if (wish->k == 0 || (!wish->visible->all && wish->visible->count == 0))
         return TARS_OK;
+    if (atomic_load(&vectors->is_closed)) {
+        return tars_fail(TARS_EUNAVAILABLE, err, "%s has no vectors of these documents yet",
+                         vectors->ops->name);
+    }
     status = name_runs(wish, arena, &ask);
     if (status != TARS_OK || (ask.runs && ask.run_count == 0))
         return status;
     status = search_windows(vectors, &ask, arena, &found, &count, err);
+    if (status == TARS_EAGAIN) {
+        atomic_store(&vectors->is_doubted, true);
+        return tars_fail(TARS_EUNAVAILABLE, err, "%s was emptied by somebody else",
+                         vectors->ops->name);
+    }
     if (status != TARS_OK)
         return status;
     *n = count < wish->k ? count : wish->k;

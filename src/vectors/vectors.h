@@ -14,6 +14,9 @@
  *           takes no other's place: more are asked for until there are k, or no more.
  * Scores    A server chooses, and may keep rounded vectors. The exact vectors are the store's:
  *           _load() reads those of the candidates, and all scores are of them.
+ * Strangers What is not known to be of this store and model is not searched, and each search and
+ *           each batch says of which filling (generation) it is: one that somebody else has made
+ *           meanwhile is neither searched nor written to.
  * Repair    A shadow that is behind is brought along from its seq. One of another store or model,
  *           one that is ahead, or that does not hold as many windows as it was given, is emptied
  *           and filled again (follow.h).
@@ -53,6 +56,7 @@ struct tars_vectors_of {
 
 struct tars_vectors_state {
     struct tars_vectors_of of;          /* all "" and 0: nothing was ever written there */
+    uint64_t generation;                /* another one after each reset(); 0: it is not told */
     uint64_t seq;                       /* the last change that is in it as a whole */
     char mark[TARS_VECTORS_MARK_BYTES]; /* what that change was; "": not known */
     uint64_t windows;                   /* vectors that are there */
@@ -62,7 +66,8 @@ struct tars_vectors_state {
 /* What is to be done between two changes. No passage is in both lists. Doing one again does no
  * harm. */
 struct tars_vectors_batch {
-    uint64_t after;   /* seq that the state has, or TARS_EAGAIN */
+    uint64_t generation; /* that the state has, or TARS_EAGAIN; 0: any */
+    uint64_t after;      /* seq that the state has, or TARS_EAGAIN */
     uint64_t upto;    /* seq that it has afterwards; after itself: a change that is not whole yet */
     const char *mark; /* of upto, to be written down beside it; "": not known */
     const struct tars_index_run *removes; /* (remove_count,) passages */
@@ -96,6 +101,7 @@ struct tars_vectors_ask {
     const struct tars_index_run *runs; /* (run_count,) ascending: only these passages; NULL: all */
     size_t run_count;
     uint64_t run_passages; /* ids in them, at most; 0 where there are no runs */
+    uint64_t generation;   /* that is searched, or TARS_EAGAIN; 0: any */
 };
 
 /* A back end is one const struct of these. */
@@ -117,8 +123,9 @@ struct tars_vectors_ops {
     tars_status (*apply)(struct tars_vectors *self, const struct tars_vectors_batch *batch,
                          size_t dim, struct tars_err *err);
     /* The windows nearest, best first: *n hits with the passage's id each, room for ask->limit.
-     * Fewer than limit only when there are no more. EMISMATCH: another dim than there;
-     * EUNAVAILABLE, ETIMEOUT, ECANCELED, EIO, ENOMEM. */
+     * Fewer than limit only when there are no more. Makes nothing there. EAGAIN: nothing of that
+     * generation is there; EMISMATCH: another dim than there; EUNAVAILABLE, ETIMEOUT, ECANCELED,
+     * EIO, ENOMEM. */
     tars_status (*search)(struct tars_vectors *self, const struct tars_vectors_ask *ask,
                           struct tars_index_hit *hits, size_t *n, struct tars_err *err);
     /* Exact scores without the store; NULL: the store has them. As tars_index_vector_score() and
@@ -136,6 +143,9 @@ struct tars_vectors {
     const struct tars_vectors_ops *ops;
     /* The last change that is there, as far as is known; set by who feeds it (follow.h). */
     _Atomic uint64_t seq;
+    _Atomic uint64_t generation; /* that is searched; 0: any. Likewise */
+    atomic_bool is_closed;       /* it is not known to be of this store and model. Likewise */
+    atomic_bool is_doubted;      /* a search did not find that generation: to be looked at */
 };
 
 /* The vectors of an index that somebody else feeds, borrowed: the default back end. TARS_ENOMEM. */

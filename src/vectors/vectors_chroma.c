@@ -17,12 +17,14 @@
 #include "vectors/chroma.h"
 #include "vectors/vectors_chroma_rows.h"
 
-#define FORMAT           1 /* of what is kept; another one is not ours */
-#define QUERY_MS_DEFAULT 2000
-#define NS_IN_MS         1000000
-#define ARENA_MAX        ((size_t)256 << 20)
-#define MARK_MAX         ((size_t)64 << 10)
-#define WRITER_BYTES     17 /* 16 hex digits and a NUL */
+#define FORMAT            1 /* of what is kept; another one is not ours */
+#define QUERY_MS_DEFAULT  2000
+#define NS_IN_MS          1000000
+#define ARENA_MAX         ((size_t)256 << 20)
+#define MARK_MAX          ((size_t)64 << 10)
+#define WRITER_BYTES      17 /* 16 hex digits and a NUL */
+#define GENERATION_DIGITS 15
+#define HEX               "0123456789abcdef"
 
 /* What a collection says of itself, and how it is reached. */
 struct mark {
@@ -122,6 +124,28 @@ static tars_status write_mark(const struct mark *mark, struct tars_arena *arena,
     return status;
 }
 
+/* The collection's id: one that is made anew has another. */
+static uint64_t generation_of(const struct mark *mark)
+{
+    uint64_t number = 0;
+    int digits = 0;
+
+    for (const char *at = mark->id; *at && digits < GENERATION_DIGITS; at++) {
+        const char *digit = strchr(HEX, *at);
+
+        if (digit) {
+            number = number << 4 | (uint64_t)(digit - HEX);
+            digits++;
+        }
+    }
+    return number ? number : 1;
+}
+
+static bool is_of(const struct mark *mark, uint64_t generation)
+{
+    return generation == 0 || generation == generation_of(mark);
+}
+
 static void remember(struct backend *b, const struct mark *mark)
 {
     pthread_mutex_lock(&b->lock);
@@ -195,6 +219,7 @@ static tars_status state_in(struct backend *b, struct tars_arena *arena, bool co
         if (counts)
             status = tars_chroma_count(b->chroma, mark.id, &rows, err);
         found.of = mark.of;
+        found.generation = generation_of(&mark);
         found.seq = mark.seq;
         memcpy(found.mark, mark.change, sizeof(found.mark));
         found.expected = mark.rows;
@@ -290,7 +315,8 @@ static tars_status begin(struct backend *b, const struct tars_vectors_batch *bat
     tars_status status = look(b, arena, mark, err);
 
     if (status == TARS_ENOTFOUND ||
-        (status == TARS_OK && (!mark->is_ours || mark->seq != batch->after)))
+        (status == TARS_OK &&
+         (!mark->is_ours || mark->seq != batch->after || !is_of(mark, batch->generation))))
         return moved(b, err);
     if (status == TARS_OK && mark->of.dim != dim) {
         return tars_fail(TARS_EMISMATCH, err,
@@ -389,19 +415,21 @@ static tars_status take_hits(const struct mark *mark, const struct tars_chroma_h
 }
 
 /* The collection that is searched, as it is known or, if it is not, as it is. */
-static tars_status aim(struct backend *b, struct tars_arena *arena, size_t dim, struct mark *mark,
-                       struct tars_err *err)
+static tars_status aim(struct backend *b, struct tars_arena *arena,
+                       const struct tars_vectors_ask *ask, struct mark *mark, struct tars_err *err)
 {
-    tars_status status = recall(b, mark) ? TARS_OK : look(b, arena, mark, err);
+    bool is_known = recall(b, mark) && is_of(mark, ask->generation);
+    tars_status status = is_known ? TARS_OK : look(b, arena, mark, err);
 
-    if (status == TARS_ENOTFOUND || (status == TARS_OK && !mark->is_ours)) {
-        return tars_fail(TARS_EUNAVAILABLE, err, "ChromaDB at %s has no collection \"%s\" of ours",
+    if (status == TARS_ENOTFOUND ||
+        (status == TARS_OK && (!mark->is_ours || !is_of(mark, ask->generation)))) {
+        return tars_fail(TARS_EAGAIN, err, "ChromaDB at %s has no collection \"%s\" of ours",
                          tars_chroma_url(b->chroma), b->name);
     }
-    if (status == TARS_OK && mark->of.dim != dim) {
+    if (status == TARS_OK && mark->of.dim != ask->wish->dim) {
         return tars_fail(TARS_EMISMATCH, err,
                          "\"%s\" in ChromaDB has vectors of %zu numbers, not %zu", b->name,
-                         mark->of.dim, dim);
+                         mark->of.dim, ask->wish->dim);
     }
     return status;
 }
@@ -421,7 +449,7 @@ static tars_status ask_server(struct backend *b, const struct tars_vectors_ask *
         wait.ms = (wish->until_ns - tars_clock_mono_ns()) / NS_IN_MS;
     if (wait.ms <= 0)
         return tars_fail(TARS_ETIMEOUT, err, "no time is left for ChromaDB");
-    status = aim(b, arena, wish->dim, &mark, err);
+    status = aim(b, arena, ask, &mark, err);
     if (status == TARS_OK) {
         status = tars_chroma_query(b->chroma, mark.id, wish->query, wish->dim, ask->limit, where,
                                    &wait, arena, &found, err);
@@ -442,7 +470,7 @@ static tars_status search_in(struct backend *b, const struct tars_vectors_ask *a
         remember(b, NULL); /* made anew, under another id */
         status = ask_server(b, ask, where, arena, hits, n, err);
     }
-    return status == TARS_ENOTFOUND ? TARS_EUNAVAILABLE : status;
+    return status == TARS_ENOTFOUND ? TARS_EAGAIN : status;
 }
 
 static tars_status search(struct tars_vectors *self, const struct tars_vectors_ask *ask,

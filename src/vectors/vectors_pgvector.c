@@ -15,20 +15,21 @@
 #include "base/sys/clock.h"
 #include "store/postgres_query.h"
 
-#define SCHEMA_VERSION   1
-#define SEARCH_MS        2000
-#define WRITE_MS         600000 /* a batch, or the making of a table */
-#define TEXT_BYTES_MAX   ((size_t)256 << 20)
-#define OLDEST_MAJOR     0
-#define OLDEST_MINOR     8
-#define DIGITS           7
-#define DIGITS_SCALE     1e7F
-#define NS_PER_MS        INT64_C(1000000)
-#define UNDEFINED_TABLE  "42P01"
-#define UNDEFINED_SCHEMA "3F000"
-#define UNDEFINED_CALL   "42883"
-#define NOT_AT_AFTER     (-1)
-#define OF_ANOTHER_DIM   (-2)
+#define SCHEMA_VERSION     2
+#define SEARCH_MS          2000
+#define WRITE_MS           600000 /* a batch, or the making of a table */
+#define TEXT_BYTES_MAX     ((size_t)256 << 20)
+#define OLDEST_MAJOR       0
+#define OLDEST_MINOR       8
+#define DIGITS             7
+#define DIGITS_SCALE       1e7F
+#define NS_PER_MS          INT64_C(1000000)
+#define UNDEFINED_TABLE    "42P01"
+#define UNDEFINED_SCHEMA   "3F000"
+#define UNDEFINED_CALL     "42883"
+#define NOT_AT_AFTER       (-1)
+#define OF_ANOTHER_DIM     (-2)
+#define OF_ANOTHER_FILLING (-1)
 
 enum sql {
 #define SQL(name, text) SQL_##name,
@@ -122,41 +123,55 @@ static tars_status need_extension(const struct pgvector *self, struct tars_pg_co
     return status;
 }
 
-static tars_status need_schema(struct tars_pg_conn *conn, struct tars_err *err)
+/* Is the schema there? An older one counts as none: reset() makes it anew. */
+static tars_status find_schema(struct tars_pg_conn *conn, bool *is_there, struct tars_err *err)
 {
-    int64_t is_there = 0;
+    int64_t has_version = 0;
     int64_t version = 0;
-    tars_status status = ask_number(conn, SQL_HAS_VERSION, &is_there, err);
+    tars_status status = ask_number(conn, SQL_HAS_VERSION, &has_version, err);
 
-    if (status == TARS_OK && is_there)
+    if (status == TARS_OK && has_version)
         status = ask_number(conn, SQL_VERSION, &version, err);
-    if (status != TARS_OK || version == SCHEMA_VERSION)
-        return status;
-    if (version > SCHEMA_VERSION) {
+    if (status == TARS_OK && version > SCHEMA_VERSION) {
         return tars_fail(TARS_EFORMAT, err,
                          "the schema tars_vectors is of a newer program (%d, not %d)", (int)version,
                          SCHEMA_VERSION);
     }
-    conn->wait_ms = WRITE_MS;
-    return tars_pg_exec(conn, schema, err);
+    *is_there = status == TARS_OK && version == SCHEMA_VERSION;
+    return status;
 }
 
+/* Makes nothing but the extension: a schema that is gone is to be seen as such. */
 static tars_status prepare_on(struct pgvector *self, struct tars_pg_conn *conn,
                               struct tars_err *err)
 {
+    bool is_there = false;
     tars_status status;
 
     if (atomic_load(&self->is_ready))
         return TARS_OK;
     status = need_extension(self, conn, err);
     if (status == TARS_OK)
-        status = need_schema(conn, err);
+        status = find_schema(conn, &is_there, err);
+    if (status == TARS_OK)
+        atomic_store(&self->is_ready, is_there);
+    return status;
+}
+
+static tars_status need_schema(struct pgvector *self, struct tars_pg_conn *conn,
+                               struct tars_err *err)
+{
+    tars_status status;
+
+    if (atomic_load(&self->is_ready))
+        return TARS_OK;
+    status = tars_pg_exec(conn, schema, err);
     if (status == TARS_OK)
         atomic_store(&self->is_ready, true);
     return status;
 }
 
-/* A connection to a database that is fit. */
+/* A connection to a database that is fit; whether the schema is there, is_ready says. */
 static tars_status take(struct pgvector *self, struct tars_pg_conn **conn, struct tars_err *err)
 {
     tars_status status = tars_pg_take(self->pool, conn, err);
@@ -169,12 +184,17 @@ static tars_status take(struct pgvector *self, struct tars_pg_conn **conn, struc
     return status;
 }
 
-/* Give it back. What was dropped behind our back is made again the next time. */
+/* What was asked for last is not there. */
+static bool is_undefined(const struct tars_pg_conn *conn)
+{
+    return strcmp(conn->state, UNDEFINED_TABLE) == 0 ||
+           strcmp(conn->state, UNDEFINED_SCHEMA) == 0 || strcmp(conn->state, UNDEFINED_CALL) == 0;
+}
+
+/* Give it back. What was dropped behind our back is looked for again the next time. */
 static tars_status give(struct pgvector *self, struct tars_pg_conn *conn, tars_status status)
 {
-    if (status != TARS_OK &&
-        (strcmp(conn->state, UNDEFINED_TABLE) == 0 || strcmp(conn->state, UNDEFINED_SCHEMA) == 0 ||
-         strcmp(conn->state, UNDEFINED_CALL) == 0))
+    if (status != TARS_OK && is_undefined(conn))
         atomic_store(&self->is_ready, false);
     tars_pg_give(self->pool, conn);
     return status;
@@ -197,6 +217,7 @@ static void read_state(struct tars_pg_query *query, struct tars_vectors_state *o
     tars_pg_word_into(query, out->of.model, sizeof(out->of.model));
     tars_pg_word_into(query, out->of.model_name, sizeof(out->of.model_name));
     out->of.dim = (size_t)tars_pg_int(query);
+    out->generation = (uint64_t)tars_pg_int(query);
     out->seq = (uint64_t)tars_pg_int(query);
     tars_pg_word_into(query, out->mark, sizeof(out->mark));
     out->expected = (uint64_t)tars_pg_int(query);
@@ -212,6 +233,11 @@ static tars_status state(struct tars_vectors *vectors, bool counts, struct tars_
     struct tars_pg_query query;
     tars_status status = take(self, &conn, err);
 
+    if (status == TARS_OK && !atomic_load(&self->is_ready)) {
+        tars_pg_give(self->pool, conn);
+        *out = found;
+        return TARS_OK;
+    }
     if (status != TARS_OK)
         return status;
     if (counts)
@@ -221,12 +247,12 @@ static tars_status state(struct tars_vectors *vectors, bool counts, struct tars_
     if (tars_pg_step(&query))
         read_state(&query, &found);
     status = tars_pg_end(&query, err);
-    if (status != TARS_OK && strcmp(conn->state, UNDEFINED_TABLE) == 0) {
+    status = give(self, conn, status);
+    if (status != TARS_OK && !atomic_load(&self->is_ready)) {
         /* Nothing was ever written, or somebody dropped it: to be filled. */
         memset(&found, 0, sizeof(found));
         status = TARS_OK;
     }
-    status = give(self, conn, status);
     if (status == TARS_OK)
         *out = found;
     return status;
@@ -243,6 +269,9 @@ static tars_status reset(struct tars_vectors *vectors, const struct tars_vectors
     if (status != TARS_OK)
         return status;
     conn->wait_ms = WRITE_MS;
+    status = need_schema(self, conn, err);
+    if (status != TARS_OK)
+        return give(self, conn, status);
     query = tars_pg_ask(conn, SQL_RESET);
     tars_pg_bind_text(&query, of->store);
     tars_pg_bind_text(&query, of->model);
@@ -375,6 +404,7 @@ static tars_status run_apply(struct tars_pg_conn *conn, const struct tars_vector
     tars_status status;
 
     conn->wait_ms = WRITE_MS;
+    tars_pg_bind_int(&query, (int64_t)batch->generation);
     tars_pg_bind_int(&query, (int64_t)batch->after);
     tars_pg_bind_int(&query, (int64_t)batch->upto);
     tars_pg_bind_text(&query, batch->mark);
@@ -384,7 +414,7 @@ static tars_status run_apply(struct tars_pg_conn *conn, const struct tars_vector
     if (tars_pg_step(&query))
         answer = tars_pg_int(&query);
     status = tars_pg_end(&query, err);
-    if (status == TARS_OK && answer == NOT_AT_AFTER)
+    if (is_undefined(conn) || (status == TARS_OK && answer == NOT_AT_AFTER))
         return tars_fail(TARS_EAGAIN, err, "the vectors are not where they were");
     if (status == TARS_OK && answer == OF_ANOTHER_DIM)
         return tars_fail(TARS_EMISMATCH, err, "vectors of %zu numbers, where others are kept", dim);
@@ -457,8 +487,10 @@ static tars_status look(struct tars_pg_conn *conn, const struct tars_vectors_ask
                         size_t *n, struct tars_err *err)
 {
     struct tars_pg_query query = tars_pg_ask(conn, SQL_NEAREST);
+    bool is_other = false;
     tars_status status;
 
+    tars_pg_bind_int(&query, (int64_t)ask->generation);
     tars_pg_bind_text(&query, asked->query.ptr);
     tars_pg_bind_int(&query, (int64_t)ask->limit);
     tars_pg_bind_text(&query, asked->collections.ptr);
@@ -467,12 +499,20 @@ static tars_status look(struct tars_pg_conn *conn, const struct tars_vectors_ask
                      ask->run_passages > INT32_MAX ? INT32_MAX : (int64_t)ask->run_passages);
     tars_pg_bind_text(&query, is_exact ? "t" : "f");
     *n = 0;
-    while (*n < ask->limit && tars_pg_step(&query)) {
-        hits[*n].id = (uint64_t)tars_pg_int(&query);
-        hits[*n].score = (float)tars_pg_real(&query);
-        ++*n;
+    while (tars_pg_step(&query)) {
+        int64_t passage = tars_pg_int(&query);
+
+        if (passage == OF_ANOTHER_FILLING) {
+            is_other = true;
+        } else if (*n < ask->limit) {
+            hits[*n].id = (uint64_t)passage;
+            hits[*n].score = (float)tars_pg_real(&query);
+            ++*n;
+        }
     }
     status = tars_pg_end(&query, err);
+    if (is_undefined(conn) || (status == TARS_OK && is_other))
+        return tars_fail(TARS_EAGAIN, err, "the vectors are not those that were there");
     /* Nothing but the vector's length is refused of what is asked. */
     return status == TARS_EINVAL ? TARS_EMISMATCH : status;
 }
@@ -507,7 +547,7 @@ static tars_status search(struct tars_vectors *vectors, const struct tars_vector
     tars_buf_init(&asked.runs, TEXT_BYTES_MAX);
     status = write_asked(ask, &asked);
     if (status == TARS_OK)
-        status = take(self, &conn, err);
+        status = tars_pg_take(self->pool, &conn, err);
     if (status == TARS_OK) {
         conn->wait_ms = wait_of(self, ask->wish);
         status = look(conn, ask, &asked, false, hits, n, err);

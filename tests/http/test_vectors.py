@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 import unittest
+import urllib.request
 
 from server import ROOT, ServerTest, run
 from test_cache_redis import OPEN, Asking
@@ -20,6 +21,7 @@ QUESTIONS = ["How many days of leave does a new colleague have?", "what to do wh
              "electricity of the building", "who may enter the server room", "expenses on a journey",
              "fire in the reading hall"]
 SOON = 60
+COLLECTIONS = "/api/v2/tenants/default_tenant/databases/default_database/collections"
 
 
 def eventually(test, what, seconds=SOON):
@@ -87,6 +89,15 @@ class Elsewhere(Asking):
         self.assertGreater(samples[f"rag_vectors_written_total{label}"] + samples["rag_index_vectors"], 5)
         self.assertEqual(samples[f"rag_vectors_rebuilds_total{label}"], 0)
 
+    def test_x_what_is_lost_while_nobody_writes_is_filled_again(self):
+        eventually(self, self.in_step)
+        before = self.hits(QUESTIONS[1])
+        self.lose()
+        eventually(self, lambda: self.search(QUESTIONS[1]).get("degraded") == "vectors" or self.is_there())
+        eventually(self, self.is_there)
+        eventually(self, lambda: self.in_step() and "degraded" not in self.search(QUESTIONS[1]))
+        self.assertEqual(self.hits(QUESTIONS[1]), before)
+
     def test_y_away_and_back(self):
         self.put("harbour.txt", "The harbour master counts the ships that come in at dawn.")
         question = "ships that arrive at the port at sunrise"
@@ -132,6 +143,12 @@ class PgvectorTest(Elsewhere, ServerTest):
 
     def revive(self):
         self.postgres.start()
+
+    def lose(self):
+        self.postgres.query("DROP SCHEMA tars_vectors CASCADE")
+
+    def is_there(self):
+        return self.postgres.query("SELECT to_regclass('tars_vectors.windows') IS NOT NULL")[0][0] in (True, "t")
 
     def test_z_what_was_taken_out_comes_back(self):
         before = self.hits(QUESTIONS[0])
@@ -195,6 +212,46 @@ class ChromaTest(Elsewhere, ServerTest):
 
     def revive(self):
         self.chroma.restart()
+
+    def collections(self):
+        with urllib.request.urlopen(self.chroma.url + COLLECTIONS, timeout=SOON) as reply:
+            return [collection["name"] for collection in json.load(reply)]
+
+    def lose(self):
+        request = urllib.request.Request(self.chroma.url + COLLECTIONS + "/tars_documents", method="DELETE")
+        urllib.request.urlopen(request, timeout=SOON).close()
+
+    def is_there(self):
+        return "tars_documents" in self.collections()
+
+
+class SharedTest(Asking, ServerTest):
+    """Two servers with different documents at one place: the first one does not search the other's vectors."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.postgres = cls.enterClassContext(Postgres(vectors=True))
+        cls.settings = {**OPEN, **cls.postgres.environment(), "VECTOR_BACKEND": "pgvector", "CACHE_MEMORY_MB": "0",
+                        "VECTOR_TIMEOUT_MS": "20000", "POSTGRES_ENABLED": "false"}
+        super().setUpClass()
+        cls.token = cls.sign_in()
+
+    def test_the_first_one_says_so_and_goes_by_words(self):
+        class Second(Asking, ServerTest):
+            settings = self.settings
+
+        self.put("quay.txt", "Tariffs of the quay for the mooring of vessels.")
+        self.assertNotIn("degraded", self.search("price of a berth"))
+        Second.setUpClass()
+        try:
+            Second.token = Second.sign_in()
+            Second.put("orchard.txt", "Apples ripen late in the northern orchard.")
+            eventually(self, lambda: self.search("price of a berth").get("degraded") == "vectors")
+            eventually(self, lambda: "vectors" in self.ask("GET", "/ready").json()["degraded"])
+            self.assertEqual(self.search("mooring")["results"][0]["metadata"]["file_name"], "quay.txt")
+            self.assertNotIn("degraded", Second.search("fruit"))
+        finally:
+            Second.tearDownClass()
 
 
 class NotFit(unittest.TestCase):

@@ -310,6 +310,42 @@ static void check_recall(struct world *w, const struct look *what)
 
 /* --------------------------------------------------------------------- tests */
 
+/* What was made anew by somebody else is neither searched nor written to as what it was. */
+static void another_filling_is_neither_searched_nor_written_to(void **state)
+{
+    struct world *w = *state;
+    float query[DIM];
+    struct tars_index_hit hits[K];
+    struct tars_vectors_wish wish = {.query = query, .dim = DIM, .k = K, .visible = &everything};
+    struct tars_vectors_batch batch = {
+        .upto = 1, .mark = "m", .adds = w->passages + 1, .add_count = 1};
+    uint64_t before;
+    size_t n = 0;
+
+    make_vector(1000000, query);
+    start_anew(w);
+    before = state_of(w).generation;
+    if (before == 0)
+        return; /* nobody else can reach it */
+    batch.generation = before;
+    assert_int_equal(apply(w, &batch), TARS_OK);
+    atomic_store(&w->vectors->generation, before);
+    assert_int_equal(tars_vectors_search(w->vectors, &wish, &w->arena, hits, &n, NULL), TARS_OK);
+    assert_int_equal(n, 1);
+    start_anew(w);
+    w->is_there[1] = false;
+    assert_int_not_equal(state_of(w).generation, before);
+    assert_int_equal(apply(w, &batch), TARS_EAGAIN);
+    assert_int_equal(tars_vectors_search(w->vectors, &wish, &w->arena, hits, &n, NULL),
+                     TARS_EUNAVAILABLE);
+    assert_true(atomic_load(&w->vectors->is_doubted));
+    w->kind->clear();
+    assert_int_equal(tars_vectors_search(w->vectors, &wish, &w->arena, hits, &n, NULL),
+                     TARS_EUNAVAILABLE);
+    assert_int_equal(apply(w, &batch), TARS_EAGAIN);
+    assert_string_equal(state_of(w).of.store, ""); /* and nobody has made it by looking */
+}
+
 static void nothing_was_ever_there(void **state)
 {
     struct world *w = *state;
@@ -673,6 +709,7 @@ static int run(const struct kind *kind)
 {
     static const struct CMUnitTest all[] = {
         ROW(nothing_was_ever_there),
+        ROW(another_filling_is_neither_searched_nor_written_to),
         ROW(finds_the_nearest),
         ROW(finds_no_more_than_there_are),
         ROW(removed_is_gone),

@@ -29,6 +29,9 @@ struct front {
     atomic_int applied, resets;
     char other[TARS_VECTORS_NAME_BYTES]; /* the store that it says it is of; "": the true one */
     atomic_bool is_other;
+    _Atomic uint64_t generation; /* that it says it is of, and that is written to */
+    _Atomic uint64_t rewound;    /* changes that it says it has not got after all */
+    atomic_int counted;          /* times that it was asked to count */
 };
 
 static struct front *front_of(struct tars_vectors *vectors)
@@ -45,8 +48,12 @@ static tars_status front_state(struct tars_vectors *vectors, bool counts,
     if (status != TARS_OK)
         return tars_fail(status, err, "refused");
     status = front->behind->ops->state(front->behind, counts, state, err);
-    if (atomic_load(&front->loses))
+    if (counts)
+        atomic_fetch_add(&front->counted, 1);
+    if (atomic_load(&front->loses) && counts)
         state->expected++;
+    state->generation = atomic_load(&front->generation);
+    state->seq -= atomic_load(&front->rewound);
     if (atomic_load(&front->is_other))
         (void)snprintf(state->of.store, sizeof(state->of.store), "another");
     return status;
@@ -63,6 +70,7 @@ static tars_status front_reset(struct tars_vectors *vectors, const struct tars_v
     atomic_store(&front->loses, false);
     atomic_store(&front->is_other, false);
     atomic_fetch_add(&front->resets, 1);
+    atomic_fetch_add(&front->generation, 1);
     return front->behind->ops->reset(front->behind, of, err);
 }
 
@@ -74,6 +82,8 @@ static tars_status front_apply(struct tars_vectors *vectors, const struct tars_v
 
     if (status != TARS_OK)
         return tars_fail(status, err, "refused");
+    if (batch->generation != atomic_load(&front->generation))
+        return tars_fail(TARS_EAGAIN, err, "another filling");
     atomic_fetch_add(&front->applied, 1);
     return front->behind->ops->apply(front->behind, batch, dim, err);
 }
@@ -94,14 +104,14 @@ struct fixture {
     struct front front;
     struct tars_follow *follow;
     int documents;
-    bool may_write;
+    atomic_bool may_write;
 };
 
 static bool may_write(void *ctx)
 {
-    const struct fixture *f = ctx;
+    struct fixture *f = ctx;
 
-    return f->may_write;
+    return atomic_load(&f->may_write);
 }
 
 static void begin(struct fixture *f)
@@ -110,7 +120,8 @@ static void begin(struct fixture *f)
                                               .store = f->store,
                                               .may_write = may_write,
                                               .may_write_ctx = f,
-                                              .poll_ms = 20};
+                                              .poll_ms = 20,
+                                              .look_ms = 50};
 
     assert_int_equal(tars_follow_new(&config, &f->follow, NULL), TARS_OK);
     assert_int_equal(tars_follow_start(f->follow, NULL), TARS_OK);
@@ -333,6 +344,97 @@ static void another_writer_is_not_fought(void **state)
     assert_int_equal(atomic_load(&f->front.resets), 1);
 }
 
+static bool is_closed(struct fixture *f)
+{
+    return atomic_load(&f->front.base.is_closed);
+}
+
+/* Nobody writes anything, and what is there is another's all of a sudden: not searched, and said.
+ */
+static void a_stranger_is_noticed_without_a_change(void **state)
+{
+    struct fixture *f = *state;
+
+    begin(f);
+    await(f, put(f, 4));
+    assert_false(is_closed(f));
+    assert_int_equal(atomic_load(&f->front.base.generation), 1);
+    atomic_store(&f->front.is_other, true);
+    while (tars_follow_health(f->follow, NULL) != TARS_EBUSY)
+        (void)usleep(LOOK_US);
+    assert_true(is_closed(f));
+    assert_int_equal(atomic_load(&f->front.resets), 1);
+}
+
+/* What others have emptied and filled is of another generation: followed, where it is right. */
+static void another_filling_is_gone_on_with(void **state)
+{
+    struct fixture *f = *state;
+
+    begin(f);
+    await(f, put(f, 4));
+    atomic_store(&f->front.generation, 9);
+    while (atomic_load(&f->front.base.generation) != 9)
+        (void)usleep(LOOK_US);
+    await(f, put(f, 1));
+    assert_int_equal(count_found(f), 5);
+    assert_int_equal(atomic_load(&f->front.resets), 1);
+}
+
+/* A copy of the store that has gone another way fills the same place: they do not take turns. */
+static void a_copy_that_went_on_is_not_fought(void **state)
+{
+    struct fixture *f = *state;
+
+    begin(f);
+    await(f, put(f, 4));
+    atomic_store(&f->front.generation, 9);
+    atomic_store(&f->front.rewound, (uint64_t)-7); /* ahead of this store */
+    while (tars_follow_health(f->follow, NULL) != TARS_EBUSY)
+        (void)usleep(LOOK_US);
+    assert_true(is_closed(f));
+    assert_int_equal(atomic_load(&f->front.resets), 1);
+}
+
+/* A search that finds another filling has it looked at, and counted, at once. */
+static void what_a_search_doubts_is_counted(void **state)
+{
+    struct fixture *f = *state;
+    int before;
+
+    begin(f);
+    await(f, put(f, 4));
+    before = atomic_load(&f->front.counted);
+    atomic_store(&f->front.loses, true);
+    atomic_store(&f->front.base.is_doubted, true);
+    while (atomic_load(&f->front.resets) < 2)
+        (void)usleep(LOOK_US);
+    await(f, 1);
+    assert_true(atomic_load(&f->front.counted) > before);
+    assert_int_equal(count_found(f), 4);
+}
+
+/* Who begins to write counts, however well it has looked on until then. */
+static void who_begins_to_write_counts(void **state)
+{
+    struct fixture *f = *state;
+
+    begin(f);
+    await(f, put(f, 4));
+    end(f);
+    atomic_store(&f->may_write, false);
+    begin(f);
+    await(f, 1);
+    atomic_store(&f->front.loses, true);
+    await(f, 1);
+    assert_int_equal(atomic_load(&f->front.resets), 1);
+    atomic_store(&f->may_write, true);
+    while (atomic_load(&f->front.resets) < 2)
+        (void)usleep(LOOK_US);
+    await(f, 1);
+    assert_int_equal(count_found(f), 4);
+}
+
 /* Of several servers one writes, and the others see what it did. */
 static void who_may_not_write_looks_on(void **state)
 {
@@ -381,6 +483,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(away_and_back, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_is_not_right_is_filled_again, set_up, tear_down),
         cmocka_unit_test_setup_teardown(another_writer_is_not_fought, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_stranger_is_noticed_without_a_change, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(another_filling_is_gone_on_with, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_copy_that_went_on_is_not_fought, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_a_search_doubts_is_counted, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(who_begins_to_write_counts, set_up, tear_down),
         cmocka_unit_test_setup_teardown(who_may_not_write_looks_on, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_store_without_a_model_is_in_step, set_up, tear_down),
     };
