@@ -307,7 +307,7 @@ static void submit(struct tars_exchange *ex, struct tars_pool *pool, tars_task_f
 static bool is_for_others(const struct tars_exchange *ex)
 {
     static tars_route_fn *const searching[] = {tars_route_rag_search, tars_route_rag_query,
-                                                     tars_route_rag_stream, tars_route_chat};
+                                               tars_route_rag_stream, tars_route_chat};
 
     if (!ex->api->config.only_ingests || ex->match != TARS_ROUTE_FOUND)
         return false;
@@ -318,11 +318,35 @@ static bool is_for_others(const struct tars_exchange *ex)
     return false;
 }
 
+tars_status tars_api_may_answer(const struct tars_api *api, struct tars_err *err)
+{
+    return api->config.may_answer ? api->config.may_answer(api->config.may_answer_ctx, err)
+                                  : TARS_OK;
+}
+
+/* True: what this server knows is too old to answer by, and that was said. How it is can always be
+ * asked. */
+static bool is_out_of_date(struct tars_exchange *ex)
+{
+    struct tars_err err = {{0}};
+    tars_status status = tars_api_may_answer(ex->api, &err);
+    tars_route_fn *run = ex->match == TARS_ROUTE_FOUND ? ex->route->run : NULL;
+
+    if (status == TARS_OK || run == tars_route_ready || run == tars_route_prometheus ||
+        (run == tars_route_health && status != TARS_EMISMATCH))
+        return false;
+    ex->retry_after = RETRY_AFTER_S;
+    tars_exchange_fail(ex, 503, err.text);
+    return true;
+}
+
 static void dispatch(struct tars_exchange *ex)
 {
     struct tars_pool *pool =
         ex->match == TARS_ROUTE_FOUND ? pool_of(&ex->api->config, ex->route->place) : NULL;
 
+    if (is_out_of_date(ex))
+        return;
     if (is_for_others(ex)) {
         ex->retry_after = RETRY_AFTER_S;
         tars_exchange_fail(ex, 503,

@@ -53,6 +53,10 @@ struct tars_api_config {
 
     bool only_ingests; /* nothing can be searched here: documents alone are taken in */
     bool needs_store; /* /ready is 503 while the store is away: others answer in this one's place */
+    /* TARS_OK, or why nothing is answered but how this server is; TARS_EMISMATCH: for good, so that
+     * it is not well either. Cheap. NULL: always. */
+    tars_status (*may_answer)(void *ctx, struct tars_err *err);
+    void *may_answer_ctx;
     const char *collection_name;   /* "" or NULL: tars_documents */
     const char *conversation_name; /* "" or NULL: tars_conversations; a label alone */
     const char *roots;             /* folders that /rag/index may read, joined by colons */

@@ -35,6 +35,8 @@ struct tars_api {
 #define TARS_API_STOPPING "The server is stopping; try again in a moment"
 
 bool tars_api_is_draining(const struct tars_api *api);
+/* As config.may_answer; TARS_OK where there is none. */
+TARS_MUST_USE tars_status tars_api_may_answer(const struct tars_api *api, struct tars_err *err);
 
 #define TARS_API_ID_BYTES 16 /* of a request's id; twice as many digits */
 

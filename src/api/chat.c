@@ -109,6 +109,10 @@ tars_status tars_chat_identify(const struct tars_chat_session *session, bool may
     struct tars_auth *auth = session->chat->api->config.auth;
 
     *why = TARS_AUTH_INVALID;
+    if (tars_api_may_answer(session->chat->api, NULL) != TARS_OK) {
+        *why = "This server has lost the store";
+        return TARS_EDENIED;
+    }
     if (session->is_owner)
         return tars_auth_owner(auth, arena, out);
     return tars_auth_check(auth, tars_span_of(session->token), may_block, arena, out, why);

@@ -297,8 +297,7 @@ static void put_replies(struct builder *b, json_t *operation, const struct tars_
         put_error(b, replies, "422");
     put_error(b, replies, "429");
     put_error(b, replies, "500");
-    if (route->place != TARS_ROUTE_INLINE)
-        put_error(b, replies, "503");
+    put_error(b, replies, "503");
     if (route->place == TARS_ROUTE_ANSWER)
         put_error(b, replies, "504");
     put_more_replies(b, replies, route);

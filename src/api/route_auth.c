@@ -6,7 +6,8 @@
 #include "api/api_internal.h"
 #include "api/reader.h"
 
-#define TRY_AGAIN_S 60 /* after too many failures */
+#define TRY_AGAIN_S 60  /* after too many failures */
+#define TRY_SOON_S  "5" /* while the store is away */
 
 /* What a token could not be given for; words for a fault of ours. */
 static void refuse(struct tars_exchange *ex, tars_status status, const char *why,
@@ -22,6 +23,11 @@ static void refuse(struct tars_exchange *ex, tars_status status, const char *why
         break;
     case TARS_EINVAL:
         tars_admin_refuse_value(ex, "client_id", err->text);
+        break;
+    case TARS_EUNAVAILABLE:
+    case TARS_ETIMEOUT:
+        ex->retry_after = TRY_SOON_S;
+        tars_exchange_fail(ex, 503, "The store is away; try again in a moment");
         break;
     default:
         tars_log_call(ex->api->config.log, TARS_LOG_ERROR, "api", &ex->call, "%s: %s", fault,

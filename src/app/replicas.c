@@ -2,6 +2,7 @@
 #include "app/replicas.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "auth/auth.h"
@@ -11,7 +12,11 @@
 #include "ingest/ingest.h"
 #include "store/store_postgres_watch.h"
 
-#define RETRY_MS  500 /* after a replay that failed */
+#define RETRY_MS 500 /* after a replay that failed */
+#define WENT_BACK                                                                               \
+    "The database went back to an earlier state than this server has seen; it must be started " \
+    "again"
+#define RIGHTS_MS 5000 /* that rights may take to be read, before this counts as cut off */
 #define MS_PER_S  1000.0
 #define NS_PER_MS INT64_C(1000000)
 #define NS_PER_S  INT64_C(1000000000)
@@ -20,15 +25,21 @@ struct tars_replicas {
     struct tars_replicas_config config;
     struct tars_store_watch *watch;
     pthread_t follower;
-    bool is_following;
+    pthread_t reader; /* of rights */
+    bool is_following, is_reading;
+    atomic_bool went_back; /* the store has not all that the index has seen; for good */
 
     pthread_mutex_t lock; /* guards what follows */
     pthread_cond_t some;
     uint64_t seq;            /* the last change that was heard of */
     int64_t behind_since_ms; /* monotonic; 0: the index has it */
+    uint64_t told, read;     /* times that rights were said to have changed; of which we know */
+    int64_t told_ms; /* monotonic: when the first of those that we do not know was; else 0 */
     bool stopping;
 
-    bool led; /* as was logged; the watch's thread */
+    /* The watch's thread: as was logged; its last look, and how far the index was then. */
+    bool led;
+    uint64_t looks, had;
 };
 
 /* ------------------------------------------------------------------- metrics */
@@ -80,9 +91,19 @@ static bool is_behind(const struct tars_replicas *r)
     return r->config.follows && r->seq > tars_index_seq(r->config.index);
 }
 
+static void complain(struct tars_replicas *r, const struct tars_err *err, bool *complained)
+{
+    if (!*complained) {
+        tars_log_error(r->config.log, "app", "the index does not follow the other servers: %s",
+                       err->text[0] ? err->text : "unknown");
+    }
+    *complained = true;
+}
+
 static void *follow(void *ctx)
 {
     struct tars_replicas *r = ctx;
+    bool complained = false;
     struct tars_err err;
 
     pthread_mutex_lock(&r->lock);
@@ -94,7 +115,13 @@ static void *follow(void *ctx)
             continue;
         }
         pthread_mutex_unlock(&r->lock);
+        err.text[0] = '\0';
         status = tars_ingest_replay(r->config.ingest, &err);
+        if (status != TARS_OK) {
+            complain(r, &err, &complained);
+        } else {
+            complained = false;
+        }
         measure(r);
         pthread_mutex_lock(&r->lock);
         if (status != TARS_OK && !r->stopping)
@@ -104,15 +131,85 @@ static void *follow(void *ctx)
     return NULL;
 }
 
+/* ------------------------------------------------------------------- rights */
+
+static tars_status read_rights(struct tars_replicas *r, struct tars_err *err)
+{
+    tars_status status = tars_auth_reload(r->config.auth, err);
+
+    return status == TARS_OK ? tars_quota_reload(r->config.quota, err) : status;
+}
+
+/* On a thread of its own: however long it takes, the watch goes on to hear. */
+static void *read_on(void *ctx)
+{
+    struct tars_replicas *r = ctx;
+    bool complained = false;
+
+    pthread_mutex_lock(&r->lock);
+    while (!r->stopping) {
+        struct tars_err err = {{0}};
+        uint64_t told = r->told;
+        tars_status status;
+
+        if (told == r->read) {
+            pthread_cond_wait(&r->some, &r->lock);
+            continue;
+        }
+        pthread_mutex_unlock(&r->lock);
+        status = read_rights(r, &err);
+        if (status != TARS_OK && !complained)
+            tars_log_warning(r->config.log, "app", "rights that others changed: %s", err.text);
+        complained = status != TARS_OK;
+        pthread_mutex_lock(&r->lock);
+        if (status == TARS_OK) {
+            r->read = told;
+            r->told_ms = r->told == told ? 0 : tars_clock_mono_ms();
+        } else if (!r->stopping) {
+            pause_for(r, RETRY_MS);
+        }
+    }
+    pthread_mutex_unlock(&r->lock);
+    return NULL;
+}
+
+/* How long what was said to have changed is not known. */
+static int64_t unread_ms(struct tars_replicas *r)
+{
+    int64_t since_ms;
+
+    pthread_mutex_lock(&r->lock);
+    since_ms = r->told_ms;
+    pthread_mutex_unlock(&r->lock);
+    return since_ms ? tars_clock_mono_ms() - since_ms : 0;
+}
+
 /* ------------------------------------------------------------------- hearing */
+
+/* What the index had at the look before was in the store then: now it must be there as well. */
+static void check_past(struct tars_replicas *r, const struct tars_store_watch_state *state)
+{
+    if (!r->config.follows || state->looks == r->looks)
+        return;
+    r->looks = state->looks;
+    if (state->seq < r->had && !atomic_exchange(&r->went_back, true)) {
+        tars_ingest_hold_saves(r->config.ingest);
+        tars_log_error(r->config.log, "app",
+                       "the database went back to an earlier state (change %llu; the index has "
+                       "seen %llu): nothing is answered any more; start this server again",
+                       (unsigned long long)state->seq, (unsigned long long)r->had);
+    }
+    r->had = tars_index_seq(r->config.index);
+}
 
 static void on_look(void *ctx, const struct tars_store_watch_state *state)
 {
     struct tars_replicas *r = ctx;
 
+    check_past(r, state);
     pthread_mutex_lock(&r->lock);
     r->seq = state->seq;
-    pthread_cond_signal(&r->some);
+    pthread_cond_broadcast(&r->some);
     pthread_mutex_unlock(&r->lock);
     measure(r);
     set_gauge(r, TARS_METRIC_REPLICAS, state->servers > 0 ? (double)state->servers : 1);
@@ -127,14 +224,14 @@ static void on_look(void *ctx, const struct tars_store_watch_state *state)
 static tars_status on_access(void *ctx)
 {
     struct tars_replicas *r = ctx;
-    struct tars_err err = {{0}};
-    tars_status status = tars_auth_reload(r->config.auth, &err);
 
-    if (status == TARS_OK)
-        status = tars_quota_reload(r->config.quota, &err);
-    if (status != TARS_OK)
-        tars_log_warning(r->config.log, "app", "rights that others changed: %s", err.text);
-    return status;
+    pthread_mutex_lock(&r->lock);
+    r->told++;
+    if (!r->told_ms)
+        r->told_ms = tars_clock_mono_ms();
+    pthread_cond_broadcast(&r->some);
+    pthread_mutex_unlock(&r->lock);
+    return TARS_OK;
 }
 
 static void on_revoked(void *ctx, const char *id, int64_t expires_us)
@@ -169,10 +266,12 @@ tars_status tars_replicas_open(const struct tars_replicas_config *config,
     if (!made)
         return tars_fail(TARS_ENOMEM, err, "no memory to hear of other servers");
     made->config = *config;
+    made->had = tars_index_seq(config->index);
     pthread_mutex_init(&made->lock, NULL);
     pthread_cond_init(&made->some, NULL);
     made->is_following = pthread_create(&made->follower, NULL, follow, made) == 0;
-    if (!made->is_following)
+    made->is_reading = pthread_create(&made->reader, NULL, read_on, made) == 0;
+    if (!made->is_following || !made->is_reading)
         status = tars_fail(TARS_ENOMEM, err, "no thread to follow other servers");
     if (status == TARS_OK)
         status = tars_store_watch_open(config->store, &watch, &made->watch, err);
@@ -195,6 +294,8 @@ void tars_replicas_close(struct tars_replicas *replicas)
     pthread_mutex_unlock(&replicas->lock);
     if (replicas->is_following)
         (void)pthread_join(replicas->follower, NULL);
+    if (replicas->is_reading)
+        (void)pthread_join(replicas->reader, NULL);
     pthread_cond_destroy(&replicas->some);
     pthread_mutex_destroy(&replicas->lock);
     free(replicas);
@@ -211,9 +312,41 @@ tars_status tars_replicas_health(struct tars_replicas *replicas, struct tars_err
 
     if (!replicas)
         return TARS_OK;
+    if (atomic_load(&replicas->went_back))
+        return tars_fail(TARS_EUNAVAILABLE, err, WENT_BACK);
     state = tars_store_watch_state(replicas->watch);
-    if (state.is_connected)
+    if (state.is_connected && unread_ms(replicas) <= RIGHTS_MS)
         return TARS_OK;
     return tars_fail(TARS_EUNAVAILABLE, err, "%s",
-                     state.why.text[0] ? state.why.text : "not connected yet");
+                     state.is_connected  ? "rights that others changed cannot be read"
+                     : state.why.text[0] ? state.why.text
+                                         : "not connected yet");
+}
+
+bool tars_replicas_went_back(const struct tars_replicas *replicas)
+{
+    return replicas && atomic_load(&replicas->went_back);
+}
+
+tars_status tars_replicas_may_answer(struct tars_replicas *replicas, struct tars_err *err)
+{
+    struct tars_store_watch_state state;
+    int64_t unread;
+    int64_t ms;
+
+    if (!replicas)
+        return TARS_OK;
+    if (atomic_load(&replicas->went_back))
+        return tars_fail(TARS_EMISMATCH, err, WENT_BACK);
+    if (!replicas->config.offline_ms)
+        return TARS_OK;
+    state = tars_store_watch_state(replicas->watch);
+    unread = unread_ms(replicas);
+    ms = unread > state.silent_ms ? unread : state.silent_ms;
+    if (ms <= replicas->config.offline_ms)
+        return TARS_OK;
+    return tars_fail(TARS_EUNAVAILABLE, err,
+                     "This server has not heard from the store for %lld seconds and no longer "
+                     "relies on what it knew; ask another",
+                     (long long)(ms / 1000));
 }

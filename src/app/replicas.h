@@ -35,7 +35,8 @@ struct tars_replicas_config {
     struct tars_metrics *metrics;
     struct tars_log *log;
     bool may_lead;
-    bool follows; /* the index does */
+    bool follows;       /* the index does */
+    int64_t offline_ms; /* without the store, after which nothing is answered; 0: no bound */
 };
 
 TARS_MUST_USE tars_status tars_replicas_open(const struct tars_replicas_config *config,
@@ -48,5 +49,12 @@ bool tars_replicas_leads(struct tars_replicas *replicas);
 /* TARS_OK, or why this server cannot hear of the others. NULL: there are none to hear of. */
 TARS_MUST_USE tars_status tars_replicas_health(struct tars_replicas *replicas,
                                                struct tars_err *err);
+/* TARS_OK, or words for who asks. TARS_EUNAVAILABLE: what this server knows of documents and rights
+ * is too old to be relied on; TARS_EMISMATCH: it is of a past that the store has given up, and only
+ * a new start mends it. Cheap. NULL: TARS_OK. */
+TARS_MUST_USE tars_status tars_replicas_may_answer(struct tars_replicas *replicas,
+                                                   struct tars_err *err);
+/* The index has seen changes that the store does not have: it must not be saved. NULL: false. */
+bool tars_replicas_went_back(const struct tars_replicas *replicas);
 
 #endif

@@ -477,6 +477,8 @@ static tars_status open_api(struct tars_wiring *w, const struct tars_wiring_conf
         .gpu = w->gpu,
         .only_ingests = w->no_index,
         .needs_store = tars_stores_is_shared(s),
+        .may_answer = tars_wiring_may_answer,
+        .may_answer_ctx = w,
         .collection_name = tars_settings_text(s, TARS_SET_CHROMA_COLLECTION_NAME),
         .roots = first_of(tars_settings_text(s, TARS_SET_TARS_ROOTS),
                           tars_settings_text(s, TARS_SET_NAS_MOUNT_POINT)),
@@ -626,7 +628,7 @@ static void save_index(struct tars_wiring *w)
     struct tars_err err = {{0}};
     tars_status status = TARS_OK;
 
-    if (!w->index)
+    if (!w->index || w->is_past)
         return;
     tars_index_stats(w->index, &stats);
     if (stats.unsaved == 0)

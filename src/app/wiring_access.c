@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "api/proxies.h"
+#include "app/stores.h"
 #include "app/wiring_internal.h"
 #include "auth/auth.h"
 #include "auth/oidc.h"
@@ -113,6 +114,7 @@ static tars_status open_auth(struct tars_wiring *w, enum tars_auth_mode mode, st
         .admins = admins,
         .open_admin = admins[strspn(admins, ", ")] == '\0' && is_loopback(s) &&
                       !tars_settings_text(s, TARS_SET_TARS_TRUSTED_PROXIES)[0],
+        .shared = tars_stores_is_shared(s),
         .log = w->log,
     };
     tars_status status = tars_wiring_secret(w, is_loopback(s), &config.secret, err);

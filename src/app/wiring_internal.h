@@ -30,6 +30,7 @@ struct tars_wiring {
     struct tars_log *log;
     const char *data;
     bool serves;     /* as configured */
+    bool is_past;    /* the index has seen what the store has given up: it is not saved */
     bool texts_anew; /* the index did not go on from where the texts beside it are */
     bool no_index;   /* TARS_ROLE=ingest */
     const char *index_dir;
@@ -114,6 +115,8 @@ TARS_MUST_USE tars_status tars_wiring_open_texts(struct tars_wiring *w, struct t
 /* Before anything that they tell of. */
 void tars_wiring_close_replicas(struct tars_wiring *w);
 /* TARS_OK, or why the others are out of reach. */
+/* For the API: as tars_replicas_may_answer(). */
+TARS_MUST_USE tars_status tars_wiring_may_answer(void *ctx, struct tars_err *err);
 TARS_MUST_USE tars_status tars_wiring_replicas_health(struct tars_wiring *w, struct tars_err *err);
 /* Is what only one of several servers does for this one to do? */
 bool tars_wiring_leads(const struct tars_wiring *w);

@@ -88,6 +88,7 @@ tars_status tars_wiring_open_replicas(struct tars_wiring *w,
         .log = w->log,
         .may_lead = config->serves && !w->no_index,
         .follows = !w->no_index,
+        .offline_ms = tars_settings_int(w->settings, TARS_SET_STORE_OFFLINE_SECONDS) * 1000,
     };
     tars_status status;
 
@@ -106,6 +107,7 @@ void tars_wiring_close_replicas(struct tars_wiring *w)
 {
     tars_snapshots_close(w->snapshots);
     w->snapshots = NULL;
+    w->is_past = tars_replicas_went_back(w->replicas);
     tars_replicas_close(w->replicas);
     w->replicas = NULL;
 }
@@ -138,6 +140,13 @@ tars_status tars_wiring_open_texts(struct tars_wiring *w, struct tars_err *err)
         tars_index_stats(w->index, &stats);
     return tars_store_postgres_keep_texts(w->store, path, stats.last_id, tars_index_seq(w->index),
                                           err);
+}
+
+tars_status tars_wiring_may_answer(void *ctx, struct tars_err *err)
+{
+    const struct tars_wiring *w = ctx;
+
+    return tars_replicas_may_answer(w->replicas, err);
 }
 
 tars_status tars_wiring_replicas_health(struct tars_wiring *w, struct tars_err *err)

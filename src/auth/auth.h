@@ -12,6 +12,9 @@
  * check, so that a change counts at once. API keys begin with "tars_sk_". Threads   Safe to share.
  * _check() works on memory alone and never blocks, but for a provider's keys: then it says
  * TARS_EAGAIN unless may_block.
+ * Shared    With others on the store (config.shared) tokens are given only by what the store says
+ * at that moment: who is cut off from it lets nobody in by what was so before, since such tokens
+ * would count on all the others.
  */
 #ifndef TARS_AUTH_AUTH_H
 #define TARS_AUTH_AUTH_H
@@ -64,9 +67,10 @@ struct tars_auth_config {
     int64_t access_seconds;  /* 0: 86,400 */
     int64_t refresh_seconds; /* 0: 604,800 */
     const char *admins;      /* ADMIN_CLIENT_IDS, commas between; NULL: none */
-    bool open_admin;         /* mode open on loopback and no admins: every token is an admin's */
-    struct tars_oidc *oidc;  /* mode oidc; else NULL */
-    size_t password_slots;   /* secrets hashed at a time; 0: 2 */
+    bool shared; /* others write accounts, too: before tokens are given, rights are read again */
+    bool open_admin;        /* mode open on loopback and no admins: every token is an admin's */
+    struct tars_oidc *oidc; /* mode oidc; else NULL */
+    size_t password_slots;  /* secrets hashed at a time; 0: 2 */
     uint32_t password_memory_kib; /* of a new hash; 0: see auth/password.h */
     uint32_t password_passes;     /* the same */
     int64_t (*now_us)(void);      /* NULL: tars_clock_wall_us */
@@ -126,8 +130,9 @@ struct tars_token_pair {
 };
 
 /* Blocks (argon2, disk). TARS_EDENIED: wrong or missing secret, disabled, unknown: one answer for
- * all, in the same time. TARS_EAGAIN: too many failures for this name or address, or too many at a
- * time; try later. TARS_EINVAL: a name is too long. */
+ * all, in the same time. TARS_EUNAVAILABLE, TARS_ETIMEOUT: shared, and the store is away.
+ * TARS_EAGAIN: too many failures for this name or address, or too many at a time; try later.
+ * TARS_EINVAL: a name is too long. */
 TARS_MUST_USE tars_status tars_auth_sign_in(struct tars_auth *auth,
                                             const struct tars_sign_in *request,
                                             struct tars_arena *arena, struct tars_token_pair *out,

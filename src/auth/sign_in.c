@@ -199,6 +199,25 @@ static tars_status check_secret(struct tars_auth *auth, const struct known *know
     return status == TARS_OK && !known->may ? TARS_EDENIED : status;
 }
 
+/* Where others change accounts, too: is what the secret was checked against still so? */
+static tars_status is_still_so(struct tars_auth *auth, const struct tars_sign_in *request,
+                               struct tars_arena *arena, const struct known *known,
+                               struct tars_err *err)
+{
+    struct known now = {.may = false};
+    tars_status status;
+
+    if (!auth->config.shared)
+        return TARS_OK;
+    status = tars_auth_reload(auth, err);
+    if (status == TARS_OK)
+        status = look_up(auth, request, arena, &now);
+    if (status == TARS_OK && (now.may != known->may || now.account_id != known->account_id ||
+                              strcmp(now.hash, known->hash) != 0))
+        status = tars_fail(TARS_EDENIED, err, "Invalid credentials");
+    return status;
+}
+
 static void audit_sign_in(struct tars_auth *auth, const struct tars_sign_in *request,
                           const struct known *known, bool success)
 {
@@ -275,6 +294,8 @@ tars_status tars_auth_sign_in(struct tars_auth *auth, const struct tars_sign_in 
     if (status == TARS_OK)
         status = sign_in_checked(auth, request, arena, &known, err);
     if (status == TARS_OK)
+        status = is_still_so(auth, request, arena, &known, err);
+    if (status == TARS_OK)
         status = make_pair(auth, &wanted, arena, out, err);
     if (status != TARS_OK)
         return status;
@@ -305,6 +326,10 @@ tars_status tars_auth_issue(struct tars_auth *auth, const char *tenant, const ch
     const struct wanted wanted = {
         .client_id = client_id, .tenant = tenant ? tenant : TARS_TENANT, .has_device = true};
 
+    tars_status status = auth->config.shared ? tars_auth_reload(auth, err) : TARS_OK;
+
+    if (status != TARS_OK)
+        return status;
     if (still_there(auth, &jwt) != TARS_OK)
         return tars_fail(TARS_EDENIED, err, "Invalid credentials");
     return make_pair(auth, &wanted, arena, out, err);

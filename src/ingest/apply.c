@@ -121,9 +121,9 @@ void tars_ingest_apply(struct tars_ingest *ingest, const struct tars_store_chang
         status = tars_ingest_replay_locked(ingest, &err);
     } else {
         status = apply_all(ingest, changes, part);
+        if (!status)
+            tars_index_publish(ingest->config.index, changes->items[changes->count - 1].seq);
     }
-    if (!status && !ingest->index_is_behind)
-        tars_index_publish(ingest->config.index, changes->items[changes->count - 1].seq);
     ingest->index_is_behind = status != TARS_OK;
     tars_follow_wake(ingest->config.follow);
     if (status) {
@@ -153,6 +153,9 @@ static tars_status replay_passages(struct tars_ingest *ingest, struct tars_arena
 
         if (!label)
             return TARS_ENOMEM;
+        /* Written by a program with another model: what is behind them is not ours to read. */
+        if (passage->vectors && ingest->dim && passage->dim != ingest->dim)
+            return TARS_EMISMATCH;
         status = tars_ingest_tally(ingest->replay_analyzer, arena, label, passage, &words);
         if (!status)
             status = add(ingest, passage->id, passage, &words);
@@ -272,7 +275,8 @@ static tars_status save(struct tars_ingest *ingest, enum tars_ingest_save when, 
     pthread_mutex_lock(&ingest->index_lock);
     tars_index_stats(ingest->config.index, &stats);
     /* What the saver has not begun when all ends is left to the save at the end. */
-    begun = is_worth_saving(&stats, when) && (if_behind || !ingest->index_is_behind) &&
+    begun = is_worth_saving(&stats, when) && !atomic_load(&ingest->saves_held) &&
+            (if_behind || !ingest->index_is_behind) &&
             (when == TARS_SAVE_END || !atomic_load(&ingest->stopping));
     if (begun && dir)
         status = tars_history_mark(ingest->config.store, dir, stats.seq, err);
@@ -295,6 +299,11 @@ void tars_ingest_save(struct tars_ingest *ingest, enum tars_ingest_save when)
                          "the index is not saved and will be made again at the next start: %s",
                          err.text);
     }
+}
+
+void tars_ingest_hold_saves(struct tars_ingest *ingest)
+{
+    atomic_store(&ingest->saves_held, true);
 }
 
 void tars_ingest_want_save(struct tars_ingest *ingest, enum tars_ingest_save when)

@@ -109,10 +109,10 @@ struct tars_ingest_config {
     const struct tars_ingest_observer *observer; /* NULL: nobody */
     struct tars_log *log;                        /* NULL: silent */
     struct tars_follow *follow; /* of vectors that are in a server (vectors/follow.h); or NULL */
-    struct tars_tracer *tracer;                  /* NULL: jobs are not traced */
-    bool leaves_jobs; /* jobs are for other processes that share the store */
-    bool no_index;    /* no passage goes into index, which stays empty: others are searched */
-    bool shares; /* others write to the store, too: who waited for a job finds what it brought */
+    struct tars_tracer *tracer; /* NULL: jobs are not traced */
+    bool leaves_jobs;           /* jobs are for other processes that share the store */
+    bool no_index; /* no passage goes into index, which stays empty: others are searched */
+    bool shares;   /* others write to the store, too: who waited for a job finds what it brought */
     /* The index's folder, where the store may go back to an earlier state by itself: saves leave
      * marks (history.h). NULL: none. */
     const char *history_dir;
@@ -175,6 +175,8 @@ TARS_MUST_USE tars_status tars_ingest_wait(struct tars_ingest *ingest, int64_t j
 /* Stop a job: at once when queued, within a second when running. As tars_store_job_cancel(). */
 TARS_MUST_USE tars_status tars_ingest_cancel(struct tars_ingest *ingest, int64_t job_id,
                                              struct tars_err *err);
+/* The index must not be saved any more: the store went back behind it. */
+void tars_ingest_hold_saves(struct tars_ingest *ingest);
 /* A job that may run here was cancelled by another process that shares the store. */
 void tars_ingest_heard_cancel(struct tars_ingest *ingest, int64_t job_id);
 /* Queue a failed or cancelled job again. As tars_store_job_retry(). */
@@ -215,8 +217,9 @@ struct tars_reembed_config {
 TARS_MUST_USE tars_status tars_ingest_reembed(const struct tars_reembed_config *config,
                                               struct tars_err *err);
 
-/* Windows and vectors of passages that have a text and a document, all of it in arena: what is there
- * of them already is left out of account. For what comes with its passages, from elsewhere. */
+/* Windows and vectors of passages that have a text and a document, all of it in arena: what is
+ * there of them already is left out of account. For what comes with its passages, from elsewhere.
+ */
 TARS_MUST_USE tars_status tars_ingest_embed(struct tars_encoder *encoder,
                                             const struct tars_chunk_config *chunk,
                                             struct tars_arena *arena,

@@ -111,6 +111,7 @@ struct tars_ingest {
     bool is_started;
     bool may_hold_unknown; /* reader: a job is running in the store that no run is of */
     atomic_bool stopping;
+    atomic_bool saves_held;
     _Atomic int64_t max_file_bytes; /* as it is now */
 
     pthread_mutex_t lock;              /* guards the fields down to saver_done */

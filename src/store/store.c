@@ -113,6 +113,16 @@ static tars_status write_model(struct tars_store *store, const struct tars_store
     return status;
 }
 
+void tars_store_measure(struct tars_store_passage *passage, size_t vectors_len)
+{
+    size_t windows = passage->window_count;
+    size_t dim = windows ? vectors_len / sizeof(float) / windows : 0;
+
+    passage->dim = dim;
+    if (dim == 0 || dim * windows * sizeof(float) != vectors_len)
+        passage->vectors = NULL;
+}
+
 tars_status tars_store_model_claim(struct tars_store *store, const struct tars_store_model *model,
                                    struct tars_err *err)
 {

@@ -98,6 +98,7 @@ struct tars_store_passage {
     const struct tars_store_window *windows; /* (window_count,) */
     const float *vectors; /* (window_count, dim) of unit length; NULL when not embedded */
     size_t window_count;
+    size_t dim; /* floats of each vector, set by the store when it gives them; else 0 */
 };
 
 struct tars_store_passages {
@@ -429,6 +430,10 @@ TARS_MUST_USE tars_status tars_store_meta_get(struct tars_store *store, const ch
 /* Durable. value NULL removes it. */
 TARS_MUST_USE tars_status tars_store_meta_set(struct tars_store *store, const char *key,
                                               const char *value, struct tars_err *err);
+
+/* For back ends: vectors of so many bytes were read; what is not a vector for each window is none.
+ */
+void tars_store_measure(struct tars_store_passage *passage, size_t vectors_len);
 
 /* The model of the vectors. TARS_OK with identity "" when there are none yet. */
 TARS_MUST_USE tars_status tars_store_model(struct tars_store *store, struct tars_store_model *out,

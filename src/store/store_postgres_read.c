@@ -181,6 +181,7 @@ static void read_passage(struct gather *gather, struct tars_pg_query *query,
     out->windows = tars_pg_bytes(query, gather->arena, &windows_len);
     out->vectors = tars_pg_bytes(query, gather->arena, &vectors_len);
     out->window_count = windows_len / sizeof(*out->windows);
+    tars_store_measure(out, vectors_len);
     out->document = document_of(gather, query, key);
     if (out->document) {
         (void)snprintf(out->chunk_id, sizeof(out->chunk_id), "%s_chunk_%d",

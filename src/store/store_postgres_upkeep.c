@@ -38,13 +38,35 @@ tars_status pgs_revector(struct tars_store *store, const struct tars_store_passa
     return pgs_commit(pgs, conn, add_next(conn, passages, n, dim, err), err);
 }
 
+/* Who shares the store goes on with the model that it began with: its vectors would be put among
+ * those of another. Who comes now waits for the counters, and finds the new one. */
+static tars_status check_alone(const struct pgs *pgs, struct tars_pg_conn *conn,
+                               struct tars_err *err)
+{
+    struct tars_pg_query query = tars_pg_ask(conn, PGS_INSTANCE_COUNT);
+    int64_t others = 0;
+    tars_status status;
+
+    tars_pg_bind_text(&query, pgs->instance);
+    status = pgs_one_int(&query, &others, err);
+    if (!status && others) {
+        status = tars_fail(TARS_EBUSY, err,
+                           "the vectors are of a new model, and other servers still use the one "
+                           "before: stop all of them, then start them with the new one");
+    }
+    return status;
+}
+
 /* Nobody puts documents in meanwhile, so none can come to lack a vector. */
-static tars_status check_next(struct tars_pg_conn *conn, struct tars_err *err)
+static tars_status check_next(const struct pgs *pgs, struct tars_pg_conn *conn,
+                              struct tars_err *err)
 {
     struct tars_pg_query query = tars_pg_ask(conn, PGS_COUNTERS_TAKE);
     int64_t lacks = 0;
     tars_status status = tars_pg_do(&query, err);
 
+    if (!status)
+        status = check_alone(pgs, conn, err);
     if (!status) {
         query = tars_pg_ask(conn, PGS_NEXT_LACKS);
         status = pgs_one_int(&query, &lacks, err);
@@ -54,11 +76,11 @@ static tars_status check_next(struct tars_pg_conn *conn, struct tars_err *err)
     return status;
 }
 
-static tars_status swap(struct tars_pg_conn *conn, const struct tars_store_model *model,
-                        struct tars_err *err)
+static tars_status swap(const struct pgs *pgs, struct tars_pg_conn *conn,
+                        const struct tars_store_model *model, struct tars_err *err)
 {
     char dim[TARS_PG_NUMBER_BYTES];
-    tars_status status = check_next(conn, err);
+    tars_status status = check_next(pgs, conn, err);
 
     if (!status) {
         status = tars_pg_exec(
@@ -92,7 +114,7 @@ tars_status pgs_revector_swap(struct tars_store *store, const struct tars_store_
         return status;
     status = pgs_take_time(conn, err);
     if (!status)
-        status = swap(conn, model, err);
+        status = swap(pgs, conn, model, err);
     return pgs_commit(pgs, conn, status, err);
 }
 

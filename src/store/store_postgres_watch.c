@@ -5,13 +5,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
-#include "base/sys/clock.h"
 #include "store/postgres_listen.h"
 #include "store/store_postgres_internal.h"
 
 #define ANSWER_MS     4000   /* for one question; a server that takes longer counts as away */
+#define HEARD_MS      6000   /* since a whole look, after which it does not count as connected */
+#define PAUSE_MS      30000  /* between two looks, after which what was told is read anew */
 #define RETRY_MS      500    /* between two tries to connect */
 #define PRUNE_MS      600000 /* between two removals of rows that everybody has heard */
 #define CANCELLED_MAX 64     /* jobs told at one look */
@@ -25,6 +27,7 @@ struct tars_store_watch {
     int wake; /* eventfd */
     atomic_bool is_closing;
     atomic_bool is_leader;
+    atomic_llong led_until_ms; /* it does not lead from then on, whatever its thread does */
 
     pthread_mutex_t lock; /* guards state */
     struct tars_store_watch_state state;
@@ -33,12 +36,26 @@ struct tars_store_watch {
     struct tars_pg_conn conn;
     bool is_open;
     bool knows_access; /* access and revoked below are what was told */
-    int64_t access, revoked, revoked_us;
-    int64_t prune_ms;     /* monotonic */
-    int64_t led_until_ms; /* with a lease */
+    int64_t access, accesses, revoked, revoked_us;
+    int64_t looked_us; /* the server's time at the last look */
+    int64_t prune_ms;  /* now_ms() */
 };
 
+/* It goes on while the machine sleeps. */
+static int64_t now_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_BOOTTIME, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
 /* --------------------------------------------------------------------- looks */
+
+/* One answer to PGS_NEWS. */
+struct news {
+    int64_t seq, access, revoked, revoked_us, accesses, now_us;
+};
 
 static tars_status tell_revoked(struct tars_store_watch *watch, struct tars_err *err)
 {
@@ -70,74 +87,102 @@ static tars_status tell_cancelled(struct tars_store_watch *watch, struct tars_er
     return status;
 }
 
+/* By the server's time, which also passes while we are stopped, asleep or away. */
+static bool is_long_ago(const struct tars_store_watch *watch, const struct news *news)
+{
+    int64_t pause_us = watch->config.pause_ms * 1000;
+
+    return news->now_us - watch->looked_us > pause_us || news->now_us < watch->looked_us - pause_us;
+}
+
 /* What was revoked is told by the list of the last minute where we have looked all the time, and is
  * among the rights where we have not. */
-static tars_status tell_access(struct tars_store_watch *watch, int64_t access, int64_t revoked,
-                               int64_t revoked_us, struct tars_err *err)
+static tars_status tell_access(struct tars_store_watch *watch, const struct news *news,
+                               struct tars_err *err)
 {
     tars_status status = TARS_OK;
 
-    if (!watch->knows_access || access != watch->access) {
-        /* It is asked of the store, on a connection of the pool. */
+    if (is_long_ago(watch, news))
+        watch->knows_access = false;
+    watch->looked_us = news->now_us;
+    if (!watch->knows_access || news->access != watch->access ||
+        news->accesses != watch->accesses) {
         if (watch->config.access(watch->config.ctx) != TARS_OK)
             return TARS_OK; /* at the next look */
-    } else if (revoked != watch->revoked || revoked_us != watch->revoked_us) {
+    } else if (news->revoked != watch->revoked || news->revoked_us != watch->revoked_us) {
         status = tell_revoked(watch, err);
     }
     if (status)
         return status;
     watch->knows_access = true;
-    watch->access = access;
-    watch->revoked = revoked;
-    watch->revoked_us = revoked_us;
+    watch->access = news->access;
+    watch->accesses = news->accesses;
+    watch->revoked = news->revoked;
+    watch->revoked_us = news->revoked_us;
     return TARS_OK;
+}
+
+static tars_status ask_news(struct tars_store_watch *watch, struct news *news, struct tars_err *err)
+{
+    struct tars_pg_query query = tars_pg_ask(&watch->conn, PGS_NEWS);
+
+    *news = (struct news){.seq = 0};
+    if (tars_pg_step(&query)) {
+        news->seq = tars_pg_int(&query);
+        news->access = tars_pg_int(&query);
+        news->revoked = tars_pg_int(&query);
+        news->revoked_us = tars_pg_int(&query);
+        news->accesses = tars_pg_int(&query);
+        news->now_us = tars_pg_int(&query);
+    }
+    return tars_pg_end(&query, err);
 }
 
 static tars_status look(struct tars_store_watch *watch, struct tars_err *err)
 {
-    struct tars_pg_query query = tars_pg_ask(&watch->conn, PGS_NEWS);
     struct tars_store_watch_state state;
-    int64_t found[4] = {0};
-    tars_status status;
+    struct news news;
+    tars_status status = ask_news(watch, &news, err);
 
-    if (tars_pg_step(&query)) {
-        for (size_t i = 0; i < 4; i++)
-            found[i] = tars_pg_int(&query);
-    }
-    status = tars_pg_end(&query, err);
     if (status)
         return status;
     pthread_mutex_lock(&watch->lock);
-    watch->state.seq = (uint64_t)found[0];
+    watch->state.seq = (uint64_t)news.seq;
+    watch->state.looks++;
     pthread_mutex_unlock(&watch->lock);
     state = tars_store_watch_state(watch);
     watch->config.looked(watch->config.ctx, &state);
-    status = tell_access(watch, found[1], found[2], found[3], err);
+    status = tell_access(watch, &news, err);
     return status ? status : tell_cancelled(watch, err);
 }
 
 /* -------------------------------------------------------------------- leader */
 
-/* Once we have the session's lock we have it as long as there is a session. */
-static tars_status lead_by_lock(struct tars_store_watch *watch, struct tars_err *err)
+/* Once we have the session's lock we have it as long as there is a session: for as long as the
+ * server bears its silence, after the question that it has just answered. */
+static tars_status lead_by_lock(struct tars_store_watch *watch, int64_t asked_ms,
+                                struct tars_err *err)
 {
     struct tars_pg_query query;
-    int64_t got = 0;
-    tars_status status;
+    int64_t got = 1;
+    tars_status status = TARS_OK;
 
-    if (atomic_load(&watch->is_leader))
-        return TARS_OK;
-    query = tars_pg_ask(&watch->conn, PGS_LEADER_LOCK);
-    status = pgs_one_int(&query, &got, err);
-    if (!status && got)
+    if (!atomic_load(&watch->is_leader)) {
+        query = tars_pg_ask(&watch->conn, PGS_LEADER_LOCK);
+        got = 0;
+        status = pgs_one_int(&query, &got, err);
+    }
+    if (!status && got) {
+        atomic_store(&watch->led_until_ms, asked_ms + TARS_WATCH_SESSION_MS * 2 / 3);
         atomic_store(&watch->is_leader, true);
+    }
     return status;
 }
 
 static tars_status lead_by_lease(struct tars_store_watch *watch, struct tars_err *err)
 {
     struct tars_pg_query query = tars_pg_ask(&watch->conn, PGS_LEADER_LEASE);
-    int64_t asked_ms = tars_clock_mono_ms();
+    int64_t asked_ms = now_ms();
     int64_t changed = 0;
     tars_status status;
 
@@ -147,23 +192,26 @@ static tars_status lead_by_lease(struct tars_store_watch *watch, struct tars_err
     status = tars_pg_run(&query, &changed, err);
     if (!status) {
         /* Ours ends before the row's, whose time began later. */
-        watch->led_until_ms = changed ? asked_ms + TARS_WATCH_SESSION_MS / 2 : 0;
+        atomic_store(&watch->led_until_ms, changed ? asked_ms + TARS_WATCH_SESSION_MS / 2 : 0);
         atomic_store(&watch->is_leader, changed > 0);
     }
     return status;
 }
 
 /* What only one need do; and rows of news that everybody has heard go. */
-static tars_status lead(struct tars_store_watch *watch, struct tars_err *err)
+static tars_status lead(struct tars_store_watch *watch, int64_t asked_ms, struct tars_err *err)
 {
     struct tars_pg_query query;
     tars_status status = TARS_OK;
 
-    if (watch->config.may_lead)
-        status = watch->server.is_pooled ? lead_by_lease(watch, err) : lead_by_lock(watch, err);
-    if (status || !atomic_load(&watch->is_leader) || tars_clock_mono_ms() < watch->prune_ms)
+    if (watch->config.may_lead && watch->server.is_pooled) {
+        status = lead_by_lease(watch, err);
+    } else if (watch->config.may_lead) {
+        status = lead_by_lock(watch, asked_ms, err);
+    }
+    if (status || !atomic_load(&watch->is_leader) || now_ms() < watch->prune_ms)
         return status;
-    watch->prune_ms = tars_clock_mono_ms() + PRUNE_MS;
+    watch->prune_ms = now_ms() + PRUNE_MS;
     query = tars_pg_ask(&watch->conn, PGS_NEWS_PRUNE);
     return tars_pg_do(&query, err);
 }
@@ -182,7 +230,8 @@ static void resign(struct tars_store_watch *watch)
 
 /* ---------------------------------------------------------------- connection */
 
-static tars_status count_servers(struct tars_store_watch *watch, struct tars_err *err)
+static tars_status count_servers(struct tars_store_watch *watch, int64_t asked_ms,
+                                 struct tars_err *err)
 {
     struct tars_pg_query query = tars_pg_ask(&watch->conn, PGS_INSTANCES_ALIVE);
     int64_t servers = 0;
@@ -193,7 +242,7 @@ static tars_status count_servers(struct tars_store_watch *watch, struct tars_err
     pthread_mutex_lock(&watch->lock);
     watch->state.servers = servers;
     watch->state.is_connected = true;
-    watch->state.away_since = 0;
+    watch->state.heard_ms = asked_ms;
     pthread_mutex_unlock(&watch->lock);
     return TARS_OK;
 }
@@ -208,11 +257,9 @@ static void lose(struct tars_store_watch *watch, const struct tars_err *err)
     watch->knows_access = false;
     /* A lease is ours until it is over, and the next look may renew it; a lock went with the
      * session. */
-    if (!watch->server.is_pooled || tars_clock_mono_ms() >= watch->led_until_ms)
+    if (!watch->server.is_pooled || now_ms() >= atomic_load(&watch->led_until_ms))
         atomic_store(&watch->is_leader, false);
     pthread_mutex_lock(&watch->lock);
-    if (watch->state.is_connected || !watch->state.away_since)
-        watch->state.away_since = tars_clock_mono_ms();
     watch->state.is_connected = false;
     watch->state.why = *err;
     pthread_mutex_unlock(&watch->lock);
@@ -236,17 +283,19 @@ static tars_status connect_now(struct tars_store_watch *watch, struct tars_err *
 
 static void sleep_ms(struct tars_store_watch *watch, int64_t ms)
 {
-    int64_t until_ms = tars_clock_mono_ms() + ms;
+    int64_t until_ms = now_ms() + ms;
 
-    while (!atomic_load(&watch->is_closing) && tars_clock_mono_ms() < until_ms)
+    while (!atomic_load(&watch->is_closing) && now_ms() < until_ms)
         (void)usleep(20000);
 }
 
 /* One round; false: the connection is lost, *err says why. */
 static bool round_trip(struct tars_store_watch *watch, struct tars_err *err)
 {
+    int64_t asked_ms = now_ms();
+
     watch->conn.wait_ms = ANSWER_MS;
-    if (look(watch, err) || lead(watch, err) || count_servers(watch, err))
+    if (look(watch, err) || lead(watch, asked_ms, err) || count_servers(watch, asked_ms, err))
         return false;
     if (!tars_pg_listen(&watch->conn, watch->wake, watch->config.look_ms)) {
         (void)tars_fail(TARS_EUNAVAILABLE, err, "the connection is lost");
@@ -292,9 +341,12 @@ tars_status tars_store_watch_open(struct tars_store *store,
     made->config = *config;
     if (!made->config.look_ms)
         made->config.look_ms = TARS_WATCH_LOOK_MS;
+    if (!made->config.pause_ms)
+        made->config.pause_ms = PAUSE_MS;
     made->pgs = pgs_of(store);
     made->server = made->pgs->server;
     made->server.statement_timeout_ms = ANSWER_MS;
+    made->state.heard_ms = now_ms();
     pthread_mutex_init(&made->lock, NULL);
     made->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (made->wake >= 0)
@@ -336,11 +388,18 @@ struct tars_store_watch_state tars_store_watch_state(struct tars_store_watch *wa
     pthread_mutex_lock(&watch->lock);
     state = watch->state;
     pthread_mutex_unlock(&watch->lock);
-    state.is_leader = atomic_load(&watch->is_leader);
+    state.is_leader = tars_store_watch_leads(watch);
+    state.silent_ms = now_ms() - state.heard_ms;
+    if (state.is_connected && state.silent_ms > HEARD_MS) {
+        state.is_connected = false;
+        (void)tars_fail(TARS_EUNAVAILABLE, &state.why, "no answer for %lld seconds",
+                        (long long)(state.silent_ms / 1000));
+    }
     return state;
 }
 
 bool tars_store_watch_leads(struct tars_store_watch *watch)
 {
-    return !watch || atomic_load(&watch->is_leader);
+    return !watch ||
+           (atomic_load(&watch->is_leader) && now_ms() < atomic_load(&watch->led_until_ms));
 }

@@ -12,7 +12,11 @@
  *           TARS_WATCH_SESSION_MS, since the server ends sessions that are silent for so long
  *           (PostgreSQL 14 on; before, when its keepalive finds out). It does not lead from the
  *           moment at which it finds the connection gone. Behind a pooler a row with a lease of
- *           TARS_WATCH_SESSION_MS does instead.
+ *           TARS_WATCH_SESSION_MS does instead. By its own clock it leads for a part of that time
+ *           after the last whole look, and no longer, whatever its thread waits for.
+ * Deaf      Without a whole look for some seconds it does not count as connected. One that paused
+ *           (stopped, swapped out, a machine that slept) is told of rights anew, by the server's
+ *           clock.
  * Threads   The functions told run on its thread, one at a time, and should not take long. _state()
  *           from any.
  */
@@ -32,9 +36,11 @@ struct tars_store_watch;
 
 struct tars_store_watch_state {
     bool is_connected, is_leader;
-    uint64_t seq;       /* of the last look */
-    int64_t away_since; /* monotonic ms since which there is no connection; 0: there is one */
-    int64_t servers;    /* that share the store and are alive, ourselves among them */
+    uint64_t seq;      /* of the last look */
+    uint64_t looks;    /* that were answered; seq is of the last */
+    int64_t heard_ms;  /* when the last whole look began, or the watch itself; CLOCK_BOOTTIME */
+    int64_t silent_ms; /* since then */
+    int64_t servers;   /* that share the store and are alive, ourselves among them */
     struct tars_err why;
 };
 
@@ -42,14 +48,16 @@ struct tars_store_watch_state {
 struct tars_store_watch_config {
     /* At each look: state->seq is the last change of documents. And where one could not be had. */
     void (*looked)(void *ctx, const struct tars_store_watch_state *state);
-    /* Who may do what has changed, or may have. What is not TARS_OK is tried at the next look. */
+    /* Who may do what has changed, or may have; it is read elsewhere, not here. What is not TARS_OK
+     * is told again at the next look. */
     tars_status (*access)(void *ctx);
     /* A token was revoked within the last minute; told more than once. */
     void (*revoked)(void *ctx, const char *id, int64_t expires_us);
     /* A job that this process runs is not wanted any more; told until it has ended. */
     void (*cancelled)(void *ctx, int64_t job_id);
     void *ctx;
-    int64_t look_ms; /* 0: TARS_WATCH_LOOK_MS */
+    int64_t look_ms;  /* 0: TARS_WATCH_LOOK_MS */
+    int64_t pause_ms; /* between looks, after which rights are told anew; 0: 30,000 */
     bool may_lead;
 };
 

@@ -169,6 +169,7 @@ static void read_vectors(struct tars_sqlite_query *passage, struct tars_arena *a
         out->windows = tars_sqlite_blob(&query, arena, &windows_len);
         out->vectors = tars_sqlite_blob(&query, arena, &vectors_len);
         out->window_count = windows_len / sizeof(*out->windows);
+        tars_store_measure(out, vectors_len);
     }
     if (tars_sqlite_end(&query, NULL))
         passage->no_memory = true;

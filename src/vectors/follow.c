@@ -435,7 +435,7 @@ static tars_status take_passages(struct round *round, const struct tars_store_ch
     if (status != TARS_OK)
         return status;
     for (size_t i = 0; i < passages.count; i++) {
-        if (!passages.items[i].vectors || passages.items[i].window_count == 0)
+        if (!passages.items[i].vectors || passages.items[i].dim != round->follow->of.dim)
             continue;
         round->adds[round->batch.add_count++] = passages.items[i];
         round->windows += passages.items[i].window_count;

@@ -203,7 +203,7 @@ static tars_status read_store(struct tars_store *store, const uint64_t *ids, siz
     if (!held->items)
         return TARS_ENOMEM;
     for (size_t i = 0; i < passages.count; i++) {
-        if (passages.items[i].vectors && passages.items[i].window_count > 0)
+        if (passages.items[i].vectors && passages.items[i].dim == held->dim)
             held->items[held->count++] = &passages.items[i];
     }
     qsort(held->items, held->count, sizeof(const void *), by_passage);

@@ -5,6 +5,7 @@ import os
 import shutil
 import sys
 import tempfile
+import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
@@ -248,6 +249,10 @@ class Outage(ReplicasTest):
             answered = a.ask("POST", "/rag/query", {"query": "vacation days", "conversation_id": "c"}).json()
             self.assertEqual(answered["degraded"], "not yet kept in the conversation")
             self.assertEqual(sum(server.leads() for server in self.servers), 0)
+            # What a cut-off server knows may not be so any more: it lets nobody new in.
+            refused = a.ask("POST", "/auth/token", {"client_id": "somebody"})
+            self.assertEqual(refused.status, 503, refused.body)
+            self.assertTrue(refused.headers["Retry-After"])
         finally:
             self.postgres.start()
         for server in self.servers:
@@ -276,6 +281,57 @@ class Outage(ReplicasTest):
             self.postgres.resume()
         for server in self.servers:
             self.soon(lambda s=server: s.ask("GET", "/ready").status == 200, 60)
+
+
+class Past(ReplicasTest):
+    """What a server knew is no longer so."""
+    count = 1
+    settings = {"STORE_OFFLINE_SECONDS": "3"}
+
+    def search(self):
+        return self.servers[0].ask("POST", "/rag/search", {"query": "vacation days", "relevance_threshold": 0})
+
+    def test_1_what_is_known_is_relied_on_for_a_while(self):
+        server, = self.servers
+        document = self.put(server, "leave.md", "# Leave\n\nThere are 28 vacation days a year.\n")
+        self.postgres.stop()
+        try:
+            self.soon(lambda: self.search().status == 503)
+            refused = self.search()
+            self.assertIn("no longer relies on what it knew", refused.body.decode())
+            self.assertTrue(refused.headers["Retry-After"])
+            self.assertEqual(server.ask("GET", "/health").status, 200)
+            self.assertEqual(server.ask("GET", "/ready").status, 503)
+            self.assertEqual(server.ask("GET", "/auth/me").status, 503)
+        finally:
+            self.postgres.start()
+        self.soon(lambda: document in server.found("vacation days"), 60)
+
+    def test_2_a_database_that_goes_back_is_noticed(self):
+        server, = self.servers
+        kept = self.put(server, "kept.md", "# Kept\n\nThis one stays.\n")
+        self.put(server, "lost.md", "# Lost\n\nThis one is given up.\n")
+        # Longer than a look, so that it has seen that.
+        self.soon(lambda: server.metric("tars_replica_lag_changes") == 0)
+        seq = self.rows("SELECT seq FROM tars.counters")[0][0]
+        self.soon(lambda: self.postgres.query("SELECT 1") and server.found("given up"))
+        time.sleep(2)
+        first, = self.rows("SELECT passage_first FROM tars.documents WHERE file_name = 'lost.md'")[0]
+        self.postgres.query(f"DELETE FROM tars.passages WHERE id >= {first}; "
+                            "DELETE FROM tars.documents WHERE file_name = 'lost.md'; "
+                            "DELETE FROM tars.files WHERE path LIKE '%lost.md'; "
+                            f"DELETE FROM tars.changes WHERE seq = {seq}; "
+                            f"UPDATE tars.counters SET seq = {seq} - 1, passage = {first} - 1")
+        self.soon(lambda: self.search().status == 503)
+        self.assertIn("must be started again", self.search().body.decode())
+        self.assertEqual(server.ask("GET", "/health").status, 503)
+        self.assertIn("went back", server.ask("GET", "/ready").json()["reason"])
+        self.assertTrue(any("the database went back" in line for line in server.lines), server.lines)
+        server.stop()
+        self.assertEqual(glob.glob(os.path.join(server.data, "index-*", "index.tars")), [])  # it was not saved
+        server.start()
+        self.assertIn(kept, server.found("this one stays"))
+        self.assertEqual(server.ask("GET", "/health").status, 200)
 
 
 if __name__ == "__main__":

@@ -219,6 +219,30 @@ static void test_changes_count_at_once(void **state)
     assert_int_equal(world_check(world, pair.access, &who, &why), TARS_OK);
 }
 
+/* With others on the store tokens are given by what it says now, heard of or not. */
+static void test_shared(void **state)
+{
+    struct world *world = *state;
+    struct tars_account account = {.role = TARS_ROLE_READER, .external = ""};
+    struct tars_auth_config config = world_config(world, TARS_AUTH_SECRET);
+    struct tars_token_pair pair;
+
+    account.id = add_account(world, "default", "ann", "correct horse battery", TARS_ROLE_READER);
+    config.shared = true;
+    assert_int_equal(tars_auth_new(&config, &world->auth, NULL), TARS_OK);
+    assert_int_equal(world_token(world, NULL, "ann", "correct horse battery", &pair), TARS_OK);
+    account.secret_hash = hash_of(world, "another secret, longer");
+    assert_int_equal(tars_accounts_set(world->store, &account, NULL), TARS_OK);
+    assert_int_equal(world_token(world, NULL, "ann", "correct horse battery", &pair), TARS_EDENIED);
+    assert_int_equal(world_token(world, NULL, "ann", "another secret, longer", &pair), TARS_OK);
+    account.disabled = true;
+    assert_int_equal(tars_accounts_set(world->store, &account, NULL), TARS_OK);
+    assert_int_equal(tars_auth_issue(world->auth, NULL, "ann", &world->arena, &pair, NULL),
+                     TARS_EDENIED);
+    assert_int_equal(world_token(world, NULL, "ann", "another secret, longer", &pair),
+                     TARS_EDENIED);
+}
+
 static void test_tenants(void **state)
 {
     struct world *world = *state;
@@ -739,6 +763,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_open_admins, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_secret, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_changes_count_at_once, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_shared, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_tenants, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_collections, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_owner, set_up, tear_down),
