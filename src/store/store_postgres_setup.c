@@ -12,7 +12,10 @@
 #include "store/store_postgres_internal.h"
 
 #define HOST_BYTES    256
-#define RENEW_PARTS   5  /* of a lease, after one of which it is renewed */
+#define RENEW_PARTS   5 /* of a lease, after one of which it is renewed */
+#define LOCK_TRIES    60
+#define LOCK_PAUSE_US 1000000
+#define NO_LOCK       "55P03"
 #define ORPHAN_LEASES 40 /* for which jobs wait for the one that has their files: 10 minutes */
 
 /* The oldest schema whose programs can still use the tables as this program's migrations leave them
@@ -162,8 +165,25 @@ static tars_status make_current(const struct pgs *pgs, struct tars_pg_conn *conn
         return check_newer(conn, version, latest, err);
     if (status || version == latest)
         return status;
-    status = tars_pg_exec(conn, "BEGIN", err);
+    status = tars_pg_exec(conn, "BEGIN; SET LOCAL lock_timeout TO 3000", err);
     return status ? status : tars_pg_conclude(conn, bring_up(pgs, conn, err), err);
+}
+
+/* Whoever waits for a whole table, a pg_dump's say, has all others wait behind him: so he gives
+ * way, and tries again. */
+static tars_status make_current_in_time(const struct pgs *pgs, struct tars_pg_conn *conn,
+                                        struct tars_err *err)
+{
+    tars_status status = TARS_OK;
+
+    for (int i = 0; i < LOCK_TRIES; i++) {
+        conn->state[0] = '\0';
+        status = make_current(pgs, conn, err);
+        if (!status || strcmp(conn->state, NO_LOCK) != 0)
+            return status;
+        (void)usleep(LOCK_PAUSE_US);
+    }
+    return status;
 }
 
 tars_status pgs_make_current(struct pgs *pgs, struct tars_err *err)
@@ -174,7 +194,7 @@ tars_status pgs_make_current(struct pgs *pgs, struct tars_err *err)
 
     if (status)
         return status;
-    status = make_current(pgs, &conn, err);
+    status = make_current_in_time(pgs, &conn, err);
     tars_pg_close(&conn);
     return status;
 }
@@ -251,6 +271,16 @@ static tars_status share(const struct pgs *pgs, struct tars_pg_conn *conn, struc
     return tars_pg_do(&query, err);
 }
 
+/* Others may have brought the tables up to date since we looked; from here on they see us. */
+static tars_status check_version(struct tars_pg_conn *conn, struct tars_err *err)
+{
+    int latest = tars_migrate_latest(tars_migrations_postgres);
+    int version = 0;
+    tars_status status = read_version(conn, &version, err);
+
+    return status || version <= latest ? status : check_newer(conn, version, latest, err);
+}
+
 /* The dead are buried first, and whoever has a row then is alive, whatever the clock says: one that
  * renews it now has either come before, or finds it gone. Those who share the store with us do no
  * harm meanwhile, so they are given time. */
@@ -260,6 +290,8 @@ static tars_status join_in(const struct pgs *pgs, struct tars_pg_conn *conn, str
     tars_status status = tars_pg_do(&query, err);
     int64_t added;
 
+    if (!status)
+        status = check_version(conn, err);
     if (!status) {
         query = tars_pg_ask(conn, PGS_INSTANCE_BURY);
         tars_pg_bind_int(&query, pgs->shared);

@@ -257,6 +257,9 @@ class Outage(ReplicasTest):
             self.postgres.start()
         for server in self.servers:
             self.soon(lambda s=server: s.ask("GET", "/ready").status == 200, 60)
+        said = lambda: [m["content"] for m in b.ask("GET", "/conversation/c").json().get("messages", [])]
+        self.soon(lambda: len(said()) == 2, what="the turn that had waited")
+        self.assertEqual(said()[0], "vacation days")
         later = None
         def put():
             nonlocal later
