@@ -63,6 +63,15 @@ static bool path_of(char *path, const char *dir, const char *name)
     return snprintf(path, PATH_BYTES, "%s/%s", dir, name) < PATH_BYTES;
 }
 
+/* Of this process: should two believe that they lead, they do not write into one file. */
+static bool part_of(char *path, const char *dir)
+{
+    char host[256] = "";
+
+    (void)gethostname(host, sizeof(host) - 1);
+    return snprintf(path, PATH_BYTES, "%s/.part-%s-%ld", dir, host, (long)getpid()) < PATH_BYTES;
+}
+
 /* from/name to to/name, whole or not at all. TARS_ENOTFOUND. */
 static tars_status copy_file(const char *from, const char *to, const char *name,
                              struct tars_err *err)
@@ -74,7 +83,7 @@ static tars_status copy_file(const char *from, const char *to, const char *name,
     int out;
     tars_status status;
 
-    if (!path_of(source, from, name) || !path_of(target, to, name) || !path_of(part, to, ".part"))
+    if (!path_of(source, from, name) || !path_of(target, to, name) || !part_of(part, to))
         return tars_fail(TARS_EINVAL, err, "the path of a snapshot is too long");
     in = open(source, O_RDONLY | O_CLOEXEC);
     if (in < 0) {
@@ -91,6 +100,8 @@ static tars_status copy_file(const char *from, const char *to, const char *name,
     (void)close(in);
     if (!status && rename(part, target) != 0)
         status = tars_fail(TARS_EIO, err, "cannot name %s: %s", target, strerror(errno));
+    if (status)
+        (void)unlink(part);
     return status ? status : tars_dir_sync(to, err);
 }
 

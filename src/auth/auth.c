@@ -24,7 +24,6 @@
 #define KNOWN_MAX       ((int64_t)1 << 30)
 /* A refresh token that comes again so soon was sent twice by its owner (two tabs, a reply that was
  * lost), and is only refused; when it comes later two have it, and one of them stole it. */
-#define REUSE_GRACE_MS 10000
 
 /* --------------------------------------------------------------- life cycle */
 
@@ -105,7 +104,7 @@ static tars_status make_parts(struct tars_auth *auth)
     if (status == TARS_OK)
         status = make_limit(KNOWN_MAX, KNOWN_WINDOW_MS, &auth->known);
     if (status == TARS_OK)
-        status = make_limit(KNOWN_MAX, REUSE_GRACE_MS, &auth->just_used);
+        status = make_limit(KNOWN_MAX, TARS_REUSE_GRACE_MS, &auth->just_used);
     return status;
 }
 

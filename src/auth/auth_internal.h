@@ -15,6 +15,8 @@
 
 #define TARS_KEY_PREFIX       "tars_sk_"
 #define TARS_KEY_PREFIX_BYTES 8
+/* In which a refresh token may come again. */
+#define TARS_REUSE_GRACE_MS 10000
 
 struct tars_auth {
     struct tars_auth_config config; /* secret and admins point to the copies below */

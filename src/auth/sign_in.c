@@ -384,12 +384,17 @@ static void note_reuse(struct tars_auth *auth, const struct tars_jwt *jwt, const
         tars_rate_limit_peek(auth->just_used, key_of(id), tars_auth_now_us(auth) / 1000);
     char family[TARS_REVOKED_ID_BYTES];
     struct tars_err err = {{0}};
+    bool lately = false;
 
     if (rate.remaining < rate.limit || !jwt->family)
         return;
     tars_auth_family_id(jwt->family, family);
     if (tars_revoked_has(auth->revoked, family))
         return;
+    if (tars_accounts_revoked_lately(auth->config.store, id, TARS_REUSE_GRACE_MS, &lately, &err) !=
+            TARS_OK ||
+        lately)
+        return; /* used up on another server just now; or that cannot be known */
     if (revoke_family(auth, family, &err) != TARS_OK) {
         tars_log_error(auth->config.log, "auth", "tokens of a sign-in could not be revoked: %s",
                        err.text);

@@ -168,6 +168,7 @@ tars_status tars_owners_refresh(struct tars_owners *owners, uint64_t seq, uint64
                                 size_t *count, struct tars_err *err)
 {
     struct reading reading = {owners, TARS_OK};
+    uint64_t partial = tars_store_partial(owners->store);
     tars_status status = TARS_OK;
 
     (void)pthread_mutex_lock(&owners->lock);
@@ -175,7 +176,8 @@ tars_status tars_owners_refresh(struct tars_owners *owners, uint64_t seq, uint64
         status = tars_store_runs(owners->store, owners->last, take_run, &reading, err);
         if (!status && reading.status)
             status = tars_fail(reading.status, err, "no room to know whose the passages are");
-        if (!status) {
+        /* What may be missing is asked for again. */
+        if (!status && tars_store_partial(owners->store) == partial) {
             owners->seq = seq;
             owners->refreshed = true;
         }

@@ -721,6 +721,7 @@ tars_status tars_retrieve_anew(struct tars_retriever *retriever,
     struct tars_retrieve_request asked = *request;
     struct search search = {.retriever = retriever, .request = &asked, .call = call, .err = err};
     struct tars_retrieved made = {.fusion_method = "linear"};
+    uint64_t partial = tars_store_partial(retriever->config.store);
     tars_status status;
 
     search.top_k = request->top_k ? request->top_k : TARS_RETRIEVE_TOP_DEFAULT;
@@ -740,6 +741,10 @@ tars_status tars_retrieve_anew(struct tars_retriever *retriever,
     if (made.searched && status == TARS_OK && request->explain && made.count == 0)
         status = explain(&search, &made);
     made.unmet = search.wording.unmet;
+    if (tars_store_partial(retriever->config.store) != partial && !made.degraded) {
+        made.degraded = true;
+        made.degraded_part = "texts";
+    }
     tars_scope_release(search.scope);
     if (status == TARS_OK)
         *result = made;

@@ -107,6 +107,7 @@ static tars_status know_full(struct tars_scopes *scopes, uint64_t seq, struct ta
 {
     struct tars_collection_size *sizes = NULL;
     size_t count = 0;
+    uint64_t partial = tars_store_partial(scopes->store);
     tars_status status;
 
     if (scopes->full_known && scopes->full_seq >= seq)
@@ -124,7 +125,7 @@ static tars_status know_full(struct tars_scopes *scopes, uint64_t seq, struct ta
     scopes->sizes = sizes;
     scopes->full_count = count;
     scopes->full_seq = seq;
-    scopes->full_known = true;
+    scopes->full_known = tars_store_partial(scopes->store) == partial;
     return TARS_OK;
 }
 

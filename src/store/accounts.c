@@ -227,6 +227,15 @@ tars_status tars_accounts_revoke(struct tars_store *store, const char *id, int64
     return status ? status : store->ops->accounts->revoke(store, id, expires_us, err);
 }
 
+tars_status tars_accounts_revoked_lately(struct tars_store *store, const char *id, int64_t ms,
+                                         bool *lately, struct tars_err *err)
+{
+    *lately = false;
+    return store->ops->accounts->revoked_lately
+               ? store->ops->accounts->revoked_lately(store, id, ms, lately, err)
+               : TARS_OK;
+}
+
 tars_status tars_accounts_revoke_once(struct tars_store *store, const char *id, int64_t expires_us,
                                       struct tars_err *err)
 {

@@ -226,6 +226,11 @@ TARS_MUST_USE tars_status tars_accounts_room(struct tars_store *store, const cha
  */
 TARS_MUST_USE tars_status tars_accounts_revoke(struct tars_store *store, const char *id,
                                                int64_t expires_us, struct tars_err *err);
+/* *lately: it was revoked less than ms ago, by whoever shares the store; false where nobody does.
+ */
+TARS_MUST_USE tars_status tars_accounts_revoked_lately(struct tars_store *store, const char *id,
+                                                       int64_t ms, bool *lately,
+                                                       struct tars_err *err);
 /* Atomically: TARS_EEXIST when it was revoked already, so that a token is used once. */
 TARS_MUST_USE tars_status tars_accounts_revoke_once(struct tars_store *store, const char *id,
                                                     int64_t expires_us, struct tars_err *err);

@@ -59,6 +59,8 @@ struct tars_accounts_ops {
                           struct tars_err *err);
     tars_status (*revoke_once)(struct tars_store *store, const char *id, int64_t expires_us,
                                struct tars_err *err);
+    tars_status (*revoked_lately)(struct tars_store *store, const char *id, int64_t ms,
+                                  bool *lately, struct tars_err *err); /* NULL: never */
     tars_status (*revoked)(struct tars_store *store, tars_revoked_fn *each, void *ctx,
                            struct tars_err *err);
     tars_status (*revoked_prune)(struct tars_store *store, int64_t now_us, struct tars_err *err);

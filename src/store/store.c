@@ -56,6 +56,11 @@ const char *tars_job_state_text(enum tars_job_state state)
     return "unknown";
 }
 
+uint64_t tars_store_partial(struct tars_store *store)
+{
+    return store->ops->partial ? store->ops->partial(store) : 0;
+}
+
 /* ------------------------------------------------------------------- model */
 
 static tars_status meta_text(struct tars_store *store, const char *key, char *out, size_t size,

@@ -327,6 +327,7 @@ struct tars_store_ops {
     tars_status (*checkpoint)(struct tars_store *store, struct tars_err *err);
     tars_status (*backup)(struct tars_store *store, const char *path, struct tars_err *err);
     tars_status (*check)(struct tars_store *store, struct tars_err *err);
+    uint64_t (*partial)(struct tars_store *store);      /* NULL: 0 */
     const struct tars_accounts_ops *accounts;           /* accounts.h */
     const struct tars_conversations_ops *conversations; /* conversations.h */
 };
@@ -342,6 +343,10 @@ TARS_MUST_USE tars_status tars_document_id(const char *collection, const char *p
 
 /* False: the store can hold no file of this path, since it is not UTF-8. */
 bool tars_store_takes_path(const struct tars_store *store, const char *path);
+
+/* How many reads were answered from less than all that there may be, since the server is away and a
+ * copy beside it is not whole. One that is the same before and after lacked nothing. */
+uint64_t tars_store_partial(struct tars_store *store);
 
 /* Back ends open themselves (store_sqlite.h); this closes any. NULL is allowed. */
 void tars_store_close(struct tars_store *store);

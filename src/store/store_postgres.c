@@ -398,6 +398,7 @@ static const struct tars_store_ops ops = {
     .scrub = pgs_scrub,
     .checkpoint = pgs_checkpoint,
     .backup = pgs_backup,
+    .partial = pgs_texts_partial,
     .check = pgs_check,
     .accounts = &pgs_accounts_ops,
     .conversations = &pgs_conversations_ops,

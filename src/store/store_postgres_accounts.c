@@ -714,6 +714,7 @@ const struct tars_accounts_ops pgs_accounts_ops = {
     .room = room,
     .revoke = pgs_revoke,
     .revoke_once = pgs_revoke_once,
+    .revoked_lately = pgs_revoked_lately,
     .revoked = pgs_revoked,
     .revoked_prune = pgs_revoked_prune,
     .count_usage = pgs_count_usage,

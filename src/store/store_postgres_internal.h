@@ -201,6 +201,7 @@ TARS_MUST_USE tars_status pgs_upload_fetch(struct pgs *pgs, struct tars_store_jo
 
 /* store_postgres_texts.c: the same operations, with the texts kept beside. */
 void pgs_texts_free(struct pgs_texts *texts);
+uint64_t pgs_texts_partial(struct tars_store *store);
 tars_status pgs_kept_put(struct tars_store *store, const struct tars_store_batch *batch,
                          struct tars_arena *arena, struct tars_store_changes *changes,
                          struct tars_err *err);
@@ -233,6 +234,8 @@ tars_status pgs_revoke(struct tars_store *store, const char *id, int64_t expires
                        struct tars_err *err);
 tars_status pgs_revoke_once(struct tars_store *store, const char *id, int64_t expires_us,
                             struct tars_err *err);
+tars_status pgs_revoked_lately(struct tars_store *store, const char *id, int64_t ms, bool *lately,
+                               struct tars_err *err);
 tars_status pgs_revoked(struct tars_store *store, tars_revoked_fn *each, void *ctx,
                         struct tars_err *err);
 tars_status pgs_revoked_prune(struct tars_store *store, int64_t now_us, struct tars_err *err);

@@ -43,6 +43,21 @@ tars_status pgs_revoke_once(struct tars_store *store, const char *id, int64_t ex
     return status;
 }
 
+tars_status pgs_revoked_lately(struct tars_store *store, const char *id, int64_t ms, bool *lately,
+                               struct tars_err *err)
+{
+    struct tars_pg_query query;
+    tars_status status = pgs_read_ask(store, PGS_REVOKED_LATELY, &query, err);
+
+    if (status)
+        return status;
+    tars_pg_bind_text(&query, id);
+    tars_pg_bind_int(&query, ms);
+    if (tars_pg_step(&query))
+        *lately = tars_pg_int(&query) > 0;
+    return pgs_read_done(store, &query, err);
+}
+
 struct telling {
     tars_revoked_fn *each;
     void *ctx;

@@ -34,6 +34,10 @@ struct pgs_texts {
     pthread_mutex_t lock;      /* guards what follows */
     pthread_cond_t some;
     bool stopping, wanted;
+    atomic_ullong newest;    /* passage that changes told of */
+    atomic_ullong whole_to;  /* nothing is missing up to this one */
+    atomic_bool has_all;     /* there was nothing more, once since the beginning */
+    atomic_ullong partial;   /* answers that may have lacked something */
     atomic_bool is_unclean;  /* a removal failed */
     atomic_bool has_removed; /* since the last tidying */
 };
@@ -47,8 +51,8 @@ static tars_status clean(struct pgs_texts *texts)
 
     if (atomic_load(&texts->is_unclean))
         status = tars_texts_clear(texts->file, NULL);
-    if (!status)
-        atomic_store(&texts->is_unclean, false);
+    if (!status && atomic_exchange(&texts->is_unclean, false))
+        atomic_store(&texts->has_all, false);
     return status;
 }
 
@@ -57,6 +61,7 @@ static tars_status fill_page(struct pgs_texts *texts, bool *more)
 {
     struct tars_store_passages page = {0};
     struct tars_arena arena;
+    uint64_t newest = atomic_load(&texts->newest);
     tars_status status;
 
     *more = false;
@@ -72,6 +77,9 @@ static tars_status fill_page(struct pgs_texts *texts, bool *more)
     if (!status && page.count) {
         status = tars_texts_add(texts->file, &page, page.items[page.count - 1].id, NULL);
         *more = status == TARS_OK;
+    } else if (!status) {
+        atomic_store(&texts->whole_to, newest);
+        atomic_store(&texts->has_all, true);
     }
     pthread_mutex_unlock(&texts->fill_lock);
     tars_arena_release(&arena);
@@ -163,6 +171,7 @@ tars_status tars_store_postgres_keep_texts(struct tars_store *store, const char 
     status = tars_texts_open(path, &made->file, err);
     if (!status)
         status = keep_up_to(made->file, known, seq, err);
+    atomic_store(&made->newest, known);
     if (!status) {
         made->is_running = pthread_create(&made->filler, NULL, fill, made) == 0;
         if (!made->is_running)
@@ -209,8 +218,11 @@ static void note(struct tars_store *store, tars_status status,
         tars_texts_follow(texts->file, changes, changes->items[changes->count - 1].seq, NULL))
         atomic_store(&texts->is_unclean, true);
     for (size_t i = 0; i < changes->count; i++) {
-        if (changes->items[i].op == TARS_CHANGE_REMOVE)
+        if (changes->items[i].op == TARS_CHANGE_REMOVE) {
             atomic_store(&texts->has_removed, true);
+        } else if (changes->items[i].last > atomic_load(&texts->newest)) {
+            atomic_store(&texts->newest, changes->items[i].last);
+        }
     }
     pthread_mutex_unlock(&texts->fill_lock);
     wake(texts);
@@ -263,6 +275,23 @@ static bool is_away(tars_status status)
     return status == TARS_EUNAVAILABLE || status == TARS_ETIMEOUT;
 }
 
+/* The server is away, and the answer is from here. */
+static void count_partial(struct pgs_texts *texts)
+{
+    uint64_t newest = atomic_load(&texts->newest);
+
+    if (atomic_load(&texts->is_unclean) || !atomic_load(&texts->has_all) ||
+        (atomic_load(&texts->whole_to) < newest && tars_texts_filled(texts->file) < newest))
+        atomic_fetch_add(&texts->partial, 1);
+}
+
+uint64_t pgs_texts_partial(struct tars_store *store)
+{
+    struct pgs_texts *texts = pgs_of(store)->texts;
+
+    return texts ? atomic_load(&texts->partial) : 0;
+}
+
 /* What is not here yet is asked of the server; while that is away, what is here is the answer. */
 tars_status pgs_kept_passages(struct tars_store *store, const uint64_t *ids, size_t n,
                               unsigned load, struct tars_arena *arena,
@@ -276,6 +305,8 @@ tars_status pgs_kept_passages(struct tars_store *store, const uint64_t *ids, siz
 
     if (!is_held || held.count < n)
         status = pgs_passages(store, ids, n, load, arena, is_held ? &held : out, err);
+    if (is_held && is_away(status))
+        count_partial(texts);
     if (is_held && (status == TARS_OK || is_away(status))) {
         *out = held;
         status = TARS_OK;
@@ -306,8 +337,10 @@ tars_status pgs_kept_documents(struct tars_store *store,
     struct telling telling = {.each = each, .ctx = ctx};
     tars_status status = pgs_documents(store, filter, tell_document, &telling, err);
 
-    if (texts && is_away(status) && !telling.any)
+    if (texts && is_away(status) && !telling.any) {
+        count_partial(texts);
         status = tars_texts_documents(texts->file, filter, each, ctx, err);
+    }
     return status;
 }
 
@@ -326,8 +359,10 @@ tars_status pgs_kept_runs(struct tars_store *store, uint64_t after, tars_store_r
     struct telling telling = {.run = each, .ctx = ctx};
     tars_status status = pgs_runs(store, after, tell_run, &telling, err);
 
-    if (texts && is_away(status) && !telling.any)
+    if (texts && is_away(status) && !telling.any) {
+        count_partial(texts);
         status = tars_texts_runs(texts->file, after, each, ctx, err);
+    }
     return status;
 }
 
@@ -337,7 +372,9 @@ tars_status pgs_kept_sizes(struct tars_store *store, struct tars_arena *arena,
     struct pgs_texts *texts = pgs_of(store)->texts;
     tars_status status = pgs_sizes(store, arena, out, count, err);
 
-    if (texts && is_away(status))
+    if (texts && is_away(status)) {
+        count_partial(texts);
         status = tars_texts_sizes(texts->file, arena, out, count, err);
+    }
     return status;
 }

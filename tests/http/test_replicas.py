@@ -43,6 +43,18 @@ class Two(ReplicasTest):
         self.assertEqual(a.ask("POST", "/auth/revoke", {"token": token}, token=token).status, 200)
         self.soon(lambda: b.ask("GET", "/auth/me", token=token).status == 401)
 
+    def test_4_a_refresh_token_that_is_sent_again_elsewhere_ends_nothing(self):
+        """Its reply was lost, say, and the balancer sent it on to another server."""
+        a, b = self.servers
+        first = a.ask("POST", "/auth/token", {"client_id": "anyone"}).json()
+        reply = a.ask("POST", "/auth/refresh", {"refresh_token": first["refresh_token"]})
+        self.assertEqual(reply.status, 200, reply.body)
+        access = reply.json()["access_token"]
+        time.sleep(2)  # B has heard of it
+        self.assertEqual(b.ask("POST", "/auth/refresh", {"refresh_token": first["refresh_token"]}).status, 401)
+        self.assertEqual(a.ask("GET", "/auth/me", token=access).status, 200)
+        self.assertEqual(b.ask("GET", "/auth/me", token=access).status, 200)
+
     def test_5_who_does_not_share_is_refused(self):
         other = os.path.join(self.servers[0].data, "other")
         os.mkdir(other)

@@ -152,6 +152,43 @@ static void a_text_of_a_past_that_was_given_up_is_not_told(void **state)
     tars_store_close(store);
 }
 
+/* Where the server is away and the copy is not whole, it can be told that something may lack. */
+static void what_is_partial_is_counted(void **state)
+{
+    struct world *world = *state;
+    char path[FILES_PATH_MAX + 16];
+    const uint64_t ids[] = {1, 2};
+    struct tars_store_passages found;
+    struct tars_store *store;
+    struct tars_store *other;
+
+    close_world(world);
+    (void)snprintf(path, sizeof(path), "%s/texts.db", world->dir);
+    store = open_shared(NULL);
+    assert_int_equal(tars_store_postgres_keep_texts(store, path, 0, 0, NULL), TARS_OK);
+    put(store, "/1", "one", 0);
+    wait_filled(path, 1);
+    expect_text(world, store, 1, "one");
+    assert_int_equal(tars_store_partial(store), 0);
+    /* Another server, beside whose index nothing is kept yet. */
+    (void)snprintf(path, sizeof(path), "%s/others.db", world->dir);
+    (void)postgres_do(&server, "stop");
+    assert_int_equal(
+        tars_store_passages(store, ids, 2, TARS_LOAD_TEXT, &world->arena, &found, NULL), TARS_OK);
+    assert_int_equal(found.count, 1);
+    (void)postgres_do(&server, "start");
+    other = open_shared(NULL);
+    (void)postgres_do(&server, "stop");
+    assert_int_equal(tars_store_postgres_keep_texts(other, path, 0, 0, NULL), TARS_OK);
+    assert_int_equal(
+        tars_store_passages(other, ids, 2, TARS_LOAD_TEXT, &world->arena, &found, NULL), TARS_OK);
+    assert_int_equal(found.count, 0);
+    assert_int_equal(tars_store_partial(other), 1);
+    (void)postgres_do(&server, "start");
+    tars_store_close(other);
+    tars_store_close(store);
+}
+
 #define ROW(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -160,6 +197,7 @@ int main(void)
         ROW(new_vectors_wait_for_the_servers_of_the_old),
         ROW(vectors_say_how_long_they_are),
         ROW(a_text_of_a_past_that_was_given_up_is_not_told),
+        ROW(what_is_partial_is_counted),
     };
     int failed;
 
