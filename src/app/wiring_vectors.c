@@ -25,7 +25,7 @@ tars_status tars_wiring_open_vectors(struct tars_wiring *w, struct tars_err *err
     if (status != TARS_OK)
         return status;
     status = tars_vector_backends_check(w->vectors, &why);
-    if (status == TARS_EUNAVAILABLE || status == TARS_ETIMEOUT) {
+    if (status == TARS_EUNAVAILABLE || status == TARS_ETIMEOUT || status == TARS_EIO) {
         words = tars_arena_printf(&w->arena, "searching by words only until %s is there: %s",
                                   w->vectors->ops->name, why.text);
         tars_wiring_warn(w, words ? words : "searching by words only");

@@ -15,8 +15,8 @@ tars_status tars_near_search(struct tars_vectors *vectors, const struct tars_vec
     if (status == TARS_OK)
         return status;
     *n = 0;
-    if (status == TARS_ENOMEM || status == TARS_EINVAL || status == TARS_ECANCELED ||
-        !vectors->ops->waits)
+    /* Whatever a server says of a search, words can be searched without it. */
+    if (status == TARS_ECANCELED || !vectors->ops->waits || wish->k > TARS_INDEX_K_MAX)
         return tars_fail(status, err, "%s", why.text);
     if (tars_call_is_over(wish->call))
         return TARS_ETIMEOUT;

@@ -61,6 +61,7 @@ struct search {
     size_t top_k;
     size_t pool;                    /* candidates from each side */
     struct tars_index_hit *vectors; /* (vector_count,) best first */
+    bool is_cut;                    /* not all that may be found was compared with the question */
     size_t vector_count;
     struct tars_index_hit *words; /* (word_count,) best first */
     size_t word_count;
@@ -226,6 +227,7 @@ static tars_status search_vectors(struct search *search, bool *is_away)
         .visible = tars_scope_visible(search->scope),
         .is_narrow = search->wording.binds || tars_scope_is_narrow(search->scope),
         .call = search->call,
+        .is_cut = &search->is_cut,
     };
 
     search->vectors =
@@ -525,6 +527,10 @@ static tars_status search_by_vector(struct search *search, struct tars_retrieved
     result->is_behind = result->is_behind || is_behind(search);
     if (is_away)
         do_without_vectors(search, result);
+    if (search->is_cut) {
+        result->degraded = true;
+        result->degraded_part = "vectors";
+    }
     result->vector_ms = ms_since(start);
     return status;
 }

@@ -60,6 +60,7 @@ struct exchange {
     int http;
     int64_t ms;
     const atomic_bool *cancelled;
+    bool is_short; /* a timeout says nothing of the server */
 };
 
 /* ------------------------------------------------------------------ sending */
@@ -104,7 +105,10 @@ static tars_status status_of(int http, const char *said)
         return TARS_ETOOBIG;
     if (strstr(said, "dimension"))
         return TARS_EMISMATCH;
-    return http == 400 || http == 409 || http == 422 ? TARS_EINVAL : TARS_EUNAVAILABLE;
+    if (http == 400 || http == 409 || http == 422)
+        return TARS_EINVAL;
+    /* What it cannot do of one request, it may of the next. */
+    return http == 502 || http == 503 || http == 504 ? TARS_EUNAVAILABLE : TARS_EIO;
 }
 
 static tars_status refuse(struct tars_chroma *chroma, const struct exchange *exchange,
@@ -136,8 +140,10 @@ static tars_status look(struct tars_chroma *chroma, enum tars_chroma_api api,
     status = send(chroma, NULL, path, exchange, err);
     *is_it = status == TARS_OK && exchange->http == 200 && exchange->reply.len > 0 &&
              exchange->reply.ptr[0] == '{';
-    if (status == TARS_OK && exchange->http >= 500)
-        return refuse(chroma, exchange, err);
+    if (status == TARS_OK && exchange->http >= 500) {
+        status = refuse(chroma, exchange, err);
+        return status == TARS_EIO ? TARS_EUNAVAILABLE : status; /* of it nothing is simpler */
+    }
     return status;
 }
 
@@ -205,6 +211,8 @@ static tars_status run(struct tars_chroma *chroma, struct exchange *exchange, st
     status = talk(chroma, exchange, err);
     if (status == TARS_OK && exchange->http / 100 != 2)
         status = refuse(chroma, exchange, err);
+    if (exchange->is_short && status == TARS_ETIMEOUT)
+        return status;
     if (status != TARS_ECANCELED && status != TARS_ENOMEM)
         tars_breaker_note(&chroma->breaker, !is_away(status), tars_clock_mono_ms());
     if (is_away(status))
@@ -488,6 +496,7 @@ tars_status tars_chroma_query(struct tars_chroma *chroma, const char *id, const 
 
     begin(&exchange, NULL, wait && wait->ms ? wait->ms : chroma->read_ms);
     exchange.cancelled = wait ? wait->cancelled : NULL;
+    exchange.is_short = wait && wait->is_short;
     aim(&exchange, id, "/query");
     tars_chroma_write_query(&exchange.body, vector, dim, n, where);
     status = run(chroma, &exchange, err);

@@ -43,6 +43,7 @@ struct tars_chroma_config {
 /* How long a call may wait, if not as configured. */
 struct tars_chroma_wait {
     int64_t ms;                   /* 0: as configured */
+    bool is_short;                /* a timeout says nothing of the server */
     const atomic_bool *cancelled; /* or NULL */
 };
 

@@ -12,11 +12,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/sys/clock.h"
 #include "index/distance.h"
 
 #define WINDOWS_EACH 3  /* windows asked for, for each passage that is wanted */
 #define WINDOWS_MORE 32 /* and these besides */
 #define GROWTH       4
+#define NS_PER_MS    INT64_C(1000000)
 
 /* ------------------------------------------------------------------- search */
 
@@ -101,44 +103,87 @@ static bool is_over(const struct tars_vectors_wish *wish)
     return wish->call && (atomic_load_explicit(&wish->call->cancelled, memory_order_relaxed) != 0);
 }
 
-/* Ask for more and more windows until k passages are found, or there are no more. */
+static bool is_late(const struct tars_vectors_wish *wish)
+{
+    return wish->until_ns > 0 && tars_clock_mono_ns() >= wish->until_ns;
+}
+
+static bool is_away(tars_status status)
+{
+    return status == TARS_ETIMEOUT || status == TARS_EUNAVAILABLE || status == TARS_EIO;
+}
+
+/* Ask for limit windows; *found and *count: the passages of them. *is_all: there are no more. */
+static tars_status ask_once(struct tars_vectors *vectors, const struct tars_vectors_ask *ask,
+                            struct tars_arena *arena, struct tars_index_hit **found, size_t *count,
+                            bool *is_all, struct tars_err *err)
+{
+    struct tars_index_hit *hits = tars_arena_calloc(arena, ask->limit, sizeof(*hits));
+    size_t given = 0;
+    tars_status status;
+
+    if (!hits)
+        return TARS_ENOMEM;
+    status = vectors->ops->search(vectors, ask, hits, &given, err);
+    if (status != TARS_OK)
+        return status;
+    assert(given <= ask->limit);
+    *found = hits;
+    *count = distil(ask->wish, hits, given);
+    *is_all = given < ask->limit;
+    return TARS_OK;
+}
+
+/* Ask for more and more windows until k passages are found, or there are no more. What an earlier
+ * ask gave is not lost by a later one. */
 static tars_status search_windows(struct tars_vectors *vectors, struct tars_vectors_ask *ask,
                                   struct tars_arena *arena, struct tars_index_hit **found,
                                   size_t *count, struct tars_err *err)
 {
     size_t k = ask->wish->k;
+    bool is_all = false;
 
-    ask->limit = k * WINDOWS_EACH + WINDOWS_MORE;
-    for (;;) {
-        struct tars_index_hit *hits;
-        size_t given = 0;
+    for (size_t limit = k * WINDOWS_EACH + WINDOWS_MORE;; limit *= GROWTH) {
         tars_status status;
 
-        if (ask->limit > TARS_VECTORS_WINDOWS_MAX)
-            ask->limit = TARS_VECTORS_WINDOWS_MAX;
-        hits = tars_arena_calloc(arena, ask->limit, sizeof(*hits));
-        if (!hits)
-            return TARS_ENOMEM;
-        status = vectors->ops->search(vectors, ask, hits, &given, err);
-        if (status != TARS_OK)
+        ask->limit = limit < TARS_VECTORS_WINDOWS_MAX ? limit : TARS_VECTORS_WINDOWS_MAX;
+        status = ask_once(vectors, ask, arena, found, count, &is_all, err);
+        if (*found && is_away(status))
+            break;
+        if (status != TARS_OK || *count >= k || is_all)
             return status;
-        assert(given <= ask->limit);
-        *found = hits;
-        *count = distil(ask->wish, hits, given);
-        if (*count >= k || given < ask->limit || ask->limit == TARS_VECTORS_WINDOWS_MAX)
-            return TARS_OK;
+        if (limit >= TARS_VECTORS_WINDOWS_MAX || is_late(ask->wish))
+            break;
         if (is_over(ask->wish))
             return TARS_ECANCELED;
-        ask->limit *= GROWTH;
     }
+    if (ask->wish->is_cut)
+        *ask->wish->is_cut = true;
+    return TARS_OK;
+}
+
+/* The end of all asks: the earliest of what the wish, its call and the back end say. */
+static int64_t end_of(const struct tars_vectors *vectors, const struct tars_vectors_wish *wish)
+{
+    int64_t end_ns = wish->until_ns > 0 ? wish->until_ns : INT64_MAX;
+    int64_t deadline_ms = wish->call ? wish->call->deadline_ms : 0;
+    int64_t now_ns = tars_clock_mono_ns();
+
+    if (vectors->search_ms > 0 && vectors->search_ms < (INT64_MAX - now_ns) / NS_PER_MS &&
+        now_ns + vectors->search_ms * NS_PER_MS < end_ns)
+        end_ns = now_ns + vectors->search_ms * NS_PER_MS;
+    if (deadline_ms > 0 && deadline_ms < end_ns / NS_PER_MS)
+        end_ns = deadline_ms * NS_PER_MS;
+    return end_ns == INT64_MAX ? 0 : end_ns;
 }
 
 tars_status tars_vectors_search(struct tars_vectors *vectors, const struct tars_vectors_wish *wish,
                                 struct tars_arena *arena, struct tars_index_hit *hits, size_t *n,
                                 struct tars_err *err)
 {
+    struct tars_vectors_wish bounded = *wish;
     struct tars_vectors_ask ask = {
-        .wish = wish, .limit = wish->k, .generation = atomic_load(&vectors->generation)};
+        .wish = &bounded, .limit = wish->k, .generation = atomic_load(&vectors->generation)};
     struct tars_index_hit *found = NULL;
     size_t count = 0;
     tars_status status;
@@ -147,6 +192,7 @@ tars_status tars_vectors_search(struct tars_vectors *vectors, const struct tars_
         return tars_fail(TARS_EINVAL, err, "%zu passages are too many to look for", wish->k);
     if (vectors->ops->is_by_passage)
         return vectors->ops->search(vectors, &ask, hits, n, err);
+    bounded.until_ns = end_of(vectors, wish);
     *n = 0;
     if (wish->k == 0 || (!wish->visible->all && wish->visible->count == 0))
         return TARS_OK;

@@ -89,8 +89,11 @@ struct tars_vectors_wish {
     const struct tars_visible *visible;
     /* filter demands more than the collections: fields of documents, a phrase. */
     bool is_narrow;
-    int64_t until_ns;       /* of tars_clock_mono_ns(); 0: as the back end has it */
-    struct tars_call *call; /* cancelled, and the trace; borrowed. NULL: nobody's */
+    int64_t until_ns;       /* of tars_clock_mono_ns(); 0: as the back end has it. All asks */
+    struct tars_call *call; /* cancelled, deadline, trace; borrowed. NULL: nobody's */
+    /* Set where not all was compared that the filter accepts: time was over, a later ask failed,
+     * or TARS_VECTORS_WINDOWS_MAX were not enough. NULL: nobody wants to know. */
+    bool *is_cut;
 };
 
 /* What a server is asked for: the windows nearest to query, of which collection and passage are
@@ -111,7 +114,7 @@ struct tars_vectors_ops {
     bool is_by_passage; /* search obeys wish->filter, and gives passages with exact scores */
     /* What is there. Not counts: windows may be expected, uncounted, so that looking is cheap. A
      * server that has nothing yet: all zero. EUNAVAILABLE, ETIMEOUT, EFORMAT
-     * (somebody else's tables, or another version's), EIO, ENOMEM. */
+     * (somebody else's tables, or another version's), EAGAIN (somebody is writing), EIO, ENOMEM. */
     tars_status (*state)(struct tars_vectors *self, bool counts, struct tars_vectors_state *state,
                          struct tars_err *err);
     /* Nothing is there any more, and what comes will be of this; seq 0. */
@@ -143,6 +146,7 @@ struct tars_vectors {
     const struct tars_vectors_ops *ops;
     /* The last change that is there, as far as is known; set by who feeds it (follow.h). */
     _Atomic uint64_t seq;
+    int64_t search_ms;           /* of a search, all its asks together; 0: no end. Set by open */
     _Atomic uint64_t generation; /* that is searched; 0: any. Likewise */
     atomic_bool is_closed;       /* it is not known to be of this store and model. Likewise */
     atomic_bool is_doubted;      /* a search did not find that generation: to be looked at */

@@ -72,10 +72,10 @@ static uint64_t number_field(const json_t *object, const char *key)
 
 static tars_status read_mark(const struct tars_chroma_collection *from, struct mark *mark)
 {
-    json_t *root = json_loads(from->metadata, 0, NULL);
+    json_t *root = json_loads(from->metadata, JSON_ALLOW_NUL, NULL);
 
     if (!root)
-        return TARS_ENOMEM; /* it was JSON when it was read */
+        return TARS_EFORMAT;
     memset(mark, 0, sizeof(*mark));
     memcpy(mark->id, from->id, sizeof(mark->id));
     mark->is_ours = number_field(root, "tars_format") == FORMAT;
@@ -201,6 +201,27 @@ static tars_status check_foreign(struct backend *b, const struct mark *mark, str
 
 /* -------------------------------------------------------------------- state */
 
+static tars_status moved(const struct backend *b, struct tars_err *err)
+{
+    return tars_fail(TARS_EAGAIN, err, "somebody else has written to \"%s\" in ChromaDB", b->name);
+}
+
+/* Rows were not as many as was written down. That is a fault of the collection unless somebody is
+ * writing: then it has moved on meanwhile. */
+static tars_status check_still(struct backend *b, const struct mark *mark, struct tars_arena *arena,
+                               struct tars_err *err)
+{
+    struct mark now;
+    tars_status status = look(b, arena, &now, err);
+
+    if (status != TARS_OK)
+        return status;
+    return strcmp(now.id, mark->id) == 0 && now.seq == mark->seq && now.rows == mark->rows &&
+                   strcmp(now.writer, mark->writer) == 0
+               ? TARS_OK
+               : moved(b, err);
+}
+
 static tars_status state_in(struct backend *b, struct tars_arena *arena, bool counts,
                             struct tars_vectors_state *state, struct tars_err *err)
 {
@@ -218,6 +239,10 @@ static tars_status state_in(struct backend *b, struct tars_arena *arena, bool co
     } else if (status == TARS_OK) {
         if (counts)
             status = tars_chroma_count(b->chroma, mark.id, &rows, err);
+        if (status == TARS_OK && counts && !mark.writer[0] && rows != mark.rows)
+            status = check_still(b, &mark, arena, err);
+        if (status == TARS_ENOTFOUND)
+            status = moved(b, err);
         found.of = mark.of;
         found.generation = generation_of(&mark);
         found.seq = mark.seq;
@@ -300,11 +325,6 @@ static tars_status describe(struct backend *b, const struct mark *mark, struct t
     tars_status status = write_mark(mark, arena, &metadata);
 
     return status ? status : tars_chroma_describe(b->chroma, mark->id, metadata, err);
-}
-
-static tars_status moved(const struct backend *b, struct tars_err *err)
-{
-    return tars_fail(TARS_EAGAIN, err, "somebody else has written to \"%s\" in ChromaDB", b->name);
 }
 
 /* The collection is where the batch goes on from; it is ours from now on. */
@@ -445,8 +465,10 @@ static tars_status ask_server(struct backend *b, const struct tars_vectors_ask *
     struct mark mark;
     tars_status status;
 
-    if (wish->until_ns)
+    if (wish->until_ns && (wish->until_ns - tars_clock_mono_ns()) / NS_IN_MS < wait.ms)
         wait.ms = (wish->until_ns - tars_clock_mono_ns()) / NS_IN_MS;
+    /* Not the server's fault, if it is too short. */
+    wait.is_short = wait.ms < b->query_ms / 2;
     if (wait.ms <= 0)
         return tars_fail(TARS_ETIMEOUT, err, "no time is left for ChromaDB");
     status = aim(b, arena, ask, &mark, err);
@@ -559,6 +581,7 @@ tars_status tars_vectors_chroma_open(const struct tars_vectors_chroma_config *co
     made->base.ops = &ops;
     made->chroma = config->chroma;
     made->query_ms = config->query_ms ? config->query_ms : QUERY_MS_DEFAULT;
+    made->base.search_ms = made->query_ms;
     (void)snprintf(made->space, sizeof(made->space), "%s", space);
     pthread_mutex_init(&made->lock, NULL);
     *vectors = &made->base;

@@ -526,10 +526,6 @@ static int64_t wait_of(const struct pgvector *self, const struct tars_vectors_wi
         left_ms = (wish->until_ns - tars_clock_mono_ns()) / NS_PER_MS;
         wait_ms = left_ms < wait_ms ? left_ms : wait_ms;
     }
-    if (wish->call && wish->call->deadline_ms > 0) {
-        left_ms = wish->call->deadline_ms - tars_clock_mono_ms();
-        wait_ms = left_ms < wait_ms ? left_ms : wait_ms;
-    }
     return wait_ms > 0 ? wait_ms : 1;
 }
 
@@ -552,6 +548,7 @@ static tars_status search(struct tars_vectors *vectors, const struct tars_vector
         conn->wait_ms = wait_of(self, ask->wish);
         status = look(conn, ask, &asked, false, hits, n, err);
         /* The graph may have been left before enough were accepted. */
+        conn->wait_ms = wait_of(self, ask->wish);
         if (status == TARS_OK && *n < ask->limit && is_bounded)
             status = look(conn, ask, &asked, true, hits, n, err);
         status = give(self, conn, status);
@@ -598,6 +595,7 @@ tars_status tars_vectors_pgvector_open(const struct tars_vectors_pgvector_config
     made->config = *config;
     if (made->config.search_ms == 0)
         made->config.search_ms = SEARCH_MS;
+    made->base.search_ms = made->config.search_ms;
     made->config.pool.server.texts = texts;
     made->config.pool.server.text_count = sizeof(texts) / sizeof(texts[0]);
     status = tars_pg_pool_new(&made->config.pool, &made->pool, err);

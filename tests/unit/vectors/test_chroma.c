@@ -272,7 +272,8 @@ static void refusals_say_what_to_do(void **state)
         {"not so", {"/count", 422, "{\"message\":\"no\"}"}, TARS_EINVAL},
         {"a token", {"/count", 401, ""}, TARS_EDENIED},
         {"too much", {"/count", 413, ""}, TARS_ETOOBIG},
-        {"too often", {"/count", 429, ""}, TARS_EUNAVAILABLE},
+        {"too often", {"/count", 429, ""}, TARS_EIO},
+        {"what it cannot do", {"/count", 500, "contiguous"}, TARS_EIO},
         {"out of order", {"/count", 503, "busy"}, TARS_EUNAVAILABLE},
         {"no count", {"/count", 200, "{}"}, TARS_EFORMAT},
         {"no JSON", {"/count", 200, "<html>"}, TARS_EFORMAT},
@@ -395,6 +396,29 @@ static void waits_no_longer_than_it_may(void **state)
     close_asker(&a);
 }
 
+/* What it cannot do of one request costs the next ones nothing; nor does a search's end. */
+static void one_request_that_fails_is_not_an_outage(void **state)
+{
+    (void)state;
+    static const struct line broken[] = {{"/count", 500, "contiguous"},
+                                         {"heartbeat", 200, "{\"nanosecond heartbeat\":1}"},
+                                         {NULL, 0, NULL}};
+    size_t count = 0;
+    int beats;
+    struct asker a;
+
+    open_asker(&a, as_v2, (struct tars_chroma_config){0});
+    assert_int_equal(tars_chroma_count(a.chroma, ID, &count, &a.err), TARS_OK);
+    beats = atomic_load(&a.server->beats);
+    atomic_store(&a.server->lines, broken);
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(tars_chroma_count(a.chroma, ID, &count, &a.err), TARS_EIO);
+    atomic_store(&a.server->lines, as_v2);
+    assert_int_equal(tars_chroma_count(a.chroma, ID, &count, &a.err), TARS_OK);
+    assert_int_equal(atomic_load(&a.server->beats), beats);
+    close_asker(&a);
+}
+
 static void leaves_it_alone_for_a_moment(void **state)
 {
     (void)state;
@@ -496,6 +520,7 @@ int main(void)
         cmocka_unit_test(writes_in_batches),
         cmocka_unit_test(a_row_that_does_not_go_ends_it),
         cmocka_unit_test(waits_no_longer_than_it_may),
+        cmocka_unit_test(one_request_that_fails_is_not_an_outage),
         cmocka_unit_test(leaves_it_alone_for_a_moment),
         cmocka_unit_test(settings_are_checked),
         cmocka_unit_test(without_memory),

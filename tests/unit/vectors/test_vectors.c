@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "base/sys/clock.h"
 #include "support/faults.h"
 #include "support/files.h"
 #include "vectors/vectors_embedded.h"
@@ -29,6 +30,8 @@ struct table {
     uint64_t run_passages;
     bool was_named; /* runs were given */
     tars_status refusal;
+    size_t refused_after; /* asks that are answered before */
+    int64_t until_ns;     /* of the last ask */
 };
 
 static tars_status search(struct tars_vectors *vectors, const struct tars_vectors_ask *ask,
@@ -41,7 +44,8 @@ static tars_status search(struct tars_vectors *vectors, const struct tars_vector
     table->was_named = ask->runs != NULL;
     table->run_count = ask->run_count;
     table->run_passages = ask->run_passages;
-    if (table->refusal != TARS_OK)
+    table->until_ns = ask->wish->until_ns;
+    if (table->refusal != TARS_OK && table->asked > table->refused_after)
         return tars_fail(table->refusal, err, "refused");
     *n = ask->limit < table->windows ? ask->limit : table->windows;
     for (size_t i = 0; i < *n; i++)
@@ -200,6 +204,86 @@ static void what_fails_is_told(void **state)
     }
 }
 
+/* What an earlier ask gave is kept, and it is told that it is not all. */
+static void a_later_failure_takes_nothing_away(void **state)
+{
+    static const struct {
+        tars_status refusal, expected;
+        bool is_cut;
+    } rows[] = {
+        {TARS_OK, TARS_OK, true}, /* 20,000 windows were not enough */
+        {TARS_ETIMEOUT, TARS_OK, true},
+        {TARS_EUNAVAILABLE, TARS_OK, true},
+        {TARS_EIO, TARS_OK, true},
+        {TARS_EAGAIN, TARS_EUNAVAILABLE, false},
+        {TARS_ECANCELED, TARS_ECANCELED, false},
+    };
+    static struct tars_index_hit hits[10];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct table table = {.base = {.ops = &table_ops},
+                              .windows = SIZE_MAX,
+                              .refusal = rows[i].refusal,
+                              .refused_after = 1};
+        struct steps steps = {20, 20};
+        const struct tars_index_filter filter = {.accepts = accepts, .ctx = &steps};
+        bool is_cut = false;
+        const struct tars_vectors_wish wish = {.query = query,
+                                               .dim = DIM,
+                                               .k = 10,
+                                               .filter = &filter,
+                                               .visible = &everything,
+                                               .is_cut = &is_cut};
+        size_t n = 0;
+
+        assert_int_equal(look(&table, &wish, hits, &n), rows[i].expected);
+        assert_int_equal(is_cut, rows[i].is_cut);
+        assert_int_equal(n, rows[i].expected == TARS_OK ? 1 : 0);
+    }
+}
+
+/* All asks of a search end together, at the earliest of what is said. */
+static void asks_end_together(void **state)
+{
+    struct table table = {.base = {.ops = &table_ops, .search_ms = 1000}, .windows = 5};
+    struct tars_call call = {.deadline_ms = tars_clock_mono_ms() + 10};
+    struct tars_vectors_wish wish = {.query = query, .dim = DIM, .k = 1, .visible = &everything};
+    struct tars_index_hit hits[1];
+    size_t n = 0;
+    int64_t now_ns = tars_clock_mono_ns();
+
+    (void)state;
+    assert_int_equal(look(&table, &wish, hits, &n), TARS_OK);
+    assert_true(table.until_ns >= now_ns + INT64_C(1000000000));
+    wish.until_ns = now_ns + 1000;
+    assert_int_equal(look(&table, &wish, hits, &n), TARS_OK);
+    assert_int_equal(table.until_ns, wish.until_ns);
+    wish.until_ns = 0;
+    wish.call = &call;
+    assert_int_equal(look(&table, &wish, hits, &n), TARS_OK);
+    assert_int_equal(table.until_ns, call.deadline_ms * 1000000);
+    table.base.search_ms = 0;
+    wish.call = NULL;
+    assert_int_equal(look(&table, &wish, hits, &n), TARS_OK);
+    assert_int_equal(table.until_ns, 0);
+}
+
+/* What is not known to be ours is not asked. */
+static void a_stranger_is_not_searched(void **state)
+{
+    struct table table = {.base = {.ops = &table_ops, .is_closed = true}, .windows = 9};
+    const struct tars_vectors_wish wish = {
+        .query = query, .dim = DIM, .k = 3, .visible = &everything};
+    struct tars_index_hit hits[3];
+    size_t n = 9;
+
+    (void)state;
+    assert_int_equal(look(&table, &wish, hits, &n), TARS_EUNAVAILABLE);
+    assert_int_equal(n, 0);
+    assert_int_equal(table.asked, 0);
+}
+
 /* ------------------------------------------------------------- without memory */
 
 static void search_with_faults(void *ctx)
@@ -252,6 +336,9 @@ int main(void)
         cmocka_unit_test(narrow_filters_are_named),
         cmocka_unit_test(who_may_see_nothing_asks_nobody),
         cmocka_unit_test(what_fails_is_told),
+        cmocka_unit_test(a_later_failure_takes_nothing_away),
+        cmocka_unit_test(asks_end_together),
+        cmocka_unit_test(a_stranger_is_not_searched),
         cmocka_unit_test(each_allocation_may_fail),
     };
 

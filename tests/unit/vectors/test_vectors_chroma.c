@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -18,9 +19,10 @@
 #include "vectors/vectors_chroma.h"
 #include "vectors/vectors_chroma_rows.h"
 
-#define NAME  "tars_documents"
-#define DIM   3
-#define COUNT 4 /* passages, a window each */
+#define NAME   "tars_documents"
+#define DIM    3
+#define WRITES 60
+#define COUNT  4 /* passages, a window each */
 
 static struct chroma_server server;
 
@@ -358,6 +360,57 @@ static void names_of_rows(void **state)
     }
 }
 
+struct looker {
+    struct tars_vectors *in;
+    atomic_bool is_over;
+    atomic_int differed, well;
+};
+
+static void *keep_looking(void *ctx)
+{
+    struct looker *looker = ctx;
+    struct tars_vectors_state now;
+
+    while (!atomic_load(&looker->is_over)) {
+        tars_status status = looker->in->ops->state(looker->in, true, &now, NULL);
+
+        if (status == TARS_OK && now.windows != now.expected)
+            atomic_fetch_add(&looker->differed, 1);
+        if (status == TARS_OK)
+            atomic_fetch_add(&looker->well, 1);
+    }
+    return NULL;
+}
+
+/* Rows come between what is written down and what is counted: that is no fault of the collection.
+ */
+static void looking_while_another_writes(void **state)
+{
+    struct tars_vectors *in = *state;
+    struct looker looker = {.in = open_space(NULL)};
+    struct tars_vectors_batch batch = {.mark = "m"};
+    struct tars_index_run run = {1, 1};
+    pthread_t thread;
+
+    begin(in);
+    assert_int_equal(pthread_create(&thread, NULL, keep_looking, &looker), 0);
+    for (int i = 0; i < WRITES; i++) {
+        batch.after = (uint64_t)i + 1;
+        batch.upto = batch.after + 1;
+        batch.adds = i % 2 ? passages : NULL;
+        batch.add_count = i % 2;
+        batch.removes = i % 2 ? NULL : &run;
+        batch.remove_count = !(i % 2);
+        assert_int_equal(in->ops->apply(in, &batch, DIM, NULL), TARS_OK);
+    }
+    while (atomic_load(&looker.well) == 0)
+        (void)sched_yield();
+    atomic_store(&looker.is_over, true);
+    pthread_join(thread, NULL);
+    assert_int_equal(atomic_load(&looker.differed), 0);
+    tars_vectors_close(looker.in);
+}
+
 static void settings_are_checked(void **state)
 {
     struct tars_vectors_chroma_config config = {
@@ -386,6 +439,7 @@ int main(void)
         ROW(broken_off),
         ROW(scores_are_cosines),
         ROW(many_at_once),
+        ROW(looking_while_another_writes),
         cmocka_unit_test(names_of_rows),
         cmocka_unit_test(settings_are_checked),
     };
