@@ -116,6 +116,7 @@ static tars_status open_auth(struct tars_wiring *w, enum tars_auth_mode mode, st
                       !tars_settings_text(s, TARS_SET_TARS_TRUSTED_PROXIES)[0],
         .shared = tars_stores_is_shared(s),
         .log = w->log,
+        .limit_seed = tars_wiring_limit_seed(w),
     };
     tars_status status = tars_wiring_secret(w, is_loopback(s), &config.secret, err);
 
@@ -127,10 +128,18 @@ static tars_status open_auth(struct tars_wiring *w, enum tars_auth_mode mode, st
 
 static tars_status open_rate_limit(struct tars_wiring *w, struct tars_err *err)
 {
+    const uint64_t *seed = tars_wiring_limit_seed(w);
     struct tars_rate_limit_config config = {
-        .limit = tars_settings_int(w->settings, TARS_SET_RATE_LIMIT_PER_MINUTE)};
-    tars_status status = tars_random_bytes(config.seed, sizeof(config.seed));
+        .limit = tars_settings_int(w->settings, TARS_SET_RATE_LIMIT_PER_MINUTE),
+        .is_shared = seed != NULL,
+    };
+    tars_status status = TARS_OK;
 
+    if (seed) {
+        memcpy(config.seed, seed, sizeof(config.seed));
+    } else {
+        status = tars_random_bytes(config.seed, sizeof(config.seed));
+    }
     if (status == TARS_OK)
         status = tars_rate_limit_new(&config, &w->rate_limit);
     return status == TARS_OK ? status : tars_fail(status, err, "no memory for rate limits");
@@ -165,11 +174,15 @@ tars_status tars_wiring_open_access(struct tars_wiring *w, bool serves, struct t
     if (status == TARS_OK)
         status = open_proxies(w, err);
     if (status == TARS_OK)
+        status = tars_wiring_open_limits(w, err);
+    if (status == TARS_OK)
         status = open_auth(w, mode, err);
     if (status == TARS_OK)
         status = open_quota(w, err);
     if (status == TARS_OK && serves)
         status = open_rate_limit(w, err);
+    if (status == TARS_OK)
+        status = tars_wiring_start_limits(w, err);
     if (status == TARS_OK && serves && mode == TARS_AUTH_SECRET && !has_account(w))
         tars_wiring_warn(w, ACCESS_WORDS_NOBODY);
     return status;
@@ -199,6 +212,7 @@ void tars_wiring_tend(struct tars_wiring *w)
 
 void tars_wiring_close_access(struct tars_wiring *w)
 {
+    tars_wiring_close_limits(w);
     tars_rate_limit_free(w->rate_limit);
     tars_quota_free(w->quota);
     tars_auth_free(w->auth);

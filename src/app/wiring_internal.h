@@ -21,6 +21,7 @@ struct tars_vectors;
 struct tars_trace_export;
 struct tars_replicas;
 struct tars_snapshots;
+struct tars_rate_share;
 
 #define TARS_OWNER_TOKEN_BYTES 32
 
@@ -81,7 +82,10 @@ struct tars_wiring {
     struct tars_pool *status;
     struct tars_oidc *oidc; /* NULL: no provider */
     struct tars_auth *auth;
-    struct tars_rate_limit *rate_limit; /* NULL: none */
+    struct tars_rate_limit *rate_limit;  /* NULL: none */
+    struct tars_rate_share *limit_share; /* of it and of sign-ins, with other servers; or NULL */
+    struct tars_cache *limit_redis;      /* where */
+    uint64_t limit_seed[2];              /* the servers have it in common */
     struct tars_quota *quota;
     struct tars_replicas *replicas; /* NULL: nobody shares the store */
     struct tars_proxies *proxies;   /* that are believed */
@@ -98,6 +102,14 @@ TARS_MUST_USE tars_status tars_wiring_open_access(struct tars_wiring *w, bool se
 void tars_wiring_close_access(struct tars_wiring *w);
 /* The fields of config that these parts fill. */
 void tars_wiring_fill_access(const struct tars_wiring *w, struct tars_api_config *config);
+
+/* Limits that servers on a store count together (wiring_limits.c): opened before the parts of
+ * access that limit, which are made with the seed (NULL: each server for itself), and started
+ * after. */
+TARS_MUST_USE tars_status tars_wiring_open_limits(struct tars_wiring *w, struct tars_err *err);
+const uint64_t *tars_wiring_limit_seed(const struct tars_wiring *w);
+TARS_MUST_USE tars_status tars_wiring_start_limits(struct tars_wiring *w, struct tars_err *err);
+void tars_wiring_close_limits(struct tars_wiring *w);
 
 /* The other servers on the store, where it is shared (wiring_replicas.c); after access. */
 TARS_MUST_USE tars_status tars_wiring_open_replicas(struct tars_wiring *w,

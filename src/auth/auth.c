@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "auth/auth_internal.h"
+#include "auth/rate_share.h"
 #include "base/crypto/digest.h"
 #include "base/sys/clock.h"
 
@@ -27,11 +28,18 @@
 
 /* --------------------------------------------------------------- life cycle */
 
-static tars_status make_limit(int64_t limit, int64_t window_ms, struct tars_rate_limit **limiter)
+static tars_status make_limit(const uint64_t *seed, int64_t limit, int64_t window_ms,
+                              struct tars_rate_limit **limiter)
 {
-    struct tars_rate_limit_config config = {.limit = limit, .window_ms = window_ms};
-    tars_status status = tars_random_bytes(config.seed, sizeof(config.seed));
+    struct tars_rate_limit_config config = {
+        .limit = limit, .window_ms = window_ms, .is_shared = seed != NULL};
+    tars_status status = TARS_OK;
 
+    if (seed) {
+        memcpy(config.seed, seed, sizeof(config.seed));
+    } else {
+        status = tars_random_bytes(config.seed, sizeof(config.seed));
+    }
     return status == TARS_OK ? tars_rate_limit_new(&config, limiter) : status;
 }
 
@@ -82,6 +90,7 @@ static tars_status copy_config(struct tars_auth *auth, const struct tars_auth_co
 
 static tars_status make_parts(struct tars_auth *auth)
 {
+    const uint64_t *seed = auth->config.limit_seed;
     const struct tars_password_config password = {
         .slots = auth->config.password_slots,
         .memory_kib = auth->config.password_memory_kib,
@@ -96,15 +105,15 @@ static tars_status make_parts(struct tars_auth *auth)
     if (status == TARS_OK)
         status = tars_revoked_new(0, &auth->revoked);
     if (status == TARS_OK)
-        status = make_limit(FAILURES_PAIR, FAILURES_WINDOW_MS, &auth->by_pair);
+        status = make_limit(seed, FAILURES_PAIR, FAILURES_WINDOW_MS, &auth->by_pair);
     if (status == TARS_OK)
-        status = make_limit(FAILURES_NAME, FAILURES_WINDOW_MS, &auth->by_name);
+        status = make_limit(seed, FAILURES_NAME, FAILURES_WINDOW_MS, &auth->by_name);
     if (status == TARS_OK)
-        status = make_limit(FAILURES_ADDRESS, FAILURES_WINDOW_MS, &auth->by_address);
+        status = make_limit(seed, FAILURES_ADDRESS, FAILURES_WINDOW_MS, &auth->by_address);
     if (status == TARS_OK)
-        status = make_limit(KNOWN_MAX, KNOWN_WINDOW_MS, &auth->known);
+        status = make_limit(NULL, KNOWN_MAX, KNOWN_WINDOW_MS, &auth->known);
     if (status == TARS_OK)
-        status = make_limit(KNOWN_MAX, TARS_REUSE_GRACE_MS, &auth->just_used);
+        status = make_limit(NULL, KNOWN_MAX, TARS_REUSE_GRACE_MS, &auth->just_used);
     return status;
 }
 
@@ -137,6 +146,24 @@ tars_status tars_auth_new(const struct tars_auth_config *config, struct tars_aut
     }
     *auth = made;
     return TARS_OK;
+}
+
+static int64_t wall_ms(void)
+{
+    return tars_clock_wall_us() / 1000;
+}
+
+tars_status tars_auth_share_limits(struct tars_auth *auth, struct tars_rate_share *share)
+{
+    tars_status status = tars_rate_share_add(share, "pair", auth->by_pair, wall_ms);
+
+    if (status == TARS_OK)
+        status = tars_rate_share_add(share, "name", auth->by_name, wall_ms);
+    if (status == TARS_OK)
+        status = tars_rate_share_add(share, "address", auth->by_address, wall_ms);
+    if (status == TARS_OK)
+        auth->share = share;
+    return status;
 }
 
 void tars_auth_free(struct tars_auth *auth)

@@ -75,12 +75,19 @@ struct tars_auth_config {
     uint32_t password_passes;     /* the same */
     int64_t (*now_us)(void);      /* NULL: tars_clock_wall_us */
     struct tars_log *log;         /* NULL: silent */
+    const uint64_t *limit_seed;   /* (2,) failed sign-ins are counted with other servers, which have
+                                     the same; NULL: for itself. Only read while it is made */
 };
 
 TARS_MUST_USE tars_status tars_auth_new(const struct tars_auth_config *config,
                                         struct tars_auth **auth, struct tars_err *err);
 /* NULL is allowed. */
 void tars_auth_free(struct tars_auth *auth);
+/* Failed sign-ins are counted together with other servers from now on; made with limit_seed, and
+ * before anybody signs in. share is borrowed to the end, and waited for at each sign-in. */
+struct tars_rate_share;
+TARS_MUST_USE tars_status tars_auth_share_limits(struct tars_auth *auth,
+                                                 struct tars_rate_share *share);
 enum tars_auth_mode tars_auth_mode(const struct tars_auth *auth);
 
 /* Read rights and revocations again: after any change of accounts through auth/directory.h it

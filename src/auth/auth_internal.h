@@ -26,6 +26,7 @@ struct tars_auth {
     struct tars_seal ticket_seal;
     struct tars_password *password;
     struct tars_revoked *revoked;
+    struct tars_rate_share *share;      /* of the next three, with other servers; or NULL */
     struct tars_rate_limit *by_pair;    /* failed sign-ins of a name from an address */
     struct tars_rate_limit *by_name;    /* of a name from anywhere */
     struct tars_rate_limit *by_address; /* of an address with any name */

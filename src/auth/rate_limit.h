@@ -10,6 +10,8 @@
  *
  * Bounds    max_keys of them; one more pushes out that of its shard which was used longest ago, so
  *           a flood of keys costs the precision of the limit, never memory. About 280 bytes a key.
+ * Several   Servers that share a limit each count for themselves and hear what the others counted
+ *           (rate_share.h). The counts of both decide.
  * Threads   Safe to share: the keys are spread over shards with a lock each.
  * Time      Passed in; it may go back a little (threads), which counts as no time passing.
  */
@@ -31,6 +33,7 @@ struct tars_rate_limit_config {
     int64_t window_ms; /* 0: 60,000 */
     size_t max_keys;   /* 0: 16,384 */
     uint64_t seed[2];  /* unpredictable in production, so that keys cannot be made to meet */
+    bool is_shared;    /* with other servers, which have the same seed; 530 bytes a key then */
 };
 
 /* What X-RateLimit-* and a 429 say. */
@@ -60,6 +63,26 @@ struct tars_rate tars_rate_limit_peek(struct tars_rate_limit *limiter, struct ta
                                       int64_t now_ms);
 /* Take back the newest that was counted, if there is one. */
 void tars_rate_limit_refund(struct tars_rate_limit *limiter, struct tars_span key, int64_t now_ms);
+
+/* Were there more than the limit, what was taken counted? Without counting. */
+bool tars_rate_limit_is_over(struct tars_rate_limit *limiter, struct tars_span key, int64_t now_ms);
+
+/* What a limit that is shared tells the other servers, and hears of them: rate_share.h alone. */
+struct tars_rate_count {
+    uint64_t key; /* a keyed digest of it, the same on all servers */
+    int64_t step; /* of the servers' common clock, in steps of the limit */
+    uint32_t count;
+};
+int64_t tars_rate_limit_step_ms(const struct tars_rate_limit *limiter);
+/* The servers' common clock is so much before that of our callers. */
+void tars_rate_limit_set_clock(struct tars_rate_limit *limiter, int64_t ahead_ms);
+/* Our own counts that have changed since they were last collected, at most max of them. */
+size_t tars_rate_limit_collect(struct tars_rate_limit *limiter, struct tars_rate_count *out,
+                               size_t max);
+/* Collect all that is counted once more. */
+void tars_rate_limit_tell_again(struct tars_rate_limit *limiter);
+/* What the others counted in that step, all together. */
+void tars_rate_limit_heard(struct tars_rate_limit *limiter, struct tars_rate_count heard);
 
 /* Keys. out holds TARS_RATE_KEY_BYTES; the span points into it.
  *

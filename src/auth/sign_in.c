@@ -6,12 +6,14 @@
 #include <string.h>
 
 #include "auth/auth_internal.h"
+#include "auth/rate_share.h"
 #include "base/crypto/digest.h"
 
 #define SECONDS        ((int64_t)1000000) /* microseconds of one */
 #define JTI_BYTES      16
 #define FAMILY_BYTES   16
 #define KEY_TEXT_BYTES (2 * TARS_RATE_KEY_BYTES)
+#define SETTLE_MS      100 /* that a sign-in waits for the other servers' counts */
 /* Texts that no key of ours signed, kept as revoked; more are taken for revoked already: nobody can
  * sign in with them anyway. */
 #define FOREIGN_MAX ((size_t)100000)
@@ -142,6 +144,24 @@ static bool throttle_charge(struct tars_auth *auth, struct throttle *throttle)
     return true;
 }
 
+/* The others may have charged the same meanwhile: once each has told the others of its own, what is
+ * over the limit passes nowhere. */
+static bool throttle_settle(struct tars_auth *auth, const struct throttle *throttle)
+{
+    int64_t now_ms = throttle->now_ms;
+
+    if (!auth->share)
+        return true;
+    tars_rate_share_settle(auth->share, SETTLE_MS);
+    if (!tars_rate_limit_is_over(auth->by_pair, throttle->pair_key, now_ms) &&
+        !tars_rate_limit_is_over(auth->by_address, throttle->address_key, now_ms) &&
+        (!tars_rate_limit_is_over(auth->by_name, throttle->name_key, now_ms) ||
+         is_known(auth, throttle)))
+        return true;
+    throttle_refund(auth, throttle);
+    return false;
+}
+
 /* -------------------------------------------------------------------- sign in */
 
 static tars_status check_request(const struct tars_sign_in *request, struct tars_err *err)
@@ -244,7 +264,7 @@ static tars_status sign_in_checked(struct tars_auth *auth, const struct tars_sig
     if (status != TARS_OK || !known->asks_secret)
         return status;
     throttle_init(&throttle, auth, request);
-    if (!throttle_charge(auth, &throttle))
+    if (!throttle_charge(auth, &throttle) || !throttle_settle(auth, &throttle))
         return tars_fail(TARS_EAGAIN, err, "Too many failed sign-ins; try again later");
     status = check_secret(auth, known, request->secret);
     if (status != TARS_EDENIED)

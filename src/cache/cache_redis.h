@@ -56,4 +56,19 @@ TARS_MUST_USE tars_status tars_cache_redis_clear(struct tars_cache *cache, const
 TARS_MUST_USE tars_status tars_cache_redis_count(struct tars_cache *cache, const char *pattern,
                                                  uint64_t *count, struct tars_err *err);
 
+/* Commands of others: fill appends them to out, all of keys that are where name is, and returns how
+ * many; hear is given each reply in their order, lent for the call, until it fails. One write, and
+ * all before timeout_ms are over. TARS_EUNAVAILABLE: away, or a cluster has moved the name, which
+ * is known the next time; TARS_EIO: refused; TARS_ETIMEOUT and others. Where it fails some of the
+ * commands may have been done. */
+struct tars_redis_reply;
+struct tars_redis_round {
+    size_t (*fill)(void *ctx, struct tars_buf *out);
+    tars_status (*hear)(void *ctx, size_t at, const struct tars_redis_reply *reply);
+    void *ctx;
+};
+TARS_MUST_USE tars_status tars_cache_redis_round(struct tars_cache *cache, struct tars_span name,
+                                                 const struct tars_redis_round *round,
+                                                 int64_t timeout_ms);
+
 #endif

@@ -103,10 +103,11 @@ class ReplicasTest(unittest.TestCase):
     count = 2
     settings = {}
     pooled = "false"
+    vectors = False  # with pgvector
 
     @classmethod
     def setUpClass(cls):
-        cls.postgres = Postgres()
+        cls.postgres = Postgres(vectors=cls.vectors)
         cls.servers = []
         cls.shared = {**cls.postgres.environment(POSTGRES_ENABLED="false"), "STORE": "postgres",
                       "STORE_SHARED": "true", "STORE_POOLER": cls.pooled, **cls.settings}

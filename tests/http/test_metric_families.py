@@ -431,6 +431,7 @@ ROWS = [
     Row("tars_replica_leader", GAUGE, "", lambda s: 0),
     Row("tars_replica_lag_changes", GAUGE, "", lambda s: 0),
     Row("tars_replica_lag_seconds", GAUGE, "", lambda s: 0),
+    Row("tars_replica_limits_shared", GAUGE, "", lambda s: 0),
     Row("tars_vector_store_chunks", GAUGE, "", lambda s: s.chunks[0]),
     Row("tars_cache_bytes", GAUGE, "", ANY),
     Row("tars_analytics_rows_dropped", GAUGE, "", lambda s: 0),

@@ -10,6 +10,7 @@ import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from redis_server import Redis  # noqa: E402
 from replicas import ReplicasTest, Server  # noqa: E402
 from server import run  # noqa: E402
 
@@ -200,6 +201,144 @@ class Many(ReplicasTest):
             file.write("# Last\n\nFound by who leads now.\n")
         self.soon(lambda: left.found("found by who leads now"), 60)
         leader.start()
+
+
+class Limits(ReplicasTest):
+    """Requests and failed sign-ins are counted by all servers together, in Redis."""
+    limit = 20
+
+    @classmethod
+    def setUpClass(cls):
+        cls.redis = Redis()
+        cls.addClassCleanup(cls.redis.stop)
+        cls.settings = {**cls.redis.settings(), "RATE_LIMIT_PER_MINUTE": str(cls.limit), "TARS_AUTH": "open"}
+        super().setUpClass()
+
+    def counted_together(self, expected):
+        for server in self.servers:
+            self.soon(lambda s=server: s.metric("tars_replica_limits_shared") == expected, 60)
+
+    def asks(self, server, token):
+        return server.ask("GET", "/auth/me", token=token)
+
+    def spend(self, servers, token):
+        """One after the other until all refuse; how many passed."""
+        passed = 0
+        for turn in range(3 * self.limit):
+            reply = self.asks(servers[turn % len(servers)], token)
+            self.assertIn(reply.status, (200, 429), reply.body)
+            self.assertEqual(reply.headers["X-RateLimit-Limit"], str(self.limit))
+            passed += reply.status == 200
+        refused = [self.asks(server, token) for server in servers]
+        for reply in refused:
+            self.assertEqual(reply.status, 429)
+            self.assertEqual(reply.headers["X-RateLimit-Remaining"], "0")
+            self.assertGreater(int(reply.headers["Retry-After"]), 0)
+        return passed
+
+    def test_1_a_limit_is_of_all_servers(self):
+        a, b = self.servers
+        self.counted_together(1)
+        token = a.sign_in("one")
+        for _ in range(self.limit):
+            self.assertEqual(self.asks(a, token).status, 200)
+        self.assertEqual(self.asks(a, token).status, 429)
+        # Nobody has asked there yet for this caller, and it is heard all the same. What asks counts, until it is refused.
+        took = self.soon(lambda: self.asks(b, token).status == 429)
+        self.assertLess(took, 10)
+        self.assertEqual(self.asks(b, b.sign_in("another")).status, 200)
+        for key in self.redis.keys("tars:limit:*"):
+            self.assertGreater(int(self.redis.cli("PTTL", key)), 0)
+            self.assertNotIn("one", self.redis.cli("HGETALL", key).split())
+
+    def test_2_and_without_redis_of_each(self):
+        a, b = self.servers
+        self.counted_together(1)
+        token = a.sign_in("two")
+        self.redis.kill()
+        try:
+            self.counted_together(0)
+            self.assertGreaterEqual(self.spend((a, b), token), 2 * self.limit)
+            self.assertEqual([len([line for line in s.lines if "counts its rate limits alone" in line])
+                              for s in self.servers], [1, 1])
+        finally:
+            self.redis.restart()
+        self.counted_together(1)
+        token = b.sign_in("three")
+        for _ in range(self.limit):
+            self.assertEqual(self.asks(b, token).status, 200)
+        self.soon(lambda: self.asks(a, token).status == 429)
+        self.assertTrue(any("counted by all servers again" in line for line in a.lines))
+
+
+class SignIns(ReplicasTest):
+    @classmethod
+    def setUpClass(cls):
+        cls.redis = Redis()
+        cls.addClassCleanup(cls.redis.stop)
+        cls.settings = cls.redis.settings()
+        super().setUpClass()
+
+    def test_failures_are_counted_by_all_servers(self):
+        a, b = self.servers
+        for server in (a, b):
+            self.soon(lambda s=server: s.metric("tars_replica_limits_shared") == 1, 60)
+        made = a.ask("POST", "/admin/users", {"name": "carol", "secret": "correct horse battery"})
+        self.assertEqual(made.status, 201, made.body)
+        right = {"client_id": "carol", "client_secret": "correct horse battery"}
+        self.soon(lambda: b.ask("POST", "/auth/token", {"client_id": "carol"}, token="").status == 401)
+        self.assertEqual(b.ask("POST", "/auth/token", right, token="").status, 200)
+        said = [server.ask("POST", "/auth/token", {**right, "client_secret": "hers?"}, token="").status
+                for _ in range(8) for server in (a, b)]
+        # Ten pass, the one or more above among them: each is settled with the other server before it is looked at.
+        self.assertLess(said.count(401), 10)
+        self.assertGreater(said.count(401), 4)
+        self.assertEqual(set(said[10:]), {429})
+
+
+class Vectors(ReplicasTest):
+    """Vectors in a server: who leads writes them, all search them."""
+    vectors = True
+    settings = {"VECTOR_BACKEND": "pgvector", "VECTOR_TIMEOUT_MS": "20000", "CACHE_MEMORY_MB": "0"}
+
+    def written(self, server):
+        return server.metric('rag_vectors_written_total{backend="pgvector"}')
+
+    def nearest(self, server, words):
+        reply = server.ask("POST", "/rag/search", {"query": words, "top_k": 1, "relevance_threshold": 0})
+        self.assertEqual(reply.status, 200, reply.body)
+        self.assertNotIn("degraded", reply.json())
+        best = reply.json()["results"][0]
+        return best["document_id"], best["metadata"]["vector_score"] > 0.1
+
+    def in_step(self, server):
+        return server.metric('rag_vectors_behind_changes{backend="pgvector"}') == 0
+
+    def test_who_leads_writes_them(self):
+        self.soon(lambda: sum(server.leads() for server in self.servers) == 1)
+        leader, other = sorted(self.servers, key=Server.leads, reverse=True)
+        fruit = self.put(leader, "orchard.txt", "Apples ripen late in the northern orchard, pears before them.")
+        ships = self.put(other, "harbour.txt", "The harbour master counts the ships that come in at dawn.")
+        for server in self.servers:
+            self.soon(lambda s=server: self.nearest(s, "vessels that arrive at the port at sunrise") == (ships, True))
+            self.soon(lambda s=server: self.nearest(s, "fruit that is picked in autumn") == (fruit, True))
+            self.soon(lambda s=server: self.in_step(s))
+        self.assertEqual(self.written(other), 0)
+        self.assertGreaterEqual(self.written(leader), 2)
+        self.assertEqual(self.rows("SELECT count(*) FROM tars_vectors.windows"), self.rows(
+            "SELECT expected FROM tars_vectors.state"))
+        leader.kill()
+        self.soon(other.leads, 60)
+        bread = self.put(other, "bakery.txt", "The bakery opens at six and sells rye bread until noon.")
+        self.soon(lambda: self.nearest(other, "where can one buy a loaf in the morning") == (bread, True))
+        self.assertGreater(self.written(other), 0)
+        # Who comes back finds all of it there, writes nothing and does not fill it again.
+        leader.start()
+        self.soon(lambda: self.nearest(leader, "where can one buy a loaf in the morning") == (bread, True))
+        self.assertEqual(self.nearest(leader, "fruit that is picked in autumn"), (fruit, True))
+        self.assertEqual(self.written(leader), 0)
+        for server in self.servers:
+            self.assertEqual(server.metric('rag_vectors_rebuilds_total{backend="pgvector"}'), 0)
 
 
 class Roles(ReplicasTest):

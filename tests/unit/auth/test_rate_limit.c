@@ -282,6 +282,109 @@ static void test_threads(void **state)
     tars_rate_limit_free(shared);
 }
 
+static struct tars_rate_limit *make_shared(size_t max_keys)
+{
+    const struct tars_rate_limit_config config = {
+        .limit = 3, .max_keys = max_keys, .is_shared = true};
+    struct tars_rate_limit *limiter = NULL;
+
+    assert_int_equal(tars_rate_limit_new(&config, &limiter), TARS_OK);
+    return limiter;
+}
+
+/* Our counts go out once each, with the step that they are of. */
+static void test_collected(void **state)
+{
+    struct tars_rate_limit *limiter = make_shared(0);
+    struct tars_rate_count counts[8];
+
+    (void)state;
+    assert_int_equal(tars_rate_limit_collect(limiter, counts, 8), 0);
+    (void)take(limiter, "a", START);
+    (void)take(limiter, "a", START + 500);
+    (void)take(limiter, "a", START + 2000);
+    assert_false(take(limiter, "a", START + 3000).allowed);
+    assert_int_equal(tars_rate_limit_collect(limiter, counts, 2), 2);
+    assert_int_equal(counts[0].step, START / 1000);
+    assert_int_equal(counts[0].count, 2);
+    assert_int_equal(counts[1].count, 0);
+    assert_int_equal(tars_rate_limit_collect(limiter, counts, 8), 2); /* what had no room */
+    assert_int_equal(counts[0].step, START / 1000 + 2);
+    assert_int_equal(counts[0].count, 1);
+    assert_int_equal(tars_rate_limit_collect(limiter, counts, 8), 0);
+    tars_rate_limit_refund(limiter, tars_span_of("a"), START + 3000);
+    assert_int_equal(tars_rate_limit_collect(limiter, counts, 8), 2);
+    assert_int_equal(counts[0].count, 0);
+    tars_rate_limit_tell_again(limiter);
+    assert_int_equal(tars_rate_limit_collect(limiter, counts, 8), 4);
+    assert_int_equal(counts[0].count, 2);
+    tars_rate_limit_free(limiter);
+}
+
+/* Counts of others count like ours, until their step is forgotten. */
+static void test_heard(void **state)
+{
+    struct tars_rate_limit *limiter = make_shared(0);
+    struct tars_rate_count heard;
+
+    (void)state;
+    (void)take(limiter, "a", START);
+    assert_int_equal(tars_rate_limit_collect(limiter, &heard, 1), 1);
+    heard.count = 2;
+    heard.step++;
+    tars_rate_limit_heard(limiter, heard);
+    tars_rate_limit_heard(limiter, heard); /* the same again is nothing more */
+    assert_int_equal(tars_rate_limit_peek(limiter, tars_span_of("a"), START + 1000).remaining, 0);
+    assert_false(take(limiter, "a", START + 1000).allowed);
+    assert_false(tars_rate_limit_is_over(limiter, tars_span_of("a"), START + 1000));
+    heard.count = 3;
+    tars_rate_limit_heard(limiter, heard);
+    assert_true(tars_rate_limit_is_over(limiter, tars_span_of("a"), START + 1000));
+    assert_false(tars_rate_limit_is_over(limiter, tars_span_of("b"), START + 1000));
+    assert_int_equal(take(limiter, "a", START + 1000).retry_after_s, 61);
+    heard.count = 1;
+    tars_rate_limit_heard(limiter, heard); /* refunded there */
+    assert_int_equal(take(limiter, "a", START + 1000).remaining, 0);
+    /* Ours of the first two steps and theirs are forgotten; what is older than that is not heard.
+     */
+    assert_int_equal(take(limiter, "a", START + 62000).remaining, 2);
+    tars_rate_limit_heard(limiter, heard);
+    assert_int_equal(take(limiter, "a", START + 62000).remaining, 1);
+    assert_int_equal(tars_rate_limit_collect(limiter, NULL, 0), 0);
+    heard.step = -1;
+    tars_rate_limit_heard(limiter, heard);
+    tars_rate_limit_free(limiter);
+}
+
+/* The clock of the servers is before ours. */
+static void test_clock(void **state)
+{
+    struct tars_rate_limit *limiter = make_shared(0);
+    struct tars_rate_count count;
+
+    (void)state;
+    tars_rate_limit_set_clock(limiter, 500000);
+    (void)take(limiter, "a", START);
+    assert_int_equal(tars_rate_limit_step_ms(limiter), 1000);
+    assert_int_equal(tars_rate_limit_collect(limiter, &count, 1), 1);
+    assert_int_equal(count.step, (START + 500000) / 1000);
+    assert_int_equal(take(limiter, "a", START + 60000).remaining, 1);
+    assert_int_equal(take(limiter, "a", START + 61000).remaining, 1);
+    tars_rate_limit_free(limiter);
+}
+
+/* Those of whom we only heard push out the oldest, too, and no more. */
+static void test_heard_bound(void **state)
+{
+    struct tars_rate_limit *limiter = make_shared(16);
+
+    (void)state;
+    for (uint64_t key = 0; key < 10000; key++)
+        tars_rate_limit_heard(limiter, (struct tars_rate_count){key, START / 1000, 3});
+    assert_true(take(limiter, "a", START).allowed);
+    tars_rate_limit_free(limiter);
+}
+
 static void make_one(void *ctx)
 {
     const struct tars_rate_limit_config config = {.limit = 1, .max_keys = 100};
@@ -307,6 +410,8 @@ int main(void)
         cmocka_unit_test(test_steps),     cmocka_unit_test(test_retry),
         cmocka_unit_test(test_truth),     cmocka_unit_test(test_keys_apart),
         cmocka_unit_test(test_none),      cmocka_unit_test(test_backwards),
+        cmocka_unit_test(test_collected), cmocka_unit_test(test_heard),
+        cmocka_unit_test(test_clock),     cmocka_unit_test(test_heard_bound),
         cmocka_unit_test(test_bound),     cmocka_unit_test(test_window),
         cmocka_unit_test(test_addresses), cmocka_unit_test(test_identities),
         cmocka_unit_test(test_threads),   cmocka_unit_test(test_memory),
