@@ -41,9 +41,10 @@ static tars_status derive(struct tars_wiring *w, const char **name, struct tars_
 
 static void observe(void *ctx, bool is_shared)
 {
+    static const char *const no_labels[] = {NULL};
     struct tars_wiring *w = ctx;
 
-    tars_series_set(tars_metrics_find(w->metrics, TARS_METRIC_REPLICA_LIMITS_SHARED, NULL),
+    tars_series_set(tars_metrics_find(w->metrics, TARS_METRIC_REPLICA_LIMITS_SHARED, no_labels),
                     is_shared ? 1 : 0);
 }
 

@@ -505,6 +505,14 @@ static tars_status write_batch(struct round *round)
     return TARS_OK;
 }
 
+/* Is it for this process to write, at present? */
+static bool may_write_now(const struct tars_follow *follow)
+{
+    const struct tars_follow_config *config = &follow->config;
+
+    return !config->may_write || config->may_write(config->may_write_ctx);
+}
+
 /* Changes after seq, some hundreds; *more: there may be others. */
 static tars_status write_some(struct tars_follow *follow, bool *more, struct tars_err *err)
 {
@@ -519,7 +527,8 @@ static tars_status write_some(struct tars_follow *follow, bool *more, struct tar
     status = tars_store_changes(follow->config.store, seq, CHANGES_AT_ONCE, &round.arena,
                                 &round.changes, err);
     *more = status == TARS_OK && round.changes.count > 0;
-    while (status == TARS_OK && round.at < round.changes.count && !is_stopping(follow))
+    while (status == TARS_OK && round.at < round.changes.count && !is_stopping(follow) &&
+           may_write_now(follow))
         status = write_batch(&round);
     tars_arena_release(&round.batch_arena);
     tars_arena_release(&round.arena);
@@ -530,8 +539,7 @@ static tars_status write_some(struct tars_follow *follow, bool *more, struct tar
 
 static tars_status go_round(struct tars_follow *follow, struct tars_err *err)
 {
-    const struct tars_follow_config *config = &follow->config;
-    bool may_write = !config->may_write || config->may_write(config->may_write_ctx);
+    bool may_write = may_write_now(follow);
     uint64_t target;
     bool more = true;
     tars_status status;
@@ -539,7 +547,7 @@ static tars_status go_round(struct tars_follow *follow, struct tars_err *err)
     status = look_if_due(follow, may_write, err);
     if (status != TARS_OK || !may_write || follow->of.dim == 0)
         return status;
-    while (status == TARS_OK && more && !is_stopping(follow)) {
+    while (status == TARS_OK && more && !is_stopping(follow) && may_write_now(follow)) {
         status = read_target(follow, &target, err);
         if (status == TARS_OK)
             status = write_some(follow, &more, err);

@@ -46,7 +46,7 @@ struct tars_follow_stats {
 struct tars_follow_config {
     struct tars_vectors *vectors; /* required; borrowed */
     struct tars_store *store;     /* required; borrowed */
-    bool (*may_write)(void *ctx); /* asked before each round; NULL: always */
+    bool (*may_write)(void *ctx); /* asked before each batch; NULL: always */
     void *may_write_ctx;
     /* Hears of each batch and round, on the thread; NULL: nobody. */
     void (*observe)(void *ctx, const struct tars_follow_stats *stats);

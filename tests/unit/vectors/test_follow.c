@@ -32,6 +32,7 @@ struct front {
     _Atomic uint64_t generation; /* that it says it is of, and that is written to */
     _Atomic uint64_t rewound;    /* changes that it says it has not got after all */
     atomic_int counted;          /* times that it was asked to count */
+    atomic_bool *leads;          /* no longer after the next write; or NULL */
 };
 
 static struct front *front_of(struct tars_vectors *vectors)
@@ -85,6 +86,8 @@ static tars_status front_apply(struct tars_vectors *vectors, const struct tars_v
     if (batch->generation != atomic_load(&front->generation))
         return tars_fail(TARS_EAGAIN, err, "another filling");
     atomic_fetch_add(&front->applied, 1);
+    if (front->leads)
+        atomic_store(front->leads, false);
     return front->behind->ops->apply(front->behind, batch, dim, err);
 }
 
@@ -457,6 +460,23 @@ static void who_may_not_write_looks_on(void **state)
     assert_int_equal(atomic_load(&f->front.applied), 1);
 }
 
+/* It is another's turn before all is written: this one ends with the batch. */
+static void who_may_no_longer_write_ends(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t seq = put(f, 1000);
+
+    f->front.leads = &f->may_write;
+    begin(f);
+    assert_int_equal(tars_follow_await(f->follow, seq, 500), TARS_ETIMEOUT);
+    assert_int_equal(atomic_load(&f->front.applied), 1);
+    end(f);
+    f->front.leads = NULL;
+    f->may_write = true;
+    begin(f);
+    await(f, seq);
+}
+
 /* Without vectors in the store there is nothing to wait for. */
 static void a_store_without_a_model_is_in_step(void **state)
 {
@@ -489,6 +509,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_a_search_doubts_is_counted, set_up, tear_down),
         cmocka_unit_test_setup_teardown(who_begins_to_write_counts, set_up, tear_down),
         cmocka_unit_test_setup_teardown(who_may_not_write_looks_on, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(who_may_no_longer_write_ends, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_store_without_a_model_is_in_step, set_up, tear_down),
     };
 
