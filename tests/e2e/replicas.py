@@ -8,7 +8,7 @@ are killed, stopped, cut off and upgraded one after the other; and a ledger of a
                                               +-- 10.77.0.3  Redis
                                               +-- 10.77.0.11, .12, .13  servers
 
-Namespaces and links are made and removed here, which needs root. nginx tries a search again elsewhere, and nothing else that
+Namespaces and links are made and removed here, which needs root; where they are not permitted, nothing is run. nginx tries a search again elsewhere, and nothing else that
 was sent; a server that says it is not ready gets no new requests, as Kubernetes would do it. At most 0.1 % of k6's requests
 may fail. Each document, job, turn of a conversation and question that was acknowledged must be there in the end, once;
 what failed may be there once or not at all. TARS_NEXT names the program of the rolling upgrade, if it is another. Prints "N passed, M failed". --full: longer, at the contract's rate.
@@ -20,6 +20,7 @@ import ctypes
 import http.client
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -53,6 +54,7 @@ class Network:
 
     def __init__(self):
         self.prefix = f"tars{os.getpid()}"
+        self.sweep()
         self.spaces = {}
         try:
             self.add("hub", None)
@@ -67,7 +69,17 @@ class Network:
 
     @staticmethod
     def ip(*words):
-        subprocess.run(["ip", *words], check=True)
+        done = subprocess.run(["ip", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
+        if done.returncode != 0:
+            raise OSError(f"ip {' '.join(words)}: {done.stderr.strip()}")
+        return done.stdout
+
+    def sweep(self):
+        """Namespaces of a run that was killed."""
+        for name in os.listdir("/run/netns") if os.path.isdir("/run/netns") else ():
+            of = re.fullmatch(r"tars(\d+)-\w+", name)
+            if of and not os.path.exists(f"/proc/{of.group(1)}"):
+                subprocess.run(["ip", "netns", "del", name], check=False)
 
     def add(self, name, address):
         space = f"{self.prefix}-{name}"
@@ -118,7 +130,8 @@ class Process:
     """A program in a namespace, with its log; stopped by its pid."""
 
     def __init__(self, network, space, command, folder, env=None):
-        self.command, self.folder, self.env, self.process = [*network.inside(space), *command], folder, env, None
+        self.command = ["setpriv", "--pdeathsig", "KILL", *network.inside(space), *command]
+        self.folder, self.env, self.process = folder, env, None
         self.log = os.path.join(folder, f"{space}.log")
         self.start()
 
@@ -193,7 +206,7 @@ http {{
         proxy_set_header X-Forwarded-For $remote_addr;
         proxy_set_header Upgrade $http_upgrade;
         proxy_set_header Connection $connection_upgrade;
-        proxy_connect_timeout 1s;
+        proxy_connect_timeout {connect_s}s;
         proxy_read_timeout 60s;
         proxy_buffering off;
         # Nothing that was sent goes to another server ...
@@ -202,7 +215,7 @@ http {{
         # ... but a search, which changes nothing.
         location = /rag/search {{
             proxy_pass http://tars;
-            proxy_read_timeout 5s;
+            proxy_read_timeout {read_s}s;
             proxy_next_upstream error timeout invalid_header http_502 http_503 http_504 non_idempotent;
         }}
     }}
@@ -213,8 +226,8 @@ http {{
 class Proxy(Process):
     """nginx; and what Kubernetes does with readiness: a server that is not ready gets no new requests."""
 
-    def __init__(self, network, folder, servers):
-        self.servers, self.ready, self.held = servers, set(), set()
+    def __init__(self, network, folder, servers, full):
+        self.servers, self.ready, self.held, self.full = servers, set(), set(), full
         self.missed = collections.Counter()  # looks in a row, by number; two are needed, as in the chart
         self.over, self.lock = threading.Event(), threading.Lock()
         self.path = os.path.join(folder, "nginx.conf")
@@ -227,7 +240,8 @@ class Proxy(Process):
         self.ready = set(numbers)
         chosen = " ".join(f"server {SERVERS[number]}:8000 max_fails=1 fail_timeout=1s;" for number in sorted(numbers))
         with open(self.path, "w", encoding="ascii") as file:
-            file.write(NGINX.format(folder=os.path.dirname(self.path), servers=chosen, hub=HUB, port=NGINX_PORT))
+            file.write(NGINX.format(folder=os.path.dirname(self.path), servers=chosen, hub=HUB, port=NGINX_PORT,
+                                    connect_s=1 if self.full else 5, read_s=5 if self.full else 15))
 
     def watch(self):
         with concurrent.futures.ThreadPoolExecutor(len(self.servers)) as pool:
@@ -375,8 +389,8 @@ class Checks:
 
 
 class Cluster:
-    def __init__(self, network, folder, full):
-        self.network, self.folder, self.full = network, folder, full
+    def __init__(self, network, k6, folder, full):
+        self.network, self.k6, self.folder, self.full = network, k6, folder, full
         self.checks, self.servers, self.redis, self.proxy, self.load = Checks(), [], None, None, None
         self.database, self.writers, self.token, self.began = None, [], "", time.monotonic()
         self.marks = []  # (wall clock, what was done)
@@ -408,7 +422,7 @@ class Cluster:
             self.servers.append(Server(self.network, number, settings, self.folder))
             if not self.until("a server starts", self.servers[number].is_ready, 120):
                 raise AssertionError(self.servers[number].tail())
-        self.proxy = Proxy(self.network, self.folder, self.servers)
+        self.proxy = Proxy(self.network, self.folder, self.servers, self.full)
         self.until("nginx starts", lambda: self.through("GET", "/health")[0] == 200)
         self.token = json.loads(self.through("POST", "/auth/token", {"client_id": "ledger"})[1])["access_token"]
 
@@ -447,11 +461,10 @@ class Cluster:
         asked = os.path.join(self.folder, "questions.txt")
         with open(asked, "w", encoding="ascii") as file:
             file.writelines(f"How long does the battery of lamp {name}{number} last?\n" for name in "abcdef" for number in range(5))
-        k6 = subprocess.run([os.path.join(ROOT, "tests/support/k6")], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
         settings = {"TARS_URL": f"http://{HUB}:{NGINX_PORT}", "QUESTIONS": asked, "SHAPE": "soak", "TRAFFIC": "search",
                     "RATE": "200" if self.full else "25", "SECONDS": "3600", "SUMMARY": os.path.join(self.folder, "k6.json"),
                     "MAX_ERRORS": "0.001", "THRESHOLD": "0"}
-        self.load = Process(self.network, "hub", [k6, "run", "--no-usage-report", "--quiet", *(
+        self.load = Process(self.network, "hub", [self.k6, "run", "--no-usage-report", "--quiet", *(
             part for name, value in settings.items() for part in ("-e", f"{name}={value}")),
             os.path.join(ROOT, "deploy/load/k6/tars.js")], self.folder, {**os.environ, "HOME": self.folder})
         pause = 0.05 if self.full else 0.3
@@ -638,18 +651,32 @@ class Cluster:
         self.audit()
 
 
+def skipped(why, full):
+    """What is wanted in full must be run."""
+    print(f"skipped: {why}\n0 passed, {int(full)} failed")
+    return int(full)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--full", action="store_true")
     given = parser.parse_args()
-    if os.geteuid() != 0:
-        sys.exit("replicas: network namespaces need root")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    made = subprocess.run([os.path.join(ROOT, "tests/support/k6")], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                          check=False)  # before this program has no network any more
+    if made.returncode != 0:
+        return skipped(f"k6 cannot be made here: {(made.stderr.strip().splitlines() or ['no word'])[-1]}", given.full)
+    network = None
+    try:
+        network = Network()
+        network.enter("hub")
+    except OSError as error:
+        if network:
+            network.close()
+        return skipped(f"network namespaces are not permitted here: {error}", given.full)
     folder = tempfile.mkdtemp(prefix="tars-replicas-")
     os.chmod(folder, 0o755)
-    network = Network()
-    network.enter("hub")
-    cluster = Cluster(network, folder, given.full)
+    cluster = Cluster(network, made.stdout.strip(), folder, given.full)
     try:
         try:
             cluster.run()
