@@ -15,7 +15,7 @@
 #include "base/sys/clock.h"
 #include "store/postgres_query.h"
 
-#define SCHEMA_VERSION     2
+#define SCHEMA_VERSION     3
 #define SEARCH_MS          2000
 #define WRITE_MS           600000 /* a batch, or the making of a table */
 #define TEXT_BYTES_MAX     ((size_t)256 << 20)

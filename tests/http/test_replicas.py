@@ -296,6 +296,51 @@ class SignIns(ReplicasTest):
         self.assertEqual(set(said[10:]), {429})
 
 
+class Vectors(ReplicasTest):
+    """Vectors in a server: who leads writes them, all search them."""
+    vectors = True
+    settings = {"VECTOR_BACKEND": "pgvector", "VECTOR_TIMEOUT_MS": "20000", "CACHE_MEMORY_MB": "0"}
+
+    def written(self, server):
+        return server.metric('rag_vectors_written_total{backend="pgvector"}')
+
+    def nearest(self, server, words):
+        reply = server.ask("POST", "/rag/search", {"query": words, "top_k": 1, "relevance_threshold": 0})
+        self.assertEqual(reply.status, 200, reply.body)
+        self.assertNotIn("degraded", reply.json())
+        best = reply.json()["results"][0]
+        return best["document_id"], best["metadata"]["vector_score"] > 0.1
+
+    def in_step(self, server):
+        return server.metric('rag_vectors_behind_changes{backend="pgvector"}') == 0
+
+    def test_who_leads_writes_them(self):
+        self.soon(lambda: sum(server.leads() for server in self.servers) == 1)
+        leader, other = sorted(self.servers, key=Server.leads, reverse=True)
+        fruit = self.put(leader, "orchard.txt", "Apples ripen late in the northern orchard, pears before them.")
+        ships = self.put(other, "harbour.txt", "The harbour master counts the ships that come in at dawn.")
+        for server in self.servers:
+            self.soon(lambda s=server: self.nearest(s, "vessels that arrive at the port at sunrise") == (ships, True))
+            self.soon(lambda s=server: self.nearest(s, "fruit that is picked in autumn") == (fruit, True))
+            self.soon(lambda s=server: self.in_step(s))
+        self.assertEqual(self.written(other), 0)
+        self.assertGreaterEqual(self.written(leader), 2)
+        self.assertEqual(self.rows("SELECT count(*) FROM tars_vectors.windows"), self.rows(
+            "SELECT expected FROM tars_vectors.state"))
+        leader.kill()
+        self.soon(other.leads, 60)
+        bread = self.put(other, "bakery.txt", "The bakery opens at six and sells rye bread until noon.")
+        self.soon(lambda: self.nearest(other, "where can one buy a loaf in the morning") == (bread, True))
+        self.assertGreater(self.written(other), 0)
+        # Who comes back finds all of it there, writes nothing and does not fill it again.
+        leader.start()
+        self.soon(lambda: self.nearest(leader, "where can one buy a loaf in the morning") == (bread, True))
+        self.assertEqual(self.nearest(leader, "fruit that is picked in autumn"), (fruit, True))
+        self.assertEqual(self.written(leader), 0)
+        for server in self.servers:
+            self.assertEqual(server.metric('rag_vectors_rebuilds_total{backend="pgvector"}'), 0)
+
+
 class Roles(ReplicasTest):
     count = 1
     settings = {"TARS_ROLE": "serve"}
