@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "app/chroma_list.h"
 #include "base/codec/json_write.h"
@@ -464,21 +465,39 @@ static tars_status look(struct import *w, const struct found *found, bool *wants
                         struct tars_err *err)
 {
     struct tars_store_file held;
+    bool is_same;
     tars_status status = tars_store_file(w->config->store, w->config->into, found->document.path,
                                          &w->arena, &held, err);
 
     *wants = status == TARS_ENOTFOUND;
     if (status != TARS_OK)
         return status == TARS_ENOTFOUND ? TARS_OK : status;
-    if (strcmp(held.sha256, found->sha256) == 0) {
-        w->sums->unchanged++;
-    } else if (w->config->replace) {
+    is_same = strcmp(held.sha256, found->sha256) == 0;
+    /* Also what is the same, for its vectors. */
+    if (w->config->replace && (!is_same || w->config->embed)) {
         *wants = true;
+    } else if (is_same) {
+        w->sums->unchanged++;
     } else {
         w->sums->kept++;
         tell(w, found->document.path, "another version is here already, and stays (--replace)");
     }
     return TARS_OK;
+}
+
+/* Whoever watches a folder forgets what is not there. */
+static void warn_absent(struct import *w, const char *path)
+{
+    const char *folder = w->config->watched;
+    size_t len = folder ? strlen(folder) : 0;
+    struct stat st;
+
+    while (len > 0 && folder[len - 1] == '/')
+        len--;
+    if (len == 0 || strncmp(path, folder, len) != 0 || path[len] != '/' || lstat(path, &st) == 0)
+        return;
+    w->sums->absent++;
+    tell(w, path, "there is no such file: the next scan of NAS_MOUNT_POINT forgets it");
 }
 
 static tars_status take_document(struct import *w, size_t at, struct tars_err *err)
@@ -506,6 +525,7 @@ static tars_status take_document(struct import *w, size_t at, struct tars_err *e
     }
     if (status != TARS_OK)
         return status;
+    warn_absent(w, found.document.path);
     w->sums->imported++;
     w->sums->passages += (int64_t)found.count;
     return TARS_OK;
@@ -635,6 +655,7 @@ static tars_status run(struct import *w, struct tars_err *err)
     w->sums->rows = (int64_t)(w->list.chunk_count + w->list.refused);
     w->sums->documents = (int64_t)w->list.document_count;
     w->sums->superseded = (int64_t)w->list.superseded;
+    w->sums->unclear = (int64_t)w->list.unclear;
     w->sums->refused = (int64_t)w->list.refused;
     w->digests = tars_arena_calloc(&w->kept, w->list.document_count + 1, sizeof(*w->digests));
     status = w->digests ? judge_model(w, err) : TARS_ENOMEM;

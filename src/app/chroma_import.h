@@ -8,7 +8,8 @@
  *           SAMPLE texts spread over the collection, embedded here in full precision, nine in ten
  *           have a cosine of SAME_COSINE to what is there. Else all texts are embedded anew.
  * Again     May be stopped and begun again: a document that is there with the same content is left
- *           as it is, and so is one that came from the file itself (it is newer, or better cut).
+ *           as it is (unless all is to be embedded anew and replaced), and so is one that came from
+ *           the file itself (it is newer, or better cut).
  * Proof     At the end every document that was written is read back, and a digest of its texts and
  *           vectors compared with that of what was read from ChromaDB; passages are counted.
  * Memory    Some hundred bytes a row for the list of all rows, and one document.
@@ -35,6 +36,8 @@ struct tars_chroma_import_sums {
     int64_t kept;       /* left alone, since another version of the path is there */
     int64_t passages;   /* written now */
     int64_t superseded; /* rows of older versions of a path */
+    int64_t unclear;    /* of these, rows of which nothing says that they are older */
+    int64_t absent;     /* documents of files that a scan of the watched folder would miss */
     int64_t refused;    /* rows without a text, or that are none of a chunk */
     int64_t taken;      /* vectors taken as they are */
     int64_t made;       /* vectors made here */
@@ -50,6 +53,7 @@ struct tars_chroma_import_config {
     struct tars_encoder *encoder;          /* required, in full precision */
     const struct tars_chunk_config *chunk; /* of this encoder; required */
     const char *into;                      /* collection of the store; required */
+    const char *watched;                   /* folder that servers scan; or NULL */
     bool dry_run;                          /* nothing is written */
     bool embed;                            /* anew, whatever the model */
     bool replace;                          /* also what is there in another version */

@@ -27,21 +27,35 @@ static void tell(const struct reading *r, const char *what, const char *why)
 
 /* ---------------------------------------------------------------------- pages */
 
-/* Where no path is said, one that no file can have. */
-static tars_status name_path(const struct reading *r, struct tars_chroma_chunk *chunk)
+/* Where no path is said, one that no file can have. A name alone may be that of many files: it is
+ * one only together with the document's id, or where nothing else is known. */
+static tars_status name_path(const struct reading *r, struct tars_chroma_record *record)
 {
-    if (chunk->record.path[0])
-        return TARS_OK;
-    chunk->record.path =
-        tars_arena_printf(r->arena, "chroma/%s/%s", r->name, chunk->record.document_id);
-    chunk->record.file_name = chunk->record.document_id;
-    return chunk->record.path ? TARS_OK : TARS_ENOMEM;
+    const char *name = record->file_name;
+
+    if (!record->path[0]) {
+        if (!name[0]) {
+            record->path =
+                tars_arena_printf(r->arena, "chroma/%s/%s", r->name, record->document_id);
+            record->file_name = record->document_id;
+        } else if (record->is_said) {
+            record->path =
+                tars_arena_printf(r->arena, "chroma/%s/%s/%s", r->name, record->document_id, name);
+        } else {
+            record->path = tars_arena_printf(r->arena, "chroma/%s/%s", r->name, name);
+        }
+    }
+    /* A row's own id tells nothing of what it is a part of. */
+    if (record->path && !record->is_said)
+        record->document_id = record->path;
+    return record->path ? TARS_OK : TARS_ENOMEM;
 }
 
 static tars_status add_chunk(struct reading *r, const struct tars_chroma_row *row)
 {
     void *chunks = r->list.chunks;
-    struct tars_chroma_chunk chunk = {.row_id = tars_arena_strdup(r->arena, row->id)};
+    struct tars_chroma_chunk chunk = {.row_id = tars_arena_strdup(r->arena, row->id),
+                                      .place = r->list.chunk_count};
     struct tars_err why = {{0}};
     tars_status status = chunk.row_id ? TARS_OK : TARS_ENOMEM;
 
@@ -53,7 +67,7 @@ static tars_status add_chunk(struct reading *r, const struct tars_chroma_row *ro
         return TARS_OK;
     }
     if (status == TARS_OK)
-        status = name_path(r, &chunk);
+        status = name_path(r, &chunk.record);
     if (status == TARS_OK) {
         status = tars_arena_grow(r->arena, &chunks, &r->chunk_cap, r->list.chunk_count + 1,
                                  sizeof(chunk));
@@ -83,6 +97,41 @@ static tars_status read_page(struct reading *r, size_t offset, size_t *n, struct
     return status;
 }
 
+static tars_status changed(const struct reading *r, struct tars_err *err)
+{
+    return tars_fail(TARS_EAGAIN, err,
+                     "\"%s\" was written to while it was read: stop whoever does, and run this "
+                     "again",
+                     r->name);
+}
+
+static int by_text(const void *a, const void *b)
+{
+    const char *const *x = a;
+    const char *const *y = b;
+
+    return strcmp(*x, *y);
+}
+
+/* Pages have no order that is promised: where a row came and another went between two of them the
+ * count is the same, one row is there twice and one is missing. */
+static tars_status check_ids(const struct reading *r, struct tars_err *err)
+{
+    size_t n = r->list.chunk_count;
+    const char **ids = malloc((n + 1) * sizeof(*ids));
+    bool is_twice = false;
+
+    if (!ids)
+        return TARS_ENOMEM;
+    for (size_t i = 0; i < n; i++)
+        ids[i] = r->list.chunks[i].row_id;
+    qsort(ids, n, sizeof(*ids), by_text);
+    for (size_t i = 1; i < n && !is_twice; i++)
+        is_twice = strcmp(ids[i - 1], ids[i]) == 0;
+    free(ids);
+    return is_twice ? changed(r, err) : TARS_OK;
+}
+
 static tars_status read_pages(struct reading *r, struct tars_err *err)
 {
     size_t before = 0;
@@ -99,16 +148,17 @@ static tars_status read_pages(struct reading *r, struct tars_err *err)
     }
     if (status == TARS_OK)
         status = tars_chroma_count(r->chroma, r->collection->id, &after, err);
-    if (status == TARS_OK && (before != after || at != before)) {
-        return tars_fail(TARS_EAGAIN, err,
-                         "\"%s\" was written to while it was read: stop whoever does, and run this "
-                         "again",
-                         r->name);
-    }
-    return status;
+    if (status == TARS_OK && (before != after || at != before))
+        return changed(r, err);
+    return status == TARS_OK ? check_ids(r, err) : status;
 }
 
 /* ------------------------------------------------------------------- documents */
+
+static int compare(int64_t a, int64_t b)
+{
+    return (a > b) - (a < b);
+}
 
 static int by_place(const void *a, const void *b)
 {
@@ -118,11 +168,11 @@ static int by_place(const void *a, const void *b)
 
     if (order == 0)
         order = strcmp(x->record.document_id, y->record.document_id);
-    if (order == 0) {
-        order = (x->record.chunk_index > y->record.chunk_index) -
-                (x->record.chunk_index < y->record.chunk_index);
-    }
-    return order ? order : strcmp(x->row_id, y->row_id);
+    if (order == 0)
+        order = compare(x->record.chunk_index, y->record.chunk_index);
+    if (order == 0)
+        order = compare(x->record.page, y->record.page);
+    return order ? order : compare((int64_t)x->place, (int64_t)y->place);
 }
 
 static bool is_same_path(const struct tars_chroma_chunk *x, const struct tars_chroma_chunk *y)
@@ -145,12 +195,23 @@ static bool is_newer(const struct tars_chroma_list *list, const struct tars_chro
     return a_us != b_us ? a_us > b_us : a->count > b->count;
 }
 
-static void supersede(struct reading *r, const struct tars_chroma_document *document)
+/* Whether something says that one is older, or the same. */
+static bool is_clear(const struct tars_chroma_record *a, const struct tars_chroma_record *b)
+{
+    return a->indexed_us != b->indexed_us || (a->hash[0] && strcmp(a->hash, b->hash) == 0);
+}
+
+static void supersede(struct reading *r, const struct tars_chroma_document *document,
+                      const struct tars_chroma_document *newer)
 {
     const struct tars_chroma_record *record = &r->list.chunks[document->first].record;
+    bool clear = is_clear(record, &r->list.chunks[newer->first].record);
 
     r->list.superseded += document->count;
-    tell(r, record->path, "an older version of the file is left out");
+    r->list.unclear += clear ? 0 : document->count;
+    tell(r, record->path,
+         clear ? "an older version of the file is left out"
+               : "another version of the file is left out; nothing says which is newer");
 }
 
 static tars_status group(struct reading *r)
@@ -177,10 +238,10 @@ static tars_status group(struct reading *r)
             *last = next;
             list->document_count++;
         } else if (is_newer(list, &next, &last[-1])) {
-            supersede(r, &last[-1]);
+            supersede(r, &last[-1], &next);
             last[-1] = next;
         } else {
-            supersede(r, &next);
+            supersede(r, &next, &last[-1]);
         }
     }
     return TARS_OK;

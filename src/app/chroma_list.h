@@ -1,5 +1,10 @@
 /* chroma_list - which documents a ChromaDB collection holds: all rows' ids and metadata, read in
- * pages, by path, document and number of the chunk; of each path the newest version. */
+ * pages, by path, document and number of the chunk; of each path the newest version.
+ *
+ *     rows' ids name documents     a version of a file is a document; the newest is taken
+ *     each row has its own id      the rows of a path are one document, in the order of their
+ *                                  numbers and pages, and else as ChromaDB gives them
+ */
 #ifndef TARS_APP_CHROMA_LIST_H
 #define TARS_APP_CHROMA_LIST_H
 
@@ -11,6 +16,7 @@
 /* A chunk: where it is and what it says of itself. */
 struct tars_chroma_chunk {
     const char *row_id;
+    size_t place; /* among the rows as they were read */
     struct tars_chroma_record record;
 };
 
@@ -27,6 +33,7 @@ struct tars_chroma_list {
     struct tars_chroma_document *documents; /* (document_count,) by path */
     size_t document_count;
     size_t superseded; /* chunks of older versions; they are in no document */
+    size_t unclear;    /* of these, chunks of which nothing says that they are older */
     size_t refused;    /* rows that are not chunks; they are not in chunks */
 };
 

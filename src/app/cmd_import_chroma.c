@@ -46,6 +46,11 @@ struct run {
     long told;
 };
 
+static bool is_dry(const struct run *run)
+{
+    return tars_cli_value(run->cli, "dry-run") != NULL;
+}
+
 /* -------------------------------------------------------------------- progress */
 
 static void hide(struct run *run)
@@ -95,7 +100,7 @@ static void print_json(const struct run *run)
     tars_json_text(&json, "host", tars_chroma_url(run->chroma));
     tars_json_text(&json, "api", tars_chroma_api_text(sums->api));
     tars_json_text(&json, "collection", run->name);
-    tars_json_bool(&json, "dry_run", tars_cli_value(run->cli, "dry-run") != NULL);
+    tars_json_bool(&json, "dry_run", is_dry(run));
     tars_json_int(&json, "rows", sums->rows);
     tars_json_int(&json, "documents", sums->documents);
     tars_json_int(&json, "imported", sums->imported);
@@ -103,6 +108,8 @@ static void print_json(const struct run *run)
     tars_json_int(&json, "kept", sums->kept);
     tars_json_int(&json, "passages", sums->passages);
     tars_json_int(&json, "superseded", sums->superseded);
+    tars_json_int(&json, "unclear", sums->unclear);
+    tars_json_int(&json, "absent", sums->absent);
     tars_json_int(&json, "refused", sums->refused);
     tars_json_bool(&json, "same_model", sums->is_same_model);
     tars_json_double(&json, "cosine", sums->cosine);
@@ -120,11 +127,20 @@ static void print_text(const struct run *run)
 
     printf("%lld rows, %lld documents: %lld %s, %lld unchanged, %lld kept as they are here\n",
            (long long)sums->rows, (long long)sums->documents, (long long)sums->imported,
-           tars_cli_value(run->cli, "dry-run") ? "to import" : "imported",
-           (long long)sums->unchanged, (long long)sums->kept);
+           is_dry(run) ? "to import" : "imported", (long long)sums->unchanged,
+           (long long)sums->kept);
     if (sums->superseded || sums->refused) {
         printf("%lld rows of older versions, %lld that cannot be taken\n",
                (long long)sums->superseded, (long long)sums->refused);
+    }
+    if (sums->unclear) {
+        printf("Of %lld of these rows nothing says that they are older: look at their paths.\n",
+               (long long)sums->unclear);
+    }
+    if (sums->absent) {
+        printf("%lld documents are of files that are not below NAS_MOUNT_POINT, where they should "
+               "be: a server\nthat watches it (NAS_WATCH_ENABLED) forgets them.\n",
+               (long long)sums->absent);
     }
     if (isnan(sums->cosine)) {
         printf("The vectors are of another model: the texts are embedded anew.\n");
@@ -143,13 +159,14 @@ static void print_text(const struct run *run)
 
 /* ----------------------------------------------------------------------- set-up */
 
+/* Who writes, and reads back what was written, has the store alone. */
 static tars_status open_store(struct run *run, const char *data, struct tars_err *err)
 {
     const struct tars_stores_config config = {
-        .settings = run->cli->settings, .data = data, .readers = 2};
+        .settings = run->cli->settings, .data = data, .readers = 2, .alone = !is_dry(run)};
     tars_status status = tars_stores_open(&config, &run->store, err);
 
-    return status ? status : tars_epoch_forget(run->store, err);
+    return status || is_dry(run) ? status : tars_epoch_forget(run->store, err);
 }
 
 /* In full precision, which is what vectors are compared in. */
@@ -197,7 +214,10 @@ static tars_status import(struct run *run, struct tars_err *err)
         .encoder = run->encoder,
         .chunk = &chunk,
         .into = into ? into : TARS_COLLECTION,
-        .dry_run = tars_cli_value(run->cli, "dry-run") != NULL,
+        .watched = tars_settings_flag(run->cli->settings, TARS_SET_NAS_WATCH_ENABLED)
+                       ? tars_settings_text(run->cli->settings, TARS_SET_NAS_MOUNT_POINT)
+                       : NULL,
+        .dry_run = is_dry(run),
         .embed = tars_cli_value(run->cli, "embed") != NULL,
         .replace = tars_cli_value(run->cli, "replace") != NULL,
         .stop = tars_lifecycle_flag(run->cli->lifecycle),
@@ -242,7 +262,7 @@ int tars_cmd_import_chroma(struct tars_cli *cli)
         print_text(&run);
     }
     close_all(&run);
-    if (status == TARS_OK && (run.sums.refused > 0 || run.sums.kept > 0))
+    if (status == TARS_OK && (run.sums.refused > 0 || run.sums.kept > 0 || run.sums.unclear > 0))
         return TARS_EXIT_PARTLY;
     return tars_cli_exit(cli, status);
 }

@@ -29,6 +29,14 @@ static int64_t number_of(const json_t *root, const char *key)
     return value >= 0 && value < (double)NUMBER_MAX ? (int64_t)value : 0;
 }
 
+/* As number_of(), of what is kept as an int. */
+static int64_t small_of(const json_t *root, const char *key)
+{
+    int64_t value = number_of(root, key);
+
+    return value <= INT32_MAX ? value : 0;
+}
+
 static int64_t time_of(const json_t *root, const char *key)
 {
     const char *text = json_string_value(json_object_get(root, key));
@@ -81,6 +89,7 @@ static tars_status name_document(const char *row_id, const json_t *root, struct 
     if (json_is_integer(json_object_get(root, "chunk_index")))
         out->chunk_index = number_of(root, "chunk_index");
     out->document_id = text_of(root, "document_id", arena);
+    out->is_said = (out->document_id && out->document_id[0]) || row_id[len] != '\0';
     if (out->document_id && !out->document_id[0])
         out->document_id = tars_arena_strndup(arena, row_id, len);
     return out->document_id ? TARS_OK : TARS_ENOMEM;
@@ -89,7 +98,7 @@ static tars_status name_document(const char *row_id, const json_t *root, struct 
 static tars_status name_file(const json_t *root, struct tars_arena *arena,
                              struct tars_chroma_record *out)
 {
-    static const char *const paths[] = {"file_path", "source", "file_name", NULL};
+    static const char *const paths[] = {"file_path", "source", NULL};
     const char *slash;
     const char *dot;
 
@@ -125,9 +134,9 @@ static tars_status fill(const char *row_id, const json_t *root, struct tars_aren
     if (!is_sha(out->hash))
         out->hash = "";
     out->file_size = number_of(root, "file_size");
-    out->page_count = number_of(root, "page_count");
-    out->page = number_of(root, "page_number");
-    out->token_count = number_of(root, "token_count");
+    out->page_count = small_of(root, "page_count");
+    out->page = small_of(root, "page_number");
+    out->token_count = small_of(root, "token_count");
     out->created_us = time_of(root, "created_at");
     out->modified_us = time_of(root, "modified_at");
     out->indexed_us = time_of(root, "indexed_at");

@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 import unittest
+import uuid
 
 from server import ROOT, TARS, environment, run
 
@@ -159,6 +160,51 @@ class Rows:
                          [(f"chroma/{self.name}/note-2",), (f"chroma/{self.name}/x",), ("notes/mill.txt",)])
         self.assertEqual(self.database("SELECT p.text FROM passages p JOIN documents d ON p.document = d.id JOIN "
                                        "files f ON f.id = d.file_id WHERE f.path LIKE '%/x' ORDER BY p.id"), [("first half",), ("second half",)])
+
+    def test_rows_with_ids_of_their_own(self):
+        """As frameworks write them: a UUID a row, the file in metadata. All rows of a file are its one document."""
+        def row(at, text, **metadata):
+            return {"id": str(uuid.UUID(int=(37 - at) * 0x123456789abcdef)), "text": text, "vector": GOLDEN[at]["vector"],
+                    "metadata": metadata}
+        rows = [row(0, "one", source="/m/a.txt"), row(1, "two", source="/m/a.txt"), row(2, "three", source="/m/a.txt"),
+                row(3, "page two", source="/m/b.pdf", page_number=2), row(4, "page one", source="/m/b.pdf", page_number=1)]
+        same = GOLDEN[0]["vector"]
+        rows += [chunk("doc_a", 0, "read me of a", same, file_path="", file_name="readme.md"),
+                 chunk("doc_b", 0, "read me of b", same, file_path="", file_name="readme.md")]
+        fill(self.chroma, self.name, rows)
+        told = self.tell(NAS_MOUNT_POINT="/m/", NAS_WATCH_ENABLED="true")
+        self.assertEqual((told["documents"], told["imported"], told["passages"], told["superseded"], told["absent"]),
+                         (4, 4, 7, 0, 2))
+        self.assertEqual(self.texts(), [
+            ("/m/a.txt", "one"), ("/m/a.txt", "two"), ("/m/a.txt", "three"), ("/m/b.pdf", "page one"),
+            ("/m/b.pdf", "page two"), (f"chroma/{self.name}/doc_a/readme.md", "read me of a"),
+            (f"chroma/{self.name}/doc_b/readme.md", "read me of b")])
+        self.assertEqual(self.tell()["unchanged"], 4)
+        told = self.tell("--embed", "--replace")
+        self.assertEqual((told["imported"], told["unchanged"], told["vectors_taken"], told["absent"]), (4, 0, 0, 0))
+
+    def texts(self):
+        return self.database("SELECT f.path, p.text FROM passages p JOIN documents d ON p.document = d.id JOIN files f "
+                             "ON f.id = d.file_id ORDER BY f.path, p.id")
+
+    def test_versions_of_the_same_time(self):
+        """Nothing says which is newer: one is taken, and it is no success."""
+        fill(self.chroma, self.name, [chunk("doc_1", 0, "one", GOLDEN[0]["vector"]),
+                                      chunk("doc_1", 1, "more", GOLDEN[1]["vector"]),
+                                      chunk("doc_2", 0, "other", GOLDEN[2]["vector"])])
+        told = self.tell(code=1)
+        self.assertEqual((told["imported"], told["passages"], told["superseded"], told["unclear"]), (1, 2, 1, 1))
+
+    def test_a_dry_run_writes_nothing(self):
+        """Not even what a server remembers of its cache."""
+        fill(self.chroma, self.name, [chunk("doc_1", 0, "one", GOLDEN[0]["vector"])])
+        self.tell("--dry-run")
+        with sqlite3.connect(os.path.join(self.data, "tars.db")) as db:
+            db.execute("INSERT INTO meta (key, value) VALUES ('cache.epoch', '1')")
+        self.tell("--dry-run")
+        self.assertEqual(self.database("SELECT count(*) FROM meta WHERE key = 'cache.epoch'"), [(1,)])
+        self.tell()
+        self.assertEqual(self.database("SELECT count(*) FROM meta WHERE key = 'cache.epoch'"), [(0,)])
 
     def test_what_is_here_stays(self):
         path = os.path.join(self.data, "root")

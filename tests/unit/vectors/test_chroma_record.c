@@ -23,24 +23,28 @@ static const struct {
     const char *document_id; /* NULL: TARS_EFORMAT */
     const char *path, *file_name, *file_type;
     int64_t chunk_index;
+    bool is_own; /* the id is the row's own */
 } rows[] = {
-    {"the reference", "doc_1_chunk_2", REFERENCE, "doc_1", "/docs/a.pdf", "a.pdf", "pdf", 2},
-    {"its id alone", "doc_1_chunk_12", NULL, "doc_1", "", "", "", 12},
+    {"the reference", "doc_1_chunk_2", REFERENCE, "doc_1", "/docs/a.pdf", "a.pdf", "pdf", 2, false},
+    {"its id alone", "doc_1_chunk_12", NULL, "doc_1", "", "", "", 12, false},
     {"metadata over the id", "doc_1_chunk_12", "{\"document_id\":\"d\",\"chunk_index\":4}", "d", "",
-     "", "", 4},
+     "", "", 4, false},
     {"somebody's", "7", "{\"source\":\"notes/b.tar.gz\"}", "7", "notes/b.tar.gz", "b.tar.gz", "gz",
-     0},
-    {"a name alone", "7", "{\"file_name\":\".hidden\"}", "7", ".hidden", ".hidden", "", 0},
+     0, true},
+    {"a path over a source", "7", "{\"source\":\"s\",\"file_path\":\"/p/q.c\"}", "7", "/p/q.c",
+     "q.c", "c", 0, true},
+    {"a name alone", "7", "{\"file_name\":\".hidden\"}", "7", "", ".hidden", "", 0, true},
     {"a type with a dot", "7", "{\"file_path\":\"/a/b\",\"file_type\":\".md\"}", "7", "/a/b", "b",
-     "md", 0},
-    {"no chunk's number", "a_chunk_", "{}", "a_chunk_", "", "", "", 0},
-    {"nothing before it", "_chunk_1", "{}", "_chunk_1", "", "", "", 0},
-    {"a number that is too long", "a_chunk_1234567890", "{}", "a_chunk_1234567890", "", "", "", 0},
-    {"a number below 0", "a", "{\"chunk_index\":-4}", "a", "", "", "", 0},
+     "md", 0, true},
+    {"no chunk's number", "a_chunk_", "{}", "a_chunk_", "", "", "", 0, true},
+    {"nothing before it", "_chunk_1", "{}", "_chunk_1", "", "", "", 0, true},
+    {"a number that is too long", "a_chunk_1234567890", "{}", "a_chunk_1234567890", "", "", "", 0,
+     true},
+    {"a number below 0", "a", "{\"chunk_index\":-4}", "a", "", "", "", 0, true},
     {"of other types", "a", "{\"document_id\":5,\"file_path\":[],\"file_name\":null}", "a", "", "",
-     "", 0},
-    {"no id", "", "{}", NULL, NULL, NULL, NULL, 0},
-    {"no JSON", "a", "{", NULL, NULL, NULL, NULL, 0},
+     "", 0, true},
+    {"no id", "", "{}", NULL, NULL, NULL, NULL, 0, false},
+    {"no JSON", "a", "{", NULL, NULL, NULL, NULL, 0, false},
 };
 
 static void records_are_read(void **state)
@@ -62,6 +66,7 @@ static void records_are_read(void **state)
             assert_string_equal(out.file_name, rows[i].file_name);
             assert_string_equal(out.file_type, rows[i].file_type);
             assert_int_equal(out.chunk_index, rows[i].chunk_index);
+            assert_int_equal(out.is_said, !rows[i].is_own);
         } else {
             assert_int_equal(out.chunk_index, 99);
             assert_true(err.text[0] != '\0');
@@ -100,6 +105,14 @@ static void the_rest_of_it(void **state)
                      TARS_OK);
     assert_string_equal(out.hash, "");
     assert_int_equal(out.indexed_us, 0);
+    assert_int_equal(tars_chroma_record_read("x",
+                                             "{\"page_number\":4294967295,\"token_count\":"
+                                             "2147483648,\"page_count\":2147483647}",
+                                             &arena, &out, NULL),
+                     TARS_OK);
+    assert_int_equal(out.page, 0);
+    assert_int_equal(out.token_count, 0);
+    assert_int_equal(out.page_count, INT32_MAX);
     tars_arena_release(&arena);
 }
 
