@@ -108,6 +108,7 @@ static void *follow(void *ctx)
 
     pthread_mutex_lock(&r->lock);
     while (!r->stopping) {
+        uint64_t had = tars_index_seq(r->config.index);
         tars_status status;
 
         if (!is_behind(r)) {
@@ -124,7 +125,8 @@ static void *follow(void *ctx)
         }
         measure(r);
         pthread_mutex_lock(&r->lock);
-        if (status != TARS_OK && !r->stopping)
+        /* Also where it got no further: what was heard of is not to be seen in the store yet. */
+        if ((status != TARS_OK || tars_index_seq(r->config.index) == had) && !r->stopping)
             pause_for(r, RETRY_MS);
     }
     pthread_mutex_unlock(&r->lock);

@@ -652,15 +652,16 @@ void tars_wiring_close(struct tars_wiring *wiring)
     tars_sampler_close(w->sampler);
     if (w->ingest)
         tars_ingest_stop(w->ingest);
-    tars_watch_close(w->watch);
-    tars_wiring_close_follow(w);
-    tars_wiring_close_replicas(w);
     tars_pool_free(w->wait);
     tars_pool_free(w->takes_in);
     tars_pool_free(w->answer);
     tars_pool_free(w->compute);
     tars_pool_free(w->status);
     tars_health_release(&w->health);
+    /* Tasks of the pools, and checks that a reply no longer waits for, ask these until now. */
+    tars_watch_close(w->watch);
+    tars_wiring_close_follow(w);
+    tars_wiring_close_replicas(w);
     tars_api_free(w->api);
     tars_wiring_close_access(w);
     tars_rag_free(w->rag);
