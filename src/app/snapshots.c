@@ -1,6 +1,7 @@
 /* snapshots - see snapshots.h. */
 #include "app/snapshots.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -11,12 +12,17 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/sys/clock.h"
 #include "base/sys/file.h"
 #include "ingest/history.h"
 
 #define PATH_BYTES   4096
 #define COPY_BYTES   ((size_t)1 << 20)
 #define LOOK_MS      5000
+#define RETRY_MS     INT64_C(60000)   /* after a copy that failed; each time twice as long, */
+#define RETRY_MAX_MS INT64_C(3600000) /* up to this */
+#define STALE_S      3600             /* of a copy that nobody writes any more */
+#define PART         ".part"
 #define NEWER_LEAST  256 /* changes that are not worth a copy */
 #define NS_PER_MS    INT64_C(1000000)
 #define NS_PER_S     INT64_C(1000000000)
@@ -105,19 +111,48 @@ static tars_status copy_file(const char *from, const char *to, const char *name,
     return status ? status : tars_dir_sync(to, err);
 }
 
+/* What a process that was ended in the midst of copying has left in dir, after so many seconds. */
+static void sweep(const char *dir, int64_t after_s)
+{
+    DIR *listed = opendir(dir);
+    const struct dirent *entry;
+
+    /* One thread has this handle. */
+    while (listed && (entry = readdir(listed))) { /* NOLINT(concurrency-mt-unsafe) */
+        struct stat st;
+
+        if (strncmp(entry->d_name, PART, strlen(PART)) == 0 &&
+            fstatat(dirfd(listed), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+            time(NULL) - st.st_mtim.tv_sec >= after_s)
+            (void)unlinkat(dirfd(listed), entry->d_name, 0);
+    }
+    if (listed)
+        (void)closedir(listed);
+}
+
 /* ------------------------------------------------------------------- adopting */
 
-/* The number of the snapshot in dir; 0: there is none that can be used. With verify all of it is
- * read. */
-static uint64_t seq_of(const char *dir, const struct tars_index_config *index, bool verify,
-                       struct tars_err *err)
+/* The number of the snapshot in dir, by its header; 0: there is none that can be used. A shared one
+ * is never mapped: another machine may replace it, and its pages go away. */
+static uint64_t seq_of(const char *dir, const struct tars_index_config *index, struct tars_err *err)
+{
+    struct tars_index_config config = *index;
+    uint64_t seq = 0;
+
+    config.dir = dir;
+    return tars_index_peek(&config, &seq, err) == TARS_OK ? seq : 0;
+}
+
+/* Read all of the one in dir; its number likewise. */
+static uint64_t look_through(const char *dir, const struct tars_index_config *index,
+                             struct tars_err *err)
 {
     struct tars_index_config config = *index;
     struct tars_index *opened = NULL;
     uint64_t seq = 0;
 
     config.dir = dir;
-    config.verify = verify;
+    config.verify = true;
     if (tars_index_open(&config, &opened, err) != TARS_OK)
         return 0;
     seq = tars_index_seq(opened);
@@ -143,23 +178,28 @@ static tars_status take(const struct tars_snapshots_config *config,
     char folder[PATH_BYTES];
     char path[PATH_BYTES];
     char target[PATH_BYTES];
+    uint64_t seq = 0;
     tars_status status;
 
     if (!path_of(folder, config->local, "adopted") || !path_of(target, config->local, FILE_INDEX) ||
         !path_of(path, folder, FILE_INDEX))
         return tars_fail(TARS_EINVAL, err, "the path of a snapshot is too long");
+    sweep(folder, 0);
     status = tars_dir_make(folder, err);
     if (!status)
         status = copy_file(config->shared, folder, FILE_INDEX, err);
-    if (!status && seq_of(folder, index, true, err) == 0)
+    if (!status && (seq = look_through(folder, index, err)) == 0)
         status = TARS_EFORMAT;
+    /* It may be another than was looked at before. */
+    if (!status)
+        status = check_past(config, seq, err);
+    /* With a mark of ours: when the database goes back before our first save, that is noticed. */
+    if (!status)
+        status = tars_history_mark(config->store, config->local, seq, err);
     if (!status && rename(path, target) != 0)
         status = tars_fail(TARS_EIO, err, "cannot name %s: %s", target, strerror(errno));
     (void)unlink(path);
     (void)rmdir(folder);
-    /* Ours is of a past that this one does not have. */
-    if (!status && path_of(path, config->local, FILE_HISTORY))
-        (void)unlink(path);
     return status ? status : tars_dir_sync(config->local, err);
 }
 
@@ -174,13 +214,13 @@ bool tars_snapshots_adopt(const struct tars_snapshots_config *config,
 
     if (!path_of(path, config->shared, FILE_INDEX) || access(path, F_OK) != 0)
         return false; /* nobody has put one there yet */
-    theirs = seq_of(config->shared, index, false, &err);
+    theirs = seq_of(config->shared, index, &err);
     if (theirs == 0) {
         if (err.text[0])
             tars_log_warning(config->log, "app", "the shared snapshot is not used: %s", err.text);
         return false;
     }
-    ours = seq_of(config->local, index, false, NULL);
+    ours = seq_of(config->local, index, NULL);
     if (theirs < ours + NEWER_LEAST && ours > 0)
         return false;
     status = check_past(config, theirs, &err);
@@ -206,7 +246,44 @@ struct tars_snapshots {
     bool stopping;
     struct timespec published; /* time of the file that was; the thread's */
     bool complained;           /* about the folder; the thread's */
+    int64_t failed_ms;         /* monotonic, of the last copy that failed; the thread's */
+    int64_t retry_ms;          /* after that; 0: it did not fail; the thread's */
 };
+
+/* A server that leads since a moment ago may be behind what the one before it left. */
+static bool is_better(const struct tars_snapshots_config *config)
+{
+    const struct tars_index_config any = {.dir = NULL};
+    uint64_t theirs = seq_of(config->shared, &any, NULL);
+
+    return theirs <= seq_of(config->local, &any, NULL) ||
+           check_past(config, theirs, NULL) == TARS_EMISMATCH;
+}
+
+/* A copy that fails (a disk that is full) is gigabytes each time. */
+static void wait_longer(struct tars_snapshots *s)
+{
+    s->failed_ms = tars_clock_mono_ms();
+    s->retry_ms = s->retry_ms ? 2 * s->retry_ms : RETRY_MS;
+    if (s->retry_ms > RETRY_MAX_MS)
+        s->retry_ms = RETRY_MAX_MS;
+}
+
+static tars_status copy_both(const struct tars_snapshots_config *config, struct tars_err *err)
+{
+    char marks[PATH_BYTES];
+    tars_status status = tars_dir_make(config->shared, err);
+
+    sweep(config->shared, STALE_S);
+    if (!status)
+        status = copy_file(config->local, config->shared, FILE_HISTORY, err);
+    /* Another's marks say nothing of ours. */
+    if (status == TARS_ENOTFOUND && path_of(marks, config->shared, FILE_HISTORY))
+        (void)unlink(marks);
+    if (!status || status == TARS_ENOTFOUND)
+        status = copy_file(config->local, config->shared, FILE_INDEX, err);
+    return status;
+}
 
 static void publish(struct tars_snapshots *s)
 {
@@ -217,18 +294,19 @@ static void publish(struct tars_snapshots *s)
     tars_status status;
 
     if (!path_of(path, config->local, FILE_INDEX) || stat(path, &st) != 0 ||
-        (st.st_mtim.tv_sec == s->published.tv_sec && st.st_mtim.tv_nsec == s->published.tv_nsec))
+        (st.st_mtim.tv_sec == s->published.tv_sec && st.st_mtim.tv_nsec == s->published.tv_nsec) ||
+        (s->retry_ms && tars_clock_mono_ms() - s->failed_ms < s->retry_ms))
         return;
-    status = tars_dir_make(config->shared, &err);
-    if (!status)
-        status = copy_file(config->local, config->shared, FILE_HISTORY, &err);
-    if (!status || status == TARS_ENOTFOUND)
-        status = copy_file(config->local, config->shared, FILE_INDEX, &err);
+    status = is_better(config) ? copy_both(config, &err) : TARS_OK;
     if (status && !s->complained)
         tars_log_warning(config->log, "app", "the snapshot is not shared: %s", err.text);
     s->complained = status != TARS_OK;
-    if (!status)
-        s->published = st.st_mtim;
+    if (status) {
+        wait_longer(s);
+        return;
+    }
+    s->retry_ms = 0;
+    s->published = st.st_mtim;
 }
 
 /* False: stopping. */

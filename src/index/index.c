@@ -161,6 +161,16 @@ tars_status tars_index_open(const struct tars_index_config *config, struct tars_
     return TARS_OK;
 }
 
+tars_status tars_index_peek(const struct tars_index_config *config, uint64_t *seq,
+                            struct tars_err *err)
+{
+    char path[sizeof(((struct tars_index *)NULL)->path)];
+
+    if (snprintf(path, sizeof(path), "%s/index.tars", config->dir) >= (int)sizeof(path))
+        return tars_fail(TARS_EINVAL, err, "the path of the index is too long");
+    return tars_snapshot_peek(path, config->dim, config->identity, seq, err);
+}
+
 void tars_index_close(struct tars_index *index)
 {
     if (!index)

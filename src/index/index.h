@@ -150,6 +150,11 @@ struct tars_index_stats {
  */
 TARS_MUST_USE tars_status tars_index_open(const struct tars_index_config *config,
                                           struct tars_index **index, struct tars_err *err);
+/* The change that the snapshot in config->dir is as of, by its header, which alone is read: it may
+ * lie on a network share. Without an identity it may be of any model. TARS_ENOTFOUND, and as above.
+ */
+TARS_MUST_USE tars_status tars_index_peek(const struct tars_index_config *config, uint64_t *seq,
+                                          struct tars_err *err);
 /* Does not save. No reader may be at work. NULL is allowed. */
 void tars_index_close(struct tars_index *index);
 

@@ -156,6 +156,17 @@ static tars_status check(const struct tars_snapshot_header *header, const char *
     return TARS_OK;
 }
 
+static tars_status check_model(const struct tars_snapshot_header *header, const char *path,
+                               size_t dim, const char *identity, struct tars_err *err)
+{
+    if (header->dim == dim && strcmp(header->identity, identity) == 0)
+        return TARS_OK;
+    return tars_fail(TARS_EMISMATCH, err,
+                     "the index %s was made with the model \"%s\", not \"%s\": it must be "
+                     "built again",
+                     path, header->identity, identity);
+}
+
 static tars_status check_data(const struct tars_snapshot_header *header, const char *path,
                               size_t len, struct tars_err *err)
 {
@@ -170,6 +181,17 @@ static tars_status check_data(const struct tars_snapshot_header *header, const c
 
 /* ------------------------------------------------------------------ opening */
 
+static tars_status no_file(const char *path, struct tars_err *err)
+{
+    return tars_fail(errno == ENOENT ? TARS_ENOTFOUND : TARS_EIO, err, "cannot open %s: %s", path,
+                     strerror(errno)); /* NOLINT(concurrency-mt-unsafe) */
+}
+
+static bool is_long_enough(int fd, struct stat *info)
+{
+    return fstat(fd, info) == 0 && S_ISREG(info->st_mode) && info->st_size >= TARS_SNAPSHOT_DATA;
+}
+
 static tars_status map_file(const char *path, void **map, size_t *len, struct tars_err *err)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -177,11 +199,9 @@ static tars_status map_file(const char *path, void **map, size_t *len, struct ta
     tars_status status = TARS_OK;
     void *ptr;
 
-    if (fd < 0) {
-        return tars_fail(errno == ENOENT ? TARS_ENOTFOUND : TARS_EIO, err, "cannot open %s: %s",
-                         path, strerror(errno)); /* NOLINT(concurrency-mt-unsafe) */
-    }
-    if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode) || info.st_size < TARS_SNAPSHOT_DATA) {
+    if (fd < 0)
+        return no_file(path, err);
+    if (!is_long_enough(fd, &info)) {
         status = damaged(path, "too short", err);
         goto out;
     }
@@ -264,12 +284,8 @@ tars_status tars_snapshot_open(const char *path, size_t dim, const char *identit
         goto out;
     header = made->map;
     status = check(header, path, made->map_len, err);
-    if (status == TARS_OK && (header->dim != dim || strcmp(header->identity, identity) != 0)) {
-        status = tars_fail(TARS_EMISMATCH, err,
-                           "the index %s was made with the model \"%s\", not \"%s\": it must be "
-                           "built again",
-                           path, header->identity, identity);
-    }
+    if (status == TARS_OK)
+        status = check_model(header, path, dim, identity, err);
     if (status == TARS_OK && verify)
         status = check_data(header, path, made->map_len, err);
     if (status == TARS_OK)
@@ -281,5 +297,30 @@ tars_status tars_snapshot_open(const char *path, size_t dim, const char *identit
     }
 out:
     tars_shadow_free(made);
+    return status;
+}
+
+/* By reading, since of a mapped file that another machine replaces the pages go away. */
+tars_status tars_snapshot_peek(const char *path, size_t dim, const char *identity, uint64_t *seq,
+                               struct tars_err *err)
+{
+    struct tars_snapshot_header header = {.version = 0};
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    struct stat info;
+    tars_status status;
+
+    if (fd < 0)
+        return no_file(path, err);
+    if (!is_long_enough(fd, &info) ||
+        pread(fd, &header, sizeof(header), 0) != (ssize_t)sizeof(header)) {
+        status = damaged(path, "too short", err);
+    } else {
+        status = check(&header, path, (size_t)info.st_size, err);
+    }
+    (void)close(fd);
+    if (status == TARS_OK && identity)
+        status = check_model(&header, path, dim, identity, err);
+    if (status == TARS_OK)
+        *seq = header.seq;
     return status;
 }

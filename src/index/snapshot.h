@@ -98,6 +98,10 @@ void tars_shadow_free(struct tars_shadow *shadow);
 TARS_MUST_USE tars_status tars_snapshot_open(const char *path, size_t dim, const char *identity,
                                              bool verify, struct tars_shadow **shadow,
                                              uint64_t *seq, struct tars_err *err);
+/* What its header alone says, likewise; no more is read, and nothing mapped. identity NULL: of any
+ * model. */
+TARS_MUST_USE tars_status tars_snapshot_peek(const char *path, size_t dim, const char *identity,
+                                             uint64_t *seq, struct tars_err *err);
 /* How much of a shadow a snapshot has. */
 struct tars_snapshot_mark {
     uint64_t seq;

@@ -307,6 +307,7 @@ static void snapshot_brings_it_back(void **state)
     struct tars_index_hit before[10];
     struct tars_index_hit after[10];
     struct tars_index_config config = {.dim = DIM, .identity = "other"};
+    uint64_t seq = 0;
     size_t n;
 
     (void)state;
@@ -327,6 +328,14 @@ static void snapshot_brings_it_back(void **state)
     tars_index_close(index);
     config.dir = dir;
     assert_int_equal(tars_index_open(&config, &index, NULL), TARS_EMISMATCH);
+    assert_int_equal(tars_index_peek(&config, &seq, NULL), TARS_EMISMATCH);
+    config.identity = "model";
+    assert_int_equal(tars_index_peek(&config, &seq, NULL), TARS_OK);
+    assert_int_equal(seq, 700);
+    config = (struct tars_index_config){.dir = dir};
+    assert_int_equal(tars_index_peek(&config, &seq, NULL), TARS_OK);
+    config.dir = "/nowhere";
+    assert_int_equal(tars_index_peek(&config, &seq, NULL), TARS_ENOTFOUND);
     files_remove_dir(dir);
 }
 
@@ -339,6 +348,7 @@ static void damage_is_refused_or_harmless(void **state)
     struct tars_index_hit hits[10];
     struct tars_buf file;
     uint64_t random = 5;
+    uint64_t seq = 0;
 
     (void)state;
     files_make_dir(dir);
@@ -353,6 +363,7 @@ static void damage_is_refused_or_harmless(void **state)
     for (size_t len = 0; len < file.len; len += len < 5000 ? 97 : 1) {
         files_write(dir, "index.tars", file.ptr, len, path);
         assert_int_equal(tars_index_open(&config, &index, NULL), TARS_EFORMAT);
+        assert_int_equal(tars_index_peek(&config, &seq, NULL), TARS_EFORMAT);
     }
     for (int round = 0; round < 60; round++) {
         float query[DIM];
