@@ -3,11 +3,13 @@
 
     load.py [--full] [--only NAME...] [--seconds N] [--report FOLDER]
 
-Each scenario runs for some seconds at a low rate; with --full for a minute or more at the contract's rate, and then its
-thresholds are gates. Without it they are told: a machine that is busy with other work misses them. What always must hold:
-no error, every request counted once by both sides, and the dashboards' figures within 5 % of k6's: rate, P95, errors,
-hits. Questions are those of judged sets (TARS_TEST_DATA), Zipf-distributed. --report writes load.json and plots there,
-and docs/load.md's tables to standard output. Prints "N passed, M failed".
+Three scenarios run for some seconds at a low rate: ramp, soak (searches, questions, streams, chats) and Locust's ramp.
+With --full all of them run, those that a language model writes too, for a minute or more at the contract's rate, and their
+thresholds are gates, and so is what depends on the clock: the dashboards' rate and P95 within 5 % of the client's.
+Without it they are told: a machine that is busy with other work misses them. What always must hold: no error, every
+request, error and hit counted once by both sides. Questions are those of judged sets (TARS_TEST_DATA), Zipf-distributed;
+without the sets nothing is run. --report writes load.json and plots there, and docs/load.md's tables to standard output.
+Prints "N passed, M failed".
 """
 import argparse
 import json
@@ -49,6 +51,7 @@ SCENARIOS = {
     "generation": ("k6", "crowd", "chat", (0, 8), (0, 60), True),
     "generation-stream": ("k6", "crowd", "stream", (0, 8), (0, 60), True),
 }
+SHORT = ["ramp", "soak", "locust"]
 
 
 class Checks:
@@ -67,10 +70,17 @@ class Checks:
 
 
 def judged(name):
-    folder = os.environ.get("TARS_TEST_DATA")
-    if not folder:
-        sys.exit("load: set TARS_TEST_DATA to the folder of the judged sets")
-    return os.path.join(folder, name)
+    return os.path.join(os.environ["TARS_TEST_DATA"], name)
+
+
+def tool(name):
+    """The path of k6 or Locust, made first if it is missing; None where it cannot be, which is said."""
+    done = subprocess.run([os.path.join(ROOT, "tests/support", name)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                          check=False)
+    if done.returncode == 0:
+        return done.stdout.strip()
+    print(f"skipped: what {name} runs; it cannot be made here: {(done.stderr.strip().splitlines() or ['no word'])[-1]}", flush=True)
+    return None
 
 
 def collection(name, to):
@@ -123,11 +133,11 @@ def prepare_questions(folder, name, limit):
 class Run:
     """One scenario, by one tool; what it measured, in the same words whichever it was."""
 
-    def __init__(self, name, folder, port, questions, full, seconds=None):
-        self.name = name
+    def __init__(self, name, tools, folder, port, questions, full, seconds=None):
+        self.name, self.tools = name, tools
         self.tool, self.shape, self.traffic, short, long, self.generates = SCENARIOS[name]
         self.rate, self.seconds = long if full else short
-        self.seconds = seconds or self.seconds
+        self.seconds, self.full = seconds or self.seconds, full
         self.summary_file = os.path.join(folder, f"{name}.json")
         self.settings = {"TARS_URL": f"http://127.0.0.1:{port}", "QUESTIONS": questions, "SHAPE": self.shape,
                          "TRAFFIC": self.traffic, "RATE": str(self.rate or 1), "SECONDS": str(self.seconds),
@@ -137,20 +147,17 @@ class Run:
         self.summary, self.code, self.words = {}, None, ""
 
     def command(self):
+        path = self.tools[self.tool]
         if self.tool == "locust":
-            return [subprocess.run([os.path.join(ROOT, "tests/support/locust")], check=True, stdout=subprocess.PIPE,
-                                   text=True).stdout.strip(), "-f", os.path.join(LOAD, "locustfile.py"), "--headless",
-                    "--only-summary", "--loglevel", "WARNING", "--stop-timeout", "60"]
-        k6 = subprocess.run([os.path.join(ROOT, "tests/support/k6")], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+            return [path, "-f", os.path.join(LOAD, "locustfile.py"), "--headless", "--only-summary", "--loglevel", "WARNING",
+                    "--stop-timeout", "60"]
         given = [part for name, value in self.settings.items() for part in ("-e", f"{name}={value}")]
-        return [k6, "run", "--no-usage-report", "--quiet", *given, os.path.join(LOAD, "k6", "tars.js")]
+        return [path, "run", "--no-usage-report", "--quiet", *given, os.path.join(LOAD, "k6", "tars.js")]
 
     def go(self):
         command = self.command()
-        self.began = time.time()
         done = subprocess.run(command, env={**os.environ, **self.settings}, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                               text=True, timeout=self.seconds * 10 + 600, check=False)
-        self.ended = time.time()
         self.code, self.words = done.returncode, done.stdout
         if not os.path.exists(self.summary_file):
             raise AssertionError(f"{self.tool} ended with {done.returncode} and no summary: {done.stdout[-2000:]} {done.stderr[-2000:]}")
@@ -214,10 +221,25 @@ class Run:
 
 
 class Watch:
-    """What the dashboards show of one run, asked of Prometheus."""
+    """What the dashboards show of one run, asked of Prometheus: from a scrape before it to one after it."""
 
-    def __init__(self, prometheus, began, ended):
-        self.prometheus, self.at, self.window = prometheus, ended + 2.5, math.ceil(ended - began) + 4
+    def __init__(self, prometheus):
+        self.prometheus = prometheus
+        self.since = self.at = self.scraped_after(time.time())
+
+    def end(self):
+        self.at = self.scraped_after(time.time())
+        self.window = math.ceil(self.at - self.since + 0.5)
+
+    def scraped_after(self, when):
+        """The time of a scrape that began after then."""
+        until = time.monotonic() + 30
+        while time.monotonic() < until:
+            rows = self.prometheus.get("/api/v1/query", query='timestamp(up{job="tars"} == 1)')["result"]
+            if rows and float(rows[0]["value"][1]) > when + 0.5:
+                return float(rows[0]["value"][1]) + 0.01
+            time.sleep(0.2)
+        raise AssertionError("Prometheus reads the server's metrics no more")
 
     def ask(self, expression, at=None, window=None):
         """The expression's single number, with a window from before the run until after it, or another; NaN without data."""
@@ -230,7 +252,7 @@ class Watch:
         def at(when):
             rows = self.prometheus.get("/api/v1/query", query=f"sum({selector})", time=when)["result"]
             return float(rows[0]["value"][1]) if rows else 0.0
-        return at(self.at) - at(self.at - self.window)
+        return at(self.at) - at(self.since)
 
 
 def agree(checks, run_, watch):
@@ -249,7 +271,11 @@ def agree(checks, run_, watch):
     if run_.hold():
         began, seconds, told = run_.hold()
         requests = panel("Requests", "overview").replace("{job=", f'{{endpoint="{endpoint}",job=')
-        checks.near("rate, while it is held", watch.ask(requests, began + seconds - 0.5, math.floor(seconds) - 1), told)
+        seen = watch.ask(requests, began + seconds - 0.5, math.floor(seconds) - 1)
+        if run_.full:
+            checks.near("rate, while it is held", seen, told)
+        else:  # one late scrape is a tenth of the window
+            print(f"    rate, while it is held: dashboard {seen:.5g}, client {told:.5g}")
     errors = watch.increase(f'tars_http_requests_total{{job="tars",endpoint="{endpoint}",status!="200"}}')
     checks.see("errors", abs(errors - run_.failed()) <= WITHIN * max(1, run_.failed()), f"server {errors:.0f}, client {run_.failed():.0f}")
     if run_.hits():
@@ -269,19 +295,18 @@ def compare_p95(run_, watch):
 
 
 def scenario(checks, name, context):
-    run_ = Run(name, context["folder"], Server.port, context["questions"], context["full"], context["seconds"])
+    run_ = Run(name, context["tools"], context["folder"], Server.port, context["questions"], context["full"], context["seconds"])
     print(f"{name}: {run_.tool}, {run_.shape}, {run_.traffic}; load average {os.getloadavg()[0]:.1f}", flush=True)
     prometheus = context["prometheus"]
     cleared = Server.ask("DELETE", "/admin/clear-cache", token=Server.sign_in("load"))
     if cleared.status != 200:
         raise AssertionError(f"the cache was not cleared: {cleared.status} {cleared.body}")
-    time.sleep(1.2)  # a scrape, with the request for the token
+    watch = Watch(prometheus)
     before = cpu_of(Server.process.pid)
     run_.go()
     used = cpu_of(Server.process.pid) - before
-    time.sleep(3.2)  # two scrapes
     print("".join(f"    {line}\n" for line in run_.words.splitlines()), end="")
-    watch = Watch(prometheus, run_.began, run_.ended)
+    watch.end()
     checks.see("something was asked", run_.count() > 0, str(run_.count()))
     if run_.shape != "stress":
         bad = run_.failed() / max(1, run_.count())
@@ -292,8 +317,8 @@ def scenario(checks, name, context):
         print(f"    P95: dashboard {p95[0]:.2f} ms, client {p95[1]:.2f} ms")
         if context["full"]:  # half a millisecond is what the client itself takes
             checks.see("P95 within 5 %", abs(p95[0] - p95[1]) <= WITHIN * p95[1] + 0.5)
-        else:  # on a busy machine the client waits for its own turn; never less than the server took
-            checks.see("P95 of the dashboard is not above the client's", p95[0] <= p95[1] * (1 + WITHIN) + 0.1)
+        else:  # the client waits for its own turn too; the dashboard shows no more than the end of a bucket, a fifth wide
+            checks.see("P95 of the dashboard is not above the client's", p95[0] <= p95[1] * 1.2 + 1)
     for gate in run_.gates():
         if context["full"]:
             checks.see(f"{gate['metric']} {gate['expression']}", gate["ok"], f"{gate['value']:.4g}")
@@ -361,19 +386,26 @@ def report(folder, results):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--full", action="store_true")
-    parser.add_argument("--only", nargs="+", choices=list(SCENARIOS), default=list(SCENARIOS))
+    parser.add_argument("--only", nargs="+", choices=list(SCENARIOS))
     parser.add_argument("--report", metavar="FOLDER")
     parser.add_argument("--seconds", type=int, help="another length of the main phase")
     given = parser.parse_args()
+    if not os.path.isdir(os.environ.get("TARS_TEST_DATA", "")):
+        print("skipped: point TARS_TEST_DATA at the folder of the judged collections\n0 passed, 0 failed")
+        return 0
+    chosen = given.only or (list(SCENARIOS) if given.full else SHORT)
+    tools = {name: tool(name) for name in sorted({SCENARIOS[one][0] for one in chosen})}
+    chosen = [one for one in chosen if tools[SCENARIOS[one][0]]]
     checks, folder = Checks(), tempfile.mkdtemp(prefix="tars-load-files-")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     name = "squad" if given.full else "hotpotqa"
-    context = {"folder": folder, "full": given.full, "seconds": given.seconds, "questions": prepare_questions(folder, name, 2000 if given.full else 60)}
+    context = {"folder": folder, "full": given.full, "seconds": given.seconds, "tools": tools,
+               "questions": prepare_questions(folder, name, 2000 if given.full else 60)}
     results = {"full": given.full, "collection": name, "load_at_start": os.getloadavg()[0], "processors": os.cpu_count(),
                "when": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()), "runs": []}
     try:
         for generates in (False, True):
-            wanted = [one for one in given.only if SCENARIOS[one][5] == generates]
+            wanted = [one for one in chosen if SCENARIOS[one][5] == generates]
             if not wanted:
                 continue
             redis = Redis("--maxmemory", "64mb", "--maxmemory-policy", "allkeys-lru")
@@ -383,7 +415,6 @@ def main():
                     context["prometheus"] = Prometheus({"tars": {"port": Server.port}})
                     try:
                         context["prometheus"].wait_until_up("tars")
-                        time.sleep(5)  # a window reaches back to before the run
                         for one in wanted:
                             results["runs"].append(scenario(checks, one, context))
                     finally:
