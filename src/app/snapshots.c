@@ -26,8 +26,11 @@
 #define NEWER_LEAST  256 /* changes that are not worth a copy */
 #define NS_PER_MS    INT64_C(1000000)
 #define NS_PER_S     INT64_C(1000000000)
+#define QUIET_MS     30000           /* without a change, and a save is worth little more */
+#define BUSY_MS      INT64_C(300000) /* between two saves while changes go on */
 #define FILE_INDEX   "index.tars"
 #define FILE_HISTORY "history"
+#define FILE_MARK    "unsynced" /* beside a copy that may not be on the disk yet */
 
 /* -------------------------------------------------------------------- copying */
 
@@ -44,7 +47,7 @@ static bool write_all(int fd, const char *ptr, ssize_t len)
     return true;
 }
 
-static tars_status copy_bytes(int from, int to, const char *path, struct tars_err *err)
+static tars_status copy_bytes(int from, int to, bool sync, const char *path, struct tars_err *err)
 {
     char *bytes = malloc(COPY_BYTES);
     bool good = bytes != NULL;
@@ -58,7 +61,8 @@ static tars_status copy_bytes(int from, int to, const char *path, struct tars_er
         }
         good = n >= 0 && write_all(to, bytes, n);
     }
-    good = good && fsync(to) == 0;
+    if (sync)
+        good = good && fsync(to) == 0;
     free(bytes);
     return good ? TARS_OK
                 : tars_fail(TARS_EIO, err, "cannot copy to %s: %s", path, strerror(errno));
@@ -78,8 +82,9 @@ static bool part_of(char *path, const char *dir)
     return snprintf(path, PATH_BYTES, "%s/.part-%s-%ld", dir, host, (long)getpid()) < PATH_BYTES;
 }
 
-/* from/name to to/name, whole or not at all. TARS_ENOTFOUND. */
-static tars_status copy_file(const char *from, const char *to, const char *name,
+/* from/name to to/name, whole or not at all; without sync only as long as the machine does not lose
+ * its power. TARS_ENOTFOUND. */
+static tars_status copy_file(const char *from, const char *to, const char *name, bool sync,
                              struct tars_err *err)
 {
     char source[PATH_BYTES];
@@ -100,7 +105,7 @@ static tars_status copy_file(const char *from, const char *to, const char *name,
     if (out < 0) {
         status = tars_fail(TARS_EIO, err, "cannot write %s: %s", part, strerror(errno));
     } else {
-        status = copy_bytes(in, out, part, err);
+        status = copy_bytes(in, out, sync, part, err);
         (void)close(out);
     }
     (void)close(in);
@@ -108,7 +113,7 @@ static tars_status copy_file(const char *from, const char *to, const char *name,
         status = tars_fail(TARS_EIO, err, "cannot name %s: %s", target, strerror(errno));
     if (status)
         (void)unlink(part);
-    return status ? status : tars_dir_sync(to, err);
+    return status || !sync ? status : tars_dir_sync(to, err);
 }
 
 /* What a process that was ended in the midst of copying has left in dir, after so many seconds. */
@@ -143,21 +148,21 @@ static uint64_t seq_of(const char *dir, const struct tars_index_config *index, s
     return tars_index_peek(&config, &seq, err) == TARS_OK ? seq : 0;
 }
 
-/* Read all of the one in dir; its number likewise. */
-static uint64_t look_through(const char *dir, const struct tars_index_config *index,
-                             struct tars_err *err)
+/* Read all of the one in dir; its number into *seq. */
+static tars_status look_through(const char *dir, const struct tars_index_config *index,
+                                uint64_t *seq, struct tars_err *err)
 {
     struct tars_index_config config = *index;
     struct tars_index *opened = NULL;
-    uint64_t seq = 0;
+    tars_status status;
 
     config.dir = dir;
     config.verify = true;
-    if (tars_index_open(&config, &opened, err) != TARS_OK)
-        return 0;
-    seq = tars_index_seq(opened);
+    status = tars_index_open(&config, &opened, err);
+    if (status == TARS_OK)
+        *seq = tars_index_seq(opened);
     tars_index_close(opened);
-    return seq;
+    return status;
 }
 
 static tars_status check_past(const struct tars_snapshots_config *config, uint64_t seq,
@@ -169,6 +174,56 @@ static tars_status check_past(const struct tars_snapshots_config *config, uint64
     if (status == TARS_OK && seq > stats.seq)
         return tars_fail(TARS_EMISMATCH, err, "it is ahead of the store");
     return status ? status : tars_history_check(config->store, config->shared, seq, err);
+}
+
+/* Writing gigabytes to the disk takes longer than all the rest: it is done once we are up
+ * (sync_copy), and until then a mark says that the copy is to be looked through again at a start.
+ */
+static tars_status put_mark(const char *local, struct tars_err *err)
+{
+    char path[PATH_BYTES];
+
+    if (!path_of(path, local, FILE_MARK))
+        return tars_fail(TARS_EINVAL, err, "the path of a snapshot is too long");
+    return tars_file_replace(path, "", 0, 0600, err);
+}
+
+/* The copy to the disk, and the mark away. */
+static void sync_copy(const struct tars_snapshots_config *config)
+{
+    char mark[PATH_BYTES];
+    char path[PATH_BYTES];
+    bool synced;
+    int fd;
+
+    if (!path_of(mark, config->local, FILE_MARK) || !path_of(path, config->local, FILE_INDEX) ||
+        access(mark, F_OK) != 0)
+        return;
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    synced = fd >= 0 && fsync(fd) == 0;
+    if (fd >= 0)
+        (void)close(fd);
+    if (synced && tars_dir_sync(config->local, NULL) == TARS_OK)
+        (void)unlink(mark);
+}
+
+void tars_snapshots_check(const char *local, const struct tars_index_config *index,
+                          struct tars_log *log)
+{
+    struct tars_err err = {{0}};
+    char mark[PATH_BYTES];
+    char path[PATH_BYTES];
+    uint64_t seq;
+
+    if (!path_of(mark, local, FILE_MARK) || !path_of(path, local, FILE_INDEX) ||
+        access(mark, F_OK) != 0)
+        return;
+    /* Of another model, it is whole all the same, and whoever opens it says so. */
+    if (look_through(local, index, &seq, &err) == TARS_EFORMAT) {
+        tars_log_warning(log, "app", "the copied snapshot did not reach the disk: %s", err.text);
+        (void)unlink(path);
+        (void)unlink(mark);
+    }
 }
 
 /* Into a folder of its own, looked through there, and then to its place. */
@@ -187,15 +242,17 @@ static tars_status take(const struct tars_snapshots_config *config,
     sweep(folder, 0);
     status = tars_dir_make(folder, err);
     if (!status)
-        status = copy_file(config->shared, folder, FILE_INDEX, err);
-    if (!status && (seq = look_through(folder, index, err)) == 0)
-        status = TARS_EFORMAT;
+        status = copy_file(config->shared, folder, FILE_INDEX, false, err);
+    if (!status)
+        status = look_through(folder, index, &seq, err);
     /* It may be another than was looked at before. */
     if (!status)
         status = check_past(config, seq, err);
     /* With a mark of ours: when the database goes back before our first save, that is noticed. */
     if (!status)
         status = tars_history_mark(config->store, config->local, seq, err);
+    if (!status)
+        status = put_mark(config->local, err);
     if (!status && rename(path, target) != 0)
         status = tars_fail(TARS_EIO, err, "cannot name %s: %s", target, strerror(errno));
     (void)unlink(path);
@@ -207,6 +264,7 @@ bool tars_snapshots_adopt(const struct tars_snapshots_config *config,
                           const struct tars_index_config *index)
 {
     struct tars_err err = {{0}};
+    int64_t began_ms = tars_clock_mono_ms();
     char path[PATH_BYTES];
     uint64_t theirs;
     uint64_t ours;
@@ -230,8 +288,9 @@ bool tars_snapshots_adopt(const struct tars_snapshots_config *config,
         tars_log_warning(config->log, "app", "the shared snapshot is not used: %s", err.text);
         return false;
     }
-    tars_log_info(config->log, "app", "the index begins with the shared snapshot, of change %llu",
-                  (unsigned long long)theirs);
+    tars_log_info(config->log, "app",
+                  "the index begins with the shared snapshot, of change %llu, copied in %lld ms",
+                  (unsigned long long)theirs, (long long)(tars_clock_mono_ms() - began_ms));
     return true;
 }
 
@@ -244,10 +303,14 @@ struct tars_snapshots {
     pthread_mutex_t lock; /* guards stopping */
     pthread_cond_t stops;
     bool stopping;
-    struct timespec published; /* time of the file that was; the thread's */
-    bool complained;           /* about the folder; the thread's */
-    int64_t failed_ms;         /* monotonic, of the last copy that failed; the thread's */
-    int64_t retry_ms;          /* after that; 0: it did not fail; the thread's */
+    struct timespec published; /* time of the file that was; the thread's, like what follows */
+    bool complained;           /* about the folder */
+    int64_t failed_ms;         /* monotonic, of the last copy that failed */
+    int64_t retry_ms;          /* after that; 0: it did not fail */
+    uint64_t seq;              /* of the index when it last changed, */
+    int64_t changed_ms;        /* and when that was */
+    int64_t asked_ms;          /* for a save, */
+    uint64_t asked_seq;        /* and of which, when changes had paused */
 };
 
 /* A server that leads since a moment ago may be behind what the one before it left. */
@@ -276,12 +339,12 @@ static tars_status copy_both(const struct tars_snapshots_config *config, struct 
 
     sweep(config->shared, STALE_S);
     if (!status)
-        status = copy_file(config->local, config->shared, FILE_HISTORY, err);
+        status = copy_file(config->local, config->shared, FILE_HISTORY, true, err);
     /* Another's marks say nothing of ours. */
     if (status == TARS_ENOTFOUND && path_of(marks, config->shared, FILE_HISTORY))
         (void)unlink(marks);
     if (!status || status == TARS_ENOTFOUND)
-        status = copy_file(config->local, config->shared, FILE_INDEX, err);
+        status = copy_file(config->local, config->shared, FILE_INDEX, true, err);
     return status;
 }
 
@@ -309,6 +372,28 @@ static void publish(struct tars_snapshots *s)
     s->published = st.st_mtim;
 }
 
+/* What is not in the snapshot is replayed by whoever joins, a passage in a millisecond or so: it is
+ * saved when changes pause, and now and then when they do not. */
+static void freshen(struct tars_snapshots *s)
+{
+    const struct tars_snapshots_config *config = &s->config;
+    int64_t now_ms = tars_clock_mono_ms();
+    uint64_t seq = tars_index_seq(config->index);
+    bool is_quiet;
+
+    if (seq != s->seq) {
+        s->seq = seq;
+        s->changed_ms = now_ms;
+    }
+    is_quiet = now_ms - s->changed_ms >= config->quiet_ms;
+    /* Once; a save that fails is not tried again at each look. */
+    if ((is_quiet && seq != s->asked_seq) || now_ms - s->asked_ms >= BUSY_MS) {
+        tars_ingest_save_soon(config->ingest, is_quiet);
+        s->asked_ms = now_ms;
+        s->asked_seq = is_quiet ? seq : s->asked_seq;
+    }
+}
+
 /* False: stopping. */
 static bool wait_a_while(struct tars_snapshots *s)
 {
@@ -332,8 +417,12 @@ static void *run(void *ctx)
     struct tars_snapshots *s = ctx;
 
     while (wait_a_while(s)) {
-        if (s->config.leads(s->config.ctx))
+        sync_copy(&s->config);
+        if (s->config.leads(s->config.ctx)) {
             publish(s);
+            if (s->config.ingest)
+                freshen(s);
+        }
     }
     return NULL;
 }
@@ -348,6 +437,9 @@ tars_status tars_snapshots_open(const struct tars_snapshots_config *config,
     made->config = *config;
     if (!made->config.look_ms)
         made->config.look_ms = LOOK_MS;
+    if (!made->config.quiet_ms)
+        made->config.quiet_ms = QUIET_MS;
+    made->asked_ms = tars_clock_mono_ms();
     pthread_mutex_init(&made->lock, NULL);
     pthread_cond_init(&made->stops, NULL);
     made->is_running = pthread_create(&made->thread, NULL, run, made) == 0;

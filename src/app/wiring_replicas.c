@@ -50,6 +50,8 @@ static struct tars_snapshots_config snapshots_config(struct tars_wiring *w)
         .shared = w->snapshot_dir,
         .store = w->store,
         .log = w->log,
+        .index = w->index,
+        .ingest = w->ingest,
         .leads = leads,
         .ctx = w,
     };
@@ -62,6 +64,7 @@ tars_status tars_wiring_adopt_snapshot(struct tars_wiring *w,
     struct tars_snapshots_config snapshots;
     const char *name;
 
+    tars_snapshots_check(w->index_dir, config, w->log);
     if (!w->serves || !folder[0] || !tars_stores_is_shared(w->settings))
         return TARS_OK;
     name = strrchr(w->index_dir, '/');

@@ -16,13 +16,14 @@
 #include "ingest/ingest_internal.h"
 #include "vectors/follow.h"
 
-#define CHANGES_AT_ONCE  1024
-#define PASSAGES_AT_ONCE 256
-#define REPLAY_BYTES     ((size_t)1 << 30)
-#define SAVE_IDLE_LEAST  256 /* passages changed since the snapshot, to be worth a new one */
-#define SAVE_IDLE_PART   50  /* ... or this part of all */
-#define SAVE_BUSY_LEAST  8192
-#define SAVE_BUSY_PART   4
+#define CHANGES_AT_ONCE   1024
+#define PASSAGES_AT_ONCE  256
+#define REPLAY_BYTES      ((size_t)1 << 30)
+#define SAVE_IDLE_LEAST   256 /* passages changed since the snapshot, to be worth a new one */
+#define SAVE_IDLE_PART    50  /* ... or this part of all */
+#define SAVE_SETTLED_PART 500
+#define SAVE_BUSY_LEAST   8192
+#define SAVE_BUSY_PART    4
 
 static tars_status add(struct tars_ingest *ingest, uint64_t id,
                        const struct tars_store_passage *passage,
@@ -254,12 +255,19 @@ tars_status tars_ingest_catch_up(struct tars_ingest *ingest, struct tars_err *er
 
 static bool is_worth_saving(const struct tars_index_stats *stats, enum tars_ingest_save when)
 {
-    uint64_t least = when == TARS_SAVE_IDLE ? SAVE_IDLE_LEAST : SAVE_BUSY_LEAST;
-    uint64_t part = stats->passages / (when == TARS_SAVE_IDLE ? SAVE_IDLE_PART : SAVE_BUSY_PART);
+    static const struct {
+        uint64_t least, part;
+    } worth[] = {
+        [TARS_SAVE_BUSY] = {SAVE_BUSY_LEAST, SAVE_BUSY_PART},
+        [TARS_SAVE_IDLE] = {SAVE_IDLE_LEAST, SAVE_IDLE_PART},
+        [TARS_SAVE_SETTLED] = {SAVE_IDLE_LEAST, SAVE_SETTLED_PART},
+    };
+    uint64_t part;
 
     if (when == TARS_SAVE_END)
         return stats->unsaved > 0;
-    return stats->unsaved >= (least > part ? least : part);
+    part = stats->passages / worth[when].part;
+    return stats->unsaved >= (worth[when].least > part ? worth[when].least : part);
 }
 
 /* Save the index, if it is worth it; the writer goes on. */
@@ -318,6 +326,11 @@ void tars_ingest_want_save(struct tars_ingest *ingest, enum tars_ingest_save whe
     ingest->save_when = when;
     pthread_cond_broadcast(&ingest->changed);
     pthread_mutex_unlock(&ingest->lock);
+}
+
+void tars_ingest_save_soon(struct tars_ingest *ingest, bool settled)
+{
+    tars_ingest_want_save(ingest, settled ? TARS_SAVE_SETTLED : TARS_SAVE_IDLE);
 }
 
 void *tars_ingest_saver(void *ctx)

@@ -194,6 +194,9 @@ TARS_MUST_USE tars_status tars_ingest_forget_path(struct tars_ingest *ingest,
 
 /* Write the index's snapshot now, without what was removed. */
 TARS_MUST_USE tars_status tars_ingest_save_now(struct tars_ingest *ingest, struct tars_err *err);
+/* The same soon, in a thread of its own, if enough has changed since the last one: with settled a
+ * part of 500 of all passages is, otherwise a part of 50. For snapshots that others begin with. */
+void tars_ingest_save_soon(struct tars_ingest *ingest, bool settled);
 /* The index could not follow the last changes of the store, for want of memory, and will try again:
  * what it finds may be gone. Any thread; takes no lock. */
 bool tars_ingest_is_behind(const struct tars_ingest *ingest);

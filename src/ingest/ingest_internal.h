@@ -100,7 +100,7 @@ struct tars_ingest_batch {
     size_t tokens; /* about, of the windows */
 };
 
-enum tars_ingest_save { TARS_SAVE_BUSY, TARS_SAVE_IDLE, TARS_SAVE_END };
+enum tars_ingest_save { TARS_SAVE_BUSY, TARS_SAVE_IDLE, TARS_SAVE_SETTLED, TARS_SAVE_END };
 
 struct tars_ingest {
     struct tars_ingest_config config;
