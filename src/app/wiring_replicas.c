@@ -142,7 +142,7 @@ tars_status tars_wiring_open_texts(struct tars_wiring *w, struct tars_err *err)
     if (!w->texts_anew)
         tars_index_stats(w->index, &stats);
     return tars_store_postgres_keep_texts(w->store, path, stats.last_id, tars_index_seq(w->index),
-                                          err);
+                                          w->log, err);
 }
 
 tars_status tars_wiring_may_answer(void *ctx, struct tars_err *err)

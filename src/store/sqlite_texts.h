@@ -9,7 +9,8 @@
  * A shadow like the index: it may be deleted at any time, and fills itself again. It holds no
  * vectors. What was removed is wiped from the file (secure_delete), and by _tidy() from its log.
  *
- * Threads   Safe to share: one connection writes and one reads, with a lock each.
+ * Threads   Safe to share: one connection writes and one reads, with a lock each. each() is called
+ *           under the reader's: it must not ask the texts.
  * Failure   A damaged file is made anew by _open(). Nothing is synced; after a power cut the last
  *           writes may be missing: passages are made up for, of removals followed() tells it.
  */

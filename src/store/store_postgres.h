@@ -32,6 +32,8 @@
 #include "store/postgres_pool.h"
 #include "store/store.h"
 
+struct tars_log;
+
 #define TARS_STORE_LEASE_MS        30000
 #define TARS_STORE_SHARED_LEASE_MS 15000 /* of those who share a store */
 
@@ -68,11 +70,13 @@ TARS_MUST_USE tars_status tars_store_postgres_sharers(struct tars_store *store, 
 /* Keep a copy of the texts of passages in a file at path, which searches are answered from:
  * quickly, and also while the server is away. It fills itself, and follows the changes that pass by
  * (tars_store_changes(), _put(), _forget_*()): who keeps it reads all of them. Of what it had
- * only passages up to known are kept; 0: none, since changes were not read, and none when changes up
- * to seq, which were read, are not all followed. Once, after the opening, before anybody else has
- * the store. */
+ * only passages up to known are kept; 0: none, since changes were not read, and none when changes
+ * up to seq, which were read, are not all followed. A copy that cannot be written is told to log,
+ * which may be NULL, once until it can. Once, after the opening, before anybody else has the store.
+ */
 TARS_MUST_USE tars_status tars_store_postgres_keep_texts(struct tars_store *store, const char *path,
                                                          uint64_t known, uint64_t seq,
+                                                         struct tars_log *log,
                                                          struct tars_err *err);
 
 #endif

@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "obs/log.h"
 #include "store/sqlite_texts.h"
 #include "store/store_postgres.h"
 #include "store/store_postgres_internal.h"
@@ -27,6 +28,7 @@
 
 struct pgs_texts {
     struct pgs *pgs;
+    struct tars_log *log; /* or NULL */
     struct tars_texts *file;
     pthread_t filler;
     bool is_running;
@@ -45,19 +47,19 @@ struct pgs_texts {
 /* ------------------------------------------------------------------- filling */
 
 /* Under fill_lock. */
-static tars_status clean(struct pgs_texts *texts)
+static tars_status clean(struct pgs_texts *texts, struct tars_err *err)
 {
     tars_status status = TARS_OK;
 
     if (atomic_load(&texts->is_unclean))
-        status = tars_texts_clear(texts->file, NULL);
+        status = tars_texts_clear(texts->file, err);
     if (!status && atomic_exchange(&texts->is_unclean, false))
         atomic_store(&texts->has_all, false);
     return status;
 }
 
-/* *more: there may be. */
-static tars_status fill_page(struct pgs_texts *texts, bool *more)
+/* *more: there may be. err: why it cannot be written. */
+static tars_status fill_page(struct pgs_texts *texts, bool *more, struct tars_err *err)
 {
     struct tars_store_passages page = {0};
     struct tars_arena arena;
@@ -67,7 +69,7 @@ static tars_status fill_page(struct pgs_texts *texts, bool *more)
     *more = false;
     tars_arena_init(&arena, PAGE_BYTES);
     pthread_mutex_lock(&texts->fill_lock);
-    status = clean(texts);
+    status = clean(texts, err);
     if (status) {
         pthread_mutex_unlock(&texts->fill_lock);
         return status;
@@ -75,7 +77,7 @@ static tars_status fill_page(struct pgs_texts *texts, bool *more)
     status = pgs_passage_range(&texts->pgs->store, tars_texts_filled(texts->file) + 1, UINT64_MAX,
                                PAGE_PASSAGES, TARS_LOAD_TEXT, &arena, &page, NULL);
     if (!status && page.count) {
-        status = tars_texts_add(texts->file, &page, page.items[page.count - 1].id, NULL);
+        status = tars_texts_add(texts->file, &page, page.items[page.count - 1].id, err);
         *more = status == TARS_OK;
     } else if (!status) {
         atomic_store(&texts->whole_to, newest);
@@ -109,14 +111,33 @@ static bool is_stopping(struct pgs_texts *texts)
     return stopping;
 }
 
+/* A server that is away is told by others. */
+static void complain(struct pgs_texts *texts, tars_status status, const struct tars_err *why,
+                     bool *complained)
+{
+    if (status && why->text[0] && !*complained) {
+        tars_log_error(texts->log, "store",
+                       "the copy of texts cannot be written, so searches may lack something while "
+                       "the server is away: %s",
+                       why->text);
+        *complained = true;
+    } else if (!status) {
+        *complained = false;
+    }
+}
+
 static void *fill(void *ctx)
 {
     struct pgs_texts *texts = ctx;
+    bool complained = false;
 
     while (!is_stopping(texts)) {
+        struct tars_err why = {{0}};
         bool more;
+        tars_status status = fill_page(texts, &more, &why);
 
-        if (!fill_page(texts, &more) && more)
+        complain(texts, status, &why, &complained);
+        if (!status && more)
             continue;
         if (atomic_exchange(&texts->has_removed, false) && tars_texts_tidy(texts->file, NULL))
             atomic_store(&texts->has_removed, true);
@@ -157,7 +178,8 @@ static tars_status keep_up_to(struct tars_texts *file, uint64_t known, uint64_t 
 }
 
 tars_status tars_store_postgres_keep_texts(struct tars_store *store, const char *path,
-                                           uint64_t known, uint64_t seq, struct tars_err *err)
+                                           uint64_t known, uint64_t seq, struct tars_log *log,
+                                           struct tars_err *err)
 {
     struct pgs_texts *made = calloc(1, sizeof(*made));
     tars_status status;
@@ -165,6 +187,7 @@ tars_status tars_store_postgres_keep_texts(struct tars_store *store, const char 
     if (!made)
         return tars_fail(TARS_ENOMEM, err, "no memory for the texts of passages");
     made->pgs = pgs_of(store);
+    made->log = log;
     pthread_mutex_init(&made->fill_lock, NULL);
     pthread_mutex_init(&made->lock, NULL);
     pthread_cond_init(&made->some, NULL);

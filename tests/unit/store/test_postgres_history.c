@@ -132,7 +132,7 @@ static void a_text_of_a_past_that_was_given_up_is_not_told(void **state)
     close_world(world);
     (void)snprintf(path, sizeof(path), "%s/texts.db", world->dir);
     store = open_shared(NULL);
-    assert_int_equal(tars_store_postgres_keep_texts(store, path, 0, 0, NULL), TARS_OK);
+    assert_int_equal(tars_store_postgres_keep_texts(store, path, 0, 0, NULL, NULL), TARS_OK);
     put(store, "/1", "one", 0);
     put(store, "/2", "given up", 0);
     wait_filled(path, 2);
@@ -143,7 +143,7 @@ static void a_text_of_a_past_that_was_given_up_is_not_told(void **state)
           "UPDATE tars.counters SET seq = 1, passage = 1");
     store = open_shared(NULL);
     /* The index was saved before it. */
-    assert_int_equal(tars_store_postgres_keep_texts(store, path, 1, 1, NULL), TARS_OK);
+    assert_int_equal(tars_store_postgres_keep_texts(store, path, 1, 1, NULL, NULL), TARS_OK);
     put(store, "/3", "three", 0);
     expect_text(world, store, 2, "three");
     expect_text(world, store, 1, "one");
@@ -165,7 +165,7 @@ static void what_is_partial_is_counted(void **state)
     close_world(world);
     (void)snprintf(path, sizeof(path), "%s/texts.db", world->dir);
     store = open_shared(NULL);
-    assert_int_equal(tars_store_postgres_keep_texts(store, path, 0, 0, NULL), TARS_OK);
+    assert_int_equal(tars_store_postgres_keep_texts(store, path, 0, 0, NULL, NULL), TARS_OK);
     put(store, "/1", "one", 0);
     wait_filled(path, 1);
     expect_text(world, store, 1, "one");
@@ -179,7 +179,7 @@ static void what_is_partial_is_counted(void **state)
     (void)postgres_do(&server, "start");
     other = open_shared(NULL);
     (void)postgres_do(&server, "stop");
-    assert_int_equal(tars_store_postgres_keep_texts(other, path, 0, 0, NULL), TARS_OK);
+    assert_int_equal(tars_store_postgres_keep_texts(other, path, 0, 0, NULL, NULL), TARS_OK);
     assert_int_equal(
         tars_store_passages(other, ids, 2, TARS_LOAD_TEXT, &world->arena, &found, NULL), TARS_OK);
     assert_int_equal(found.count, 0);
