@@ -24,7 +24,7 @@
 
 #define ID          "08952bb4-f4ae-4bb2-8605-a07f49c638d5"
 #define REQUEST_MAX 65536
-#define SLOW_MS     400
+#define SLOW_MS     2000
 #define BEAT        "{\"nanosecond heartbeat\":1}"
 #define GONE        "{\"error\":\"Unimplemented\",\"message\":\"The v1 API is deprecated\"}"
 #define COLLECTION  "{\"id\":\"" ID "\",\"metadata\":{\"a\":1},\"dimension\":2}"
