@@ -20,12 +20,15 @@ right answer) of each. usage: pitr_drill.py [--tars PROGRAM] [--full]
 --full writes for longer. Ends in "N passed, M failed".
 """
 import argparse
+import contextlib
+import glob
 import http.client
 import json
 import os
 import pathlib
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -347,13 +350,26 @@ class Drill:
         made.server.environment.update(STORE_SHARED="true", JWT_SECRET_KEY="0123456789abcdef" * 4)
         return made
 
+    def wait_for_texts(self, store, count):
+        """Until its copy of texts, filled behind the answers, has those documents."""
+        deadline, seen = time.monotonic() + DEADLINE_S, 0
+        while seen < count:
+            expect(time.monotonic() < deadline, f"the copy of texts has {seen} of {count}")
+            time.sleep(0.1)
+            for path in glob.glob(f"{store.server.data}/index-*/texts.db"):
+                try:
+                    with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as file:
+                        seen = file.execute("SELECT count(*) FROM documents").fetchone()[0]
+                except sqlite3.Error:  # just being made
+                    pass
+
     def they_share(self):
         one = self.shared("one")
         one.start()
         for number in range(5):
             one.put("u", number)
         one.expect_found("u", range(5))
-        time.sleep(3)  # its copy of texts is filled within a second
+        self.wait_for_texts(one, 5)
         one.stop(signal.SIGKILL)
         self.recovered.stop()
         self.recovered = self.recover(self.target)
@@ -408,6 +424,7 @@ def main():
     args = parser.parse_args()
     args.tars = args.tars.resolve()
     args.count = 200 if args.full else 10
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     passed = failed = 0
     with tempfile.TemporaryDirectory(prefix="tars-pitr-") as name:
         drill = Drill(args, pathlib.Path(name))
@@ -417,7 +434,8 @@ def main():
                 began = time.monotonic()
                 try:
                     told = step()
-                except (Failure, RuntimeError, OSError, http.client.HTTPException, json.JSONDecodeError) as fault:
+                except (Failure, RuntimeError, OSError, AssertionError, subprocess.SubprocessError, http.client.HTTPException,
+                        json.JSONDecodeError) as fault:
                     failed += 1
                     print(f"FAILED {step.__name__}: {fault}\n{drill.log_since(0)[-2000:]}", flush=True)
                     break

@@ -91,9 +91,12 @@ class Server:
 
     def texts(self):
         """Documents whose texts are kept beside the index."""
-        path, = glob.glob(os.path.join(self.data, "index-*", "texts.db"))
-        with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as file:
-            return file.execute("SELECT count(*) FROM documents").fetchone()[0]
+        try:
+            path, = glob.glob(os.path.join(self.data, "index-*", "texts.db"))
+            with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as file:
+                return file.execute("SELECT count(*) FROM documents").fetchone()[0]
+        except (ValueError, sqlite3.Error) as fault:  # not there yet, or just being written
+            raise AssertionError(f"no copy of texts to be read: {fault}") from fault
 
     def leads(self):
         return self.metric("tars_replica_leader") == 1

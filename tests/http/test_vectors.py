@@ -70,6 +70,7 @@ class Elsewhere(Asking):
         class Other(Embedded):
             pass
 
+        eventually(self, self.in_step)
         Other.setUpClass()
         try:
             Other.token = Other.sign_in()
