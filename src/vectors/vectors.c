@@ -114,9 +114,9 @@ static bool is_away(tars_status status)
 }
 
 /* Ask for limit windows; *found and *count: the passages of them. *is_all: there are no more. */
-static tars_status ask_once(struct tars_vectors *vectors, const struct tars_vectors_ask *ask,
-                            struct tars_arena *arena, struct tars_index_hit **found, size_t *count,
-                            bool *is_all, struct tars_err *err)
+static tars_status ask_server(struct tars_vectors *vectors, const struct tars_vectors_ask *ask,
+                              struct tars_arena *arena, struct tars_index_hit **found,
+                              size_t *count, bool *is_all, struct tars_err *err)
 {
     struct tars_index_hit *hits = tars_arena_calloc(arena, ask->limit, sizeof(*hits));
     size_t given = 0;
@@ -147,7 +147,7 @@ static tars_status search_windows(struct tars_vectors *vectors, struct tars_vect
         tars_status status;
 
         ask->limit = limit < TARS_VECTORS_WINDOWS_MAX ? limit : TARS_VECTORS_WINDOWS_MAX;
-        status = ask_once(vectors, ask, arena, found, count, &is_all, err);
+        status = ask_server(vectors, ask, arena, found, count, &is_all, err);
         if (*found && is_away(status))
             break;
         if (status != TARS_OK || *count >= k || is_all)

@@ -53,7 +53,7 @@ static tars_status put(struct tars_store *store, int key, int version)
     struct tars_store_document document = {.path = path, .title = "t", .sha256 = "x"};
     struct tars_store_file file = {.path = path, .sha256 = "f", .indexed_us = version};
     struct tars_store_put one = {&document, passages, passages_in(version), false, NULL};
-    struct tars_store_batch batch = {&file, &one, 1, version, true, DIM};
+    struct tars_store_batch batch = {&file, &one, 1, version, true, DIM, NULL};
     struct tars_store_changes changes;
     struct tars_arena arena;
     tars_status status;

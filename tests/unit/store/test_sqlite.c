@@ -264,7 +264,7 @@ static void use_all(void *ctx)
     struct tars_store_file file = {.path = "/a", .sha256 = "f", .indexed_us = 1};
     struct tars_store_passage passage = {.section = "s", .text = "text", .text_len = 4};
     struct tars_store_put one = {&document, &passage, 1, false, NULL};
-    struct tars_store_batch batch = {&file, &one, 1, 1, true, 0};
+    struct tars_store_batch batch = {&file, &one, 1, 1, true, 0, NULL};
     struct tars_store_job job = {.kind = "ingest", .path = "/a"};
     struct tars_store_changes changes = {0};
     struct tars_store_passages found = {0};
