@@ -235,7 +235,7 @@ class Watch:
         """The time of a scrape that began after then."""
         until = time.monotonic() + 30
         while time.monotonic() < until:
-            rows = self.prometheus.get("/api/v1/query", query='timestamp(up{job="tars"} == 1)')["result"]
+            rows = self.prometheus.get("/api/v1/query", query='timestamp(up{job="tars"})')["result"]
             if rows and float(rows[0]["value"][1]) > when + 0.5:
                 return float(rows[0]["value"][1]) + 0.01
             time.sleep(0.2)
