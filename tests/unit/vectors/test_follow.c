@@ -495,6 +495,30 @@ static void a_store_without_a_model_is_in_step(void **state)
     assert_int_equal(atomic_load(&f->front.resets), 0);
 }
 
+/* Somebody has changed to another model: what is read is not taken for longer than it is. */
+static void vectors_of_another_length_are_none(void **state)
+{
+    static const float query[2 * DIM] = {1, 0, 0, 0, 1, 0, 0, 0};
+    static const uint64_t ids[] = {1, 2};
+    struct fixture *f = *state;
+    float sum[2 * DIM] = {0};
+    float score = 0;
+
+    (void)put(f, 2);
+    for (size_t dim = DIM; dim <= (size_t)2 * DIM; dim += DIM) {
+        tars_status expected = dim == DIM ? TARS_OK : TARS_ENOTFOUND;
+        struct tars_vectors_held *held = NULL;
+        struct tars_arena arena;
+
+        tars_arena_init(&arena, (size_t)16 << 20);
+        assert_int_equal(
+            tars_vectors_load(&f->front.base, f->store, dim, ids, 2, &arena, &held, NULL), TARS_OK);
+        assert_int_equal(tars_vectors_score(held, query, 2, &score), expected);
+        assert_int_equal(tars_vectors_add(held, query, 1, 1, sum), expected);
+        tars_arena_release(&arena);
+    }
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -510,6 +534,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(who_begins_to_write_counts, set_up, tear_down),
         cmocka_unit_test_setup_teardown(who_may_not_write_looks_on, set_up, tear_down),
         cmocka_unit_test_setup_teardown(who_may_no_longer_write_ends, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(vectors_of_another_length_are_none, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_store_without_a_model_is_in_step, set_up, tear_down),
     };
 
