@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <math.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,7 @@
 #define SLICE_MS     200     /* how soon a wait notices that it is given up */
 #define BYE_MS       10      /* between a server's last words and its end */
 #define HOUR_MS      3600000 /* of a statement without a bound */
+#define CANCELS_MAX  8       /* that connect at a time */
 #define COPY_BYTES   ((size_t)64 << 10)
 #define OPTIONS_MAX  320
 #define US_PER_S     INT64_C(1000000)
@@ -81,6 +83,61 @@ static tars_status refuse(struct tars_pg_conn *conn, const PGresult *result, str
 
 /* ------------------------------------------------------------------- waiting */
 
+static atomic_int cancels; /* that are under way */
+
+static void *cancel(void *ctx)
+{
+    PGcancel *what = ctx;
+    char why[256];
+
+    (void)PQcancel(what, why, sizeof(why));
+    PQfreeCancel(what);
+    atomic_fetch_sub(&cancels, 1);
+    return NULL;
+}
+
+/* What is no longer waited for is to end there as well: the server would notice when it next sends,
+ * which may be after minutes of work. By a thread of its own, since it connects anew, and that
+ * has no bound of ours; where too many hang, the statement's own timeout is left. */
+static void cancel_aside(struct tars_pg_conn *conn)
+{
+    PGcancel *what;
+    pthread_t thread;
+
+    if (PQtransactionStatus(conn->pg) != PQTRANS_ACTIVE)
+        return;
+    what = PQgetCancel(conn->pg);
+    if (!what)
+        return;
+    if (atomic_fetch_add(&cancels, 1) < CANCELS_MAX &&
+        pthread_create(&thread, NULL, cancel, what) == 0) {
+        (void)pthread_detach(thread);
+        return;
+    }
+    atomic_fetch_sub(&cancels, 1);
+    PQfreeCancel(what);
+}
+
+static bool is_set(const atomic_bool *flag)
+{
+    return flag && atomic_load(flag);
+}
+
+/* Is it no longer waited for, and why? */
+static tars_status note_end(struct tars_pg_conn *conn, int64_t left_ms, struct tars_err *err)
+{
+    bool is_stopped = is_set(conn->stop);
+
+    if (is_set(conn->is_given_up))
+        return lose(conn, "the server does not answer", err);
+    if (!is_stopped && left_ms > 0)
+        return TARS_OK;
+    cancel_aside(conn);
+    (void)lose(conn, is_stopped ? "no longer waited for" : "the server did not answer in time",
+               err);
+    return is_stopped ? TARS_ECANCELED : TARS_ETIMEOUT;
+}
+
 /* Until the socket is ready for events, or the deadline. */
 static tars_status wait_ready(struct tars_pg_conn *conn, short events, int64_t deadline_ms,
                               struct tars_err *err)
@@ -88,16 +145,14 @@ static tars_status wait_ready(struct tars_pg_conn *conn, short events, int64_t d
     for (;;) {
         struct pollfd fd = {.fd = PQsocket(conn->pg), .events = events};
         int64_t left_ms = deadline_ms - tars_clock_mono_ms();
+        tars_status status;
         int rc;
 
         if (fd.fd < 0)
             return lose(conn, NULL, err);
-        if (conn->is_given_up && atomic_load(conn->is_given_up))
-            return lose(conn, "the server does not answer", err);
-        if (left_ms <= 0) {
-            (void)lose(conn, "the server did not answer in time", err);
-            return TARS_ETIMEOUT;
-        }
+        status = note_end(conn, left_ms, err);
+        if (status != TARS_OK)
+            return status;
         rc = poll(&fd, 1, (int)(left_ms < SLICE_MS ? left_ms : SLICE_MS));
         if (rc > 0)
             return TARS_OK;
@@ -298,6 +353,7 @@ void tars_pg_reset(struct tars_pg_conn *conn)
 
     conn->wait_ms =
         config->statement_timeout_ms ? config->statement_timeout_ms + config->timeout_ms : HOUR_MS;
+    conn->stop = NULL;
     conn->state[0] = '\0';
 }
 

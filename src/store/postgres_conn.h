@@ -58,6 +58,7 @@ struct tars_pg_conn {
     struct pg_conn *pg;
     const struct tars_pg_config *config; /* lent */
     const atomic_bool *is_given_up;      /* waits end when it is set; or NULL. Lent */
+    const atomic_bool *stop;             /* likewise (ECANCELED); who borrows it may set it */
     bool *is_prepared;                   /* (text_count,) owned */
     int64_t opened_ms, used_ms;          /* monotonic; used: last heard of */
     int64_t wait_ms;                     /* for an answer; who borrows it may set it */

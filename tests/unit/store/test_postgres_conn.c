@@ -26,7 +26,7 @@
 #define WAITED_MS  15000 /* more than any bound of these tests; machines are busy */
 #define PATH_BYTES 512
 
-enum sql { ECHO, ADD, COUNT, FALSE_AND_TRUE, DIVIDE, WRONG, SLEEP, MANY };
+enum sql { ECHO, ADD, COUNT, FALSE_AND_TRUE, DIVIDE, WRONG, SLEEP, MANY, ASLEEP };
 
 static const char *const texts[] = {
     "SELECT $1::text, $2::bigint, $3::float8, $4::text, $5::float8",
@@ -37,6 +37,7 @@ static const char *const texts[] = {
     "SELECT nothing FROM nowhere",
     "SELECT pg_sleep($1::float8)",
     "SELECT generate_series(1, $1::int)",
+    "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query ~ '_sleep[(]'",
 };
 
 static struct postgres server; /* speaks TLS */
@@ -411,11 +412,50 @@ static void waits_have_an_end(void **state)
     assert_true(conn->is_broken);
 }
 
+static int64_t count_asleep(void)
+{
+    struct tars_pg_conn conn = open_conn();
+    struct tars_pg_query query = tars_pg_ask(&conn, ASLEEP);
+    int64_t count = -1;
+
+    if (tars_pg_step(&query))
+        count = tars_pg_int(&query);
+    assert_int_equal(tars_pg_end(&query, NULL), TARS_OK);
+    tars_pg_close(&conn);
+    return count;
+}
+
 static void *give_up_soon(void *ctx)
 {
     (void)usleep(SHORT_MS * 1000);
     atomic_store((atomic_bool *)ctx, true);
     return NULL;
+}
+
+/* What is no longer waited for ends at the server, too: by its time, or because it was told so. */
+static void what_is_left_is_cancelled(void **state)
+{
+    static const tars_status ends[] = {TARS_ECANCELED, TARS_ETIMEOUT};
+    atomic_bool stop = false;
+    pthread_t beside;
+
+    (void)state;
+    assert_int_equal(pthread_create(&beside, NULL, give_up_soon, &stop), 0);
+    for (size_t i = 0; i < ROWS(ends); i++) {
+        struct tars_pg_conn conn = open_conn();
+        struct tars_pg_query query = tars_pg_ask(&conn, SLEEP);
+        int64_t until_ms = tars_clock_mono_ms() + WAITED_MS;
+
+        tars_pg_bind_real(&query, 600);
+        conn.wait_ms = ends[i] == TARS_ETIMEOUT ? SHORT_MS : 20 * WAITED_MS;
+        conn.stop = ends[i] == TARS_ETIMEOUT ? NULL : &stop;
+        assert_int_equal(tars_pg_run(&query, NULL, NULL), ends[i]);
+        tars_pg_close(&conn);
+        while (count_asleep() != 0 && tars_clock_mono_ms() < until_ms)
+            (void)usleep(10000);
+        assert_int_equal(count_asleep(), 0);
+    }
+    assert_int_equal(pthread_join(beside, NULL), 0);
 }
 
 static void waits_are_given_up(void **state)
@@ -643,6 +683,7 @@ int main(void)
         TEST(refusals_have_their_status),
         TEST(an_ended_session_is_seen),
         TEST(waits_have_an_end),
+        cmocka_unit_test(what_is_left_is_cancelled), /* before what is left asleep */
         TEST(waits_are_given_up),
         cmocka_unit_test(connecting_says_what_is_wrong),
         cmocka_unit_test(connecting_has_an_end),
