@@ -101,7 +101,7 @@ static tars_status embed_batch(struct reembed *work, struct tars_store_passages 
 
         if (n)
             memcpy(all + at, texts[i], n * sizeof(*all));
-        passages->items[i].vectors = vectors + at * work->info->dim;
+        passages->items[i].vectors = n ? vectors + at * work->info->dim : NULL;
         at += n;
     }
     return embed(work, all, total, vectors);

@@ -129,6 +129,15 @@ class Rows:
         hits = json.loads(run("search", "--json", GOLDEN[0]["text"], data=self.data).stdout)["results"]
         self.assertEqual(hits[0]["content"], GOLDEN[0]["text"])
 
+    def test_a_chunk_without_a_word_ends_nothing(self):
+        """No window is made of it, so it has no vector, and can still be imported."""
+        rows = [{"id": "a_chunk_0", "text": "\f", "vector": GOLDEN[0]["vector"], "metadata": {"a": 1}},
+                {"id": "b_chunk_0", "text": "Keys are with the porter.", "vector": GOLDEN[1]["vector"], "metadata": {"a": 1}},
+                {"id": "b_chunk_1", "text": "\u200b", "vector": GOLDEN[2]["vector"], "metadata": {"a": 1}}]
+        fill(self.chroma, self.name, rows)
+        told = self.tell("--embed")
+        self.assertEqual((told["imported"], told["passages"], told["vectors_made"]), (2, 3, 1))
+
     def test_what_is_no_chunk_of_the_reference(self):
         """Rows of somebody else's: without metadata of ours, without a text."""
         rows = [{"id": "note-1", "text": "The pump room is behind the mill.", "vector": GOLDEN[0]["vector"],
