@@ -74,7 +74,8 @@ static tars_status load(const struct tars_cli *cli, const char *folder,
 static tars_status open_folder(struct run *run, const char *folder, struct tars_settings **settings,
                                struct tars_wiring **wiring, struct tars_err *err)
 {
-    struct tars_wiring_config config = {.log = run->cli->log};
+    struct tars_wiring_config config = {.log = run->cli->log,
+                                        .stopping = tars_lifecycle_flag(run->cli->lifecycle)};
     tars_status status = load(run->cli, folder, settings, err);
 
     if (status != TARS_OK)

@@ -68,8 +68,11 @@ static tars_status open_remote(struct tars_session *session, const char *data)
 
 static tars_status open_local(struct tars_session *session, bool ingests, struct tars_err *err)
 {
-    const struct tars_wiring_config config = {
-        .settings = session->cli->settings, .log = session->cli->log, .ingests = ingests};
+    const struct tars_wiring_config config = {.settings = session->cli->settings,
+                                              .log = session->cli->log,
+                                              .ingests = ingests,
+                                              .stopping =
+                                                  tars_lifecycle_flag(session->cli->lifecycle)};
 
     return tars_wiring_open(&config, &session->wiring, err);
 }

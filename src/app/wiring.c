@@ -561,7 +561,7 @@ static tars_status open_among_others(struct tars_wiring *w, const struct tars_wi
     if (status == TARS_OK)
         status = tars_wiring_open_replicas(w, config, err);
     if (status == TARS_OK)
-        status = tars_wiring_start_follow(w, config->serves, err);
+        status = tars_wiring_start_follow(w, config, err);
     if (status == TARS_OK && config->serves)
         status = open_watch(w, err);
     return status == TARS_OK ? register_parts(w) : status;

@@ -164,7 +164,8 @@ const char *tars_wiring_rerank_ranking(const struct tars_wiring *w, struct tars_
  * The follower ends before replicas and store. */
 TARS_MUST_USE tars_status tars_wiring_open_vectors(struct tars_wiring *w, struct tars_err *err);
 TARS_MUST_USE tars_status tars_wiring_open_follow(struct tars_wiring *w, struct tars_err *err);
-TARS_MUST_USE tars_status tars_wiring_start_follow(struct tars_wiring *w, bool serves,
+TARS_MUST_USE tars_status tars_wiring_start_follow(struct tars_wiring *w,
+                                                   const struct tars_wiring_config *config,
                                                    struct tars_err *err);
 TARS_MUST_USE tars_status tars_wiring_register_vectors(struct tars_wiring *w);
 void tars_wiring_close_follow(struct tars_wiring *w);

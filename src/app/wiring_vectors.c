@@ -7,11 +7,14 @@
 #include "app/vector_backends.h"
 #include "app/wiring_internal.h"
 #include "index/index.h"
+#include "obs/log.h"
 #include "vectors/follow.h"
 #include "vectors/vectors.h"
 
-#define LOOK_MS  2000    /* a server that starts waits so long for the first look */
-#define AWAIT_MS 3600000 /* a command that searches waits for what is still to be written */
+#define LOOK_MS  2000   /* a server that starts waits so long for the first look */
+#define OWN_MS   600000 /* a command waits for its own writing while it moves, and so much longer */
+#define STILL_MS 10000  /* the same for that of another process: maybe there is none */
+#define TELL_MS  2000   /* of waiting, and it is said */
 
 tars_status tars_wiring_open_vectors(struct tars_wiring *w, struct tars_err *err)
 {
@@ -74,19 +77,35 @@ tars_status tars_wiring_open_follow(struct tars_wiring *w, struct tars_err *err)
     return w->vectors ? tars_follow_new(&config, &w->follow, err) : TARS_OK;
 }
 
-tars_status tars_wiring_start_follow(struct tars_wiring *w, bool serves, struct tars_err *err)
+/* Who searches once and ends wants all of it; a server answers by words meanwhile. */
+static void await_vectors(struct tars_wiring *w, const atomic_bool *stopping)
+{
+    uint64_t seq = tars_index_seq(w->index);
+    bool writes = tars_wiring_leads(w);
+    tars_status status = tars_follow_await_all(w->follow, seq, TELL_MS, stopping);
+
+    if (status == TARS_ETIMEOUT) {
+        tars_log_warning(w->log, "vectors", "waiting until %s %s the vectors of all passages",
+                         w->vectors->ops->name, writes ? "has" : "is given");
+        status =
+            tars_follow_await_all(w->follow, seq, writes ? OWN_MS : STILL_MS - TELL_MS, stopping);
+    }
+    if (status != TARS_OK)
+        tars_wiring_warn(w, "not all vectors are in their server yet");
+}
+
+tars_status tars_wiring_start_follow(struct tars_wiring *w, const struct tars_wiring_config *config,
+                                     struct tars_err *err)
 {
     tars_status status;
 
     if (!w->follow)
         return TARS_OK;
     status = tars_follow_start(w->follow, err);
-    if (status == TARS_OK && serves)
+    if (status == TARS_OK && config->serves)
         tars_follow_await_look(w->follow, LOOK_MS);
-    /* Who searches once and ends wants all of it; a server answers by words meanwhile. */
-    if (status == TARS_OK && !serves &&
-        tars_follow_await(w->follow, tars_index_seq(w->index), AWAIT_MS) != TARS_OK)
-        tars_wiring_warn(w, "not all vectors are in their server yet");
+    if (status == TARS_OK && !config->serves)
+        await_vectors(w, config->stopping);
     return status;
 }
 

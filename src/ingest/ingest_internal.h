@@ -107,6 +107,8 @@ struct tars_ingest {
     size_t dim; /* of the encoder; 0: none */
     int64_t (*now_us)(void);
 
+    uint64_t vectors_missed; /* writer: a change whose vectors were waited for in vain; 0: none */
+
     pthread_t reader, writer, saver;
     bool is_started;
     bool may_hold_unknown; /* reader: a job is running in the store that no run is of */

@@ -465,16 +465,22 @@ static void settle(struct tars_ingest_part *part)
 }
 
 /* A file that has been taken in can be found by its vectors, too, wherever they are: unless their
- * server is away, or slow, and then it is caught up later. */
+ * server is away, or slow, and then it is caught up later. What one file has waited for in vain no
+ * other waits for: all would, one after the other, while a server is filled. */
 static void await_vectors(struct tars_ingest *ingest)
 {
+    struct tars_follow *follow = ingest->config.follow;
     uint64_t seq = tars_index_seq(ingest->config.index);
     int64_t until_ms = tars_clock_mono_ms() + VECTORS_MS;
+    tars_status status = TARS_ETIMEOUT;
 
-    while (ingest->config.follow && !atomic_load(&ingest->stopping) &&
-           tars_follow_await(ingest->config.follow, seq, VECTORS_LOOK_MS) == TARS_ETIMEOUT &&
+    if (!follow || tars_follow_is_far(follow, seq) ||
+        tars_follow_stats(follow).seq < ingest->vectors_missed)
+        return;
+    while (status == TARS_ETIMEOUT && !atomic_load(&ingest->stopping) &&
            tars_clock_mono_ms() < until_ms)
-        continue;
+        status = tars_follow_await(follow, seq, VECTORS_LOOK_MS);
+    ingest->vectors_missed = status == TARS_ETIMEOUT ? seq : 0;
 }
 
 static void write_part(struct tars_ingest *ingest, struct tars_ingest_batch *batch,

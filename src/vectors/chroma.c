@@ -46,6 +46,7 @@ struct tars_chroma {
     char *token;                /* likewise */
     size_t batch_rows;
     int64_t read_ms, write_ms;
+    const atomic_bool *stop; /* or NULL; lent */
     struct tars_breaker breaker;
     atomic_int api;      /* enum tars_chroma_api, or UNKNOWN */
     atomic_size_t limit; /* rows of a write that the server allows; 0: not known */
@@ -208,6 +209,8 @@ static tars_status run(struct tars_chroma *chroma, struct exchange *exchange, st
                          "ChromaDB at %s did not answer; it is asked again in a moment",
                          chroma->url);
     }
+    if (!exchange->cancelled)
+        exchange->cancelled = chroma->stop;
     status = talk(chroma, exchange, err);
     if (status == TARS_OK && exchange->http / 100 != 2)
         status = refuse(chroma, exchange, err);
@@ -621,6 +624,11 @@ tars_status tars_chroma_new(const struct tars_chroma_config *config, struct tars
     }
     *chroma = made;
     return TARS_OK;
+}
+
+void tars_chroma_stop_by(struct tars_chroma *chroma, const atomic_bool *stop)
+{
+    chroma->stop = stop;
 }
 
 void tars_chroma_free(struct tars_chroma *chroma)

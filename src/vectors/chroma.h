@@ -58,6 +58,9 @@ TARS_MUST_USE tars_status tars_chroma_new(const struct tars_chroma_config *confi
                                           struct tars_chroma **chroma, struct tars_err *err);
 /* NULL is allowed. */
 void tars_chroma_free(struct tars_chroma *chroma);
+/* From now on *stop ends all calls that have no flag of their own (TARS_ECANCELED). Lent; before
+ * others use it. */
+void tars_chroma_stop_by(struct tars_chroma *chroma, const atomic_bool *stop);
 /* The address, as it is asked; lent. */
 const char *tars_chroma_url(const struct tars_chroma *chroma);
 

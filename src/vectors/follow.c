@@ -31,7 +31,10 @@
 #define COUNTS_EACH      60 /* looks that only read, between two that count */
 #define PAUSE_LEAST_MS   250
 #define PAUSE_MOST_MS    4000
-#define AWAITED_MS       20
+#define AWAITED_MS       20  /* between two looks while somebody waits */
+#define AWAITED_ON_MS    100 /* the same, where another process writes */
+#define STEP_MS          100
+#define FAR              CHANGES_AT_ONCE /* changes behind that take their time */
 #define STORE_ID_BYTES   16
 #define NEARLY           64 /* changes behind that are nothing to speak of */
 #define NS_PER_MS        INT64_C(1000000)
@@ -77,6 +80,7 @@ tars_status tars_follow_new(const struct tars_follow_config *config, struct tars
     if (made->config.look_ms == 0)
         made->config.look_ms = LOOK_MS;
     atomic_store(&config->vectors->is_closed, true);
+    atomic_store(&config->vectors->is_stopping, false);
     made->stats.status = TARS_EAGAIN;
     made->pause_ms = PAUSE_LEAST_MS;
     pthread_mutex_init(&made->lock, NULL);
@@ -89,6 +93,7 @@ void tars_follow_free(struct tars_follow *follow)
 {
     if (!follow)
         return;
+    atomic_store(&follow->config.vectors->is_stopping, true);
     pthread_mutex_lock(&follow->lock);
     follow->is_stopping = true;
     pthread_cond_broadcast(&follow->changed);
@@ -591,7 +596,11 @@ static void rest(struct tars_follow *follow)
     pthread_mutex_lock(&follow->lock);
     is_awaited = follow->waiting > 0;
     pthread_mutex_unlock(&follow->lock);
-    nap(follow, is_awaited ? AWAITED_MS : follow->config.poll_ms, !is_awaited);
+    if (is_awaited) {
+        nap(follow, follow->wrote ? AWAITED_MS : AWAITED_ON_MS, false);
+    } else {
+        nap(follow, follow->config.poll_ms, true);
+    }
 }
 
 static void *run(void *ctx)
@@ -672,6 +681,35 @@ tars_status tars_follow_await(struct tars_follow *follow, uint64_t seq, int64_t 
     follow->waiting--;
     pthread_mutex_unlock(&follow->lock);
     return status;
+}
+
+tars_status tars_follow_await_all(struct tars_follow *follow, uint64_t seq, int64_t still_ms,
+                                  const atomic_bool *stop)
+{
+    uint64_t last = tars_follow_stats(follow).seq;
+    int64_t moved_ms = tars_clock_mono_ms();
+    tars_status status;
+
+    while ((status = tars_follow_await(follow, seq, STEP_MS)) == TARS_ETIMEOUT) {
+        uint64_t now = tars_follow_stats(follow).seq;
+
+        if (stop && atomic_load(stop))
+            return TARS_ECANCELED;
+        if (now != last) {
+            last = now;
+            moved_ms = tars_clock_mono_ms();
+        } else if (tars_clock_mono_ms() - moved_ms >= still_ms) {
+            return TARS_ETIMEOUT;
+        }
+    }
+    return status;
+}
+
+bool tars_follow_is_far(struct tars_follow *follow, uint64_t seq)
+{
+    struct tars_follow_stats stats = tars_follow_stats(follow);
+
+    return seq > stats.seq + (stats.is_filling ? NEARLY : FAR);
 }
 
 void tars_follow_await_look(struct tars_follow *follow, int64_t timeout_ms)

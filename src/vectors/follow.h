@@ -16,8 +16,10 @@
  *           on from seq when the server is back, after PAUSE_LEAST_MS to PAUSE_MOST_MS.
  * Several   Servers at one store and one back end may all follow: of two that write the same change
  *           one wins (TARS_EAGAIN). With may_write only one does, and the others look on.
- * Bounds    A batch is some hundreds of windows, and the text of their passages.
- * Threads   One of its own; all functions but new and free are safe to share.
+ * Stop      free() ends a write that is under way (vectors.h, is_stopping): what was not written
+ * down with its seq is written again by whoever comes next. Bounds    A batch is some hundreds of
+ * windows, and the text of their passages. Threads   One of its own; all functions but new and free
+ * are safe to share.
  */
 #ifndef TARS_VECTORS_FOLLOW_H
 #define TARS_VECTORS_FOLLOW_H
@@ -58,7 +60,7 @@ struct tars_follow_config {
 
 TARS_MUST_USE tars_status tars_follow_new(const struct tars_follow_config *config,
                                           struct tars_follow **follow, struct tars_err *err);
-/* Joins the thread: what is under way is finished first, a batch at most. NULL is allowed. */
+/* Joins the thread: what is under way is given up. NULL is allowed. */
 void tars_follow_free(struct tars_follow *follow);
 /* Begin. The store's model has been settled. */
 TARS_MUST_USE tars_status tars_follow_start(struct tars_follow *follow, struct tars_err *err);
@@ -68,6 +70,12 @@ void tars_follow_wake(struct tars_follow *follow);
  * TARS_ETIMEOUT; what the last round said. */
 TARS_MUST_USE tars_status tars_follow_await(struct tars_follow *follow, uint64_t seq,
                                             int64_t timeout_ms);
+/* The same for who has time: as long as it moves, and still_ms after that (TARS_ETIMEOUT: as it is
+ * where nobody writes), or until *stop is set (TARS_ECANCELED; NULL: never). */
+TARS_MUST_USE tars_status tars_follow_await_all(struct tars_follow *follow, uint64_t seq,
+                                                int64_t still_ms, const atomic_bool *stop);
+/* Is there so much to write before change seq that nobody should wait for it? */
+bool tars_follow_is_far(struct tars_follow *follow, uint64_t seq);
 /* Until the back end was looked at once, well or not, at most timeout_ms. */
 void tars_follow_await_look(struct tars_follow *follow, int64_t timeout_ms);
 struct tars_follow_stats tars_follow_stats(struct tars_follow *follow);

@@ -150,6 +150,7 @@ struct tars_vectors {
     _Atomic uint64_t generation; /* that is searched; 0: any. Likewise */
     atomic_bool is_closed;       /* it is not known to be of this store and model. Likewise */
     atomic_bool is_doubted;      /* a search did not find that generation: to be looked at */
+    atomic_bool is_stopping;     /* state, reset and apply end (ECANCELED). Set by who feeds it */
 };
 
 /* The vectors of an index that somebody else feeds, borrowed: the default back end. TARS_ENOMEM. */

@@ -582,6 +582,7 @@ tars_status tars_vectors_chroma_open(const struct tars_vectors_chroma_config *co
     made->chroma = config->chroma;
     made->query_ms = config->query_ms ? config->query_ms : QUERY_MS_DEFAULT;
     made->base.search_ms = made->query_ms;
+    tars_chroma_stop_by(made->chroma, &made->base.is_stopping);
     (void)snprintf(made->space, sizeof(made->space), "%s", space);
     pthread_mutex_init(&made->lock, NULL);
     *vectors = &made->base;

@@ -240,6 +240,7 @@ static tars_status state(struct tars_vectors *vectors, bool counts, struct tars_
     }
     if (status != TARS_OK)
         return status;
+    conn->stop = &vectors->is_stopping;
     if (counts)
         conn->wait_ms = WRITE_MS;
     query = tars_pg_ask(conn, SQL_STATE);
@@ -268,6 +269,7 @@ static tars_status reset(struct tars_vectors *vectors, const struct tars_vectors
 
     if (status != TARS_OK)
         return status;
+    conn->stop = &vectors->is_stopping;
     conn->wait_ms = WRITE_MS;
     status = need_schema(self, conn, err);
     if (status != TARS_OK)
@@ -436,8 +438,10 @@ static tars_status apply(struct tars_vectors *vectors, const struct tars_vectors
         status = tars_fail(status, err, "no memory to write vectors");
     if (status == TARS_OK)
         status = take(self, &conn, err);
-    if (status == TARS_OK)
+    if (status == TARS_OK) {
+        conn->stop = &vectors->is_stopping;
         status = give(self, conn, run_apply(conn, batch, dim, columns, err));
+    }
     for (enum column c = FIRST; c < COLUMNS; c++)
         tars_buf_release(&columns[c]);
     return status;

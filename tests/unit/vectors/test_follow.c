@@ -32,6 +32,7 @@ struct front {
     _Atomic uint64_t generation; /* that it says it is of, and that is written to */
     _Atomic uint64_t rewound;    /* changes that it says it has not got after all */
     atomic_int counted;          /* times that it was asked to count */
+    atomic_bool hangs;           /* a write does not end by itself */
     atomic_bool *leads;          /* no longer after the next write; or NULL */
 };
 
@@ -86,6 +87,11 @@ static tars_status front_apply(struct tars_vectors *vectors, const struct tars_v
     if (batch->generation != atomic_load(&front->generation))
         return tars_fail(TARS_EAGAIN, err, "another filling");
     atomic_fetch_add(&front->applied, 1);
+    while (atomic_load(&front->hangs)) {
+        if (atomic_load(&vectors->is_stopping))
+            return tars_fail(TARS_ECANCELED, err, "given up");
+        (void)usleep(LOOK_US);
+    }
     if (front->leads)
         atomic_store(front->leads, false);
     return front->behind->ops->apply(front->behind, batch, dim, err);
@@ -478,6 +484,63 @@ static void who_may_no_longer_write_ends(void **state)
 }
 
 /* Without vectors in the store there is nothing to wait for. */
+static void stopping_ends_a_write(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t seq = put(f, 3);
+
+    atomic_store(&f->front.hangs, true);
+    begin(f);
+    while (atomic_load(&f->front.applied) == 0)
+        (void)usleep(LOOK_US);
+    end(f);
+    atomic_store(&f->front.hangs, false);
+    begin(f);
+    await(f, seq);
+    assert_int_equal(count_found(f), 3);
+}
+
+/* Nobody writes: who waits for all gives up, and who is told to stop does so at once. */
+static void nobody_waits_for_what_does_not_come(void **state)
+{
+    struct fixture *f = *state;
+    atomic_bool stop = false;
+    uint64_t seq;
+
+    atomic_store(&f->may_write, false);
+    seq = put(f, 3);
+    begin(f);
+    tars_follow_await_look(f->follow, SOON_MS);
+    assert_int_equal(tars_follow_await_all(f->follow, seq, 200, NULL), TARS_ETIMEOUT);
+    assert_int_equal(tars_follow_await_all(f->follow, seq, 200, &stop), TARS_ETIMEOUT);
+    atomic_store(&stop, true);
+    assert_int_equal(tars_follow_await_all(f->follow, seq, INT64_MAX, &stop), TARS_ECANCELED);
+    assert_false(tars_follow_is_far(f->follow, seq));
+    assert_true(tars_follow_is_far(f->follow, seq + 1000));
+    atomic_store(&f->may_write, true);
+    assert_int_equal(tars_follow_await_all(f->follow, seq, SOON_MS, NULL), TARS_OK);
+    assert_int_equal(count_found(f), 3);
+}
+
+/* While it is filled, less is far than later. */
+static void what_is_filled_is_sooner_far(void **state)
+{
+    struct fixture *f = *state;
+
+    for (int i = 0; i < 100; i++)
+        (void)put(f, 1);
+    atomic_store(&f->front.hangs, true);
+    begin(f);
+    while (atomic_load(&f->front.applied) == 0)
+        (void)usleep(LOOK_US);
+    assert_true(tars_follow_is_far(f->follow, 100));
+    atomic_store(&f->front.hangs, false);
+    await(f, 100);
+    while (tars_follow_stats(f->follow).is_filling)
+        (void)usleep(LOOK_US);
+    assert_false(tars_follow_is_far(f->follow, 200));
+}
+
 static void a_store_without_a_model_is_in_step(void **state)
 {
     struct fixture *f = *state;
@@ -535,6 +598,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(who_may_not_write_looks_on, set_up, tear_down),
         cmocka_unit_test_setup_teardown(who_may_no_longer_write_ends, set_up, tear_down),
         cmocka_unit_test_setup_teardown(vectors_of_another_length_are_none, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(stopping_ends_a_write, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(nobody_waits_for_what_does_not_come, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_is_filled_is_sooner_far, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_store_without_a_model_is_in_step, set_up, tear_down),
     };
 
