@@ -4,10 +4,11 @@
  * the index of this process has no vectors then, so nothing else could be searched by meaning. One
  * that is only away costs the vectors until it is there.
  */
+#include <stdio.h>
+
 #include "app/vector_backends.h"
 #include "app/wiring_internal.h"
 #include "index/index.h"
-#include "obs/log.h"
 #include "vectors/follow.h"
 #include "vectors/vectors.h"
 
@@ -85,8 +86,8 @@ static void await_vectors(struct tars_wiring *w, const atomic_bool *stopping)
     tars_status status = tars_follow_await_all(w->follow, seq, TELL_MS, stopping);
 
     if (status == TARS_ETIMEOUT) {
-        tars_log_warning(w->log, "vectors", "waiting until %s %s the vectors of all passages",
-                         w->vectors->ops->name, writes ? "has" : "is given");
+        (void)fprintf(stderr, "waiting until %s %s the vectors of all passages; Ctrl-C stops\n",
+                      w->vectors->ops->name, writes ? "has" : "is given");
         status =
             tars_follow_await_all(w->follow, seq, writes ? OWN_MS : STILL_MS - TELL_MS, stopping);
     }

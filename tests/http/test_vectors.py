@@ -4,13 +4,15 @@ a database that is not fit for it ends the start with the remedy."""
 import json
 import os
 import shutil
+import signal
+import subprocess
 import sys
 import tempfile
 import time
 import unittest
 import urllib.request
 
-from server import ROOT, ServerTest, run
+from server import ROOT, TARS, ServerTest, environment, run
 from test_cache_redis import OPEN, Asking
 
 sys.path.insert(0, os.path.join(ROOT, "tests", "support"))
@@ -253,6 +255,34 @@ class SharedTest(Asking, ServerTest):
             self.assertNotIn("degraded", Second.search("fruit"))
         finally:
             Second.tearDownClass()
+
+
+class CommandTest(unittest.TestCase):
+    """A command beside servers leaves writing to them; where none runs it does not wait for ever."""
+
+    def test_where_nobody_writes_it_says_so_and_can_be_stopped(self):
+        data = tempfile.mkdtemp(prefix="tars-http-")
+        self.addCleanup(shutil.rmtree, data)
+        path = os.path.join(data, "quay.txt")
+        with open(path, "w", encoding="utf-8") as out:
+            out.write("Tariffs of the quay for the mooring of vessels.")
+        with Postgres(vectors=True) as postgres:
+            settings = {**postgres.environment(), "STORE": "postgres", "STORE_SHARED": "true",
+                        "JWT_SECRET": "0123456789abcdef" * 4}
+            run("ingest", "--quiet", path, data=data, **settings)
+            settings["VECTOR_BACKEND"] = "pgvector"
+            done = run("search", "mooring", data=data, **settings)
+            self.assertIn("waiting until pgvector is given", done.stderr)
+            self.assertIn("Tariffs", done.stdout)
+            process = subprocess.Popen([TARS, "search", "mooring"], env=environment(data, **settings), cwd=data,
+                                       stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+            for line in process.stderr:
+                if "waiting until" in line:
+                    break
+            begun = time.monotonic()
+            process.send_signal(signal.SIGINT)
+            process.communicate(timeout=SOON)
+            self.assertLess(time.monotonic() - begun, 7)  # it would wait for 8 s more
 
 
 class NotFit(unittest.TestCase):
