@@ -470,6 +470,7 @@ class Past(ReplicasTest):
         finally:
             self.postgres.start()
         self.soon(lambda: document in server.found("vacation days"), 60)
+        self.soon(lambda: server.ask("GET", "/ready").status == 200, 60)  # searches come back first, writes later
 
     def test_2_a_database_that_goes_back_is_noticed(self):
         server, = self.servers
