@@ -166,11 +166,15 @@ class Drill:
     def ready(self, store, begun):
         """The server started; how long after begun it gave the first right answer."""
         store.start()
-        while store.server.ask("GET", "/ready")[0] != 200:
-            expect(time.monotonic() - begun < DEADLINE_S, "the server does not become ready")
-            time.sleep(0.02)
+        self.wait_until_ready(store)
         store.expect_found("d", [0])
         return time.monotonic() - begun
+
+    def wait_until_ready(self, store):
+        begun = time.monotonic()
+        while (answer := store.server.ask("GET", "/ready"))[0] != 200 or json.loads(answer[1])["status"] != "ready":
+            expect(time.monotonic() - begun < DEADLINE_S, f"the server does not become ready: {answer}")
+            time.sleep(0.02)
 
     # ------------------------------------------------------------- 1: a dump
 
@@ -255,6 +259,7 @@ class Drill:
         other.stop()
         self.postgres.start()
         self.first.start()
+        self.wait_until_ready(self.first)
         last = self.written[there - 1][1]
         print(f"     RPO {lost - last:.2f} s: the last turn that came back to the loss; archive_timeout is 5 s; RTO "
               f"{right:.2f} s: recovered after {back:.2f} s, first right answer after {right:.2f} s", flush=True)
@@ -421,8 +426,7 @@ class Drill:
             raise Failure("a document was taken in by a server that the database does not know")
         self.old.stop()
         self.old.start()
-        ready = self.old.server.json("GET", "/ready")
-        expect(ready["status"] == "ready", f"it is not ready after a start: {ready}")
+        self.wait_until_ready(self.old)
         self.old.expect_found("d", range(self.kept))
         self.old.expect_found("w", [1, 2], 0)
         self.old.stop()
