@@ -9,6 +9,7 @@
 #include "api/at_once.h"
 #include "auth/quota.h"
 #include "api/record.h"
+#include "api/words.h"
 #include "base/crypto/digest.h"
 #include "rag/absence.h"
 #include "rag/history.h"
@@ -291,6 +292,17 @@ tars_status tars_answer_recall(const struct tars_api *api, struct tars_call *cal
     return status;
 }
 
+/* Why it is not what it could be is told, but not where what failed is. */
+static void hide_words(const struct tars_api *api, const struct tars_call *call,
+                       struct tars_rag_answer *answer)
+{
+    const char *told = tars_words_told(answer->degraded);
+
+    if (told != answer->degraded)
+        tars_log_call(api->config.log, TARS_LOG_WARNING, "api", call, "%s", answer->degraded);
+    answer->degraded = told;
+}
+
 tars_status tars_answer_ask(const struct tars_api *api, struct tars_call *call,
                             struct tars_asking *asking, const struct tars_rag_events *events,
                             struct tars_rag_answer *answer, struct tars_err *err)
@@ -306,6 +318,7 @@ tars_status tars_answer_ask(const struct tars_api *api, struct tars_call *call,
 
     answered.status = status;
     tars_record_answer(api, call, &answered);
+    hide_words(api, call, answer);
     if (status == TARS_OK && asking->remembers) {
         tars_answer_keep(api, call, asking->conversation_id, asking->request.query, asked_us,
                          answer);

@@ -15,6 +15,7 @@
 #include "api/refresh.h"
 #include "api/reader.h"
 #include "api/traced.h"
+#include "api/words.h"
 #include "base/crypto/digest.h"
 
 #define UPLOAD_DEFAULT     ((size_t)50 << 20)
@@ -172,10 +173,17 @@ static int http_status(tars_status status)
     }
 }
 
+static const char *words_for_log(tars_status status, const struct tars_err *err)
+{
+    return err && err->text[0] ? err->text : tars_status_text(status);
+}
+
 void tars_api_reply_status(struct tars_exchange *ex, tars_status status, const struct tars_err *err)
 {
-    const char *words = err && err->text[0] ? err->text : tars_status_text(status);
     int code = http_status(status);
+    /* 500 hides them itself. */
+    const char *words =
+        code == 500 ? words_for_log(status, err) : tars_words_of(ex->api, &ex->call, status, err);
 
     if (status == TARS_ECANCELED && tars_api_is_draining(ex->api)) {
         tars_exchange_fail(ex, 503, TARS_API_STOPPING); /* cut; who is gone reads nothing */

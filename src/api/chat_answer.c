@@ -12,6 +12,7 @@
 #include "api/reader.h"
 #include "api/record.h"
 #include "api/traced.h"
+#include "api/words.h"
 #include "auth/rate_limit.h"
 #include "base/sys/clock.h"
 #include "rag/history.h"
@@ -370,7 +371,8 @@ static void tell(struct tars_chat_job *job, tars_status status, const struct tar
         tars_chat_send_error(job->session, job->said.conversation_id, CODE_CANCELLED,
                              "Generation cancelled");
     } else {
-        complain(job->session, &job->said, err->text[0] ? err->text : tars_status_text(status));
+        complain(job->session, &job->said,
+                 tars_words_of(job->session->chat->api, &job->call, status, err));
     }
 }
 

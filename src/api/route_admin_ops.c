@@ -4,6 +4,7 @@
 
 #include "api/admin_internal.h"
 #include "api/api_internal.h"
+#include "api/words.h"
 #include "obs/health.h"
 
 #define CONFIRMATION "delete-all"
@@ -92,8 +93,9 @@ void tars_route_rag_initialize(struct tars_exchange *ex)
     tars_access_note(ex, "initialized", NULL, NULL, status == TARS_OK);
     if (status != TARS_OK) {
         const char *words = tars_arena_printf(ex->call.arena, "Initialization failed: %s: %s", part,
-                                              err.text[0] ? err.text : tars_status_text(status));
+                                              tars_words_of(ex->api, &ex->call, status, &err));
 
+        ex->retry_after = "5";
         tars_exchange_fail(ex, 503, words ? words : "Initialization failed");
         return;
     }

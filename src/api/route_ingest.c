@@ -8,6 +8,7 @@
 #include "api/reader.h"
 #include "api/rights.h"
 #include "api/roots.h"
+#include "api/words.h"
 #include "base/codec/multipart.h"
 #include "base/codec/url.h"
 
@@ -43,7 +44,7 @@ static void take_path(struct tars_exchange *ex, const struct tars_take *take,
     if (status == TARS_OK)
         status = config->service->wait(config->service_ctx, id, &ex->call, taken, &err);
     if (status != TARS_OK) {
-        const char *words = err.text[0] ? err.text : tars_status_text(status);
+        const char *words = tars_words_of(ex->api, &ex->call, status, &err);
 
         *taken = (struct tars_taken){.path = take->path,
                                      .document_id = "",
@@ -501,7 +502,7 @@ static void write_job(struct tars_exchange *ex, const struct tars_job_view *job)
     tars_json_text(json, "stage", job->stage);
     tars_json_fixed(json, "progress", job->progress, 3);
     tars_json_int(json, "attempts", job->attempts);
-    tars_json_text(json, "error", job->error[0] ? job->error : NULL);
+    tars_json_text(json, "error", job->error[0] ? tars_words_told(job->error) : NULL);
     tars_json_text(json, "document_id", job->document_id[0] ? job->document_id : NULL);
     tars_json_int(json, "chunks", job->chunks);
     tars_api_write_time(json, "created_at", job->created_us);
@@ -693,8 +694,7 @@ void tars_route_ingest(struct tars_exchange *ex)
     }
     status = config->service->ingest(config->service_ctx, &request.tree, &ex->call, on_taken,
                                      &progress, &err);
-    write_summary(&progress, status == TARS_OK ? NULL
-                             : err.text[0]     ? err.text
-                                               : tars_status_text(status));
+    write_summary(&progress,
+                  status == TARS_OK ? NULL : tars_words_of(ex->api, &ex->call, status, &err));
     tars_exchange_end(ex);
 }

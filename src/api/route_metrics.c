@@ -5,6 +5,7 @@
 #include "api/api_internal.h"
 #include "api/reader.h"
 #include "api/rights.h"
+#include "api/words.h"
 
 #define BYTES_PER_MB       1048576.0
 #define INTERVAL_DEFAULT_S 60
@@ -73,7 +74,7 @@ void tars_route_metrics_system(struct tars_exchange *ex)
     status = config->service->stats(config->service_ctx, tars_api_visible(ex), ex->call.arena,
                                     &stats, &err);
     if (status != TARS_OK) {
-        fail(ex, 500, err.text[0] ? err.text : tars_status_text(status));
+        fail(ex, 500, tars_words_of(ex->api, &ex->call, status, &err));
         return;
     }
     tars_exchange_json(ex);

@@ -8,6 +8,7 @@
 #include "api/reader.h"
 #include "api/record.h"
 #include "api/rights.h"
+#include "api/words.h"
 #include "base/crypto/digest.h"
 #include "rag/rag.h"
 #include "retrieve/filter.h"
@@ -262,10 +263,10 @@ static tars_status write_complete(struct stream *stream, const struct tars_rag_a
     return tars_exchange_flush(stream->ex);
 }
 
-static tars_status write_error(struct stream *stream, tars_status status, const char *words)
+static tars_status write_error(struct stream *stream, const char *words)
 {
     begin_line(stream, "error");
-    tars_json_text(&stream->ex->json, "error", words[0] ? words : tars_status_text(status));
+    tars_json_text(&stream->ex->json, "error", words);
     return tars_exchange_flush(stream->ex);
 }
 
@@ -291,9 +292,9 @@ void tars_route_rag_stream(struct tars_exchange *ex)
     if (status == TARS_OK) {
         status = write_complete(&stream, &answer);
     } else if (status != TARS_ECANCELED) {
-        status = write_error(&stream, status, err.text);
+        status = write_error(&stream, tars_words_of(ex->api, &ex->call, status, &err));
     } else if (tars_api_is_draining(ex->api)) {
-        status = write_error(&stream, status, TARS_API_STOPPING);
+        status = write_error(&stream, TARS_API_STOPPING);
     }
     (void)status;
     tars_exchange_end(ex);

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "api/api_internal.h"
+#include "api/words.h"
 #include "base/version.h"
 
 static bool asks_for_page(struct tars_span accept)
@@ -149,13 +150,13 @@ static void write_checks(struct tars_json *json, const struct states *states)
     tars_json_end(json);
 }
 
-/* Why the store is away, in words. */
+/* Why the store is away, in words; anybody may ask. */
 static void write_reason(struct tars_exchange *ex)
 {
     struct tars_err err = {{0}};
 
     if (tars_health_check(ex->api->config.health, "store", &err) != TARS_OK)
-        tars_json_text(&ex->json, "reason", err.text);
+        tars_json_text(&ex->json, "reason", tars_words_told(err.text));
 }
 
 /* Always 200, as the contract has it, but while the server drains, or is one of several and cut off

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "api/api_internal.h"
+#include "api/words.h"
 
 const char *tars_api_taken_status(enum tars_taken_outcome outcome)
 {
@@ -56,7 +57,7 @@ void tars_api_write_taken(struct tars_exchange *ex, const struct tars_taken *tak
     tars_json_text(json, "status", tars_api_taken_status(taken->outcome));
     tars_json_int(json, "chunks_created", taken->outcome == TARS_TAKEN_INDEXED ? taken->chunks : 0);
     tars_json_fixed(json, "processing_time_ms", taken->ms, 2);
-    tars_json_text(json, "message", taken->reason[0] ? taken->reason : NULL);
+    tars_json_text(json, "message", taken->reason[0] ? tars_words_told(taken->reason) : NULL);
     tars_json_int(json, "job_id", taken->job_id);
     write_metadata(ex, failed ? "" : taken->document_id);
 }
