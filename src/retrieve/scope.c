@@ -301,6 +301,7 @@ static tars_status make_kept(struct tars_scopes *scopes, const struct tars_scope
 static tars_status take_sieve(struct tars_scopes *scopes, struct tars_scope *scope,
                               const char *filters, uint64_t upto, struct tars_err *err)
 {
+    uint64_t partial = tars_store_partial(scopes->store);
     struct tars_buf key;
     struct kept *found;
     tars_status status;
@@ -320,7 +321,8 @@ static tars_status take_sieve(struct tars_scopes *scopes, struct tars_scope *sco
     }
     status = make_kept(scopes, scope, filters, upto, found, &scope->kept, err);
     let_go(scopes, found);
-    if (!status)
+    /* One that may lack something is this question's alone. */
+    if (!status && tars_store_partial(scopes->store) == partial)
         keep(scopes, scope->kept);
     return status;
 }

@@ -415,6 +415,68 @@ static void kept_filters_follow_the_documents(void **state)
     tars_scopes_free(scopes);
 }
 
+/* ------------------------------------------------- answers that lack something */
+
+static struct {
+    const struct tars_store_ops *whole;
+    uint64_t count;
+    bool lacks;
+} partly;
+
+static uint64_t count_partial(struct tars_store *store)
+{
+    (void)store;
+    return partly.count;
+}
+
+/* As a copy that has nothing yet. */
+static tars_status tell_some(struct tars_store *store,
+                             const struct tars_store_document_filter *filter,
+                             tars_store_document_fn *each, void *ctx, struct tars_err *err)
+{
+    if (!partly.lacks)
+        return partly.whole->documents(store, filter, each, ctx, err);
+    partly.count++;
+    return TARS_OK;
+}
+
+static uint64_t newest(void)
+{
+    struct tars_index_stats stats;
+
+    tars_index_stats(f.index, &stats);
+    return stats.last_id;
+}
+
+static void a_filter_that_may_lack_something_is_not_kept(void **state)
+{
+    const struct tars_visible visible = {.all = true};
+    const char *filters = "{\"file_type\":\"pdf\"}";
+    struct tars_store_ops ops = *f.store->ops;
+    struct tars_scopes *scopes = NULL;
+    struct tars_scope *before;
+    struct tars_scope *after;
+
+    (void)state;
+    partly.whole = f.store->ops;
+    partly.lacks = true;
+    ops.partial = count_partial;
+    ops.documents = tell_some;
+    f.store->ops = &ops;
+    assert_int_equal(tars_scopes_new(f.store, &scopes), TARS_OK);
+    put_file("acme/late", "/found", "pdf", 1);
+    before = scope_of(scopes, &visible, filters);
+    partly.lacks = false;
+    after = scope_of(scopes, &visible, filters);
+    f.store->ops = partly.whole;
+    assert_true(partly.count > 0);
+    assert_false(tars_scope_filter(before)->accepts(before, newest()));
+    assert_true(tars_scope_filter(after)->accepts(after, newest()));
+    tars_scope_release(before);
+    tars_scope_release(after);
+    tars_scopes_free(scopes);
+}
+
 /* ------------------------------------------------------------------ threads */
 
 #define ROUNDS 40
@@ -484,6 +546,7 @@ int main(void)
         cmocka_unit_test(nothing_is_seen_without_rights),
         cmocka_unit_test(all_there_is_needs_no_filter_until_more_comes),
         cmocka_unit_test(kept_filters_follow_the_documents),
+        cmocka_unit_test(a_filter_that_may_lack_something_is_not_kept),
         cmocka_unit_test(what_comes_meanwhile_is_hidden),
     };
 
