@@ -8,6 +8,7 @@
 #include "base/crypto/digest.h"
 #include "base/mem/buf.h"
 #include "base/sys/file.h"
+#include "index/index.h"
 
 #define HEAD        "tars-history 1\n"
 #define FILE_MAX    256 /* bytes of a file of marks */
@@ -156,25 +157,38 @@ static tars_status read_store(struct tars_store *store, const struct tars_histor
     return status == TARS_ENOTFOUND ? TARS_OK : status;
 }
 
-/* Keep of the marks the newest that the store knows: one that it has given up must not come into it
- * again, and one that never reached it is nobody's. */
-static tars_status keep_known(struct tars_store *store, struct tars_history *history,
-                              struct tars_err *err)
+/* The number of the snapshot that is in dir; 0: none that can be read. */
+static uint64_t held_in(const char *dir)
 {
+    const struct tars_index_config config = {.dir = dir};
+    uint64_t seq = 0;
+
+    return tars_index_peek(&config, &seq, NULL) == TARS_OK ? seq : 0;
+}
+
+/* Keep one of the marks that the store knows: one that it has given up must not come into it again,
+ * and one that never reached it is nobody's. That of the snapshot which is there, since saves that
+ * were marked may have failed after it; else the newest. */
+static tars_status keep_known(struct tars_store *store, const char *dir,
+                              struct tars_history *history, struct tars_err *err)
+{
+    const struct tars_history_mark *kept = NULL;
+    uint64_t held = held_in(dir);
     struct tars_arena arena;
     const char *value;
-    size_t kept = 0;
     tars_status status;
 
     tars_arena_init(&arena, ARENA_BYTES);
     status = read_store(store, history, &arena, &value, err);
-    for (size_t i = 0; status == TARS_OK && i < history->count && kept == 0; i++) {
-        if (strstr(value, history->marks[i].token)) {
-            history->marks[0] = history->marks[i];
-            kept = 1;
-        }
+    for (size_t i = 0; status == TARS_OK && i < history->count; i++) {
+        const struct tars_history_mark *mark = &history->marks[i];
+
+        if (strstr(value, mark->token) && (!kept || mark->seq == held))
+            kept = mark;
     }
-    history->count = kept;
+    if (kept)
+        history->marks[0] = *kept;
+    history->count = kept ? 1 : 0;
     tars_arena_release(&arena);
     return status;
 }
@@ -188,7 +202,7 @@ tars_status tars_history_mark(struct tars_store *store, const char *dir, uint64_
     tars_status status = read_file(dir, &history, err);
 
     if (status == TARS_OK) {
-        status = keep_known(store, &history, err);
+        status = keep_known(store, dir, &history, err);
     } else if (status == TARS_ENOTFOUND || status == TARS_EFORMAT) {
         status = tars_random_hex(history.name, NAME_CHARS / 2);
     }

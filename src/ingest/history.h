@@ -11,8 +11,9 @@
  *
  * Order: file, store, then the index itself. A snapshot of state SEQ is thus in place only when the
  * store had TOKEN, in a transaction after that state. A store that has it has that state in its
- * past; one that has not went back. The mark before it stays, for a stop in between, if the store
- * has it: what a store gave up never comes into it again, not with a copy of the folder either.
+ * past; one that has not went back. The mark of the snapshot that is there stays beside it, for a
+ * stop or saves that fail in between, if the store has it: what a store gave up never comes into it
+ * again, not with a copy of the folder either.
  *
  * A snapshot whose number has no mark in its folder was copied from elsewhere, and is taken as it
  * is. Threads   One at a time for a folder.

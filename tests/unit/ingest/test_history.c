@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/sys/file.h"
+#include "index/index.h"
 #include "ingest/history.h"
 #include "store/store_sqlite.h"
 #include "support/faults.h"
@@ -176,6 +177,35 @@ static void test_what_was_given_up_does_not_come_back(void **state)
     assert_int_equal(check(world, 9), TARS_EMISMATCH);
 }
 
+static void save_index(struct world *world, uint64_t seq)
+{
+    const struct tars_index_config config = {.dir = world->dir};
+    struct tars_index *index = NULL;
+
+    mark(world, seq);
+    assert_int_equal(tars_index_open(&config, &index, NULL), TARS_OK);
+    tars_index_publish(index, seq);
+    assert_int_equal(tars_index_save(index, NULL), TARS_OK);
+    tars_index_close(index);
+}
+
+/* Saves that were marked and given up leave the mark of the snapshot that is still there. */
+static void test_the_snapshot_that_is_there_keeps_its_mark(void **state)
+{
+    struct world *world = *state;
+    char key[64];
+    char before[64];
+
+    save_index(world, 3);
+    key_and_value(world, key, before);
+    save_index(world, 5);
+    mark(world, 9);
+    mark(world, 12);
+    assert_int_equal(check(world, 5), TARS_OK);
+    assert_int_equal(tars_store_meta_set(world->store, key, before, NULL), TARS_OK);
+    assert_int_equal(check(world, 5), TARS_EMISMATCH);
+}
+
 static void test_a_store_that_never_knew_it_is_noticed(void **state)
 {
     struct world *world = *state;
@@ -226,6 +256,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_without_marks_it_is_taken_as_it_is, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_store_that_went_back_is_noticed, setup, teardown),
         cmocka_unit_test_setup_teardown(test_what_was_given_up_does_not_come_back, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_the_snapshot_that_is_there_keeps_its_mark, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(test_a_store_that_never_knew_it_is_noticed, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(test_damaged_marks_are_no_proof, setup, teardown),
