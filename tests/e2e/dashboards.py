@@ -118,12 +118,12 @@ class DashboardTest(ServerTest):
     def setUpClass(cls):
         cls.redis = Redis("--maxmemory", "64mb", "--maxmemory-policy", "allkeys-lru")
         cls.addClassCleanup(cls.redis.stop)
-        cls.postgres = Postgres()
+        cls.postgres = Postgres(vectors=True)
         cls.addClassCleanup(cls.postgres.close)
         cls.ollama, cls.receiver = FakeOllama(), Receiver()
         cls.addClassCleanup(cls.ollama.close)
         cls.addClassCleanup(cls.receiver.close)
-        cls.settings = {**cls.redis.settings(), **cls.postgres.environment(), "POSTGRES_ENABLED": "true",
+        cls.settings = {**cls.redis.settings(), **cls.postgres.environment(), "POSTGRES_ENABLED": "true", "VECTOR_BACKEND": "pgvector",
                         "METRICS_TOKEN": TOKEN, "METRICS_SAMPLE_SECONDS": "1", "LLM_BACKEND": "ollama",
                         "OLLAMA_HOST": cls.ollama.url, "OLLAMA_MODEL": MODEL, "USE_QUERY_EXPANSION": "true",
                         "QUERY_EXPANSION_ENABLED": "true", "WS_MAX_CONNECTIONS": "100", "LOG_LEVEL": "CRITICAL",
