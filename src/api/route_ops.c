@@ -3,7 +3,8 @@
 #include "api/api_internal.h"
 #include "api/rights.h"
 
-#define DAY_US (INT64_C(86400) * 1000000)
+#define DAY_US        (INT64_C(86400) * 1000000)
+#define RETRY_AFTER_S "5"
 
 static bool is_needed(const struct tars_health_part *part)
 {
@@ -82,6 +83,17 @@ static void write_activity(struct tars_exchange *ex, const struct tars_query_sta
     tars_json_end(json);
 }
 
+/* Who sees to the server is told which part is away, and why. */
+static void refuse(struct tars_exchange *ex, tars_status status, const struct tars_err *err)
+{
+    if (status != TARS_EUNAVAILABLE || !err->text[0] || !tars_api_sees_server(ex)) {
+        tars_api_reply_status(ex, status, err);
+        return;
+    }
+    ex->retry_after = RETRY_AFTER_S;
+    tars_exchange_fail(ex, 503, err->text);
+}
+
 void tars_route_ops_summary(struct tars_exchange *ex)
 {
     const struct tars_api_config *config = &ex->api->config;
@@ -100,7 +112,7 @@ void tars_route_ops_summary(struct tars_exchange *ex)
     if (status == TARS_OK)
         status = tars_analytics_stats(config->analytics, &range, &day, &err);
     if (status != TARS_OK) {
-        tars_api_reply_status(ex, status, &err);
+        refuse(ex, status, &err);
         return;
     }
     tars_api_watched(ex, &nas);
