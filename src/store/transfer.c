@@ -326,30 +326,38 @@ static tars_status compare(const struct tars_transfer_config *config, struct tar
     return TARS_OK;
 }
 
+/* An entry of meta under another name, or that there is none. */
+static tars_status move_meta(const struct tars_transfer_config *config, const char *key,
+                             const char *as, struct tars_err *err)
+{
+    struct tars_arena arena;
+    const char *value = NULL;
+    tars_status status;
+
+    tars_arena_init(&arena, META_BYTES);
+    status = tars_store_meta_get(config->from, key, &arena, &value, err);
+    if (status == TARS_OK || status == TARS_ENOTFOUND)
+        status = tars_store_meta_set(config->to, as, status == TARS_OK ? value : NULL, err);
+    tars_arena_release(&arena);
+    return status;
+}
+
 /* Of some passages without vectors it is known, and of a store without a model that it has none:
  * what the target says of itself may be of a start before this. */
 static tars_status move_model(const struct tars_transfer_config *config,
                               struct tars_store_model *model, struct tars_err *err)
 {
     static const char *const own[] = {"embed.identity", "embed.name", "embed.dim"};
-    struct tars_arena arena;
-    const char *partial = NULL;
     tars_status status = tars_store_model(config->from, model, err);
 
     if (!status && model->identity[0])
         status = tars_store_model_claim(config->to, model, err);
     for (size_t i = 0; !status && !model->identity[0] && i < sizeof(own) / sizeof(own[0]); i++)
         status = tars_store_meta_set(config->to, own[i], NULL, err);
-    if (status)
-        return status;
-    tars_arena_init(&arena, META_BYTES);
-    status = tars_store_meta_get(config->from, TRANSFER_PARTIAL_KEY, &arena, &partial, err);
-    if (status == TARS_OK || status == TARS_ENOTFOUND) {
-        status = tars_store_meta_set(config->to, TRANSFER_PARTIAL_KEY,
-                                     status == TARS_OK ? partial : NULL, err);
-    }
-    tars_arena_release(&arena);
-    return status;
+    if (!status)
+        status = move_meta(config, TRANSFER_PARTIAL_KEY, TRANSFER_PARTIAL_KEY, err);
+    /* Vectors in a server are of the store that was moved: the new one may take their place. */
+    return status ? status : move_meta(config, TARS_STORE_ID_KEY, TARS_STORE_BEFORE_KEY, err);
 }
 
 static tars_status move_all(const struct tars_transfer_config *config, struct tars_err *err)

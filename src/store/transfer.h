@@ -23,6 +23,11 @@
 
 #include "store/store.h"
 
+/* In meta: which store it is; and which one was moved into it, so that what was made of that one
+ * elsewhere (vectors in a server) is this one's. */
+#define TARS_STORE_ID_KEY     "store.id"
+#define TARS_STORE_BEFORE_KEY "store.before"
+
 struct tars_store_sums {
     int64_t tenants, accounts, keys, collections, grants, revoked, audit;
     int64_t files, documents, passages, vectors;

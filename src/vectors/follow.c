@@ -18,6 +18,7 @@
 #include "base/mem/arena.h"
 #include "base/sys/clock.h"
 #include "obs/log.h"
+#include "store/transfer.h"
 
 #define CHANGES_AT_ONCE  256
 #define PASSAGES_AT_ONCE 64  /* read at a time */
@@ -152,11 +153,11 @@ static tars_status name_store(struct tars_follow *follow, char *out, size_t size
     tars_status status;
 
     tars_arena_init(&arena, META_BYTES);
-    status = tars_store_meta_get(store, "store.id", &arena, &known, err);
+    status = tars_store_meta_get(store, TARS_STORE_ID_KEY, &arena, &known, err);
     if (status == TARS_ENOTFOUND) {
         status = tars_random_hex(made, STORE_ID_BYTES);
         if (status == TARS_OK)
-            status = tars_store_meta_set(store, "store.id", made, err);
+            status = tars_store_meta_set(store, TARS_STORE_ID_KEY, made, err);
         known = made;
     }
     if (status == TARS_OK)
@@ -257,15 +258,34 @@ static tars_status find_fault(struct tars_follow *follow, const struct tars_vect
     return status;
 }
 
-/* Is it somebody else's, who has come after this process? Two would empty it in turns for ever. */
+/* Is it of the store that was moved into this one (store/transfer.h)? */
+static tars_status is_of_before(const struct tars_follow *follow,
+                                const struct tars_vectors_state *there, bool *is_it,
+                                struct tars_err *err)
+{
+    const char *before = NULL;
+    struct tars_arena arena;
+    tars_status status;
+
+    tars_arena_init(&arena, META_BYTES);
+    status = tars_store_meta_get(follow->config.store, TARS_STORE_BEFORE_KEY, &arena, &before, err);
+    *is_it = status == TARS_OK && strcmp(before, there->of.store) == 0;
+    tars_arena_release(&arena);
+    return status == TARS_ENOTFOUND ? TARS_OK : status;
+}
+
+/* Is it somebody else's? What another store has filled is never emptied: a wrong name of a database
+ * or collection must not cost others their vectors. And two at one place would empty it in turns
+ * for ever. */
 static bool is_taken(const struct tars_follow *follow, const struct tars_vectors_state *there,
                      enum fault fault)
 {
-    if (!follow->was_ours || !there->of.store[0])
+    if (!there->of.store[0])
         return false;
     if (fault == OTHER_STORE)
-        return true;
-    return (fault == AHEAD || fault == OTHER_HISTORY) && there->generation != follow->generation;
+        return follow->was_ours || there->windows > 0;
+    return follow->was_ours && (fault == AHEAD || fault == OTHER_HISTORY) &&
+           there->generation != follow->generation;
 }
 
 static tars_status empty_it(struct tars_follow *follow, const struct tars_vectors_state *there,
@@ -273,12 +293,18 @@ static tars_status empty_it(struct tars_follow *follow, const struct tars_vector
 {
     const char *name = follow->config.vectors->ops->name;
     bool was_empty = !there->of.store[0];
-    tars_status status;
+    bool is_before = false;
+    tars_status status = TARS_OK;
 
-    if (is_taken(follow, there, fault)) {
+    if (fault == OTHER_STORE && !follow->was_ours)
+        status = is_of_before(follow, there, &is_before, err);
+    if (status != TARS_OK)
+        return status;
+    if (!is_before && is_taken(follow, there, fault)) {
         return tars_fail(TARS_EBUSY, err,
-                         "another server with other documents writes its vectors to the same "
-                         "place: give this one a database or collection of its own");
+                         "%s has the vectors of another server with other documents: give this one "
+                         "a database or collection of its own, or remove what is there",
+                         name);
     }
     if (was_empty) {
         tars_log_info(follow->config.log, "vectors", "%s is empty and is filled", name);

@@ -6,9 +6,8 @@
  * Begin     What is there is looked at: of which store and model, up to which change, how many
  *           vectors. What is behind is brought along from its seq. What is of another model, ahead
  *           of the store, of another history (the mark: a digest of the change that seq was), or
- *           has lost or got vectors is emptied and filled again. So is what is of another store,
- *           unless it was ours a moment ago: then two servers write to one place, and this one
- *           leaves it alone and says so.
+ *           has lost or got vectors is emptied and filled again. What another store has filled is
+ *           left alone, and this one says so: two servers are at one place, or its name is wrong.
  * Later     Others can reach what is there as well. It is looked at again every look_ms, when this
  *           process begins to write, and when a search found it otherwise; now and then it is
  *           counted. What is not found right is not searched until it is (vectors.h, Strangers).

@@ -232,7 +232,7 @@ class ChromaTest(Elsewhere, ServerTest):
 
 
 class SharedTest(Asking, ServerTest):
-    """Two servers with different documents at one place: the first one does not search the other's vectors."""
+    """Two servers with different documents at one place: what one has written the other does not empty."""
 
     @classmethod
     def setUpClass(cls):
@@ -242,20 +242,24 @@ class SharedTest(Asking, ServerTest):
         super().setUpClass()
         cls.token = cls.sign_in()
 
-    def test_the_first_one_says_so_and_goes_by_words(self):
+    def test_the_second_one_says_so_and_goes_by_words(self):
         class Second(Asking, ServerTest):
             settings = self.settings
 
         self.put("quay.txt", "Tariffs of the quay for the mooring of vessels.")
         eventually(self, lambda: "degraded" not in self.search("price of a berth"))
+        before = self.postgres.query("SELECT * FROM tars_vectors.state")
         Second.setUpClass()
         try:
             Second.token = Second.sign_in()
             Second.put("orchard.txt", "Apples ripen late in the northern orchard.")
-            eventually(self, lambda: self.search("price of a berth").get("degraded") == "vectors")
-            eventually(self, lambda: "vectors" in self.ask("GET", "/ready").json()["degraded"])
-            self.assertEqual(self.search("mooring")["results"][0]["metadata"]["file_name"], "quay.txt")
-            eventually(self, lambda: "degraded" not in Second.search("fruit"))
+            eventually(self, lambda: Second.search("price of fruit").get("degraded") == "vectors")
+            eventually(self, lambda: "vectors" in Second.ask("GET", "/ready").json()["degraded"])
+            self.assertEqual(Second.search("orchard")["results"][0]["metadata"]["file_name"], "orchard.txt")
+            self.assertEqual(self.postgres.query("SELECT * FROM tars_vectors.state"), before)
+            self.assertNotIn("degraded", self.search("what does a mooring cost"))
+            told = {s["name"]: s["detail"] for s in Second.ask("GET", "/ops/summary").json()["services"]}
+            self.assertIn("or remove what is there", told["vectors"])
         finally:
             Second.tearDownClass()
 

@@ -218,12 +218,14 @@ static void a_half_is_not_served(void **state)
     struct tars_access access;
     char other[FILES_PATH_MAX];
     const char *partial;
+    const char *before = NULL;
 
     fill(world);
     assert_int_equal(tars_accounts_load(world->store, &world->arena, &access, NULL), TARS_OK);
     key.account_id = access.accounts[0].id;
     assert_int_equal(tars_accounts_key_add(world->store, &key, NULL), TARS_OK);
     assert_int_equal(tars_store_meta_set(world->store, "embed.partial", "1", NULL), TARS_OK);
+    assert_int_equal(tars_store_meta_set(world->store, TARS_STORE_ID_KEY, "0123", NULL), TARS_OK);
     files_make_dir(other);
     config.to = open_other(other);
     assert_int_equal(tars_store_transfer(&config, &sums, NULL), TARS_ECANCELED);
@@ -240,6 +242,10 @@ static void a_half_is_not_served(void **state)
     assert_true(access.keys[1].revoked);
     assert_int_equal(tars_store_meta_get(config.to, "embed.partial", &world->arena, &partial, NULL),
                      TARS_OK);
+    assert_int_equal(
+        tars_store_meta_get(config.to, TARS_STORE_BEFORE_KEY, &world->arena, &before, NULL),
+        TARS_OK);
+    assert_string_equal(before, "0123");
     tars_store_close(config.to);
     if (!back_ends[back_end].is_server)
         drop_schema();

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "store/store_sqlite.h"
+#include "store/transfer.h"
 #include "support/files.h"
 #include "vectors/follow.h"
 #include "vectors/vectors_embedded.h"
@@ -29,6 +30,7 @@ struct front {
     atomic_int applied, resets;
     char other[TARS_VECTORS_NAME_BYTES]; /* the store that it says it is of; "": the true one */
     atomic_bool is_other;
+    atomic_bool is_bare;         /* of the other: nothing was ever written */
     _Atomic uint64_t generation; /* that it says it is of, and that is written to */
     _Atomic uint64_t rewound;    /* changes that it says it has not got after all */
     atomic_int counted;          /* times that it was asked to count */
@@ -58,6 +60,8 @@ static tars_status front_state(struct tars_vectors *vectors, bool counts,
     state->seq -= atomic_load(&front->rewound);
     if (atomic_load(&front->is_other))
         (void)snprintf(state->of.store, sizeof(state->of.store), "another");
+    if (atomic_load(&front->is_bare))
+        state->windows = state->expected = 0;
     return status;
 }
 
@@ -71,6 +75,7 @@ static tars_status front_reset(struct tars_vectors *vectors, const struct tars_v
         return tars_fail(status, err, "refused");
     atomic_store(&front->loses, false);
     atomic_store(&front->is_other, false);
+    atomic_store(&front->is_bare, false);
     atomic_fetch_add(&front->resets, 1);
     atomic_fetch_add(&front->generation, 1);
     return front->behind->ops->reset(front->behind, of, err);
@@ -313,25 +318,83 @@ static void away_and_back(void **state)
     assert_int_equal(tars_follow_stats(f->follow).rebuilds, 0);
 }
 
-/* What has lost a vector, and what is of another store, is filled again when it is looked at. */
+/* What has lost a vector is filled again when it is looked at. */
 static void what_is_not_right_is_filled_again(void **state)
 {
     struct fixture *f = *state;
 
     (void)put(f, 4);
-    for (int i = 0; i < 2; i++) {
-        begin(f);
-        await(f, 1);
-        end(f);
-        atomic_store(i == 0 ? &f->front.loses : &f->front.is_other, true);
-        begin(f);
-        while (tars_follow_stats(f->follow).rebuilds == 0)
-            (void)usleep(LOOK_US);
-        await(f, 1);
-        assert_int_equal(count_found(f), 4);
-        assert_int_equal(tars_follow_stats(f->follow).rebuilds, 1);
-        end(f);
-    }
+    begin(f);
+    await(f, 1);
+    end(f);
+    atomic_store(&f->front.loses, true);
+    begin(f);
+    while (tars_follow_stats(f->follow).rebuilds == 0)
+        (void)usleep(LOOK_US);
+    await(f, 1);
+    assert_int_equal(count_found(f), 4);
+    assert_int_equal(tars_follow_stats(f->follow).rebuilds, 1);
+    end(f);
+}
+
+/* What another store has filled is not emptied by who starts with the wrong name; what it has made
+ * and not filled is. */
+static void what_another_store_has_filled_stays(void **state)
+{
+    struct fixture *f = *state;
+    struct tars_err err = {{0}};
+
+    (void)put(f, 4);
+    begin(f);
+    await(f, 1);
+    end(f);
+    atomic_store(&f->front.is_other, true);
+    begin(f);
+    while (tars_follow_health(f->follow, &err) != TARS_EBUSY)
+        (void)usleep(LOOK_US);
+    assert_non_null(strstr(err.text, "or remove what is there"));
+    assert_true(atomic_load(&f->front.base.is_closed));
+    assert_int_equal(atomic_load(&f->front.resets), 1);
+    end(f);
+}
+
+/* As tars migrate leaves it: the other store has become this one. */
+static void what_the_store_before_has_filled_is_taken(void **state)
+{
+    struct fixture *f = *state;
+
+    (void)put(f, 4);
+    begin(f);
+    await(f, 1);
+    end(f);
+    assert_int_equal(tars_store_meta_set(f->store, TARS_STORE_BEFORE_KEY, "another", NULL),
+                     TARS_OK);
+    atomic_store(&f->front.is_other, true);
+    begin(f);
+    while (atomic_load(&f->front.resets) < 2)
+        (void)usleep(LOOK_US);
+    await(f, 1);
+    assert_int_equal(count_found(f), 4);
+    end(f);
+}
+
+static void what_another_store_has_not_filled_is_taken(void **state)
+{
+    struct fixture *f = *state;
+
+    (void)put(f, 4);
+    begin(f);
+    await(f, 1);
+    end(f);
+    atomic_store(&f->front.is_other, true);
+    atomic_store(&f->front.is_bare, true);
+    begin(f);
+    while (atomic_load(&f->front.resets) < 2)
+        (void)usleep(LOOK_US);
+    await(f, 1);
+    assert_int_equal(count_found(f), 4);
+    assert_int_equal(atomic_load(&f->front.resets), 2);
+    end(f);
 }
 
 /* Two servers with different documents at one place: the second one is left alone. */
@@ -589,6 +652,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(goes_on_where_it_was, set_up, tear_down),
         cmocka_unit_test_setup_teardown(away_and_back, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_is_not_right_is_filled_again, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_another_store_has_filled_stays, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_the_store_before_has_filled_is_taken, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(what_another_store_has_not_filled_is_taken, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(another_writer_is_not_fought, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_stranger_is_noticed_without_a_change, set_up, tear_down),
         cmocka_unit_test_setup_teardown(another_filling_is_gone_on_with, set_up, tear_down),
