@@ -29,6 +29,8 @@
 #include <string.h>
 
 #include "rag/align.h"
+#include "rag/listed.h"
+#include "rag/reading.h"
 #include "rag/words.h"
 #include "text/analyzer.h"
 #include "text/sentences.h"
@@ -57,9 +59,9 @@ struct view {
     struct tars_span text;
     int lang;
     struct tars_sentences sentences;
-    struct tars_words words;
-    size_t *first;     /* (sentences.count + 1,) index of each sentence's first word */
-    struct bits *held; /* (sentences.count,) for the claim at hand */
+    struct tars_words words; /* not to be written: others read them too */
+    size_t *first;           /* (sentences.count + 1,) index of each sentence's first word */
+    struct bits *held;       /* (sentences.count,) for the claim at hand */
     struct tars_words title;
     struct bits granted; /* held by every window */
 };
@@ -154,31 +156,21 @@ static tars_status split_answer(struct check *check)
     return TARS_OK;
 }
 
-static int language_of(struct tars_span text, struct tars_span answer)
-{
-    int lang = tars_language_detect(text.ptr, text.len);
-
-    if (lang == TARS_LANG_UNKNOWN)
-        lang = tars_language_detect(answer.ptr, answer.len);
-    return lang == TARS_LANG_UNKNOWN ? TARS_LANG_ENGLISH : lang;
-}
-
 static tars_status make_view(struct check *check, const struct tars_cite_source *source,
                              struct view *view)
 {
     struct tars_range whole = {0, source->title.len};
     struct tars_sentences title = {&whole, 1};
-    tars_status status;
+    const struct tars_reading *reading = NULL;
+    tars_status status = tars_reading_beside(check->analyzer, check->arena, source->text,
+                                             check->answer, source->reading, &reading);
     size_t word = 0;
 
-    view->text = source->text;
-    view->lang = language_of(source->text, check->answer);
-    status = tars_sentences_split(check->arena, view->text.ptr, view->text.len, &view->sentences);
     if (status == TARS_OK) {
-        status = tars_words_scan(check->analyzer, check->arena, view->lang, view->text,
-                                 &view->sentences, &view->words);
-    }
-    if (status == TARS_OK) {
+        view->text = source->text;
+        view->lang = reading->lang;
+        view->sentences = reading->sentences;
+        view->words = reading->words;
         status = tars_words_scan(check->analyzer, check->arena, view->lang, source->title, &title,
                                  &view->title);
     }
@@ -325,7 +317,7 @@ static const char *const meta_words[] = {
 static bool is_meta(const struct tars_word *word)
 {
     for (size_t i = 0; i < sizeof(meta_words) / sizeof(meta_words[0]); i++) {
-        if (tars_span_is(word->fold, meta_words[i]))
+        if (tars_listed_is(word->fold, meta_words[i]))
             return true;
     }
     return false;
@@ -428,7 +420,7 @@ static void hold_months(const struct claim *claim, const struct view *view, size
     for (size_t i = 0; i < claim->count; i++) {
         const struct tars_word *word = &claim->words[i];
         int term = word->flags & TARS_WORD_MONTH ? find_term(claim, word->term) : -1;
-        double month = tars_number_month_of(word->fold);
+        double month = term >= 0 ? tars_number_month_of(word->fold) : 0;
 
         for (size_t w = first; term >= 0 && w < end; w++) {
             if ((view->words.items[w].flags & TARS_WORD_NUMBER) &&

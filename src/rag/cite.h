@@ -31,10 +31,12 @@
 #define TARS_CITE_SOURCES_MAX   64
 
 struct tars_analyzer;
+struct tars_reading;
 
 struct tars_cite_source {
     struct tars_span text;  /* the passage, valid UTF-8 */
     struct tars_span title; /* document title, file name or headings: names in it count as known */
+    const struct tars_reading *reading; /* of text, if somebody has read it already; or NULL */
 };
 
 /* Why a sentence is what it is. Numbers end up in stored answers: never used again. */

@@ -3,6 +3,7 @@
 
 #include <math.h>
 
+#include "rag/listed.h"
 #include "text/normalize.h"
 
 #define GROUPS_MAX 8
@@ -21,7 +22,9 @@ static const uint32_t zeros[] = {0x30, 0x660, 0x6F0, 0x966, 0x9E6, 0xE50, 0xFF10
 
 int tars_digit_value(uint32_t code)
 {
-    for (size_t i = 0; i < sizeof(zeros) / sizeof(zeros[0]); i++) {
+    if (code < zeros[1])
+        return code >= '0' && code <= '9' ? (int)(code - '0') : -1;
+    for (size_t i = 1; i < sizeof(zeros) / sizeof(zeros[0]); i++) {
         if (code >= zeros[i] && code < zeros[i] + 10)
             return (int)(code - zeros[i]);
     }
@@ -216,7 +219,7 @@ static const struct word_value *look_up(const struct word_value *table, size_t c
                                         struct tars_span word)
 {
     for (size_t i = 0; i < count; i++) {
-        if (tars_span_is(word, table[i].word))
+        if (tars_listed_is(word, table[i].word))
             return &table[i];
     }
     return NULL;

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "rag/reading.h"
 #include "rag/words.h"
 #include "text/normalize.h"
 #include "text/sentences.h"
@@ -19,9 +20,9 @@
 
 struct cut {
     struct tars_span text;
-    struct tars_sentences sentences;
-    uint64_t *held; /* (sentences.count,) which terms of the question */
-    size_t *words;  /* (sentences.count,) */
+    struct tars_sentences sentences; /* of the source's reading */
+    uint64_t *held;                  /* (sentences.count,) which terms of the question */
+    size_t *words;                   /* (sentences.count,) */
 };
 
 struct choice {
@@ -33,6 +34,7 @@ struct choice {
     double weights[TERMS_MAX];
     double total;
     size_t term_count;
+    bool asked[TARS_LANGUAGE_COUNT]; /* the question's terms in this language are in the list */
 };
 
 struct pick {
@@ -57,9 +59,13 @@ static tars_status add_terms(struct choice *choice, int lang, const char *query)
     struct tars_range whole = {0, strlen(query)};
     struct tars_sentences all = {&whole, 1};
     struct tars_words words;
-    tars_status status =
-        tars_words_scan(choice->analyzer, choice->arena, lang, tars_span_of(query), &all, &words);
+    tars_status status;
 
+    if (choice->asked[lang])
+        return TARS_OK;
+    choice->asked[lang] = true;
+    status =
+        tars_words_scan(choice->analyzer, choice->arena, lang, tars_span_of(query), &all, &words);
     for (size_t i = 0; status == TARS_OK && i < words.count; i++) {
         if (words.items[i].term && choice->term_count < TERMS_MAX &&
             find_term(choice, words.items[i].term) < 0)
@@ -68,32 +74,30 @@ static tars_status add_terms(struct choice *choice, int lang, const char *query)
     return status;
 }
 
-static tars_status cut_source(struct choice *choice, const struct tars_rag_source *source,
+static tars_status cut_source(struct choice *choice, struct tars_rag_source *source,
                               const char *query)
 {
     struct cut *cut = &choice->cuts[choice->count];
-    int lang = tars_language_detect(source->text.ptr, source->text.len);
-    struct tars_words words;
-    tars_status status;
+    const struct tars_words *words;
+    tars_status status = TARS_OK;
 
-    if (lang == TARS_LANG_UNKNOWN)
-        lang = TARS_LANG_ENGLISH;
-    cut->text = source->text;
-    status = tars_sentences_split(choice->arena, cut->text.ptr, cut->text.len, &cut->sentences);
-    if (status == TARS_OK)
-        status = add_terms(choice, lang, query);
-    if (status == TARS_OK) {
-        status = tars_words_scan(choice->analyzer, choice->arena, lang, cut->text, &cut->sentences,
-                                 &words);
+    if (!source->reading) {
+        status = tars_reading_new(choice->analyzer, choice->arena, source->text, TARS_LANG_ENGLISH,
+                                  &source->reading);
     }
+    if (status == TARS_OK)
+        status = add_terms(choice, source->reading->lang, query);
     if (status != TARS_OK)
         return status;
+    words = &source->reading->words;
+    cut->text = source->text;
+    cut->sentences = source->reading->sentences;
     cut->held = tars_arena_calloc(choice->arena, cut->sentences.count + 1, sizeof(*cut->held));
     cut->words = tars_arena_calloc(choice->arena, cut->sentences.count + 1, sizeof(*cut->words));
     if (!cut->held || !cut->words)
         return TARS_ENOMEM;
-    for (size_t i = 0; i < words.count; i++) {
-        const struct tars_word *word = &words.items[i];
+    for (size_t i = 0; i < words->count; i++) {
+        const struct tars_word *word = &words->items[i];
         int term = word->term ? find_term(choice, word->term) : -1;
 
         cut->words[word->sentence]++;
@@ -271,7 +275,7 @@ static tars_status make_quotes(struct choice *choice, const struct pick *picks, 
 
 /* Cut the sources into sentences and weigh the question's terms among them. */
 static tars_status choice_new(struct tars_analyzer *analyzer, struct tars_arena *arena,
-                              const char *query, const struct tars_rag_source *sources,
+                              const char *query, struct tars_rag_source *sources,
                               size_t source_count, struct choice **choice)
 {
     struct choice *made = tars_arena_calloc(arena, 1, sizeof(*made));
@@ -291,7 +295,7 @@ static tars_status choice_new(struct tars_analyzer *analyzer, struct tars_arena 
 }
 
 tars_status tars_quote_choose(struct tars_analyzer *analyzer, struct tars_arena *arena,
-                              const char *query, const struct tars_rag_source *sources,
+                              const char *query, struct tars_rag_source *sources,
                               size_t source_count, struct tars_llm_quote **quotes, size_t *count)
 {
     struct tars_llm_quote *made = tars_arena_calloc(arena, TARS_QUOTES_MAX, sizeof(*made));

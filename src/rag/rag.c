@@ -382,6 +382,7 @@ static tars_status check_sentences(struct answering *state)
         const struct tars_rag_source *source = &out->sources[i];
 
         sources[i].text = source->text;
+        sources[i].reading = source->reading;
         sources[i].title = tars_span_of(
             tars_arena_printf(arena, "%s. %s. %s", source->title ? source->title : "",
                               source->section ? source->section : "", source->file_name));

@@ -36,6 +36,8 @@
 #define TARS_RAG_TOP_K_MAX              20
 #define TARS_RAG_QUERY_CHARS_MAX        10000
 
+struct tars_reading; /* rag/reading.h */
+
 /* A passage that the retriever found; the contract's Source and more. Strings are terminated. */
 struct tars_rag_source {
     const char *document_id;
@@ -62,9 +64,10 @@ struct tars_rag_source {
     bool reranked;       /* a cross-encoder took part */
     double vector_score; /* cosine */
     double bm25_score;
-    double original_score;      /* after fusion, before calibration */
-    double cross_encoder_score; /* when reranked */
-    const char *fusion_method;  /* "weighted", "rrf", "vector", "bm25" or "" */
+    double original_score;              /* after fusion, before calibration */
+    double cross_encoder_score;         /* when reranked */
+    const char *fusion_method;          /* "weighted", "rrf", "vector", "bm25" or "" */
+    const struct tars_reading *reading; /* of text, once it was needed; in the call's arena */
 };
 
 struct tars_rag_request {

@@ -12,6 +12,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "rag/listed.h"
 #include "text/normalize.h"
 
 #define MARK_BYTES_MAX 64 /* a citation mark is shorter */
@@ -118,6 +119,8 @@ size_t tars_words_mark(struct tars_span text)
         bool must_name; /* "(1)" is no mark, "(Source 1)" is */
     } kinds[] = {{"[", "]", false}, {"(", ")", true}, {"\xE3\x80\x90", "\xE3\x80\x91", false}};
 
+    if (text.len == 0 || !strchr("[(\xE3", text.ptr[0]) || text.ptr[0] == '\0')
+        return 0; /* nearly every character */
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
         size_t inside = skip_bracket(text, 0, kinds[i].open);
         size_t source = inside ? skip_source_word(text, inside) : 0;
@@ -187,7 +190,7 @@ static tars_status attach_number(struct scan *scan, struct tars_word *word,
 static bool is_among(const char *const *table, size_t count, struct tars_span fold)
 {
     for (size_t i = 0; i < count; i++) {
-        if (tars_span_is(fold, table[i]))
+        if (tars_listed_is(fold, table[i]))
             return true;
     }
     return false;
@@ -215,7 +218,7 @@ static tars_status fold_word(struct scan *scan, struct tars_word *word)
     } else if (is_among(denials, sizeof(denials) / sizeof(denials[0]), word->fold)) {
         word->flags |= TARS_WORD_DENIAL;
     }
-    if (tars_number_month_of(word->fold) && (word->flags & TARS_WORD_CAPITAL))
+    if ((word->flags & TARS_WORD_CAPITAL) && tars_number_month_of(word->fold))
         word->flags |= TARS_WORD_MONTH;
     if (tars_number_of_word(word->fold, &value)) {
         struct tars_number number = {.value = value, .other = value, .scale = 1};
@@ -373,8 +376,11 @@ static void note_sign(struct scan *scan, size_t at, size_t len, enum tars_unit *
 {
     struct tars_words *out = scan->out;
     struct tars_word *last = out->count ? &out->items[out->count - 1] : NULL;
-    enum tars_unit unit = sign_at(scan->text, at, len);
+    enum tars_unit unit;
 
+    if (scan->text.ptr[at] == ' ')
+        return; /* by far the most frequent one: no sign */
+    unit = sign_at(scan->text, at, len);
     if (unit == TARS_UNIT_NONE) {
         if (scan->text.ptr[at] == ':' || scan->text.ptr[at] == '"')
             scan->first = true;

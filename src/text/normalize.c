@@ -261,6 +261,21 @@ static bool is_normal(enum tars_normal_form form, const char *ptr, size_t len)
     return true;
 }
 
+/* Folding ASCII is changing its case. */
+static tars_status lower_ascii(struct tars_arena *arena, const char *ptr, size_t len,
+                               struct tars_span *out)
+{
+    char *made = tars_arena_alloc(arena, len + 1);
+
+    if (!made)
+        return TARS_ENOMEM;
+    for (size_t i = 0; i < len; i++)
+        made[i] = (char)(ptr[i] >= 'A' && ptr[i] <= 'Z' ? ptr[i] + ('a' - 'A') : ptr[i]);
+    made[len] = '\0';
+    *out = tars_span(made, len);
+    return TARS_OK;
+}
+
 static size_t slice_end(const char *ptr, size_t len, size_t start)
 {
     size_t end = start + SLICE_MIN;
@@ -331,6 +346,8 @@ tars_status tars_normalize(struct tars_arena *arena, enum tars_normal_form form,
         *out = tars_span(ptr, len);
         return TARS_OK;
     }
+    if (form == TARS_NFKC_LOW && ascii_prefix(ptr, len) == len)
+        return lower_ascii(arena, ptr, len, out);
     status = tars_utf8_repair(arena, ptr, len, &good);
     if (status == TARS_OK)
         status = tars_arena_grow(arena, &first, &to.out_cap, good.len + 1, 1);

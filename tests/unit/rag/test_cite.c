@@ -10,6 +10,7 @@
 
 #include "rag/cite.h"
 #include "rag/number.h"
+#include "rag/reading.h"
 #include "rag/words.h"
 #include "support/faults.h"
 #include "support/guard.h"
@@ -171,8 +172,8 @@ static const struct verdict_row verdict_rows[] = {
 static void verdicts(void **state)
 {
     const struct tars_cite_source sources[] = {
-        {{napoleon, sizeof(napoleon) - 1}, {"Napoleon", 8}},
-        {{elba, sizeof(elba) - 1}, {"", 0}},
+        {{napoleon, sizeof(napoleon) - 1}, {"Napoleon", 8}, NULL},
+        {{elba, sizeof(elba) - 1}, {"", 0}, NULL},
     };
     struct tars_analyzer *analyzer = NULL;
     struct tars_arena arena;
@@ -314,6 +315,58 @@ static void sources_may_differ_in_language(void **state)
     tars_arena_release(&arena);
 }
 
+static void assert_same(const struct tars_citations *a, const struct tars_citations *b)
+{
+    assert_int_equal(a->count, b->count);
+    for (size_t i = 0; i < a->count; i++) {
+        assert_int_equal(a->sentences[i].verdict, b->sentences[i].verdict);
+        assert_int_equal(a->sentences[i].support_count, b->sentences[i].support_count);
+        assert_true(a->sentences[i].score == b->sentences[i].score);
+    }
+}
+
+/* A source that was read before is not read again, and is judged as if it were; one that does not
+ * tell its language is judged in the answer's, whatever it was read in. */
+static void readings_change_no_verdict(void **state)
+{
+    static const struct {
+        const char *name, *text, *answer;
+        bool certain;
+        int read_in;
+    } rows[] = {
+        {"the text tells", napoleon, "He was exiled to Elba in 1814. He lost in 1813.", true,
+         TARS_LANG_GERMAN},
+        {"taken for English", "1814", "Er wurde 1814 auf die Insel Elba verbannt.", false,
+         TARS_LANG_ENGLISH},
+        {"taken for German", "1814", "He was exiled to the island of Elba in 1814.", false,
+         TARS_LANG_GERMAN},
+    };
+    struct tars_analyzer *analyzer = NULL;
+    struct tars_arena arena;
+
+    (void)state;
+    tars_arena_init(&arena, ARENA_BYTES);
+    assert_int_equal(tars_analyzer_new(&analyzer), TARS_OK);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct tars_cite_source source = {.text = tars_span_of(rows[i].text)};
+        struct tars_span answer = tars_span_of(rows[i].answer);
+        struct tars_citations alone;
+        struct tars_citations again;
+
+        print_message("  %s\n", rows[i].name);
+        assert_int_equal(tars_cite_check(analyzer, &arena, answer, &source, 1, &alone), TARS_OK);
+        assert_int_equal(
+            tars_reading_new(analyzer, &arena, source.text, rows[i].read_in, &source.reading),
+            TARS_OK);
+        assert_int_equal(source.reading->certain, rows[i].certain);
+        assert_true(rows[i].certain || source.reading->lang == rows[i].read_in);
+        assert_int_equal(tars_cite_check(analyzer, &arena, answer, &source, 1, &again), TARS_OK);
+        assert_same(&alone, &again);
+    }
+    tars_analyzer_free(analyzer);
+    tars_arena_release(&arena);
+}
+
 static void odd_text_is_harmless(void **state)
 {
     static const char long_mark[] =
@@ -381,6 +434,7 @@ int main(void)
         cmocka_unit_test(languages),
         cmocka_unit_test(marks_join_their_sentence),
         cmocka_unit_test(sources_may_differ_in_language),
+        cmocka_unit_test(readings_change_no_verdict),
         cmocka_unit_test(odd_text_is_harmless),
         cmocka_unit_test(every_allocation_may_fail),
     };

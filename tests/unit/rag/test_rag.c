@@ -457,7 +457,7 @@ static const struct {
 
 static void the_best_sentences_are_quoted(void **state)
 {
-    const struct tars_rag_source sources[] = {
+    struct tars_rag_source sources[] = {
         source_of("leave.txt", leave, 0.8),
         source_of("travel.txt", travel, 0.8),
     };
@@ -468,6 +468,7 @@ static void the_best_sentences_are_quoted(void **state)
     tars_arena_init(&arena, ARENA_BYTES);
     assert_int_equal(tars_analyzer_new(&analyzer), TARS_OK);
     for (size_t i = 0; i < sizeof(quote_rows) / sizeof(quote_rows[0]); i++) {
+        const struct tars_reading *before = sources[1].reading;
         struct tars_llm_quote *quotes = NULL;
         size_t count = 0;
 
@@ -475,6 +476,8 @@ static void the_best_sentences_are_quoted(void **state)
             tars_quote_choose(analyzer, &arena, quote_rows[i].query, sources, 2, &quotes, &count),
             TARS_OK);
         assert_true(count > 0);
+        assert_non_null(sources[1].reading);
+        assert_true(!before || sources[1].reading == before); /* read once, for all who ask */
         if (!tars_span_is(quotes[0].text, quote_rows[i].first) ||
             quotes[0].source != quote_rows[i].source) {
             fail_msg("%s: \"%.*s\" [%d]", quote_rows[i].query, (int)quotes[0].text.len,
@@ -501,7 +504,7 @@ static void headings_are_not_quoted(void **state)
     tars_arena_init(&arena, ARENA_BYTES);
     assert_int_equal(tars_analyzer_new(&analyzer), TARS_OK);
     for (size_t i = 0; i < sizeof(headed) / sizeof(headed[0]); i++) {
-        const struct tars_rag_source source = source_of("leave.txt", headed[i].text, 0.8);
+        struct tars_rag_source source = source_of("leave.txt", headed[i].text, 0.8);
         struct tars_llm_quote *quotes = NULL;
         size_t count = 0;
 

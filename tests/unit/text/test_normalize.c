@@ -116,6 +116,30 @@ static const struct form {
     {"empty", TARS_NFKC, "", ""},
 };
 
+/* What ASCII becomes by the short way is what it becomes beside a letter that takes the long one.
+ */
+static void test_ascii(void **state)
+{
+    char text[128 + 2];
+    struct tars_arena arena;
+    struct tars_span alone;
+    struct tars_span beside;
+
+    (void)state;
+    for (size_t i = 0; i < 128; i++)
+        text[i] = (char)i;
+    text[128] = '\xC3';
+    text[129] = '\xA9';
+    tars_arena_init(&arena, ARENA_MAX);
+    assert_int_equal(tars_normalize(&arena, TARS_NFKC_LOW, text, 128, &alone), TARS_OK);
+    assert_int_equal(tars_normalize(&arena, TARS_NFKC_LOW, text, 130, &beside), TARS_OK);
+    assert_int_equal(beside.len, alone.len + 2);
+    assert_memory_equal(alone.ptr, beside.ptr, alone.len);
+    assert_int_equal(alone.ptr['A'], 'a');
+    assert_int_equal(alone.ptr[alone.len], '\0');
+    tars_arena_release(&arena);
+}
+
 static void test_forms(void **state)
 {
     (void)state;
@@ -251,10 +275,11 @@ static void test_no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_repair),     cmocka_unit_test(test_round_trip),
-        cmocka_unit_test(test_places),     cmocka_unit_test(test_forms),
-        cmocka_unit_test(test_long_text),  cmocka_unit_test(test_bert),
-        cmocka_unit_test(test_characters), cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_repair),    cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_places),    cmocka_unit_test(test_forms),
+        cmocka_unit_test(test_ascii),     cmocka_unit_test(test_long_text),
+        cmocka_unit_test(test_bert),      cmocka_unit_test(test_characters),
+        cmocka_unit_test(test_no_memory),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
