@@ -196,8 +196,8 @@ static tars_status token_create(struct tars_admin *admin, struct tars_err *err)
 
     if (!tars_cli_int(admin->cli, "days", 0, 1, DAYS_MAX, &days))
         return tars_fail(TARS_EINVAL, err, "see tars token --help");
-    body = json_pack("{s:s?,s:s,s:o}", "role", role, "label", label ? label : "", "expires_in_days",
-                     days ? json_integer(days) : json_null());
+    body = json_pack("{s:s?,s:s,s:o*}", "role", role, "label", label ? label : "",
+                     "expires_in_days", days ? json_integer(days) : NULL); /* absent: for ever */
     if (!body)
         return tars_fail(TARS_EINVAL, err, "an argument is not valid UTF-8");
     status = tars_admin_ask(admin, TARS_HTTP_POST, body, err, "/admin/users/%s/keys",

@@ -293,6 +293,9 @@ class Commands(unittest.TestCase):
         self.assertEqual([(k["account"], k["label"]) for k in listed], [("bot", "ci")])
         self.tars("token", "revoke", str(listed[0]["id"]))
         self.tars("token", "revoke", "99", code=1)
+        for_ever = self.tars("token", "create", "bot").strip()  # as the manual has it
+        self.assertTrue(for_ever.startswith("tars_sk_"))
+        self.assertEqual([k["expires_at"] for k in self.rows("token", "keys") if not k["revoked"]], [None])
         self.assertEqual(self.tars("token", "issue", "office").count("."), 2)
         self.tars("user", "remove", "desk-2")
         self.tars("user", "remove", "desk-2", code=1)
@@ -301,7 +304,7 @@ class Commands(unittest.TestCase):
             self.tars(*wrong, code=2)
         with open(os.path.join(self.data, "tars.db"), "rb") as file:
             kept = file.read()
-        for told in (secret, key, "a secret for desk-2"):
+        for told in (secret, key, for_ever, "a secret for desk-2"):
             self.assertNotIn(told.encode(), kept)
 
     def test_a_secret_is_typed_unseen(self):
