@@ -31,6 +31,7 @@ VERSIONS = sorted(os.listdir(os.path.join(TOOLS, "schemas")))
 COMBINATIONS = sorted(glob.glob(os.path.join(CHART, "ci", "*-values.yaml")))
 CUSTOM = ("ServiceMonitor", "PrometheusRule")  # of an operator: no schema of Kubernetes has them
 sys.path.insert(0, os.path.join(ROOT, "tests", "support"))
+import cluster  # noqa: E402
 from autoscaler import SYNC_SECONDS, Autoscaler, quantity  # noqa: E402
 
 
@@ -241,8 +242,23 @@ class Chart(unittest.TestCase):
             ("latest", ["image.tag=latest"], "tag"),
             ("setting", ["config.log_level=DEBUG"], "log_level"),
         ]
-        rows.append(("vectors", ["vectors.backend=pgvector"], "needs postgresql.mode bundled or external"))
-        rows.append(("vectors without a server", ["vectors.backend=chroma"], "needs chromadb.mode bundled or external"))
+        shared = ["store.backend=postgres", "postgresql.mode=bundled", "postgresql.auth.password=p"]
+        rows += [
+            ("vectors", ["vectors.backend=pgvector"], "needs postgresql.mode bundled or external"),
+            ("vectors without a server", ["vectors.backend=chroma"], "needs chromadb.mode bundled or external"),
+            ("an image without pgvector", [*shared, "vectors.backend=pgvector"], "has not the extension"),
+            ("TLS of our Redis", ["redis.mode=bundled", "redis.tls=true"], "bundled Redis has no certificate"),
+            ("TLS of our PostgreSQL", [*shared, "postgresql.sslmode=require"], "bundled PostgreSQL has no certificate"),
+            ("one volume of many", [*shared, "server.replicas=2", "persistence.existingClaim=c"], "a folder each"),
+            ("most below least", [*shared, "autoscaling.enabled=true", "autoscaling.minReplicas=4", "autoscaling.maxReplicas=3"],
+             "must not be less than autoscaling.minReplicas"),
+            ("port", ["config.BACKEND_PORT=9000"], "config.BACKEND_PORT"),
+            ("drain", ["config.DRAIN_SECONDS=60"], "terminationGracePeriodSeconds must be more"),
+        ]
+        with open(os.path.join(ROOT, "docs", "configuration.md"), encoding="utf-8") as file:
+            secret = re.findall(r"^\| `([A-Z_]+)` .*\*\*secret\*\* \|$", file.read(), re.MULTILINE)
+        self.assertIn("JWT_SECRET_KEY", secret)
+        rows += [(name, [f"config.{name}=abc"], "no place for a secret") for name in secret]
         for name, values, words in rows:
             with self.subTest(name):
                 done = helm("template", "tars", CHART, *[x for value in values for x in ("--set", value)])
@@ -379,8 +395,85 @@ class Chart(unittest.TestCase):
                 self.assertEqual(json.loads(boards[os.path.basename(path)]), json.load(file))
         monitor = next(entry for entry in manifests if entry["kind"] == "ServiceMonitor")
         services = [e for e in manifests if e["kind"] == "Service" and selects(monitor["spec"]["selector"], e["metadata"]["labels"])]
-        self.assertEqual([s["metadata"]["name"] for s in services], ["tars"])
+        self.assertEqual([s["metadata"]["name"] for s in services], ["tars-metrics"])
         self.assertIn(monitor["spec"]["endpoints"][0]["port"], [port["name"] for port in services[0]["spec"]["ports"]])
+
+    def test_odd_values_stay_what_they_are(self):
+        """A release named by a number, numbers too large for a float's short form, passwords under one key."""
+        for release in ("123", "1e5", "e" * 53):
+            done = helm("template", release, CHART, "--values", os.path.join(CHART, "ci", "bundled-values.yaml"),
+                        "--set-json", 'config={"CACHE_MEMORY_MB": 12345678, "HYBRID_ALPHA": 0.25, "WORDS_TYPOS": true}',
+                        "--set-json", 'secrets={"values": {"METRICS_TOKEN": 123456789012}}',
+                        "--set-string", "redis.auth.key=password,postgresql.auth.key=password,persistence.storageClass=1",
+                        "--set-string", "image.pullSecrets={1}")
+            self.assertEqual(done.returncode, 0, done.stderr)
+            manifests = [entry for entry in yaml.safe_load_all(done.stdout) if entry]
+            for entry in manifests:
+                labels = entry["metadata"]["labels"]
+                self.assertEqual([v for v in labels.values() if not isinstance(v, str) or len(v) > 63], [], entry["kind"])
+            by_end = {(e["kind"], e["metadata"]["name"].split("-")[-1]): e for e in manifests}
+            config = by_end["ConfigMap", "config"]["data"]
+            self.assertEqual([config[n] for n in ("CACHE_MEMORY_MB", "HYBRID_ALPHA", "WORDS_TYPOS")], ["12345678", "0.25", "true"])
+            self.assertEqual(by_end["Secret", "secrets"]["stringData"], {"METRICS_TOKEN": "123456789012"})
+            passwords = by_end["Secret", "passwords"]["stringData"]
+            for entry, template in pods(manifests):
+                self.assertEqual(template["spec"]["imagePullSecrets"], [{"name": "1"}])
+                for env in template["spec"]["containers"][0].get("env") or ():
+                    if "valueFrom" in env:
+                        want = {"REDIS_PASSWORD": "cache-0123456789", "POSTGRES_PASSWORD": "log-0123456789"}[env["name"]]
+                        self.assertEqual(passwords[env["valueFrom"]["secretKeyRef"]["key"]], want)
+
+    def test_budgets_let_a_node_be_drained(self):
+        few = helm("template", "tars", CHART, "--values", os.path.join(CHART, "ci", "workers-values.yaml"), "--set",
+                   "server.replicas=1").stdout
+        sets = [*Rendered.all(), ("one server, workers apart", [e for e in yaml.safe_load_all(few) if e])]
+        for name, manifests in sets:
+            server = next(e for e in manifests if e["kind"] in ("Deployment", "StatefulSet") and e["metadata"]["name"] == "tars")
+            scalers = [e for e in manifests if e["kind"] == "HorizontalPodAutoscaler"]
+            least = scalers[0]["spec"]["minReplicas"] if scalers else server["spec"]["replicas"]
+            budgets = [e for e in manifests if e["kind"] == "PodDisruptionBudget"]
+            with self.subTest(name):
+                self.assertEqual(len(budgets), 1 if least > 1 else 0)
+                for budget in budgets:
+                    self.assertLess(budget["spec"]["minAvailable"], least)
+
+    def test_metrics_have_no_port_outside(self):
+        for combination, manifests in Rendered.all():
+            for entry in manifests:
+                if entry["kind"] == "Service" and entry["spec"].get("clusterIP") != "None" and "tars" == entry["metadata"]["name"]:
+                    self.assertEqual([port["name"] for port in entry["spec"]["ports"]], ["http"], combination)
+
+    def test_addresses_of_settings_are_let_out(self):
+        """Servers that settings name by an address are reached, though everything is denied."""
+        text = render("--set-json", json.dumps({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector.obs:4318", "OPENAI_BASE_URL":
+                                                "https://llm.example", "RERANK_URL": "http://rank.example/v1"}).join(("config=", "")),
+                      "--set-json", 'networkPolicy.dns=[{"ipBlock": {"cidr": "169.254.20.10/32"}}]')
+        policy = next(e for e in yaml.safe_load_all(text) if e and e["kind"] == "NetworkPolicy" and e["metadata"]["name"] == "tars-server")
+        rules = policy["spec"]["egress"]
+        self.assertEqual(rules[0]["to"], [{"ipBlock": {"cidr": "169.254.20.10/32"}}])
+        self.assertEqual(sorted(rule["ports"][0]["port"] for rule in rules[1:]), [80, 443, 4318])
+
+    def test_an_upgrade_keeps_the_replicas_that_run(self):
+        """Where the autoscaler has made five of them, an upgrade must not begin again with one."""
+        arguments = ["template", "tars", CHART, "--namespace", "tars", "--values", os.path.join(CHART, "ci", "replicas-values.yaml")]
+        for running, said in ((5, 5), (1, 2)):
+            with cluster.Cluster({"deployments": [{"metadata": {"name": "tars", "namespace": "tars"}, "spec": {"replicas": running}}]}) as api:
+                done = subprocess.run([HELM, *arguments, "--dry-run=server", "--kube-version", f"{VERSIONS[-1]}.0", "--kube-apiserver", api.url, "--kube-token", "x"],
+                                      stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=60)
+                self.assertEqual(done.returncode, 0, done.stderr)
+            server = next(e for e in yaml.safe_load_all(done.stdout) if e and e["kind"] == "Deployment")
+            self.assertEqual(server["spec"]["replicas"], said)
+        plain = next(e for e in dict(Rendered.all())["replicas"] if e["kind"] == "Deployment")
+        self.assertNotIn("replicas", plain["spec"])
+
+    def test_backup_may_go_where_the_server_is(self):
+        text = render("--values", os.path.join(CHART, "ci", "backup-values.yaml"), "--set-json",
+                      'server={"tolerations": [{"key": "dedicated", "operator": "Exists"}]}', "--set", "image.pullSecrets={mine}")
+        manifests = {e["kind"]: e for e in yaml.safe_load_all(text) if e}
+        job, server = (next(t["spec"] for _, t in pods([manifests[kind]])) for kind in ("CronJob", "StatefulSet"))
+        for field in ("tolerations", "imagePullSecrets"):
+            self.assertEqual(job[field], server[field])
+            self.assertTrue(job[field])
 
     def test_backup_runs_beside_the_server(self):
         _, manifests = next((c, m) for c, m in Rendered.all() if c == "backup")

@@ -5,7 +5,7 @@
 {{/* labels of a part: (dict "root" $ "part" "server") */}}
 {{- define "tars.selector" -}}
 app.kubernetes.io/name: tars
-app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/instance: {{ .root.Release.Name | quote }}
 app.kubernetes.io/component: {{ .part }}
 {{- end -}}
 {{- define "tars.labels" -}}
@@ -59,18 +59,47 @@ httpGet:
 {{- if or .Values.secrets.existing .Values.secrets.values -}}yes{{- end -}}
 {{- end -}}
 
-{{/* env entry of a password: (dict "root" $ "part" .Values.redis "name" "REDIS_PASSWORD") */}}
+{{/* a value of a setting as text: a number of a file of values is a float, which must not become 1.2e+07 */}}
+{{- define "tars.text" -}}
+{{- if kindIs "string" . -}}{{ . }}{{- else -}}{{ toJson . }}{{- end -}}
+{{- end -}}
+
+{{/* env entry of a password: (dict "root" $ "part" .Values.redis "name" "REDIS_PASSWORD"); in our own Secret, which has those of
+     several parts, the key is the entry's name */}}
 {{- define "tars.password" -}}
-{{- if or .part.auth.existingSecret .part.auth.password }}
+{{- $auth := .part.auth -}}
+{{- if or $auth.existingSecret $auth.password }}
 - name: {{ .name }}
-  valueFrom: {secretKeyRef: {name: {{ .part.auth.existingSecret | default (printf "%s-passwords" (include "tars.name" .root)) }}, key: {{ .part.auth.key }}}}
+  valueFrom: {secretKeyRef: {name: {{ $auth.existingSecret | default (printf "%s-passwords" (include "tars.name" .root)) | quote }}, key: {{ empty $auth.existingSecret | ternary .name $auth.key | quote }}}}
 {{- end }}
+{{- end -}}
+
+{{- define "tars.pullSecrets" -}}
+{{- with .Values.image.pullSecrets }}
+imagePullSecrets: {{- range . }}
+  - name: {{ . | quote }}
+  {{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* ports of the servers that settings name by an address (http://host:4317), a JSON list */}}
+{{- define "tars.addressPorts" -}}
+{{- $ports := list -}}
+{{- range $name := list "OPENAI_BASE_URL" "RERANK_URL" "OTEL_EXPORTER_OTLP_ENDPOINT" "OIDC_ISSUER" "OLLAMA_HOST" "CHROMA_HOST" -}}
+  {{- with index $.Values.config $name -}}
+    {{- $address := toString . | contains "://" | ternary (toString .) (printf "http://%s" .) | urlParse -}}
+    {{- $port := regexFind ":[0-9]+$" $address.host | trimPrefix ":" -}}
+    {{- $ports = append $ports (int ($port | default (eq $address.scheme "https" | ternary "443" "80"))) -}}
+  {{- end -}}
+{{- end -}}
+{{- if index .Values.config "VECTOR_HOST" -}}{{- $ports = append $ports (int (index .Values.config "VECTOR_PORT" | default 5432)) -}}{{- end -}}
+{{- $ports | uniq | toJson -}}
 {{- end -}}
 
 {{- define "tars.claimSpec" -}}
 accessModes: [ReadWriteOnce]
 {{- with .storageClass }}
-storageClassName: {{ . }}
+storageClassName: {{ . | quote }}
 {{- end }}
 resources: {requests: {storage: {{ .size }}}}
 {{- end -}}

@@ -22,11 +22,7 @@ automountServiceAccountToken: false
 enableServiceLinks: false
 terminationGracePeriodSeconds: {{ $v.server.terminationGracePeriodSeconds }}
 securityContext: {{- include "tars.podSecurity" 10001 | nindent 2 }}
-{{- with $v.image.pullSecrets }}
-imagePullSecrets: {{- range . }}
-  - name: {{ . }}
-  {{- end }}
-{{- end }}
+{{- include "tars.pullSecrets" $root }}
 {{- with $v.server.nodeSelector }}
 nodeSelector: {{- toYaml . | nindent 2 }}
 {{- end }}
@@ -58,7 +54,7 @@ containers:
     envFrom:
       - configMapRef: {name: {{ $name }}-config}
       {{- if include "tars.hasSecrets" $root }}
-      - secretRef: {name: {{ include "tars.secretName" $root }}}
+      - secretRef: {name: {{ include "tars.secretName" $root | quote }}}
       {{- end }}
     {{- $passwords := print (ne $v.redis.mode "none" | ternary (include "tars.password" (dict "root" $root "part" $v.redis "name" "REDIS_PASSWORD")) "") (ne $v.postgresql.mode "none" | ternary (include "tars.password" (dict "root" $root "part" $v.postgresql "name" "POSTGRES_PASSWORD")) "") }}
     {{- $role := include "tars.role" . }}
@@ -101,15 +97,15 @@ volumes:
   {{- if not .single }}
   - {name: data, emptyDir: {sizeLimit: {{ $v.persistence.size }}}}
   {{- else if $v.persistence.existingClaim }}
-  - {name: data, persistentVolumeClaim: {claimName: {{ $v.persistence.existingClaim }}}}
+  - {name: data, persistentVolumeClaim: {claimName: {{ $v.persistence.existingClaim | quote }}}}
   {{- end }}
   {{- if $v.server.documents.existingClaim }}
-  - {name: documents, persistentVolumeClaim: {claimName: {{ $v.server.documents.existingClaim }}, readOnly: true}}
+  - {name: documents, persistentVolumeClaim: {claimName: {{ $v.server.documents.existingClaim | quote }}, readOnly: true}}
   {{- end }}
   {{- if $v.snapshots.existingClaim }}
-  - {name: snapshots, persistentVolumeClaim: {claimName: {{ $v.snapshots.existingClaim }}}}
+  - {name: snapshots, persistentVolumeClaim: {claimName: {{ $v.snapshots.existingClaim | quote }}}}
   {{- end }}
   {{- if $v.server.tls.secretName }}
-  - {name: tls, secret: {secretName: {{ $v.server.tls.secretName }}, defaultMode: 0440}}
+  - {name: tls, secret: {secretName: {{ $v.server.tls.secretName | quote }}, defaultMode: 0440}}
   {{- end }}
 {{- end -}}

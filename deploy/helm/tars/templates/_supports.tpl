@@ -31,6 +31,12 @@ What the program of this version can do; everything else is refused here, in wor
 {{- if and .Values.backup.enabled (eq .Values.store.backend "postgres") -}}
   {{- fail "backup.enabled: tars backup copies the embedded store; PostgreSQL is backed up by its own tools" -}}
 {{- end -}}
+{{- if and .Values.persistence.existingClaim $many -}}
+  {{- fail "persistence.existingClaim: several servers have a folder each, which is made again from the store; leave it empty" -}}
+{{- end -}}
+{{- if and .Values.autoscaling.enabled (lt (int .Values.autoscaling.maxReplicas) (int .Values.autoscaling.minReplicas)) -}}
+  {{- fail "autoscaling.maxReplicas must not be less than autoscaling.minReplicas" -}}
+{{- end -}}
 {{- if and .Values.autoscaling.enabled (le (int .Values.autoscaling.minReplicas) (int .Values.podDisruptionBudget.minAvailable)) -}}
   {{- fail "autoscaling.minReplicas must be more than podDisruptionBudget.minAvailable, or no node can be drained" -}}
 {{- end -}}
@@ -48,6 +54,30 @@ What the program of this version can do; everything else is refused here, in wor
 {{- end -}}
 {{- if and (ne .Values.chromadb.mode "none") (ne .Values.vectors.backend "chroma") -}}
   {{- fail "chromadb.mode: nothing would use it; set vectors.backend: chroma" -}}
+{{- end -}}
+{{- if and (eq .Values.vectors.backend "pgvector") (eq .Values.postgresql.mode "bundled") (regexMatch "^(.*/)?postgres:" .Values.postgresql.image) -}}
+  {{- fail "vectors.backend pgvector: postgresql.image has not the extension; take pgvector/pgvector:0.8.0-pg16" -}}
+{{- end -}}
+{{- if and (eq .Values.redis.mode "bundled") .Values.redis.tls -}}
+  {{- fail "redis.tls: the bundled Redis has no certificate" -}}
+{{- end -}}
+{{- if and (eq .Values.postgresql.mode "bundled") (not (has .Values.postgresql.sslmode (list "disable" "allow" "prefer"))) -}}
+  {{- fail (printf "postgresql.sslmode %s: the bundled PostgreSQL has no certificate" .Values.postgresql.sslmode) -}}
+{{- end -}}
+{{- range $name := list "TARS_DATA" "TARS_BIND" "BACKEND_PORT" "PROMETHEUS_PORT" -}}
+  {{- if hasKey $.Values.config $name -}}
+    {{- fail (printf "config.%s: volumes, ports and probes of the chart go by its own" $name) -}}
+  {{- end -}}
+{{- end -}}
+{{- range $name := list "JWT_SECRET_KEY" "OIDC_CLIENT_SECRET" "OPENAI_API_KEY" "CHROMA_AUTH_TOKEN" "RERANK_API_KEY" "REDIS_PASSWORD" "REDIS_SENTINEL_PASSWORD" "VECTOR_PASSWORD" "POSTGRES_PASSWORD" "METRICS_TOKEN" "OTEL_EXPORTER_OTLP_HEADERS" -}}
+  {{- if hasKey $.Values.config $name -}}
+    {{- fail (printf "config.%s: a ConfigMap is no place for a secret; put it into secrets" $name) -}}
+  {{- end -}}
+{{- end -}}
+{{- with index .Values.config "DRAIN_SECONDS" -}}
+  {{- if ge (add 4 (int .)) (int $.Values.server.terminationGracePeriodSeconds) -}}
+    {{- fail "config.DRAIN_SECONDS: server.terminationGracePeriodSeconds must be more than five seconds above it" -}}
+  {{- end -}}
 {{- end -}}
 {{- range list "redis" "postgresql" "chromadb" "ollama" -}}
   {{- $part := index $.Values . -}}
