@@ -15,6 +15,7 @@ import re
 import statistics
 import subprocess
 import sys
+import tempfile
 import unittest
 
 import jsonschema_rs
@@ -32,6 +33,7 @@ COMBINATIONS = sorted(glob.glob(os.path.join(CHART, "ci", "*-values.yaml")))
 CUSTOM = ("ServiceMonitor", "PrometheusRule")  # of an operator: no schema of Kubernetes has them
 sys.path.insert(0, os.path.join(ROOT, "tests", "support"))
 import cluster  # noqa: E402
+import postgres  # noqa: E402
 from autoscaler import SYNC_SECONDS, Autoscaler, quantity  # noqa: E402
 
 
@@ -233,8 +235,8 @@ class Chart(unittest.TestCase):
             ("open", ["config.TARS_AUTH=open"], "lets anybody who reaches the port"),
             ("workers", ["workers.replicas=1"], "embedded store belongs to one server"),
             ("snapshots", ["snapshots.existingClaim=s"], "nobody to share its index with"),
-            ("backup of PostgreSQL", ["backup.enabled=true", "store.backend=postgres", "postgresql.mode=bundled",
-                                      "postgresql.auth.password=p"], "PostgreSQL is backed up by its own tools"),
+            ("a sealed dump", ["backup.enabled=true", "store.backend=postgres", "postgresql.mode=bundled",
+                               "postgresql.auth.password=p", "backup.keySecret=k"], "dumps of PostgreSQL are not sealed"),
             ("store without a server", ["store.backend=postgres"], "needs postgresql.mode"),
             ("disruption", ["preview=true", "secrets.existing=s", "store.backend=postgres", "postgresql.mode=bundled", "postgresql.auth.password=p",
                             "server.replicas=2", "podDisruptionBudget.minAvailable=2"], "no node can be drained"),
@@ -308,7 +310,7 @@ class Chart(unittest.TestCase):
         there |= {claim["metadata"]["name"] for claim in entry["spec"].get("volumeClaimTemplates") or ()}
         mounted = {mount["name"] for mount in container["volumeMounts"]}
         self.assertEqual(mounted, there)
-        if container["name"] in ("tars", "backup"):
+        if container["name"] == "tars" or container.get("command", [""])[0] == "/usr/bin/tars":
             self.assertLessEqual({"/data", "/tmp"}, {mount["mountPath"] for mount in container["volumeMounts"]})
         if container["name"] == "tars":
             probes = [container[p] for p in ("startupProbe", "livenessProbe", "readinessProbe")]
@@ -344,7 +346,7 @@ class Chart(unittest.TestCase):
                 self.assertEqual(deny[0]["spec"]["policyTypes"], ["Ingress", "Egress"])
                 for label in labels:
                     self.assertTrue(selects(deny[0]["spec"]["podSelector"], label))
-                    if label["app.kubernetes.io/component"] != "backup":
+                    if label["app.kubernetes.io/component"] != "backup" or combination in ("dumps", "cluster"):
                         self.assertEqual(len([p for p in policies if selects(p["spec"]["podSelector"], label)]), 2, label)
                 for policy in policies:
                     self.assertTrue(any(selects(policy["spec"]["podSelector"], label) for label in labels))
@@ -490,15 +492,27 @@ class Chart(unittest.TestCase):
         key = next(v for v in pod["volumes"] if v["name"] == "key")
         self.assertEqual(key["secret"]["secretName"], "backup-key")
 
-    def test_the_manuals_pod_is_restricted(self):
+    def test_the_manuals_pods_are_restricted(self):
         with open(os.path.join(ROOT, "docs", "kubernetes.md"), encoding="utf-8") as file:
-            text = re.search(r"```yaml\n# restore.yaml\n(.*?)```", file.read(), re.DOTALL).group(1)
-        pod = yaml.safe_load(text)
-        self.assertEqual(restricted(pod["spec"]), [])
+            texts = re.findall(r"```yaml\n# restore\S*.yaml\n(.*?)```", file.read(), re.DOTALL)
+        self.assertEqual(len(texts), 2)
         where = os.path.join(TOOLS, "schemas", VERSIONS[-1], "{{.ResourceKind}}{{.KindSuffix}}.json")
-        done = subprocess.run([KUBECONFORM, "-strict", "-schema-location", where], input=text, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, text=True, timeout=60)
-        self.assertEqual(done.returncode, 0, done.stdout)
+        for text in texts:
+            self.assertEqual(restricted(yaml.safe_load(text)["spec"]), [])
+            done = subprocess.run([KUBECONFORM, "-strict", "-schema-location", where], input=text, stdout=subprocess.PIPE,
+                                  stderr=subprocess.STDOUT, text=True, timeout=60)
+            self.assertEqual(done.returncode, 0, done.stdout)
+
+    def test_the_manuals_pod_reaches_the_dumps_database(self):
+        with open(os.path.join(ROOT, "docs", "kubernetes.md"), encoding="utf-8") as file:
+            pod = yaml.safe_load(re.search(r"```yaml\n# restore-dump.yaml\n(.*?)```", file.read(), re.DOTALL).group(1))
+        manifests = dict(Rendered.all())["dumps"]
+        policies = {e["metadata"]["name"]: e["spec"] for e in manifests if e["kind"] == "NetworkPolicy"}
+        self.assertTrue(selects(policies["tars-backup"]["podSelector"], pod["metadata"]["labels"]))
+        self.assertTrue(any(selects(source["podSelector"], pod["metadata"]["labels"])
+                            for rule in policies["tars-postgresql"]["ingress"] for source in rule["from"]))
+        server = next(e for e in manifests if e["kind"] == "StatefulSet" and e["metadata"]["name"] == "tars")
+        self.assertFalse(selects({"matchLabels": server["spec"]["selector"]["matchLabels"]}, pod["metadata"]["labels"]))
 
     def test_versions_are_ours(self):
         with open(os.path.join(ROOT, "VERSION"), encoding="utf-8") as file:
@@ -509,6 +523,62 @@ class Chart(unittest.TestCase):
     def test_plain_manifests_are_current(self):
         done = subprocess.run([sys.executable, "-B", os.path.join(ROOT, "tools", "manifests"), "--check"], stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, text=True, env={**os.environ, "HELM": HELM})
+        self.assertEqual(done.returncode, 0, done.stdout)
+
+
+# --------------------------------------------------------------------------------------------------------- dumps
+
+
+class Dumps(unittest.TestCase):
+    """What the backup job runs where documents are in PostgreSQL, run on one, and its dump restored as the manual says."""
+
+    def test_dumped_and_restored(self):
+        manifests = [e for e in yaml.safe_load_all(Rendered.text(os.path.join(CHART, "ci", "dumps-values.yaml"))) if e]
+        job = next(e for e in manifests if e["kind"] == "CronJob")["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]
+        database = postgres.Postgres()
+        self.addCleanup(database.close)
+        with tempfile.TemporaryDirectory() as folder:
+            backups = os.path.join(folder, "backup")
+            os.mkdir(backups)
+            script = job["args"][0].replace("/tmp/contents", os.path.join(folder, "contents")).replace("/backup/", f"{backups}/")
+            said = {**os.environ, "PATH": f"{postgres.BIN}:{os.environ['PATH']}", "PGHOST": "127.0.0.1", "PGPORT": str(database.port),
+                    "PGUSER": postgres.USER, "PGDATABASE": postgres.DATABASE, "KEEP": "2"}
+            self.assertLessEqual({entry["name"] for entry in job["env"]}, {*said, "PGSSLMODE", "PGPASSWORD"})
+
+            def run(**more):
+                return subprocess.run([*job["command"], script], env={**said, **more}, stdout=subprocess.PIPE,
+                                      stderr=subprocess.STDOUT, text=True, timeout=60, check=False)
+
+            self.assertNotEqual(run().returncode, 0, "a database without documents")
+            self.assertEqual(glob.glob(f"{backups}/*.dump"), [])
+            environment = {**os.environ, **database.environment(), "STORE": "postgres", "TARS_DATA": os.path.join(folder, "data")}
+            subprocess.run([TARS, "ingest", "-q", os.path.join(ROOT, "samples")], env=environment, check=True, timeout=120)
+            for name in ("tars-20200101T000000Z.dump", "tars-20200102T000000Z.dump", "tars-20200103T000000Z.dump.part"):
+                with open(os.path.join(backups, name), "wb"):
+                    pass
+            done = run()
+            self.assertEqual(done.returncode, 0, done.stdout)
+            kept = sorted(os.listdir(backups))
+            self.assertEqual((len(kept), kept[0]), (2, "tars-20200102T000000Z.dump"), kept)
+            self.assertNotEqual(run(PGPORT="1").returncode, 0, "no database")
+            self.assertEqual(sorted(glob.glob(f"{backups}/*.dump")), [os.path.join(backups, name) for name in kept])
+            before = database.query("SELECT count(*), min(id) FROM tars.documents")
+            subprocess.run([TARS, "forget", os.path.join(ROOT, "samples")], env=environment, check=True, timeout=120)
+            self.assertNotEqual(database.query("SELECT count(*), min(id) FROM tars.documents"), before)
+            self.restore(said, backups)
+            self.assertEqual(database.query("SELECT count(*), min(id) FROM tars.documents"), before)
+            self.assertGreater(int(before[0][0]), 0)
+            self.assertEqual(database.query("SELECT count(*) FROM tars.documents", database="tars_before"), [["0"]])
+
+    def restore(self, said, backups):
+        """By the manual's pod; the superuser of a bundled PostgreSQL is the user that it names."""
+        with open(os.path.join(ROOT, "docs", "kubernetes.md"), encoding="utf-8") as file:
+            pod = yaml.safe_load(re.search(r"```yaml\n# restore-dump.yaml\n(.*?)```", file.read(), re.DOTALL).group(1))
+        container = pod["spec"]["containers"][0]
+        script = container["args"][0].replace("/backup/", f"{backups}/").replace("DATABASE tars ", f"DATABASE {postgres.DATABASE} ")
+        script = re.sub(r"TO tars\b", f"TO {postgres.DATABASE}", script)
+        done = subprocess.run([*container["command"], script], env={**said, "PGUSER": "postgres"}, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, timeout=60, check=False)
         self.assertEqual(done.returncode, 0, done.stdout)
 
 

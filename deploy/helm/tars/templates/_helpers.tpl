@@ -70,7 +70,7 @@ httpGet:
 {{- $auth := .part.auth -}}
 {{- if or $auth.existingSecret $auth.password }}
 - name: {{ .name }}
-  valueFrom: {secretKeyRef: {name: {{ $auth.existingSecret | default (printf "%s-passwords" (include "tars.name" .root)) | quote }}, key: {{ empty $auth.existingSecret | ternary .name $auth.key | quote }}}}
+  valueFrom: {secretKeyRef: {name: {{ $auth.existingSecret | default (printf "%s-passwords" (include "tars.name" .root)) | quote }}, key: {{ empty $auth.existingSecret | ternary (.key | default .name) $auth.key | quote }}}}
 {{- end }}
 {{- end -}}
 
@@ -107,4 +107,17 @@ resources: {requests: {storage: {{ .size }}}}
 {{/* what the backup job runs: /data is the server's folder, /backup the claim */}}
 {{- define "tars.backupCommand" -}}
 [/usr/bin/tars, backup, /backup, --data, /data, --keep, {{ .Values.backup.keep | toString | quote }}{{ if .Values.backup.keySecret }}, --key-file, /etc/tars/backup/key{{ end }}]
+{{- end -}}
+
+{{/* what it runs where documents are in PostgreSQL: documents, and the log of questions where it is in the same database;
+     vectors of pgvector are made again. Names of dumps sort by time */}}
+{{- define "tars.dumpScript" -}}
+new=/backup/tars-$(date -u +%Y%m%dT%H%M%SZ).dump
+rm -f /backup/*.part
+pg_dump --exclude-schema=tars_vectors --exclude-table-data=tars.instances -Fc -f "$new.part"
+pg_restore -l "$new.part" > /tmp/contents
+grep -q 'TABLE DATA tars documents' /tmp/contents
+sync "$new.part"
+mv "$new.part" "$new"
+ls -1r /backup/tars-*.dump | tail -n "+$((KEEP + 1))" | while read -r old; do rm -- "$old"; done
 {{- end -}}

@@ -28,8 +28,8 @@ What the program of this version can do; everything else is refused here, in wor
 {{- if and .Values.snapshots.existingClaim (not $many) -}}
   {{- fail "snapshots.existingClaim: one server has nobody to share its index with" -}}
 {{- end -}}
-{{- if and .Values.backup.enabled (eq .Values.store.backend "postgres") -}}
-  {{- fail "backup.enabled: tars backup copies the embedded store; PostgreSQL is backed up by its own tools" -}}
+{{- if and .Values.backup.keySecret (eq .Values.store.backend "postgres") -}}
+  {{- fail "backup.keySecret: tars backup seals the embedded store; dumps of PostgreSQL are not sealed, keep them on a volume that is" -}}
 {{- end -}}
 {{- if and .Values.persistence.existingClaim $many -}}
   {{- fail "persistence.existingClaim: several servers have a folder each, which is made again from the store; leave it empty" -}}
