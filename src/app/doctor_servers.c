@@ -208,6 +208,11 @@ static void judge_vectors(struct tars_doctor *doctor, struct tars_vectors *vecto
                          "the next start of a server fills it again",
                          "%s has %llu vectors instead of %llu", vectors->ops->name,
                          (unsigned long long)state.windows, (unsigned long long)state.expected);
+    } else if (state.is_unfinished && state.of.store[0]) {
+        tars_doctor_find(doctor, TARS_DOCTOR_POOR, "vectors",
+                         "a server that is at work makes it, and searches by words until then",
+                         "%s has %llu vectors and no index of them yet", vectors->ops->name,
+                         (unsigned long long)state.windows);
     } else {
         tars_doctor_find(doctor, TARS_DOCTOR_WELL, "vectors", NULL,
                          "%s answers: %llu vectors of %s, up to change %llu", vectors->ops->name,

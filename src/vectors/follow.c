@@ -57,6 +57,7 @@ struct tars_follow {
     bool was_ours;             /* it has been written by this process */
     bool wrote;                /* may_write said yes in the last round */
     uint64_t generation;       /* of what is there, when it was last found right */
+    uint64_t whole_at;         /* the change with which it is to be finished, where it is not */
     int64_t looked_ms;         /* when that was */
     int looks;                 /* since it was counted */
     struct tars_vectors_of of; /* what the vectors are to be of; dim 0: the store has none */
@@ -380,9 +381,11 @@ static tars_status see(struct tars_follow *follow, bool counts, struct tars_vect
     follow->generation = there->generation;
     note_there(follow, there->seq, there->windows);
     atomic_store(&vectors->generation, there->generation);
-    atomic_store(&vectors->is_closed, false);
+    atomic_store(&vectors->is_closed, there->is_unfinished);
+    follow->whole_at = target;
     pthread_mutex_lock(&follow->lock);
     follow->has_looked = true;
+    follow->stats.is_unfinished = there->is_unfinished;
     pthread_cond_broadcast(&follow->changed);
     pthread_mutex_unlock(&follow->lock);
     return TARS_OK;
@@ -566,6 +569,40 @@ static tars_status write_some(struct tars_follow *follow, bool *more, struct tar
     return status;
 }
 
+/* ----------------------------------------------------------------- finishing */
+
+static void note_finishing(struct tars_follow *follow, bool is_finishing, bool is_unfinished)
+{
+    pthread_mutex_lock(&follow->lock);
+    follow->stats.is_finishing = is_finishing;
+    follow->stats.is_unfinished = is_unfinished;
+    pthread_cond_broadcast(&follow->changed);
+    pthread_mutex_unlock(&follow->lock);
+}
+
+/* What was emptied, once all is there that there was then: what came since is written later, so
+ * that others who put something in do not keep it from being searched. */
+static tars_status finish_if_whole(struct tars_follow *follow, bool more, struct tars_err *err)
+{
+    struct tars_vectors *vectors = follow->config.vectors;
+    struct tars_follow_stats stats = tars_follow_stats(follow);
+    int64_t since_ms = tars_clock_mono_ms();
+    tars_status status;
+
+    if (!stats.is_unfinished || (more && stats.seq < follow->whole_at))
+        return TARS_OK;
+    note_finishing(follow, true, true);
+    status = vectors->ops->finish(vectors, follow->generation, err);
+    note_finishing(follow, false, status != TARS_OK);
+    if (status != TARS_OK)
+        return status;
+    atomic_store(&vectors->is_closed, false);
+    tars_log_info(follow->config.log, "vectors",
+                  "%s has %" PRIu64 " vectors; its index was made in %" PRId64 " ms",
+                  vectors->ops->name, stats.windows, tars_clock_mono_ms() - since_ms);
+    return TARS_OK;
+}
+
 /* --------------------------------------------------------------- the thread */
 
 static tars_status go_round(struct tars_follow *follow, struct tars_err *err)
@@ -582,6 +619,8 @@ static tars_status go_round(struct tars_follow *follow, struct tars_err *err)
         status = read_target(follow, &target, err);
         if (status == TARS_OK)
             status = write_some(follow, &more, err);
+        if (status == TARS_OK && !is_stopping(follow) && may_write_now(follow))
+            status = finish_if_whole(follow, more, err);
     }
     /* Somebody else has written: no fault, but what is there is to be looked at anew. */
     follow->is_known = status == TARS_OK;
@@ -678,10 +717,10 @@ void tars_follow_wake(struct tars_follow *follow)
     pthread_mutex_unlock(&follow->lock);
 }
 
-/* The store has nothing for it, or it is there. */
+/* The store has nothing for it, or it is there and can be found. */
 static bool has_come(const struct tars_follow *follow, uint64_t seq)
 {
-    return follow->stats.seq >= seq;
+    return follow->stats.seq >= seq && !follow->stats.is_unfinished;
 }
 
 tars_status tars_follow_await(struct tars_follow *follow, uint64_t seq, int64_t timeout_ms)
@@ -717,12 +756,12 @@ tars_status tars_follow_await_all(struct tars_follow *follow, uint64_t seq, int6
     tars_status status;
 
     while ((status = tars_follow_await(follow, seq, STEP_MS)) == TARS_ETIMEOUT) {
-        uint64_t now = tars_follow_stats(follow).seq;
+        struct tars_follow_stats now = tars_follow_stats(follow);
 
         if (stop && atomic_load(stop))
             return TARS_ECANCELED;
-        if (now != last) {
-            last = now;
+        if (now.seq != last || now.is_finishing) {
+            last = now.seq;
             moved_ms = tars_clock_mono_ms();
         } else if (tars_clock_mono_ms() - moved_ms >= still_ms) {
             return TARS_ETIMEOUT;
@@ -735,7 +774,7 @@ bool tars_follow_is_far(struct tars_follow *follow, uint64_t seq)
 {
     struct tars_follow_stats stats = tars_follow_stats(follow);
 
-    return seq > stats.seq + (stats.is_filling ? NEARLY : FAR);
+    return stats.is_unfinished || seq > stats.seq + (stats.is_filling ? NEARLY : FAR);
 }
 
 void tars_follow_await_look(struct tars_follow *follow, int64_t timeout_ms)
@@ -764,14 +803,16 @@ tars_status tars_follow_health(struct tars_follow *follow, struct tars_err *err)
     const char *name = follow->config.vectors->ops->name;
     struct tars_follow_stats stats = tars_follow_stats(follow);
 
-    if (stats.status == TARS_EAGAIN)
-        return tars_fail(TARS_EUNAVAILABLE, err, "%s has not been looked at yet", name);
-    if (stats.status != TARS_OK)
+    if (stats.status != TARS_OK && stats.status != TARS_EAGAIN)
         return tars_fail(stats.status, err, "%s: %s", name, stats.why.text);
-    if (stats.is_filling || stats.seq + NEARLY < stats.target) {
+    if (stats.is_finishing)
+        return tars_fail(TARS_EUNAVAILABLE, err, "%s is full, and its index is being made", name);
+    if (stats.is_filling || stats.is_unfinished || stats.seq + NEARLY < stats.target) {
         return tars_fail(TARS_EUNAVAILABLE, err,
                          "%s is being filled: change %" PRIu64 " of %" PRIu64, name, stats.seq,
                          stats.target);
     }
+    if (stats.status == TARS_EAGAIN)
+        return tars_fail(TARS_EUNAVAILABLE, err, "%s has not been looked at yet", name);
     return TARS_OK;
 }

@@ -8,6 +8,9 @@
  *           of the store, of another history (the mark: a digest of the change that seq was), or
  *           has lost or got vectors is emptied and filled again. What another store has filled is
  *           left alone, and this one says so: two servers are at one place, or its name is wrong.
+ * Filling   What was emptied is written up to the store's last change of that time, then finished
+ *           (vectors.h), and is searched only after that. One that stopped in between is gone on
+ *           from where it was.
  * Later     Others can reach what is there as well. It is looked at again every look_ms, when this
  *           process begins to write, and when a search found it otherwise; now and then it is
  *           counted. What is not found right is not searched until it is (vectors.h, Strangers).
@@ -40,6 +43,8 @@ struct tars_follow_stats {
     uint64_t rebuilds;   /* since the start: times that it was emptied and filled again */
     uint64_t failures;   /* rounds that failed */
     bool is_filling;     /* it was emptied, and is not whole yet */
+    bool is_unfinished;  /* likewise, to be finished once it is; not searched until then */
+    bool is_finishing;   /* by this process, at present */
     tars_status status;  /* of the last round; TARS_EAGAIN: there was none yet */
     struct tars_err why; /* of a failure */
 };

@@ -1,6 +1,6 @@
 /* vectors - the windows of passages, near to a question, behind one interface.
  *
- *     writer (follow.h)   state -> reset? -> apply ... apply        a shadow of the store, by seq
+ *     writer (follow.h)   state -> reset? -> apply ... -> finish?   a shadow of the store, by seq
  *     readers             search, held vectors of candidates        any thread, any time
  *
  * Model     A passage has windows, each with a vector of unit length. A result is a passage; its
@@ -20,8 +20,10 @@
  * Repair    A shadow that is behind is brought along from its seq. One of another store or model,
  *           one that is ahead, or that does not hold as many windows as it was given, is emptied
  *           and filled again (follow.h).
- * Threads   Readers are safe to share. state, reset and apply belong to one writer at a time of
- *           this process; of several processes at one server, apply lets one win (TARS_EAGAIN).
+ * Filling   reset, apply ... apply, finish: what is better made of all than of one after the other
+ *           (a graph) is made by finish. Until then it is not searched.
+ * Threads   Readers are safe to share. state, reset, apply and finish belong to one writer at a
+ * time of this process; of several processes at one server, apply lets one win (TARS_EAGAIN).
  * Failure   A server that is away fails at once while it is known to be (base/sys/breaker.h): it
  *           costs its half of a search, never the search.
  */
@@ -61,6 +63,7 @@ struct tars_vectors_state {
     char mark[TARS_VECTORS_MARK_BYTES]; /* what that change was; "": not known */
     uint64_t windows;                   /* vectors that are there */
     uint64_t expected;                  /* that should be there, as was written down beside seq */
+    bool is_unfinished;                 /* a reset() came, and no finish() since */
 };
 
 /* What is to be done between two changes. No passage is in both lists. Doing one again does no
@@ -120,6 +123,11 @@ struct tars_vectors_ops {
     /* Nothing is there any more, and what comes will be of this; seq 0. */
     tars_status (*reset)(struct tars_vectors *self, const struct tars_vectors_of *of,
                          struct tars_err *err);
+    /* All that the store had when it was emptied has been written: make what makes searches quick,
+     * which may take long. Done again, it is nothing. NULL: there is no such thing. Before,
+     * searches may take long, but give what they should. EAGAIN: nothing of that generation is
+     * there (0: any). EUNAVAILABLE, ETIMEOUT, ECANCELED, EIO, ENOMEM. */
+    tars_status (*finish)(struct tars_vectors *self, uint64_t generation, struct tars_err *err);
     /* All of the batch or, where the server has no transactions, any part of it, and then not
      * upto. EAGAIN: the state is not at after (somebody else writes, too). EMISMATCH: vectors of
      * another length than there. EUNAVAILABLE, ETIMEOUT, EIO, ENOMEM. */
@@ -148,9 +156,10 @@ struct tars_vectors {
     _Atomic uint64_t seq;
     int64_t search_ms;           /* of a search, all its asks together; 0: no end. Set by open */
     _Atomic uint64_t generation; /* that is searched; 0: any. Likewise */
-    atomic_bool is_closed;       /* it is not known to be of this store and model. Likewise */
+    atomic_bool is_closed;       /* it is not known to be of this store and model, or unfinished.
+                                    Likewise */
     atomic_bool is_doubted;      /* a search did not find that generation: to be looked at */
-    atomic_bool is_stopping;     /* state, reset and apply end (ECANCELED). Set by who feeds it */
+    atomic_bool is_stopping;     /* all but search ends (ECANCELED). Set by who feeds it */
 };
 
 /* The vectors of an index that somebody else feeds, borrowed: the default back end. TARS_ENOMEM. */

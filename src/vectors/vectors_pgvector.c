@@ -15,9 +15,10 @@
 #include "base/sys/clock.h"
 #include "store/postgres_query.h"
 
-#define SCHEMA_VERSION     3
+#define SCHEMA_VERSION     4
 #define SEARCH_MS          2000
 #define WRITE_MS           600000 /* a batch, or the making of a table */
+#define FINISH_MS          (INT64_C(24) * 3600000)
 #define TEXT_BYTES_MAX     ((size_t)256 << 20)
 #define OLDEST_MAJOR       0
 #define OLDEST_MINOR       8
@@ -222,6 +223,7 @@ static void read_state(struct tars_pg_query *query, struct tars_vectors_state *o
     tars_pg_word_into(query, out->mark, sizeof(out->mark));
     out->expected = (uint64_t)tars_pg_int(query);
     out->windows = (uint64_t)tars_pg_int(query);
+    out->is_unfinished = tars_pg_int(query) != 0;
 }
 
 static tars_status state(struct tars_vectors *vectors, bool counts, struct tars_vectors_state *out,
@@ -280,6 +282,46 @@ static tars_status reset(struct tars_vectors *vectors, const struct tars_vectors
     tars_pg_bind_text(&query, of->model_name);
     tars_pg_bind_int(&query, (int64_t)of->dim);
     return give(self, conn, tars_pg_do(&query, err));
+}
+
+/* Nothing of it is there if it does not end well. Without the server's time limit, which is one of
+ * questions. */
+static tars_status finish_on(struct tars_pg_conn *conn, uint64_t generation, struct tars_err *err)
+{
+    bool is_done = false;
+    struct tars_pg_query query;
+    tars_status status = tars_pg_exec(conn, "SET LOCAL statement_timeout = 0", err);
+
+    if (status == TARS_OK) {
+        query = tars_pg_ask(conn, SQL_WATCH_CLIENT);
+        status = tars_pg_run(&query, NULL, err);
+    }
+    if (status != TARS_OK)
+        return status;
+    query = tars_pg_ask(conn, SQL_FINISH);
+    tars_pg_bind_int(&query, (int64_t)generation);
+    if (tars_pg_step(&query))
+        is_done = tars_pg_int(&query) != 0;
+    status = tars_pg_end(&query, err);
+    if (is_undefined(conn) || (status == TARS_OK && !is_done))
+        return tars_fail(TARS_EAGAIN, err, "the vectors are not those that were there");
+    return status;
+}
+
+static tars_status finish(struct tars_vectors *vectors, uint64_t generation, struct tars_err *err)
+{
+    struct pgvector *self = self_of(vectors);
+    struct tars_pg_conn *conn = NULL;
+    tars_status status = take(self, &conn, err);
+
+    if (status != TARS_OK)
+        return status;
+    conn->stop = &vectors->is_stopping;
+    conn->wait_ms = FINISH_MS;
+    status = tars_pg_exec(conn, "BEGIN", err);
+    if (status == TARS_OK)
+        status = tars_pg_conclude(conn, finish_on(conn, generation, err), err);
+    return give(self, conn, status);
 }
 
 /* "-0.0123456": by hand, since a batch has hundreds of thousands. */
@@ -581,6 +623,7 @@ static const struct tars_vectors_ops pgvector_ops = {
     .waits = true,
     .state = state,
     .reset = reset,
+    .finish = finish,
     .apply = apply,
     .search = search,
     .health = health,

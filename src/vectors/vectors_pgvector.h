@@ -3,14 +3,13 @@
  *
  * Model     Schema tars_vectors of one database: a row a window, halfvec with an HNSW index by
  *           cosine; what it is of and its seq in one row beside, so that a batch is one
- *           transaction. Everything is asked through functions of that schema: one round trip, no
- *           state in a session, so a pooler may be in between.
- * Filters   By collection and by ranges of passages, in the server. Where few are accepted all of
- *           these are compared (exact); else the graph is walked on until enough were accepted
- *           (iterative scans).
- * Failure   Without the extension, or with one that is too old, TARS_EUNSUPPORTED names the remedy.
- *           A server that is away is noticed by the pool's keeper (store/postgres_pool.h).
- * Threads   Safe to share.
+ *           transaction. A place that is filled from nothing gets its index at the end. Everything
+ * is asked through functions of that schema: one round trip, no state in a session, so a pooler may
+ * be in between. Filters   By collection and by ranges of passages, in the server. Where few are
+ * accepted all of these are compared (exact); else the graph is walked on until enough were
+ * accepted (iterative scans). Failure   Without the extension, or with one that is too old,
+ * TARS_EUNSUPPORTED names the remedy. A server that is away is noticed by the pool's keeper
+ * (store/postgres_pool.h). Threads   Safe to share.
  */
 #ifndef TARS_VECTORS_VECTORS_PGVECTOR_H
 #define TARS_VECTORS_VECTORS_PGVECTOR_H

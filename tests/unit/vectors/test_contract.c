@@ -194,10 +194,23 @@ static uint64_t add_range(struct world *w, uint64_t seq, uint64_t first, uint64_
     return seq;
 }
 
+static tars_status finish(struct world *w, uint64_t generation)
+{
+    struct tars_err err = {{0}};
+    tars_status status = TARS_OK;
+
+    if (w->vectors->ops->finish)
+        status = w->vectors->ops->finish(w->vectors, generation, &err);
+    if (status != TARS_OK && status != TARS_EAGAIN && status != TARS_ECANCELED)
+        fail_msg("%s: %s: %s", w->kind->name, tars_status_text(status), err.text);
+    return status;
+}
+
 static void fill(struct world *w)
 {
     start_anew(w);
     (void)add_range(w, 0, 1, w->last);
+    assert_int_equal(finish(w, 0), TARS_OK);
 }
 
 /* ---------------------------------------------------------------- slow truth */
@@ -383,6 +396,37 @@ static void finds_the_nearest(void **state)
         }
     }
     assert_int_equal(state_of(w).windows, state_of(w).expected);
+}
+
+/* Filled, finished, and added to; each time it finds what it should. */
+static void finished_at_the_end(void **state)
+{
+    struct world *w = *state;
+    bool has_end = w->vectors->ops->finish != NULL;
+    uint64_t generation;
+    uint64_t seq;
+
+    start_anew(w);
+    seq = add_range(w, 0, 1, 200);
+    assert_int_equal(state_of(w).is_unfinished, has_end);
+    check_recall(w, &(struct look){.visible = &everything, .k = K});
+    generation = state_of(w).generation;
+    if (has_end) {
+        assert_int_equal(finish(w, generation + 1), TARS_EAGAIN);
+        atomic_store(&w->vectors->is_stopping, true);
+        assert_int_equal(finish(w, generation), TARS_ECANCELED);
+        atomic_store(&w->vectors->is_stopping, false);
+        assert_true(state_of(w).is_unfinished);
+    }
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(finish(w, generation), TARS_OK);
+    assert_false(state_of(w).is_unfinished);
+    assert_int_equal(state_of(w).seq, seq);
+    (void)add_range(w, seq, 201, w->last);
+    check_recall(w, &(struct look){.visible = &everything, .k = K});
+    assert_int_equal(state_of(w).windows, state_of(w).expected);
+    start_anew(w);
+    assert_int_equal(state_of(w).is_unfinished, has_end);
 }
 
 static void finds_no_more_than_there_are(void **state)
@@ -711,6 +755,7 @@ static int run(const struct kind *kind)
         ROW(nothing_was_ever_there),
         ROW(another_filling_is_neither_searched_nor_written_to),
         ROW(finds_the_nearest),
+        ROW(finished_at_the_end),
         ROW(finds_no_more_than_there_are),
         ROW(removed_is_gone),
         ROW(replaced_at_once),
@@ -727,7 +772,7 @@ static int run(const struct kind *kind)
     static const struct CMUnitTest some[] = {
         ROW(removed_is_gone),           ROW(rights_hold),
         ROW(another_length_is_refused), ROW(doing_it_again_does_no_harm),
-        ROW(emptied_for_another),
+        ROW(emptied_for_another),       ROW(finished_at_the_end),
     };
     int failed;
 

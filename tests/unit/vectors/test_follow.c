@@ -34,8 +34,11 @@ struct front {
     _Atomic uint64_t generation; /* that it says it is of, and that is written to */
     _Atomic uint64_t rewound;    /* changes that it says it has not got after all */
     atomic_int counted;          /* times that it was asked to count */
-    atomic_bool hangs;           /* a write does not end by itself */
-    atomic_bool *leads;          /* no longer after the next write; or NULL */
+    atomic_bool has_end;         /* it is to be finished */
+    atomic_bool is_finished;
+    atomic_int finishes;
+    atomic_bool hangs;  /* a write does not end by itself */
+    atomic_bool *leads; /* no longer after the next write; or NULL */
 };
 
 static struct front *front_of(struct tars_vectors *vectors)
@@ -57,6 +60,7 @@ static tars_status front_state(struct tars_vectors *vectors, bool counts,
     if (atomic_load(&front->loses) && counts)
         state->expected++;
     state->generation = atomic_load(&front->generation);
+    state->is_unfinished = atomic_load(&front->has_end) && !atomic_load(&front->is_finished);
     state->seq -= atomic_load(&front->rewound);
     if (atomic_load(&front->is_other))
         (void)snprintf(state->of.store, sizeof(state->of.store), "another");
@@ -78,6 +82,7 @@ static tars_status front_reset(struct tars_vectors *vectors, const struct tars_v
     atomic_store(&front->is_bare, false);
     atomic_fetch_add(&front->resets, 1);
     atomic_fetch_add(&front->generation, 1);
+    atomic_store(&front->is_finished, false);
     return front->behind->ops->reset(front->behind, of, err);
 }
 
@@ -102,11 +107,28 @@ static tars_status front_apply(struct tars_vectors *vectors, const struct tars_v
     return front->behind->ops->apply(front->behind, batch, dim, err);
 }
 
+static tars_status front_finish(struct tars_vectors *vectors, uint64_t generation,
+                                struct tars_err *err)
+{
+    struct front *front = front_of(vectors);
+
+    assert_int_equal(generation, atomic_load(&front->generation));
+    atomic_fetch_add(&front->finishes, 1);
+    while (atomic_load(&front->hangs)) {
+        if (atomic_load(&vectors->is_stopping))
+            return tars_fail(TARS_ECANCELED, err, "given up");
+        (void)usleep(LOOK_US);
+    }
+    atomic_store(&front->is_finished, true);
+    return TARS_OK;
+}
+
 static const struct tars_vectors_ops front_ops = {
     .name = "front",
     .waits = true,
     .state = front_state,
     .reset = front_reset,
+    .finish = front_finish,
     .apply = front_apply,
 };
 
@@ -604,6 +626,53 @@ static void what_is_filled_is_sooner_far(void **state)
     assert_false(tars_follow_is_far(f->follow, 200));
 }
 
+/* Filled, and then finished: neither searched nor said to be well before, stopped in between, gone
+ * on with by the next one without writing anything again. */
+static void finished_once_it_is_whole(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t seq = put(f, 1000);
+    struct tars_err err = {{0}};
+    int applied;
+
+    atomic_store(&f->front.has_end, true);
+    f->front.leads = &f->may_write; /* one batch, and it is another's turn */
+    begin(f);
+    assert_int_equal(tars_follow_await(f->follow, seq, 200), TARS_ETIMEOUT);
+    assert_int_equal(atomic_load(&f->front.finishes), 0);
+    assert_true(is_closed(f));
+    f->front.leads = NULL;
+    atomic_store(&f->may_write, true);
+    while (tars_follow_stats(f->follow).seq < seq)
+        (void)usleep(LOOK_US);
+    await(f, seq);
+    assert_false(is_closed(f));
+    assert_int_equal(atomic_load(&f->front.finishes), 1);
+    end(f);
+    applied = atomic_load(&f->front.applied);
+    atomic_store(&f->front.is_finished, false);
+    atomic_store(&f->front.hangs, true);
+    for (int i = 0; i < 2; i++) {
+        begin(f);
+        while (!tars_follow_stats(f->follow).is_finishing)
+            (void)usleep(LOOK_US);
+        assert_true(is_closed(f));
+        assert_true(tars_follow_is_far(f->follow, seq));
+        assert_int_equal(tars_follow_health(f->follow, &err), TARS_EUNAVAILABLE);
+        assert_non_null(strstr(err.text, "its index is being made"));
+        assert_int_equal(tars_follow_await(f->follow, seq, 1), TARS_ETIMEOUT);
+        if (i == 0)
+            end(f); /* stopped while it is made */
+    }
+    atomic_store(&f->front.hangs, false);
+    await(f, seq);
+    assert_false(is_closed(f));
+    assert_int_equal(atomic_load(&f->front.applied), applied);
+    assert_int_equal(atomic_load(&f->front.resets), 1);
+    await(f, put(f, 1));
+    assert_int_equal(count_found(f), 1001);
+}
+
 static void a_store_without_a_model_is_in_step(void **state)
 {
     struct fixture *f = *state;
@@ -669,6 +738,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(stopping_ends_a_write, set_up, tear_down),
         cmocka_unit_test_setup_teardown(nobody_waits_for_what_does_not_come, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_is_filled_is_sooner_far, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(finished_once_it_is_whole, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_store_without_a_model_is_in_step, set_up, tear_down),
     };
 
