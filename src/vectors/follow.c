@@ -8,19 +8,18 @@
 #include "vectors/follow.h"
 
 #include <inttypes.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/crypto/digest.h"
 #include "base/mem/arena.h"
 #include "base/sys/clock.h"
 #include "obs/log.h"
 #include "store/transfer.h"
+#include "vectors/follow_internal.h"
 
-#define CHANGES_AT_ONCE  256
+#define CHANGES_AT_ONCE  TARS_FOLLOW_CHANGES_AT_ONCE
 #define PASSAGES_AT_ONCE 64  /* read at a time */
 #define WINDOWS_AT_ONCE  512 /* written at a time, about */
 #define PASSAGES_MAX     1024
@@ -34,35 +33,7 @@
 #define PAUSE_MOST_MS    4000
 #define AWAITED_MS       20  /* between two looks while somebody waits */
 #define AWAITED_ON_MS    100 /* the same, where another process writes */
-#define STEP_MS          100
-#define FAR              CHANGES_AT_ONCE /* changes behind that take their time */
 #define STORE_ID_BYTES   16
-#define NEARLY           64 /* changes behind that are nothing to speak of */
-#define NS_PER_MS        INT64_C(1000000)
-#define NS_PER_S         INT64_C(1000000000)
-
-struct tars_follow {
-    struct tars_follow_config config;
-    pthread_t thread;
-    bool is_started;
-    pthread_mutex_t lock;   /* guards what follows, to is_stopping */
-    pthread_cond_t changed; /* any of it has */
-    struct tars_follow_stats stats;
-    bool has_looked; /* at the back end, and it is open */
-    size_t waiting;  /* who waits for a change */
-    bool is_woken;
-    bool is_stopping;
-    /* The thread's own: */
-    bool is_known;             /* the back end was looked at since the last failure */
-    bool was_ours;             /* it has been written by this process */
-    bool wrote;                /* may_write said yes in the last round */
-    uint64_t generation;       /* of what is there, when it was last found right */
-    uint64_t whole_at;         /* the change with which it is to be finished, where it is not */
-    int64_t looked_ms;         /* when that was */
-    int looks;                 /* since it was counted */
-    struct tars_vectors_of of; /* what the vectors are to be of; dim 0: the store has none */
-    int64_t pause_ms;
-};
 
 /* --------------------------------------------------------------- life cycle */
 
@@ -117,21 +88,10 @@ static bool is_stopping(struct tars_follow *follow)
     return stopping;
 }
 
-static struct timespec after_ms(int64_t ms)
-{
-    struct timespec until;
-
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_nsec += ms % 1000 * NS_PER_MS;
-    until.tv_sec += ms / 1000 + until.tv_nsec / NS_PER_S;
-    until.tv_nsec %= NS_PER_S;
-    return until;
-}
-
 /* Sleep until somebody wakes us, where that counts, or ms are over. */
 static void nap(struct tars_follow *follow, int64_t ms, bool may_be_woken)
 {
-    struct timespec until = after_ms(ms);
+    struct timespec until = tars_follow_after_ms(ms);
     int ended = 0;
 
     pthread_mutex_lock(&follow->lock);
@@ -702,117 +662,5 @@ tars_status tars_follow_start(struct tars_follow *follow, struct tars_err *err)
     if (pthread_create(&follow->thread, NULL, run, follow))
         return tars_fail(TARS_ENOMEM, err, "cannot start a thread");
     follow->is_started = true;
-    return TARS_OK;
-}
-
-/* ---------------------------------------------------------------- for others */
-
-void tars_follow_wake(struct tars_follow *follow)
-{
-    if (!follow)
-        return;
-    pthread_mutex_lock(&follow->lock);
-    follow->is_woken = true;
-    pthread_cond_broadcast(&follow->changed);
-    pthread_mutex_unlock(&follow->lock);
-}
-
-/* The store has nothing for it, or it is there and can be found. */
-static bool has_come(const struct tars_follow *follow, uint64_t seq)
-{
-    return follow->stats.seq >= seq && !follow->stats.is_unfinished;
-}
-
-tars_status tars_follow_await(struct tars_follow *follow, uint64_t seq, int64_t timeout_ms)
-{
-    struct timespec until = after_ms(timeout_ms);
-    tars_status status = TARS_OK;
-
-    pthread_mutex_lock(&follow->lock);
-    follow->is_woken = true;
-    follow->waiting++;
-    pthread_cond_broadcast(&follow->changed);
-    while (!has_come(follow, seq)) {
-        if (follow->is_stopping ||
-            (follow->stats.status != TARS_OK && follow->stats.status != TARS_EAGAIN)) {
-            status = follow->is_stopping ? TARS_ECANCELED : follow->stats.status;
-            break;
-        }
-        if (pthread_cond_timedwait(&follow->changed, &follow->lock, &until) != 0) {
-            status = TARS_ETIMEOUT;
-            break;
-        }
-    }
-    follow->waiting--;
-    pthread_mutex_unlock(&follow->lock);
-    return status;
-}
-
-tars_status tars_follow_await_all(struct tars_follow *follow, uint64_t seq, int64_t still_ms,
-                                  const atomic_bool *stop)
-{
-    uint64_t last = tars_follow_stats(follow).seq;
-    int64_t moved_ms = tars_clock_mono_ms();
-    tars_status status;
-
-    while ((status = tars_follow_await(follow, seq, STEP_MS)) == TARS_ETIMEOUT) {
-        struct tars_follow_stats now = tars_follow_stats(follow);
-
-        if (stop && atomic_load(stop))
-            return TARS_ECANCELED;
-        if (now.seq != last || now.is_finishing) {
-            last = now.seq;
-            moved_ms = tars_clock_mono_ms();
-        } else if (tars_clock_mono_ms() - moved_ms >= still_ms) {
-            return TARS_ETIMEOUT;
-        }
-    }
-    return status;
-}
-
-bool tars_follow_is_far(struct tars_follow *follow, uint64_t seq)
-{
-    struct tars_follow_stats stats = tars_follow_stats(follow);
-
-    return stats.is_unfinished || seq > stats.seq + (stats.is_filling ? NEARLY : FAR);
-}
-
-void tars_follow_await_look(struct tars_follow *follow, int64_t timeout_ms)
-{
-    struct timespec until = after_ms(timeout_ms);
-    int ended = 0;
-
-    pthread_mutex_lock(&follow->lock);
-    while (follow->stats.status == TARS_EAGAIN && !follow->has_looked && ended == 0)
-        ended = pthread_cond_timedwait(&follow->changed, &follow->lock, &until);
-    pthread_mutex_unlock(&follow->lock);
-}
-
-struct tars_follow_stats tars_follow_stats(struct tars_follow *follow)
-{
-    struct tars_follow_stats stats;
-
-    pthread_mutex_lock(&follow->lock);
-    stats = follow->stats;
-    pthread_mutex_unlock(&follow->lock);
-    return stats;
-}
-
-tars_status tars_follow_health(struct tars_follow *follow, struct tars_err *err)
-{
-    const char *name = follow->config.vectors->ops->name;
-    struct tars_follow_stats stats = tars_follow_stats(follow);
-
-    if (stats.status != TARS_OK && stats.status != TARS_EAGAIN)
-        return tars_fail(stats.status, err, "%s: %s", name, stats.why.text);
-    if (stats.is_finishing)
-        return tars_fail(TARS_EUNAVAILABLE, err, "%s is full, and its index is being made", name);
-    if (stats.is_filling || stats.is_unfinished || stats.seq + NEARLY < stats.target) {
-        return tars_fail(TARS_EUNAVAILABLE, err,
-                         "%s is being filled: change %" PRIu64 " of %" PRIu64, name, stats.seq,
-                         stats.target);
-    }
-    if (stats.status == TARS_EAGAIN)
-        return tars_fail(TARS_EUNAVAILABLE, err, "%s has not been looked at yet", name);
     return TARS_OK;
 }
