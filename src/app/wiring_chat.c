@@ -1,4 +1,6 @@
 /* wiring_chat - conversations: their memory, and questions in other words. */
+#include <string.h>
+
 #include "app/wiring_internal.h"
 #include "app/writer.h"
 #include "rag/expand.h"
@@ -23,6 +25,15 @@ static tars_status open_expander(struct tars_wiring *w, struct tars_err *err)
     return TARS_OK;
 }
 
+/* DATA/turns, with the end that the index's folder has: of one store. NULL without memory. */
+static const char *waiting_dir(struct tars_wiring *w)
+{
+    const char *name = w->index_dir ? strrchr(w->index_dir, '/') : NULL;
+
+    name = name && strncmp(name, "/index", 6) == 0 ? name + 6 : "";
+    return tars_arena_printf(&w->arena, "%s/turns%s", w->data, name);
+}
+
 static tars_status open_history(struct tars_wiring *w, struct tars_err *err)
 {
     const struct tars_settings *s = w->settings;
@@ -34,6 +45,7 @@ static tars_status open_history(struct tars_wiring *w, struct tars_err *err)
         .tokens = (size_t)tars_settings_int(s, TARS_SET_CONVERSATION_MEMORY_TOKENS),
         .keeps = remembers,
         .log = w->log,
+        .waiting_dir = w->serves && remembers ? waiting_dir(w) : NULL,
     };
 
     if (tars_history_new(&config, &w->history) != TARS_OK)

@@ -37,7 +37,7 @@ tars_status tars_history_new(const struct tars_history_config *config,
     made->config = *config;
     if (made->config.tokens == 0)
         made->config.tokens = TARS_HISTORY_TOKENS_DEFAULT;
-    if (tars_later_new(config->store, config->log, &made->later)) {
+    if (tars_later_new(config->store, config->waiting_dir, config->log, &made->later)) {
         free(made);
         return TARS_ENOMEM;
     }

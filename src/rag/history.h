@@ -40,6 +40,8 @@ struct tars_history_config {
     size_t tokens;            /* of them; 0: TARS_HISTORY_TOKENS_DEFAULT */
     bool keeps;               /* questions and answers are kept */
     struct tars_log *log;     /* of turns that are lost; NULL: none; borrowed */
+    /* Of turns that the store does not take; of this process alone. NULL: they are in memory. */
+    const char *waiting_dir;
 };
 
 TARS_MUST_USE tars_status tars_history_new(const struct tars_history_config *config,
@@ -69,8 +71,8 @@ struct tars_history_turn {
 };
 
 /* Both messages or none; survives the process. Nothing when history keeps none, or history or
- * conversation_id is NULL. EAGAIN: the store is away; the turn is kept as soon as it is back, if
- * the process lives that long. */
+ * conversation_id is NULL. EAGAIN: the store is away; the turn is kept as soon as it is back
+ * (later.h says when even that fails). */
 TARS_MUST_USE tars_status tars_history_keep(const struct tars_history *history,
                                             const struct tars_call *call,
                                             const char *conversation_id,

@@ -3,8 +3,9 @@
  *     add -> a list, oldest first -> one thread, every RETRY_MS -> the store
  *
  * A turn whose commit was not answered may be in the store: it is looked for first, so none is
- * there twice. What the store refuses for good is dropped, and told in the log. The turns are in
- * memory alone: they do not outlive the process, but for a last try when it ends.
+ * there twice. What the store refuses for good is dropped, and told in the log. With a folder each
+ * is also in a file there (later_file.h) until it is written, so it outlives the process: the next
+ * one that has the folder goes on. One that has no room there is in memory alone.
  *
  * Bounds     TARS_LATER_TURNS turns, TARS_LATER_BYTES of their texts.
  * Threads    Safe to share.
@@ -31,9 +32,9 @@ struct tars_later_turn {
     int64_t now_us;
 };
 
-/* store, and log, which may be NULL, are borrowed. */
-TARS_MUST_USE tars_status tars_later_new(struct tars_store *store, struct tars_log *log,
-                                         struct tars_later **later);
+/* store, and log, which may be NULL, are borrowed. dir: of this process alone; NULL: none. */
+TARS_MUST_USE tars_status tars_later_new(struct tars_store *store, const char *dir,
+                                         struct tars_log *log, struct tars_later **later);
 /* NULL is allowed. */
 void tars_later_free(struct tars_later *later);
 

@@ -306,11 +306,12 @@ class SignIns(ReplicasTest):
         self.soon(lambda: b.ask("POST", "/auth/token", {"client_id": "carol"}, token="").status == 401)
         self.assertEqual(b.ask("POST", "/auth/token", right, token="").status, 200)
         said = [server.ask("POST", "/auth/token", {**right, "client_secret": "hers?"}, token="").status
-                for _ in range(8) for server in (a, b)]
-        # Ten pass, the one or more above among them: each is settled with the other server before it is looked at.
-        self.assertLess(said.count(401), 10)
+                for _ in range(12) for server in (a, b)]
+        # Ten pass, the one or more above among them: each is settled with the other server before it is looked at, as far as
+        # Redis answers in its time. Counted by each alone, nineteen would.
+        self.assertLess(said.count(401), 15)
         self.assertGreater(said.count(401), 4)
-        self.assertEqual(set(said[10:]), {429})
+        self.assertEqual(set(said[-4:]), {429})
 
 
 class Vectors(ReplicasTest):
@@ -442,6 +443,25 @@ class Outage(ReplicasTest):
         self.soon(put, 60)
         self.soon(lambda: later in b.found("wages"))
         self.soon(lambda: sum(server.leads() for server in self.servers) == 1)
+
+    def test_a_turn_outlives_the_server_that_keeps_it(self):
+        a, b = self.servers
+        document = self.put(a, "moon.md", "# Moon\n\nThe moon has no air and no water.\n")
+        self.soon(lambda: document in a.found("moon air"))
+        self.soon(lambda: a.texts() == int(self.rows("SELECT count(*) FROM tars.documents")[0][0]))
+        self.postgres.stop()
+        try:
+            self.soon(lambda: a.ask("GET", "/ready").status == 503)
+            reply = a.ask("POST", "/rag/query", {"query": "moon air", "conversation_id": "moon", "relevance_threshold": 0})
+            self.assertEqual(reply.status, 200, reply.body)
+            self.assertEqual(reply.json()["degraded"], "not yet kept in the conversation")
+            a.kill()
+        finally:
+            self.postgres.start()
+        a.start()
+        said = lambda: [m["content"] for m in b.ask("GET", "/conversation/moon").json().get("messages", [])]
+        self.soon(lambda: said() == ["moon air", reply.json()["answer"]], 60, "the turn that had waited")
+        self.soon(lambda: not glob.glob(os.path.join(a.data, "turns*", "*")))
 
     def test_and_while_it_hangs(self):
         a, b = self.servers
