@@ -113,8 +113,9 @@ static bool is_there(const struct tars_transfer_config *config, const struct tar
 
     return tars_store_file(config->to, file->collection, file->path, arena, &found, NULL) ==
                TARS_OK &&
-           strcmp(found.sha256, file->sha256) == 0 &&
-           found.document_count == file->document_count && found.chunk_count == file->chunk_count;
+           strcmp(found.sha256, file->sha256) == 0 && found.modified_us == file->modified_us &&
+           found.indexed_us == file->indexed_us && found.document_count == file->document_count &&
+           found.chunk_count == file->chunk_count;
 }
 
 static tars_status move_file(const struct tars_transfer_config *config,

@@ -205,6 +205,12 @@ struct talking {
     struct tars_err *err;
 };
 
+/* One of a single message has the time of that. */
+int64_t tars_transfer_changed_us(const struct tars_conversation *said)
+{
+    return said->message_count > 1 ? said->updated_us : said->created_us;
+}
+
 /* The first message makes it, at its time; the others come at the time it was last changed. */
 static tars_status say(struct talking *talking, const struct tars_conversation *said)
 {
@@ -230,9 +236,10 @@ static bool move_conversation(void *ctx, const struct tars_conversation *said)
     tars_arena_clear(&talking->arena);
     status = tars_conversation_get(talking->config->to, said->tenant, said->client_id, said->id,
                                    &talking->arena, &found, NULL);
-    if (status == TARS_OK && found.message_count == said->message_count)
+    if (status == TARS_OK && found.message_count == said->message_count &&
+        tars_transfer_changed_us(&found) == tars_transfer_changed_us(said))
         return true;
-    if (status == TARS_OK) { /* it was stopped between the two steps */
+    if (status == TARS_OK) { /* it was stopped between the two steps, or has gone on since */
         status = tars_conversation_delete(talking->config->to, said->tenant, said->client_id,
                                           said->id, talking->err);
     } else if (status == TARS_ENOTFOUND) {

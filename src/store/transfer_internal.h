@@ -3,6 +3,7 @@
 #define TARS_STORE_TRANSFER_INTERNAL_H
 
 #include "store/accounts.h"
+#include "store/conversations.h"
 #include "store/transfer.h"
 
 #define TRANSFER_PARTIAL_KEY "embed.partial"   /* set: some passages lack vectors */
@@ -19,5 +20,8 @@ TARS_MUST_USE tars_status tars_transfer_rest(const struct tars_transfer_config *
 TARS_MUST_USE tars_status tars_transfer_audit(struct tars_store *store, struct tars_arena *arena,
                                               struct tars_audit_entry **entries, size_t *count,
                                               struct tars_err *err);
+
+/* When it was last changed, as far as that goes over. */
+int64_t tars_transfer_changed_us(const struct tars_conversation *said);
 
 #endif

@@ -290,6 +290,7 @@ static bool add_conversation(void *ctx, const struct tars_conversation *said)
     add_text(summing, said->id);
     add_text(summing, said->client_id);
     add_int(summing, said->created_us);
+    add_int(summing, tars_transfer_changed_us(said));
     for (int64_t i = 0; i < said->message_count; i++) {
         add_text(summing, said->messages[i].id);
         add_text(summing, said->messages[i].role);
@@ -318,8 +319,12 @@ static tars_status sum_documents(struct summing *summing, struct tars_err *err)
         const struct tars_store_document_filter filter = {.collection = files[i].collection,
                                                           .path = files[i].path};
 
+        add_text(summing, files[i].collection);
+        add_text(summing, files[i].path);
         add_text(summing, files[i].sha256);
         add_int(summing, files[i].size);
+        add_int(summing, files[i].modified_us);
+        add_int(summing, files[i].indexed_us);
         status = tars_store_documents(summing->store, &filter, add_document, summing, err);
         if (summing->status)
             status = summing->status;

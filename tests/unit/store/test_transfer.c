@@ -11,8 +11,9 @@
 #define DIM       4
 #define FILES     5
 #define DOCUMENTS 3 /* of each file */
+#define FILE_US   7
 
-static void fill_file(struct world *world, const char *collection, int number)
+static void fill_file(struct world *world, const char *collection, int number, int64_t modified_us)
 {
     static const float vectors[2 * DIM] = {1, 0, 0, 0, 0, 1, 0, 0};
     static const struct tars_store_window windows[2] = {{0, 3}, {3, 1}};
@@ -26,7 +27,7 @@ static void fill_file(struct world *world, const char *collection, int number)
                                          .path = path,
                                          .sha256 = "f00d",
                                          .size = 100,
-                                         .modified_us = 7,
+                                         .modified_us = modified_us,
                                          .indexed_us = 9};
     const struct tars_store_batch batch = {
         .file = &file, .puts = puts, .put_count = DOCUMENTS, .finish = true, .dim = DIM};
@@ -91,7 +92,7 @@ static void fill_accounts(struct world *world)
     assert_int_equal(
         tars_conversation_append(world->store, "acme", "ann", "c1", said, 2, true, 1000, NULL),
         TARS_OK);
-    fill_file(world, "acme/hr", 0);
+    fill_file(world, "acme/hr", 0, FILE_US);
     assert_int_equal(tars_accounts_tenant_set(world->store, &acme, NULL), TARS_OK);
 }
 
@@ -102,7 +103,7 @@ static void fill(struct world *world)
     assert_int_equal(tars_store_model_claim(world->store, &model, NULL), TARS_OK);
     fill_accounts(world);
     for (int i = 1; i < FILES; i++)
-        fill_file(world, NULL, i);
+        fill_file(world, NULL, i, FILE_US);
 }
 
 /* The other kind: a file for a server, a server for a file. */
@@ -202,6 +203,79 @@ static void rights_are_compared(void **state)
     assert_int_equal(tars_store_meta_set(world->store, "embed.partial", "1", NULL), TARS_OK);
     assert_int_equal(tars_store_sums(world->store, &after, NULL), TARS_OK);
     assert_string_not_equal(before.sha256, after.sha256);
+}
+
+/* Times of files tell what has to be read again, those of conversations which is the newest. */
+static void times_are_compared(void **state)
+{
+    struct world *world = *state;
+    const struct tars_message said[] = {{.id = "1", .role = "user", .content = "What?"},
+                                        {.id = "2", .role = "assistant", .content = "That."}};
+    struct tars_store_sums sums[3];
+
+    fill(world);
+    assert_int_equal(tars_store_sums(world->store, &sums[0], NULL), TARS_OK);
+    fill_file(world, NULL, 1, FILE_US + 1);
+    assert_int_equal(tars_store_sums(world->store, &sums[1], NULL), TARS_OK);
+    assert_string_not_equal(sums[0].sha256, sums[1].sha256);
+    fill_file(world, NULL, 1, FILE_US);
+    assert_int_equal(tars_store_sums(world->store, &sums[1], NULL), TARS_OK);
+    assert_string_equal(sums[0].sha256, sums[1].sha256);
+    /* The same words, the second a while after the first. */
+    assert_int_equal(tars_conversation_delete(world->store, "acme", "ann", "c1", NULL), TARS_OK);
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(tars_conversation_append(world->store, "acme", "ann", "c1", &said[i], 1,
+                                                  true, 1000 + (int64_t)i, NULL),
+                         TARS_OK);
+    }
+    assert_int_equal(tars_store_sums(world->store, &sums[2], NULL), TARS_OK);
+    assert_string_not_equal(sums[0].sha256, sums[2].sha256);
+}
+
+/* Between two runs a file was looked at, and a conversation went on that had as many messages as it
+ * may have. */
+static void stop_late(void *ctx, int64_t files, int64_t total)
+{
+    if (files + 1 == total) /* the last batch is what notices */
+        atomic_store((atomic_bool *)ctx, true);
+}
+
+static void what_went_on_meanwhile_goes_over(void **state)
+{
+    struct world *world = *state;
+    const struct tars_message said = {.id = "1", .role = "user", .content = "What?"};
+    const struct tars_message later = {.id = "9", .role = "user", .content = "And?"};
+    atomic_bool stop = false;
+    struct tars_transfer_config config = {
+        .from = world->store, .now_us = 1, .stop = &stop, .progress = stop_late, .ctx = &stop};
+    struct tars_store_sums sums;
+    char other[FILES_PATH_MAX];
+
+    fill(world);
+    for (int i = 0; i < TARS_CONVERSATION_MESSAGES; i++) {
+        assert_int_equal(
+            tars_conversation_append(world->store, "default", "ben", "c2", &said, 1, true, 1, NULL),
+            TARS_OK);
+    }
+    files_make_dir(other);
+    config.to = open_other(other);
+    assert_int_equal(tars_store_transfer(&config, &sums, NULL), TARS_ECANCELED);
+    for (int i = 1; i < FILES; i++)
+        fill_file(world, NULL, i, FILE_US + 1);
+    for (int i = 0; i < TARS_CONVERSATION_MESSAGES; i++) {
+        assert_int_equal(
+            tars_conversation_append(config.to, "default", "ben", "c2", &said, 1, true, 1, NULL),
+            TARS_OK);
+    }
+    assert_int_equal(
+        tars_conversation_append(world->store, "default", "ben", "c2", &later, 1, true, 2, NULL),
+        TARS_OK);
+    config.stop = NULL;
+    assert_int_equal(tars_store_transfer(&config, &sums, NULL), TARS_OK);
+    tars_store_close(config.to);
+    if (!back_ends[back_end].is_server)
+        drop_schema();
+    files_remove_dir(other);
 }
 
 /* Stopped half way: it is not served, a key that is revoked meanwhile is revoked there, and what is
@@ -351,6 +425,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         ROW(all_goes_over_however_often_it_is_stopped),
         ROW(rights_are_compared),
+        ROW(times_are_compared),
+        ROW(what_went_on_meanwhile_goes_over),
         ROW(a_half_is_not_served),
         ROW(a_target_in_use_is_left_alone),
         ROW(a_name_that_does_not_fit_is_told_first),
