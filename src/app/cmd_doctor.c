@@ -127,6 +127,18 @@ static void check_sharers(struct tars_doctor *doctor, struct tars_store *store)
     }
 }
 
+/* What may help where the store cannot be opened. */
+static const char *store_remedy(const struct tars_doctor *doctor, tars_status status)
+{
+    if (status == TARS_EBUSY)
+        return "wait for the other process, or stop it";
+    if (tars_stores_is_postgres(doctor->cli->settings)) {
+        return "look at POSTGRES_HOST, STORE_DB, POSTGRES_USER and what that role may do: "
+               "docs/postgresql.md";
+    }
+    return "restore a copy of the data folder, or choose another";
+}
+
 static void check_store(struct tars_doctor *doctor)
 {
     const struct tars_stores_config config = {
@@ -147,11 +159,8 @@ static void check_store(struct tars_doctor *doctor)
     if (status == TARS_OK)
         check_sharers(doctor, store);
     if (status != TARS_OK) {
-        tars_doctor_find(doctor, TARS_DOCTOR_BAD, "store",
-                         status == TARS_EBUSY
-                             ? "wait for the other process, or stop it"
-                             : "restore a copy of the data folder, or choose another",
-                         "%s", err.text);
+        tars_doctor_find(doctor, TARS_DOCTOR_BAD, "store", store_remedy(doctor, status), "%s",
+                         err.text);
     } else {
         tars_doctor_find(doctor, stats.jobs_failed ? TARS_DOCTOR_POOR : TARS_DOCTOR_WELL, "store",
                          "tars jobs --state failed says why; tars jobs retry ID tries again",

@@ -207,6 +207,21 @@ class Moved(unittest.TestCase):
                 shutil.rmtree(data)
                 shutil.rmtree(back)
 
+    def test_a_role_that_may_make_nothing_is_told_what_to_look_at(self):
+        with Postgres() as postgres:
+            data = tempfile.mkdtemp(prefix="tars-moved-")
+            settings = postgres.environment(POSTGRES_ENABLED="false", STORE="postgres", POSTGRES_USER="weak")
+            postgres.query("CREATE ROLE weak LOGIN")
+            try:
+                done = run("serve", data=data, code=3, **settings)
+                self.assertIn("permission denied for database", done.stderr)
+                done = run("doctor", data=data, code=1, **settings)
+                told, remedy = done.stdout.split("] store", 1)[1].splitlines()[:2]
+                self.assertIn("permission denied for database", told)
+                self.assertIn("docs/postgresql.md", remedy)
+            finally:
+                shutil.rmtree(data)
+
     def move(self, source, target, data, settings):
         return json.loads(run("migrate", "--from", source, "--to", target, "--json", data=data, **settings).stdout)
 
