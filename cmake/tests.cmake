@@ -47,7 +47,7 @@ foreach(name sink sink_rollup sink_privacy sink_sqlite)
 endforeach()
 # Every vector back end with its server.
 if(TARGET test_vectors_contract)
-  file(GLOB vector_kinds CONFIGURE_DEPENDS tests/unit/vectors/kind_*.c)
+  file(GLOB vector_kinds CONFIGURE_DEPENDS tests/unit/vectors/kind_*.c tests/unit/vectors/contract_*.c)
   target_sources(test_vectors_contract PRIVATE ${vector_kinds})
   target_include_directories(test_vectors_contract PRIVATE tests/unit/vectors)
 endif()

@@ -37,7 +37,7 @@ static struct tars_vectors *open_it(void)
 }
 
 const struct kind kind_embedded = {.name = "embedded",
-                                   .is_slow = true,
+                                   .passages = 300,
                                    .start = start,
                                    .stop = stop,
                                    .clear = clear,

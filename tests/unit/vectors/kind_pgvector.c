@@ -68,7 +68,7 @@ static void damage(void)
 }
 
 const struct kind kind_pgvector = {.name = "pgvector",
-                                   .is_slow = true,
+                                   .passages = 300,
                                    .start = start,
                                    .clear = clear,
                                    .open = open_it,
@@ -78,7 +78,7 @@ const struct kind kind_pgvector = {.name = "pgvector",
 
 /* As through a pooler: nothing is left in a session. */
 const struct kind kind_pgvector_pooled = {.name = "pgvector, pooled",
-                                          .is_slow = true,
+                                          .passages = 300,
                                           .stop = stop,
                                           .clear = clear,
                                           .open = open_pooled,

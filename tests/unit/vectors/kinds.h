@@ -10,7 +10,8 @@
 struct kind {
     const char *name;
     bool is_variant; /* another way of asking the server of the one before: fewer tests */
-    bool is_slow;    /* it is filled with fewer passages and asked fewer questions */
+    uint64_t
+        passages; /* that it is filled with, and asked fewer questions; 0: as many as there are */
     /* Start the server; once a program. NULL: there is none. */
     void (*start)(void);
     void (*stop)(void);
@@ -24,6 +25,12 @@ struct kind {
     /* Somebody takes a vector out behind the back end's back. NULL: that cannot be done. */
     void (*damage)(void);
 };
+
+/* Of unit length, another one for each seed: (dim,) */
+void make_vector(uint64_t seed, size_t dim, float *out);
+/* Each allocation fails in turn (contract_faults.c). Nothing was ever there, or anything. */
+void check_faults(struct tars_vectors *vectors, const struct tars_vectors_of *of,
+                  const struct tars_store_passage *passages, size_t count);
 
 extern const struct kind kind_embedded;
 extern const struct kind kind_pgvector;

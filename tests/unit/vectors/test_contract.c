@@ -23,7 +23,6 @@
 #define COLLECTIONS  3
 #define K            10
 #define QUESTIONS    20
-#define SLOW_LAST    300 /* what fill() puts into a server that is slow to fill, and asked less */
 #define SLOW_ASKED   4
 #define RECALL_LEAST 0.95
 #define BATCH        128
@@ -47,28 +46,9 @@ struct world {
     struct tars_store_passage passages[PASSAGES + 1]; /* by id, from 1 */
     bool is_there[PASSAGES + 1];
     uint64_t last; /* passage of those that are used */
+    double recall; /* the sum of it, over the questions of a test */
+    size_t asked;
 };
-
-static uint64_t next_random(uint64_t *state)
-{
-    *state ^= *state << 13;
-    *state ^= *state >> 7;
-    *state ^= *state << 17;
-    return *state;
-}
-
-static void make_vector(uint64_t seed, float *out)
-{
-    uint64_t state = (seed + 1) * UINT64_C(0x9e3779b97f4a7c15);
-    float norm = 0;
-
-    for (int i = 0; i < DIM; i++) {
-        out[i] = (float)(next_random(&state) >> 40) / 16777216.0F - 0.5F;
-        norm += out[i] * out[i];
-    }
-    for (int i = 0; i < DIM; i++)
-        out[i] /= sqrtf(norm);
-}
 
 static void make_passage(struct world *w, uint64_t id)
 {
@@ -90,7 +70,7 @@ static void make_passage(struct world *w, uint64_t id)
     passage->chunk_index = (int)id;
     for (size_t i = 0; i < passage->window_count; i++) {
         windows[i] = window;
-        make_vector(id * WINDOWS_MAX + i, vectors + i * DIM);
+        make_vector(id * WINDOWS_MAX + i, DIM, vectors + i * DIM);
     }
     passage->windows = windows;
     passage->vectors = vectors;
@@ -119,13 +99,14 @@ static void make_world(struct world *w)
 static int set_up(void **state)
 {
     struct world *w = *state;
-    const struct kind *kind = w->kind;
 
-    w->last = kind->is_slow ? SLOW_LAST : PASSAGES;
+    w->recall = 0;
+    w->asked = 0;
+    w->last = w->kind->passages ? w->kind->passages : PASSAGES;
     tars_arena_init(&w->arena, (size_t)64 << 20);
     make_world(w);
-    kind->clear();
-    w->vectors = kind->open();
+    w->kind->clear();
+    w->vectors = w->kind->open();
     return 0;
 }
 
@@ -136,6 +117,8 @@ static int tear_down(void **state)
     tars_vectors_close(w->vectors);
     w->vectors = NULL;
     tars_arena_release(&w->arena);
+    if (w->recall < RECALL_LEAST * (double)w->asked)
+        fail_msg("%s: recall is %.3f", w->kind->name, w->recall / (double)w->asked);
     return 0;
 }
 
@@ -288,7 +271,7 @@ static double look(struct world *w, const struct look *what, uint64_t question)
     size_t good = 0;
     size_t expected;
 
-    make_vector(question, query);
+    make_vector(question, DIM, query);
     tars_arena_init(&arena, (size_t)64 << 20);
     if (tars_vectors_search(w->vectors, &wish, &arena, hits, &n, &err) != TARS_OK)
         fail_msg("%s: %s", w->kind->name, err.text);
@@ -310,15 +293,15 @@ static double look(struct world *w, const struct look *what, uint64_t question)
     return n > 0 ? (double)good / (double)n : 1;
 }
 
+/* Servers build their graphs at random, so one question may miss what all together may not (see
+ * tear_down()). */
 static void check_recall(struct world *w, const struct look *what)
 {
-    uint64_t asked = w->kind->is_slow ? SLOW_ASKED : QUESTIONS;
-    double sum = 0;
+    uint64_t asked = w->kind->passages ? SLOW_ASKED : QUESTIONS;
 
     for (uint64_t i = 0; i < asked; i++)
-        sum += look(w, what, 1000000 + i);
-    if (sum / (double)asked < RECALL_LEAST)
-        fail_msg("%s: recall is %.3f", w->kind->name, sum / (double)asked);
+        w->recall += look(w, what, 1000000 + i);
+    w->asked += asked;
 }
 
 /* --------------------------------------------------------------------- tests */
@@ -335,7 +318,7 @@ static void another_filling_is_neither_searched_nor_written_to(void **state)
     uint64_t before;
     size_t n = 0;
 
-    make_vector(1000000, query);
+    make_vector(1000000, DIM, query);
     start_anew(w);
     before = state_of(w).generation;
     if (before == 0)
@@ -407,7 +390,7 @@ static void finished_at_the_end(void **state)
     uint64_t seq;
 
     start_anew(w);
-    seq = add_range(w, 0, 1, 200);
+    seq = add_range(w, 0, 1, w->last / 2);
     assert_int_equal(state_of(w).is_unfinished, has_end);
     check_recall(w, &(struct look){.visible = &everything, .k = K});
     generation = state_of(w).generation;
@@ -422,7 +405,7 @@ static void finished_at_the_end(void **state)
         assert_int_equal(finish(w, generation), TARS_OK);
     assert_false(state_of(w).is_unfinished);
     assert_int_equal(state_of(w).seq, seq);
-    (void)add_range(w, seq, 201, w->last);
+    (void)add_range(w, seq, w->last / 2 + 1, w->last);
     check_recall(w, &(struct look){.visible = &everything, .k = K});
     assert_int_equal(state_of(w).windows, state_of(w).expected);
     start_anew(w);
@@ -441,9 +424,8 @@ static void finds_no_more_than_there_are(void **state)
 static void removed_is_gone(void **state)
 {
     struct world *w = *state;
-    const struct tars_index_run runs[] = {{1, 100}, {150, 150}, {w->last - 10, 5000}};
+    const struct tars_index_run runs[] = {{1, 100}, {130, 130}, {w->last - 10, 5000}};
     struct tars_vectors_batch batch = {.mark = "m", .removes = runs, .remove_count = 3};
-    uint64_t windows;
 
     start_anew(w);
     batch.after = add_range(w, 0, 1, w->last);
@@ -451,8 +433,7 @@ static void removed_is_gone(void **state)
     assert_int_equal(apply(w, &batch), TARS_OK);
     check_recall(w, &(struct look){.visible = &everything, .k = K});
     assert_int_equal(state_of(w).seq, batch.upto);
-    windows = state_of(w).windows;
-    assert_int_equal(windows, state_of(w).expected);
+    assert_int_equal(state_of(w).windows, state_of(w).expected);
 }
 
 /* A document is replaced: its older passages go, and newer ones come, in one batch. */
@@ -710,7 +691,7 @@ static void check_away(struct world *w)
     tars_status status;
     size_t n = 0;
 
-    make_vector(1, query);
+    make_vector(1, DIM, query);
     tars_arena_init(&arena, (size_t)64 << 20);
     for (int i = 0; i < 5; i++) {
         status = tars_vectors_search(w->vectors, &wish, &arena, hits, &n, &err);
@@ -742,6 +723,14 @@ static void away_and_back(void **state)
     assert_int_equal(w->vectors->ops->health(w->vectors, NULL), TARS_OK);
 }
 
+static void without_memory(void **state)
+{
+    struct world *w = *state;
+
+    if (w->vectors->ops->waits)
+        check_faults(w->vectors, &ours, &w->passages[1], 4);
+}
+
 #define ROW(test)                              \
     {                                          \
 #test, test, set_up, tear_down, &world \
@@ -768,6 +757,7 @@ static int run(const struct kind *kind)
         ROW(emptied_for_another),
         ROW(what_was_taken_out_is_noticed),
         ROW(away_and_back),
+        ROW(without_memory),
     };
     static const struct CMUnitTest some[] = {
         ROW(removed_is_gone),           ROW(rights_hold),
