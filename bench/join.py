@@ -2,12 +2,12 @@
 """How long a server takes to join others that have many passages: a copy of the leader's snapshot, and the replay of what
 is newer (docs/replicas.md, "Joining").
 
-    TARS_BIN=build/release/tars TARS_EXTRACT=build/release/tars-extract bench/join.py [--folder DIR] [--turns N] [--behind N] [--json FILE]
+    TARS_BIN=build/release/tars TARS_EXTRACT=build/release/tars-extract bench/join.py [--folder DIR] [--turns N] [--behind N] [--replay] [--json FILE]
 
 DIR is what bench/fill makes (tars.db, index/index.tars). Its rows go into a PostgreSQL of our own as they are, by COPY, and
 its index is the leader's. Each turn a server with an empty folder joins: seconds until it answers /ready with 200, until
 the texts are beside it, its processor time by then, and the load of the machine. --behind has so many documents put before,
-that are not in the snapshot.
+that are not in the snapshot. --replay has each turn followed by one without the snapshot: all is read from the store.
 """
 import argparse
 import contextlib
@@ -129,13 +129,18 @@ def measure(options, postgres, folder):
         leader.start()
         wait_for("a shared snapshot", lambda: glob.glob(folder + "/index-*/index.tars"))
         path, = glob.glob(folder + "/index-*/index.tars")
-        result = {"passages": passages, "snapshot_bytes": os.path.getsize(path), "behind": options.behind, "turns": []}
+        result = {"passages": passages, "snapshot_bytes": os.path.getsize(path), "behind": options.behind, "turns": [],
+                  "replays": []}
         if options.behind:
             leader.token = leader.sign_in("somebody")
             put_more(leader, postgres, options.behind)
+        alone = {**shared, "SNAPSHOT_DIR": ""}
         for _ in range(options.turns):
             result["turns"].append(join(shared, documents + options.behind))
             print(json.dumps(result["turns"][-1]), flush=True)
+            if options.replay:
+                result["replays"].append(join(alone, documents + options.behind))
+                print(json.dumps(result["replays"][-1]), flush=True)
         leader.stop()
     finally:
         leader.close()
@@ -148,6 +153,7 @@ def main():
                                                          "tars", "bench", "fill-100000"))
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--behind", type=int, default=0)
+    parser.add_argument("--replay", action="store_true")
     parser.add_argument("--json")
     options = parser.parse_args()
     folder = tempfile.mkdtemp(prefix="tars-join-")

@@ -114,6 +114,15 @@ static void *open_one(void *ctx)
     return NULL;
 }
 
+/* The tables as the version before this one left them. */
+static void go_back_a_version(void)
+{
+    sql("DROP INDEX tars.jobs_path");
+    sql("DROP INDEX tars.jobs_holder");
+    sql("ALTER TABLE tars.jobs DROP COLUMN orphan_us");
+    sql("DELETE FROM tars.migrations WHERE version = 5");
+}
+
 /* A dump reads a table, a new program is to change it, and the servers go on meanwhile. */
 static void a_migration_waits_behind_nobody_for_long(void **state)
 {
@@ -124,10 +133,7 @@ static void a_migration_waits_behind_nobody_for_long(void **state)
     pthread_t thread;
 
     (void)state;
-    sql("DROP INDEX tars.jobs_path");
-    sql("DROP INDEX tars.jobs_holder");
-    sql("ALTER TABLE tars.jobs DROP COLUMN orphan_us");
-    sql("DELETE FROM tars.migrations WHERE version = 5");
+    go_back_a_version();
     as_the_owner(&dump, "BEGIN; LOCK TABLE tars.jobs IN ACCESS SHARE MODE");
     assert_int_equal(pthread_create(&thread, NULL, open_one, &upgraded), 0);
     await("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'");
@@ -137,6 +143,32 @@ static void a_migration_waits_behind_nobody_for_long(void **state)
     pthread_join(thread, NULL);
     assert_int_equal(number("SELECT max(version) FROM tars.migrations"), 5);
     tars_store_close(upgraded);
+    tars_store_close(store);
+}
+
+/* A program that could not use the tables as they become keeps them as they are; the one before
+ * goes on beside. */
+static void who_is_too_old_is_not_left_behind(void **state)
+{
+    struct tars_store_postgres_config config = shared_store(0);
+    struct tars_store *store = open_shared(0);
+    struct tars_err err = {.text = ""};
+
+    (void)state;
+    tars_store_close(store);
+    store = NULL;
+    go_back_a_version();
+    sql("INSERT INTO tars.instances (name, token, host, pid, shared, until, knows) VALUES ('old', "
+        "'t', 'ancient', 7, true, clock_timestamp() + interval '1 hour', 3)");
+    assert_int_equal(tars_store_postgres_open(&config, &store, &err), TARS_EBUSY);
+    assert_non_null(strstr(err.text, "a server on ancient is too old"));
+    assert_int_equal(number("SELECT max(version) FROM tars.migrations"), 4);
+    assert_int_equal(number("SELECT count(*) FROM tars.instances WHERE name <> 'old'"), 0);
+    sql("UPDATE tars.instances SET knows = 4");
+    store = open_shared(0);
+    assert_int_equal(number("SELECT max(version) FROM tars.migrations"), 5);
+    assert_int_equal(number("SELECT count(*) FROM tars.instances WHERE name = 'old'"), 1);
+    assert_int_equal(put(store, "/a", NULL), TARS_OK);
     tars_store_close(store);
 }
 
@@ -655,6 +687,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         ROW(a_migration_waits_behind_nobody_for_long),
+        ROW(who_is_too_old_is_not_left_behind),
         ROW(nobody_joins_a_store_that_became_too_new),
         ROW(after_an_outage_each_has_a_lease_to_come_back),
         ROW(who_comes_buries_nobody_who_may_be_alive),
