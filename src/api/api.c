@@ -248,8 +248,14 @@ static tars_status http_upgrade(void *ctx, const struct tars_ws_config *config,
     return tars_ws_accept(ctx, config, handler, handler_ctx, ws);
 }
 
-static const struct tars_reply_ops http_ops = {http_send, http_start, http_write,
-                                               http_end,  http_abort, http_upgrade};
+static void http_on_leaving(void *ctx, tars_http_leaving_fn *leaving, void *leaving_ctx,
+                            int64_t began_ns)
+{
+    tars_http_reply_on_leaving(ctx, leaving, leaving_ctx, began_ns);
+}
+
+static const struct tars_reply_ops http_ops = {http_send,  http_start,   http_write,     http_end,
+                                               http_abort, http_upgrade, http_on_leaving};
 
 static void on_gone(void *ctx)
 {
@@ -566,8 +572,8 @@ static void local_abort(void *ctx)
     local->stopped = true;
 }
 
-static const struct tars_reply_ops local_ops = {local_send, local_start, local_write,
-                                                local_end,  local_abort, NULL};
+static const struct tars_reply_ops local_ops = {local_send,  local_start, local_write, local_end,
+                                                local_abort, NULL,        NULL};
 
 tars_status tars_api_call(struct tars_api *api, const struct tars_api_request *request,
                           tars_api_bytes_fn *bytes, void *ctx, int *status, struct tars_err *err)

@@ -60,6 +60,9 @@ struct tars_reply_ops {
     tars_status (*upgrade)(void *ctx, const struct tars_ws_config *config,
                            const struct tars_ws_handler *handler, void *handler_ctx,
                            struct tars_ws **ws);
+    /* Hear when the reply leaves, as tars_http_reply_on_leaving(); NULL where it goes nowhere. */
+    void (*on_leaving)(void *ctx, tars_http_leaving_fn *leaving, void *leaving_ctx,
+                       int64_t began_ns);
 };
 
 struct tars_exchange {

@@ -15,6 +15,7 @@
 #include "api/traced.h"
 #include "base/crypto/digest.h"
 #include "base/crypto/siphash.h"
+#include "base/sys/clock.h"
 
 struct usual {
     _Atomic(struct tars_series *) requests, duration; /* NULL: not found yet */
@@ -161,18 +162,36 @@ void tars_api_refused(void *ctx, const struct tars_http_request *request, int st
     }
 }
 
+static void observe_reply(void *series, int64_t began_ns)
+{
+    tars_series_observe(series, (double)(tars_clock_mono_ns() - began_ns) / 1e9);
+}
+
+/* Until the last bytes go to the socket: the asker waits, too, while a busy machine's loop thread
+ * waits for a processor. What is counted of requests is counted at once. */
+static void time_reply(struct tars_exchange *ex, struct tars_series *series)
+{
+    if (ex->ops->on_leaving) {
+        ex->ops->on_leaving(ex->ops_ctx, observe_reply, series, ex->started_ns);
+    } else {
+        observe_reply(series, ex->started_ns);
+    }
+}
+
 void tars_api_record(struct tars_exchange *ex, int status)
 {
     const struct tars_api_config *config = &ex->api->config;
     const char *endpoint = endpoint_of(ex);
     struct usual *usual = usual_of(ex, status);
+    struct tars_series *reply =
+        usual ? atomic_load_explicit(&usual->reply, memory_order_relaxed) : NULL;
     double seconds = tars_exchange_elapsed_ms(ex) / 1000;
 
     tars_series_add(usual ? usual->requests : requests_of(ex, endpoint, status), 1);
     tars_series_observe_traced(usual ? usual->duration : duration_of(ex, endpoint), seconds,
                                ex->call.trace.id);
-    if (usual && atomic_load_explicit(&usual->reply, memory_order_relaxed))
-        tars_series_observe(usual->reply, seconds);
+    if (reply)
+        time_reply(ex, reply);
     if (status >= 500)
         tars_metrics_add(config->metrics, TARS_METRIC_ERRORS, 1);
     if (status == 413)

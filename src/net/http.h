@@ -87,6 +87,16 @@ typedef void tars_http_gone_fn(void *ctx);
 void tars_http_reply_on_gone(struct tars_http_reply *reply, tars_http_gone_fn *gone, void *ctx);
 bool tars_http_reply_is_gone(const struct tars_http_reply *reply);
 
+/* Called once: on the loop's thread just before the last bytes of the reply go to the socket, or on
+ * any thread when they never will. began_ns is the one given. It must be quick and must not call
+ * tars_http_reply_...; ctx outlives the server. */
+typedef void tars_http_leaving_fn(void *ctx, int64_t began_ns);
+
+/* At most one hook, before _send() or _end(). What is timed until then has in it how long the reply
+ * waits for the loop, as the other end does. */
+void tars_http_reply_on_leaving(struct tars_http_reply *reply, tars_http_leaving_fn *leaving,
+                                void *ctx, int64_t began_ns);
+
 /* Add a header to those that _start() or _send() is going to be given (request id, CORS). Both are
  * copied. Failure is sticky: the reply becomes a 500. */
 void tars_http_reply_add_header(struct tars_http_reply *reply, const char *name, const char *value);

@@ -53,6 +53,7 @@ void tars_reply_unref(struct tars_http_reply *reply)
 {
     if (atomic_fetch_sub_explicit(&reply->refs, 1, memory_order_acq_rel) != 1)
         return;
+    tars_reply_tell_leaving(reply); /* who is gone before gets no reply, which took as long */
     tars_reply_drop_request(reply);
     tars_buf_release(&reply->extra);
     tars_buf_release(&reply->out);
@@ -141,6 +142,28 @@ void tars_http_reply_on_gone(struct tars_http_reply *reply, tars_http_gone_fn *g
         reply->gone_ctx = ctx;
     }
     uv_mutex_unlock(&reply->lock);
+}
+
+void tars_http_reply_on_leaving(struct tars_http_reply *reply, tars_http_leaving_fn *leaving,
+                                void *ctx, int64_t began_ns)
+{
+    uv_mutex_lock(&reply->lock);
+    reply->leaving = leaving;
+    reply->leaving_ctx = ctx;
+    reply->leaving_ns = began_ns;
+    uv_mutex_unlock(&reply->lock);
+}
+
+void tars_reply_tell_leaving(struct tars_http_reply *reply)
+{
+    tars_http_leaving_fn *leaving;
+
+    uv_mutex_lock(&reply->lock);
+    leaving = reply->leaving;
+    reply->leaving = NULL;
+    uv_mutex_unlock(&reply->lock);
+    if (leaving) /* set before the reply ended, and constant since */
+        leaving(reply->leaving_ctx, reply->leaving_ns);
 }
 
 bool tars_http_reply_is_gone(const struct tars_http_reply *reply)

@@ -73,6 +73,9 @@ struct tars_http_reply {
     bool must_close;  /* the connection ends with this reply */
     tars_http_gone_fn *gone;
     void *gone_ctx;
+    tars_http_leaving_fn *leaving; /* NULL: none, or told already */
+    void *leaving_ctx;
+    int64_t leaving_ns;                /* since when it is timed */
     struct tars_reply_upgrade upgrade; /* after the end of the reply; once only */
 };
 
@@ -82,6 +85,8 @@ void tars_reply_ref(struct tars_http_reply *reply);
 void tars_reply_unref(struct tars_http_reply *reply);
 /* The other end went away: hook, and wake the writer. Loop thread. */
 void tars_reply_set_gone(struct tars_http_reply *reply);
+/* The reply leaves, or never will: hook, once. Any thread. */
+void tars_reply_tell_leaving(struct tars_http_reply *reply);
 /* The server's time is over: have the handler end the reply. Loop thread. */
 void tars_reply_hurry(struct tars_http_reply *reply);
 /* Append to the body. TARS_EUNAVAILABLE when all bodies together are too large; TARS_ENOMEM.

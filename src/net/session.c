@@ -226,6 +226,8 @@ static void pump(struct tars_session *session)
         tars_session_drop_reply(session);
         return;
     }
+    if (is_ended)
+        tars_reply_tell_leaving(reply);
     if (out.len) {
         tars_conn_write(&session->conn, out.ptr, out.len);
     } else {
