@@ -33,7 +33,7 @@ import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 ENDINGS = {".md", ".rst", ".txt"}
-LARGEST = 12000  # bytes of a file: many small ones have more moments between them than few large
+LARGEST = 5000  # bytes of a file: many small ones have more moments between them than few large
 FILES = 30
 DEADLINE_S = 120
 
