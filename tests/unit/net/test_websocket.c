@@ -372,6 +372,26 @@ static int dial_tls(const struct ws_bench *bench, pid_t *child)
     return pair[0];
 }
 
+/* Expects a frame that pings, which are answered, may come before: on a busy machine it takes
+ * longer. */
+static void expect_after_pings(int fd, int first, const char *ptr, size_t size)
+{
+    char *payload = NULL;
+    size_t len;
+    int byte;
+
+    do {
+        free(payload);
+        byte = ws_hear_frame(fd, &payload, &len);
+        if (byte == 0x89)
+            ws_say_frame(fd, 0x8a, payload, len);
+    } while (byte == 0x89);
+    assert_int_equal(byte, first);
+    assert_int_equal(len, size);
+    assert_memory_equal(payload, ptr, size);
+    free(payload);
+}
+
 static void test_tls(void **state)
 {
     struct tls_files files;
@@ -389,7 +409,7 @@ static void test_tls(void **state)
     ws_ask(fd, "/?ping=150&messages=5");
     memset(bytes, 'z', size);
     ws_say_frame(fd, 0x82, bytes, size);
-    ws_expect_n(fd, 0x82, bytes, size);
+    expect_after_pings(fd, 0x82, bytes, size);
     ws_expect(fd, 0x89, "");
     ws_say_frame(fd, 0x8a, "", 0);
     ws_say_text(fd, "thread 1000 1000");
