@@ -316,7 +316,7 @@ class Chart(unittest.TestCase):
         if container["name"] == "tars":
             probes = [container[p] for p in ("startupProbe", "livenessProbe", "readinessProbe")]
             self.assertEqual([p["httpGet"]["path"] for p in probes], ["/health", "/health", "/ready"])
-            self.assertGreaterEqual(probes[0]["periodSeconds"] * probes[0]["failureThreshold"], 300)
+            self.assertGreaterEqual(probes[0]["periodSeconds"] * probes[0]["failureThreshold"], 3600)
 
     def test_names_are_settings(self):
         known = known_settings()

@@ -72,6 +72,11 @@ class Unit(unittest.TestCase):
         self.assertGreater(int(stop.partition("=")[2]), 10 + 2)
 
 
+    def test_start_has_time_to_build_the_index(self):
+        """However many passages there are: one that is killed in it would begin it again, and again."""
+        self.assertIn("TimeoutStartSec=infinity", unit_lines())
+
+
 class UnderTheFilter(unittest.TestCase):
     """The server as User=tars with the unit's filter."""
 

@@ -63,12 +63,12 @@ containers:
       {{- with $role }}{{ . | nindent 6 }}{{- end }}
       {{- with $passwords }}{{ . | trimPrefix "\n" | nindent 6 }}{{- end }}
     {{- end }}
-    # Starts take as long as replaying the log does; until then nobody asks whether it lives.
+    # Starts take as long as making the index does; until then nobody asks whether it lives.
     startupProbe:
       {{- include "tars.probe" (dict "root" $root "path" "/health") | nindent 6 }}
       periodSeconds: 5
       timeoutSeconds: 3
-      failureThreshold: 120
+      failureThreshold: {{ div (add 4 (int $v.server.startSeconds)) 5 }}
     livenessProbe:
       {{- include "tars.probe" (dict "root" $root "path" "/health") | nindent 6 }}
       periodSeconds: 10
