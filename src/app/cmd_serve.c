@@ -308,6 +308,10 @@ int tars_cmd_serve(struct tars_cli *cli)
         status = serve(cli, wiring, &running, start_ms, &err);
     tars_metrics_port_close(metrics);
     tars_wiring_close(wiring);
+    if (status == TARS_ECANCELED && atomic_load(config.stopping)) {
+        tars_log_info(cli->log, "app", "%s: the next start goes on", err.text);
+        status = TARS_OK;
+    }
     if (status == TARS_OK) {
         tars_log_info(cli->log, "app", "stopped");
         return TARS_EXIT_OK; /* being told to stop is how a server ends well */

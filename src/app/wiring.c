@@ -305,6 +305,7 @@ static tars_status open_ingest(struct tars_wiring *w, struct tars_err *err)
         .shares = tars_stores_is_shared(w->settings),
         .leaves_jobs = !tars_wiring_takes_jobs(w),
         .no_index = w->no_index,
+        .stopping = w->stopping,
         .history_dir = w->history_dir,
     };
 
@@ -608,6 +609,7 @@ tars_status tars_wiring_open(const struct tars_wiring_config *config, struct tar
     tars_buf_init(&made->warnings, WARNINGS_MAX);
     made->settings = config->settings;
     made->log = config->log;
+    made->stopping = config->stopping;
     status = open_all(made, config, err);
     if (status != TARS_OK) {
         tars_wiring_close(made);

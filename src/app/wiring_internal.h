@@ -30,7 +30,8 @@ struct tars_wiring {
     const struct tars_settings *settings;
     struct tars_log *log;
     const char *data;
-    bool serves;     /* as configured */
+    const atomic_bool *stopping; /* as configured */
+    bool serves;                 /* as configured */
     bool is_past;    /* the index has seen what the store has given up: it is not saved */
     bool texts_anew; /* the index did not go on from where the texts beside it are */
     bool no_index;   /* TARS_ROLE=ingest */

@@ -12,6 +12,7 @@
  */
 #include <string.h>
 
+#include "base/sys/clock.h"
 #include "ingest/history.h"
 #include "ingest/ingest_internal.h"
 #include "vectors/follow.h"
@@ -19,8 +20,9 @@
 #define CHANGES_AT_ONCE   1024
 #define PASSAGES_AT_ONCE  256
 #define REPLAY_BYTES      ((size_t)1 << 30)
-#define SAVE_IDLE_LEAST   256 /* passages changed since the snapshot, to be worth a new one */
-#define SAVE_IDLE_PART    50  /* ... or this part of all */
+#define TELL_MS           10000 /* between lines of the log about a long start */
+#define SAVE_IDLE_LEAST   256   /* passages changed since the snapshot, to be worth a new one */
+#define SAVE_IDLE_PART    50    /* ... or this part of all */
 #define SAVE_SETTLED_PART 500
 #define SAVE_BUSY_LEAST   8192
 #define SAVE_BUSY_PART    4
@@ -192,6 +194,25 @@ static tars_status replay_add(struct tars_ingest *ingest, const struct tars_stor
     return status;
 }
 
+/* Of a start alone, after the change seq: one that is told to stop ends, with what is in by now,
+ * and a long one says how far it is. */
+static tars_status watch_opening(struct tars_ingest *ingest, uint64_t seq, struct tars_err *err)
+{
+    int64_t now_ms = tars_clock_mono_ms();
+
+    if (ingest->config.stopping && atomic_load(ingest->config.stopping)) {
+        tars_index_publish(ingest->config.index, seq);
+        return tars_fail(TARS_ECANCELED, err, "stopped while the index was made from the store");
+    }
+    if (now_ms - ingest->opening_told_ms >= TELL_MS) {
+        tars_log_info(ingest->config.log, "ingest",
+                      "the index is made from the store: change %llu of %llu",
+                      (unsigned long long)seq, (unsigned long long)ingest->opening_to);
+        ingest->opening_told_ms = now_ms;
+    }
+    return TARS_OK;
+}
+
 static tars_status replay_changes(struct tars_ingest *ingest,
                                   const struct tars_store_changes *changes, struct tars_err *err)
 {
@@ -205,6 +226,8 @@ static tars_status replay_changes(struct tars_ingest *ingest,
         } else {
             status = replay_add(ingest, change, err);
         }
+        if (!status && ingest->opening_to)
+            status = watch_opening(ingest, change->seq, err);
     }
     return status;
 }

@@ -162,7 +162,10 @@ static tars_status catch_up(struct tars_ingest *ingest, struct tars_err *err)
                          (unsigned long long)tars_index_seq(ingest->config.index),
                          (unsigned long long)stats.seq);
     }
+    ingest->opening_to = stats.seq;
+    ingest->opening_told_ms = tars_clock_mono_ms();
     status = tars_ingest_replay(ingest, err);
+    ingest->opening_to = 0;
     if (!status)
         status = tars_store_jobs_resume(ingest->config.store, &resumed, err);
     if (!status && resumed) {

@@ -113,13 +113,17 @@ struct tars_ingest_config {
     bool leaves_jobs;           /* jobs are for other processes that share the store */
     bool no_index; /* no passage goes into index, which stays empty: others are searched */
     bool shares;   /* others write to the store, too: who waited for a job finds what it brought */
+    /* Ends tars_ingest_open while it brings the index up to date (TARS_ECANCELED); what is in it by
+     * then is kept, if the owner saves it. NULL: nothing does. */
+    const atomic_bool *stopping;
     /* The index's folder, where the store may go back to an earlier state by itself: saves leave
      * marks (history.h). NULL: none. */
     const char *history_dir;
 };
 
 /* Check the store's model against the encoder's, bring the index up to date with the store (replay)
- * and queue again what a crash had interrupted. Starts no thread.
+ * and queue again what a crash had interrupted. Starts no thread. An index that is far behind takes
+ * a minute or so for 100,000 passages; the log says how far it is.
  *
  *   TARS_EMISMATCH  the store's vectors are of another model; err names the remedy. Everything that
  *                   needs no vectors still works if it is opened again without an encoder.

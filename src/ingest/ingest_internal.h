@@ -134,6 +134,9 @@ struct tars_ingest {
 
     pthread_mutex_t index_lock; /* guards writing to store documents and index, and the two below */
     struct tars_analyzer *replay_analyzer;
+    /* While tars_ingest_open replays: how far it is to go. 0: it does not. */
+    uint64_t opening_to;
+    int64_t opening_told_ms; /* when the log last said how far it is */
     /* An apply failed, or it is not known whether a commit was done: replay before the next. Read
      * without lock. */
     atomic_bool index_is_behind;

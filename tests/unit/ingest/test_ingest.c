@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,6 +52,7 @@ struct world {
     pthread_mutex_t lock;
     struct told told[EVENTS];
     size_t told_count;
+    const atomic_bool *stopping; /* of the next opening */
 };
 
 static void listen(void *ctx, const struct tars_ingest_event *event)
@@ -106,7 +108,8 @@ static tars_status open_ingest(struct world *world, struct tars_err *err)
                                         .encoder = world->encoder,
                                         .chunk = {.wordpiece = wordpiece_of(world)},
                                         .event = listen,
-                                        .event_ctx = world};
+                                        .event_ctx = world,
+                                        .stopping = world->stopping};
 
     return tars_ingest_open(&config, &world->ingest, err);
 }
@@ -354,6 +357,47 @@ static void an_index_that_is_behind_catches_up(void **state)
     assert_int_equal(found(world, "xylophon"), 0);
     assert_int_equal(found(world, "vibraphon"), 1);
     assert_int_equal(found(world, "marimba"), 1);
+}
+
+/* Each start that is told to stop brings in one change more, and what it has brought in stays. */
+static void a_start_that_is_stopped_goes_on_at_the_next(void **state)
+{
+    static const atomic_bool stopping = true;
+    struct world *world = *state;
+    char path[FILES_PATH_MAX + 32];
+    struct tars_index_config index = {.dir = world->data};
+    struct tars_index_stats before;
+    struct tars_index_stats after;
+
+    write_doc(world, "a.txt", "About the xylophone.\n");
+    write_doc(world, "b.txt", "About the marimba.\n");
+    write_doc(world, "c.txt", "About the vibraphone.\n");
+    take_tree(world, false);
+    tars_index_stats(world->index, &before);
+    assert_int_equal(before.seq, 3);
+    tars_ingest_close(world->ingest);
+    tars_index_close(world->index);
+    (void)snprintf(path, sizeof(path), "%s/index.tars", world->data);
+    assert_int_equal(unlink(path), 0);
+    if (world->encoder) {
+        index.dim = tars_encoder_info(world->encoder)->dim;
+        index.identity = tars_encoder_info(world->encoder)->identity;
+    }
+    world->stopping = &stopping;
+    for (uint64_t seq = 1; seq <= 3; seq++) {
+        assert_int_equal(tars_index_open(&index, &world->index, NULL), TARS_OK);
+        assert_int_equal(open_ingest(world, NULL), TARS_ECANCELED);
+        assert_int_equal(tars_index_seq(world->index), seq);
+        assert_int_equal(tars_index_save(world->index, NULL), TARS_OK);
+        tars_index_close(world->index);
+    }
+    world->stopping = NULL;
+    assert_int_equal(tars_index_open(&index, &world->index, NULL), TARS_OK);
+    assert_int_equal(open_ingest(world, NULL), TARS_OK);
+    tars_index_stats(world->index, &after);
+    assert_int_equal(after.passages, before.passages);
+    assert_int_equal(found(world, "xylophon"), 1);
+    assert_int_equal(found(world, "vibraphon"), 1);
 }
 
 static void what_was_running_at_a_crash_is_taken_up(void **state)
@@ -634,6 +678,7 @@ int main(void)
         ROW(lines_of_a_file_are_documents),
         ROW(forgotten_documents_are_not_found),
         ROW(an_index_that_is_behind_catches_up),
+        ROW(a_start_that_is_stopped_goes_on_at_the_next),
         ROW(what_was_running_at_a_crash_is_taken_up),
         ROW(an_upload_is_taken_from_the_spool),
         ROW(the_spool_keeps_what_jobs_need),
