@@ -22,6 +22,7 @@
 #define ROWS_AT_ONCE   100
 #define LIST_BYTES     ((size_t)8 << 30)
 #define DOCUMENT_BYTES ((size_t)1 << 30)
+#define LARGE_PART     4 /* of the arena; what is asked of it at a time is less */
 #define METADATA_MAX   ((size_t)64 << 10)
 #define READ_PASSAGES  256
 #define LENGTH_LEAST   1e-6
@@ -531,6 +532,31 @@ static tars_status take_document(struct import *w, size_t at, struct tars_err *e
     return TARS_OK;
 }
 
+/* It is the document that is too large, not the memory that is short otherwise. */
+static bool is_too_large(const struct import *w, tars_status status)
+{
+    return status == TARS_ETOOBIG ||
+           (status == TARS_ENOMEM && w->arena.failed && w->arena.used >= w->arena.max / LARGE_PART);
+}
+
+/* One that is too large is left out, and costs no other. */
+static tars_status take_or_refuse(struct import *w, size_t at, struct tars_err *err)
+{
+    const struct tars_chroma_document *from = &w->list.documents[at];
+    const struct tars_chroma_import_sums before = *w->sums;
+    tars_status status = take_document(w, at, err);
+
+    if (!is_too_large(w, status))
+        return status;
+    w->digests[at][0] = '\0';
+    *w->sums = before;
+    w->sums->refused += (int64_t)from->count;
+    tell(w, w->list.chunks[from->first].record.path, "the document is too large and is left out");
+    if (err)
+        err->text[0] = '\0';
+    return TARS_OK;
+}
+
 static tars_status take_documents(struct import *w, struct tars_err *err)
 {
     size_t total = w->list.document_count;
@@ -539,7 +565,7 @@ static tars_status take_documents(struct import *w, struct tars_err *err)
     for (size_t i = 0; i < total && status == TARS_OK; i++) {
         if (is_stopped(w))
             return tars_fail(TARS_ECANCELED, err, "stopped; run it again to go on");
-        status = take_document(w, i, err);
+        status = take_or_refuse(w, i, err);
         tars_arena_clear(&w->arena);
         if (status == TARS_OK && w->config->progress)
             w->config->progress(w->config->ctx, (int64_t)i + 1, (int64_t)total);
@@ -675,7 +701,7 @@ tars_status tars_chroma_import(const struct tars_chroma_import_config *config,
     memset(out, 0, sizeof(*out));
     w.dim = tars_encoder_info(config->encoder)->dim;
     tars_arena_init(&w.kept, LIST_BYTES);
-    tars_arena_init(&w.arena, DOCUMENT_BYTES);
+    tars_arena_init(&w.arena, config->document_bytes ? config->document_bytes : DOCUMENT_BYTES);
     status = run(&w, err);
     tars_arena_release(&w.arena);
     tars_arena_release(&w.kept);

@@ -12,7 +12,9 @@
  *           the file itself (it is newer, or better cut).
  * Proof     At the end every document that was written is read back, and a digest of its texts and
  *           vectors compared with that of what was read from ChromaDB; passages are counted.
- * Memory    Some hundred bytes a row for the list of all rows, and one document.
+ * Memory    For the list some 400 bytes a row, and what documents say of themselves once each,
+ * LIST_BYTES at most (TARS_ENOMEM before anything was written); and one document, document_bytes at
+ * most: one that is larger is left out, and named.
  */
 #ifndef TARS_APP_CHROMA_IMPORT_H
 #define TARS_APP_CHROMA_IMPORT_H
@@ -38,9 +40,9 @@ struct tars_chroma_import_sums {
     int64_t superseded; /* rows of older versions of a path */
     int64_t unclear;    /* of these, rows of which nothing says that they are older */
     int64_t absent;     /* documents of files that a scan of the watched folder would miss */
-    int64_t refused;    /* rows without a text, or that are none of a chunk */
-    int64_t taken;      /* vectors taken as they are */
-    int64_t made;       /* vectors made here */
+    int64_t refused; /* rows without a text, that are none of a chunk, or of too large a document */
+    int64_t taken;   /* vectors taken as they are */
+    int64_t made;    /* vectors made here */
     bool is_same_model; /* as far as was looked at */
     double cosine; /* the least of the best nine tenths of the sample; NaN: nothing to compare */
     char sha256[TARS_STORE_SHA_BYTES]; /* over what was imported now; "" for none */
@@ -57,6 +59,7 @@ struct tars_chroma_import_config {
     bool dry_run;                          /* nothing is written */
     bool embed;                            /* anew, whatever the model */
     bool replace;                          /* also what is there in another version */
+    size_t document_bytes;                 /* of one, with its vectors; 0: a gigabyte */
     const atomic_bool *stop; /* ends it after a document, with TARS_ECANCELED; or NULL */
     void (*progress)(void *ctx, int64_t done, int64_t total); /* documents; or NULL */
     /* What is not taken, and why; or NULL. */

@@ -29,20 +29,20 @@ static void tell(const struct reading *r, const char *what, const char *why)
 
 /* Where no path is said, one that no file can have. A name alone may be that of many files: it is
  * one only together with the document's id, or where nothing else is known. */
-static tars_status name_path(const struct reading *r, struct tars_chroma_record *record)
+static tars_status name_path(const struct reading *r, struct tars_chroma_record *record,
+                             struct tars_arena *page)
 {
     const char *name = record->file_name;
 
     if (!record->path[0]) {
         if (!name[0]) {
-            record->path =
-                tars_arena_printf(r->arena, "chroma/%s/%s", r->name, record->document_id);
+            record->path = tars_arena_printf(page, "chroma/%s/%s", r->name, record->document_id);
             record->file_name = record->document_id;
         } else if (record->is_said) {
             record->path =
-                tars_arena_printf(r->arena, "chroma/%s/%s/%s", r->name, record->document_id, name);
+                tars_arena_printf(page, "chroma/%s/%s/%s", r->name, record->document_id, name);
         } else {
-            record->path = tars_arena_printf(r->arena, "chroma/%s/%s", r->name, name);
+            record->path = tars_arena_printf(page, "chroma/%s/%s", r->name, name);
         }
     }
     /* A row's own id tells nothing of what it is a part of. */
@@ -51,7 +51,34 @@ static tars_status name_path(const struct reading *r, struct tars_chroma_record 
     return record->path ? TARS_OK : TARS_ENOMEM;
 }
 
-static tars_status add_chunk(struct reading *r, const struct tars_chroma_row *row)
+/* A text of the row before it, where it is the same: most of what rows of a document say is. */
+static const char *keep(struct reading *r, const char *text, const char *before)
+{
+    return before && strcmp(text, before) == 0 ? before : tars_arena_strdup(r->arena, text);
+}
+
+static tars_status keep_record(struct reading *r, struct tars_chroma_record *record)
+{
+    static const struct tars_chroma_record none;
+    const struct tars_chroma_record *before =
+        r->list.chunk_count ? &r->list.chunks[r->list.chunk_count - 1].record : &none;
+
+    record->document_id = keep(r, record->document_id, before->document_id);
+    record->path = keep(r, record->path, before->path);
+    record->file_name = keep(r, record->file_name, before->file_name);
+    record->file_type = keep(r, record->file_type, before->file_type);
+    record->title = keep(r, record->title, before->title);
+    record->section = keep(r, record->section, before->section);
+    record->hash = keep(r, record->hash, before->hash);
+    return record->document_id && record->path && record->file_name && record->file_type &&
+                   record->title && record->section && record->hash
+               ? TARS_OK
+               : TARS_ENOMEM;
+}
+
+/* page: what need not be kept. */
+static tars_status add_chunk(struct reading *r, const struct tars_chroma_row *row,
+                             struct tars_arena *page)
 {
     void *chunks = r->list.chunks;
     struct tars_chroma_chunk chunk = {.row_id = tars_arena_strdup(r->arena, row->id),
@@ -60,14 +87,16 @@ static tars_status add_chunk(struct reading *r, const struct tars_chroma_row *ro
     tars_status status = chunk.row_id ? TARS_OK : TARS_ENOMEM;
 
     if (status == TARS_OK)
-        status = tars_chroma_record_read(row->id, row->metadata, r->arena, &chunk.record, &why);
+        status = tars_chroma_record_read(row->id, row->metadata, page, &chunk.record, &why);
     if (status == TARS_EFORMAT) {
         r->list.refused++;
         tell(r, row->id, why.text);
         return TARS_OK;
     }
     if (status == TARS_OK)
-        status = name_path(r, &chunk.record);
+        status = name_path(r, &chunk.record, page);
+    if (status == TARS_OK)
+        status = keep_record(r, &chunk.record);
     if (status == TARS_OK) {
         status = tars_arena_grow(r->arena, &chunks, &r->chunk_cap, r->list.chunk_count + 1,
                                  sizeof(chunk));
@@ -90,7 +119,7 @@ static tars_status read_page(struct reading *r, size_t offset, size_t *n, struct
     tars_arena_init(&page, PAGE_BYTES);
     status = tars_chroma_get(r->chroma, r->collection->id, &wish, &page, &rows, err);
     for (size_t i = 0; status == TARS_OK && i < rows.count; i++)
-        status = add_chunk(r, &rows.items[i]);
+        status = add_chunk(r, &rows.items[i], &page);
     if (status == TARS_OK)
         *n = rows.count;
     tars_arena_release(&page);
