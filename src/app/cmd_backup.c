@@ -284,7 +284,8 @@ static int run_list(struct backup *backup)
         print_json(&text);
     } else {
         tars_buf_release(&text);
-        printf("%zu backups%s\n", count, tars_repo_is_sealed(backup->repo) ? ", sealed" : "");
+        printf("%zu backup%s%s\n", count, count == 1 ? "" : "s",
+               tars_repo_is_sealed(backup->repo) ? ", sealed" : "");
     }
     return bad ? TARS_EXIT_PARTLY : TARS_EXIT_OK;
 }
@@ -319,11 +320,11 @@ static int run_verify(struct backup *backup)
                found.backups, found.bad_backups, (unsigned long long)found.objects,
                (unsigned long long)found.bytes, (unsigned long long)found.bad_objects);
     } else {
-        printf("%zu backups, %llu objects, %s: %s\n", found.backups,
+        printf("%zu backup%s, %llu objects, %s: %s\n", found.backups, found.backups == 1 ? "" : "s",
                (unsigned long long)found.objects, tars_backups_size(found.bytes, size),
                found.bad_backups ? "DAMAGED" : "all whole");
         if (found.bad_backups)
-            printf("%zu backups cannot be restored as a whole\n", found.bad_backups);
+            printf("%zu of them cannot be restored as a whole\n", found.bad_backups);
     }
     return found.bad_backups ? TARS_EXIT_PARTLY : TARS_EXIT_OK;
 }
@@ -362,8 +363,8 @@ static int run_prune(struct backup *backup, size_t keep)
                done.kept, done.removed, (unsigned long long)done.removed_objects,
                (unsigned long long)done.freed_bytes);
     } else {
-        printf("%zu backups kept, %zu removed; %s freed\n", done.kept, done.removed,
-               tars_backups_size(done.freed_bytes, size));
+        printf("%zu backup%s kept, %zu removed; %s freed\n", done.kept, done.kept == 1 ? "" : "s",
+               done.removed, tars_backups_size(done.freed_bytes, size));
     }
     return TARS_EXIT_OK;
 }

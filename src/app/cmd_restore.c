@@ -630,6 +630,13 @@ static tars_status restore_all(struct restore *restore, const char *source, stru
     return TARS_OK;
 }
 
+/* Of this backup, so that another may do. */
+static bool is_damage(const struct restore *restore, tars_status status)
+{
+    return restore->repo && (status == TARS_EFORMAT || status == TARS_EDENIED ||
+                             (status == TARS_ENOTFOUND && restore->manifest.id[0]));
+}
+
 int tars_cmd_restore(struct tars_cli *cli)
 {
     struct restore restore = {.cli = cli, .lock_fd = -1, .moves = {.arena = &cli->arena}};
@@ -655,6 +662,11 @@ int tars_cmd_restore(struct tars_cli *cli)
         close(restore.lock_fd);
     if (status != TARS_OK) {
         tars_cli_complain("nothing is restored: %s", err.text);
+        if (is_damage(&restore, status)) {
+            tars_cli_complain("another backup may be whole: tars backup %s --verify tells, "
+                              "tars restore --at ID takes it",
+                              cli->arguments[0]);
+        }
         return tars_cli_exit(cli, status == TARS_ENOTFOUND ? TARS_EIO : status);
     }
     if (cli->json) {

@@ -186,6 +186,23 @@ class Backup(unittest.TestCase):
                 self.assertEqual(self.backup("--prune", "keep=2", *sealed).returncode, 0)
                 self.assertEqual(list(pathlib.Path(self.dest).glob("objects/*/*.bad")), [])
 
+    def test_where_one_is_damaged_another_is_named(self):
+        ids = [json.loads(self.backup("--json").stdout)["backup"]["id"] for _ in range(2)]
+        newest = pathlib.Path(self.dest, "backups", f"{ids[1]}.manifest")
+        whole = newest.read_bytes()
+        newest.write_bytes(whole[:-1])
+        self.assertIn("another backup may be whole", self.restore(code=3).stderr)
+        self.assertNotIn("may be whole", self.restore("--at", "1999-01-01T00:00:00Z", code=3).stderr)
+        self.assertIn("1 of them cannot be restored", self.backup("--verify", code=1).stdout)
+        newest.write_bytes(whole)
+        chosen = sorted(pathlib.Path(self.dest).glob("objects/*/*"))[0]
+        kept = chosen.read_bytes()
+        chosen.unlink()
+        self.assertIn("another backup may be whole", self.restore(code=3).stderr)
+        chosen.write_bytes(kept)
+        newest.write_bytes(whole[:-1])
+        self.restore("--at", ids[0])
+
     def test_within_the_data_folder(self):
         for dest in (self.data, os.path.join(self.data, "kept", "here")):
             with self.subTest(dest=dest):
