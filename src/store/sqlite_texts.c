@@ -2,6 +2,7 @@
 #include "store/sqlite_texts.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,7 @@
 #define PATH_BYTES     4096
 #define DOCUMENT_BYTES ((size_t)1 << 30)
 #define KEY_BYTES      256
+#define READERS        4 /* that read at once */
 
 enum text_sql {
     SQL_FILLED,
@@ -83,11 +85,17 @@ static const struct tars_sqlite_kind kind = {
     .text_count = SQL_COUNT,
 };
 
+struct reader {
+    pthread_mutex_t lock; /* guards conn */
+    struct tars_sqlite_conn conn;
+};
+
 struct tars_texts {
     char path[PATH_BYTES];
-    pthread_mutex_t write_lock; /* guards writer */
-    pthread_mutex_t read_lock;  /* guards reader */
-    struct tars_sqlite_conn writer, reader;
+    pthread_mutex_t write_lock; /* guards writer; taken before those of readers */
+    struct tars_sqlite_conn writer;
+    struct reader readers[READERS];
+    atomic_uint turn; /* whose the next reader is, where all are in use */
 };
 
 /* ------------------------------------------------------------------- opening */
@@ -118,14 +126,15 @@ static tars_status connect_both(struct tars_texts *texts, struct tars_err *err)
             "text TEXT)",
             err);
     }
-    if (!status)
-        status = tars_sqlite_open(&texts->reader, &kind, texts->path, NULL, err);
+    for (size_t i = 0; !status && i < READERS; i++)
+        status = tars_sqlite_open(&texts->readers[i].conn, &kind, texts->path, NULL, err);
     return status;
 }
 
 static void disconnect(struct tars_texts *texts)
 {
-    tars_sqlite_close(&texts->reader);
+    for (size_t i = 0; i < READERS; i++)
+        tars_sqlite_close(&texts->readers[i].conn);
     tars_sqlite_close(&texts->writer);
 }
 
@@ -148,7 +157,8 @@ tars_status tars_texts_open(const char *path, struct tars_texts **texts, struct 
     if (!made)
         return tars_fail(TARS_ENOMEM, err, "no memory for the texts of passages");
     pthread_mutex_init(&made->write_lock, NULL);
-    pthread_mutex_init(&made->read_lock, NULL);
+    for (size_t i = 0; i < READERS; i++)
+        pthread_mutex_init(&made->readers[i].lock, NULL);
     if (snprintf(made->path, sizeof(made->path), "%s", path) >= (int)sizeof(made->path)) {
         tars_texts_close(made);
         return tars_fail(TARS_EINVAL, err, "the path of the data folder is too long");
@@ -173,7 +183,8 @@ void tars_texts_close(struct tars_texts *texts)
         return;
     disconnect(texts);
     pthread_mutex_destroy(&texts->write_lock);
-    pthread_mutex_destroy(&texts->read_lock);
+    for (size_t i = 0; i < READERS; i++)
+        pthread_mutex_destroy(&texts->readers[i].lock);
     free(texts);
 }
 
@@ -354,9 +365,11 @@ tars_status tars_texts_tidy(struct tars_texts *texts, struct tars_err *err)
     tars_status status;
 
     pthread_mutex_lock(&texts->write_lock);
-    pthread_mutex_lock(&texts->read_lock); /* a reader would keep it from it */
+    for (size_t i = 0; i < READERS; i++)
+        pthread_mutex_lock(&texts->readers[i].lock); /* a reader would keep it from it */
     status = tars_sqlite_exec(&texts->writer, "PRAGMA wal_checkpoint(TRUNCATE)", err);
-    pthread_mutex_unlock(&texts->read_lock);
+    for (size_t i = 0; i < READERS; i++)
+        pthread_mutex_unlock(&texts->readers[i].lock);
     pthread_mutex_unlock(&texts->write_lock);
     return status;
 }
@@ -379,6 +392,21 @@ tars_status tars_texts_clear(struct tars_texts *texts, struct tars_err *err)
 }
 
 /* ------------------------------------------------------------------- reading */
+
+/* With its lock: one that nobody has, else the one whose turn it is. */
+static struct reader *take_reader(struct tars_texts *texts)
+{
+    unsigned turn = atomic_fetch_add(&texts->turn, 1);
+
+    for (unsigned i = 0; i < READERS; i++) {
+        struct reader *reader = &texts->readers[(turn + i) % READERS];
+
+        if (pthread_mutex_trylock(&reader->lock) == 0)
+            return reader;
+    }
+    pthread_mutex_lock(&texts->readers[turn % READERS].lock);
+    return &texts->readers[turn % READERS];
+}
 
 static void read_document(struct tars_sqlite_query *query, struct tars_arena *arena,
                           struct tars_store_document *out)
@@ -447,20 +475,21 @@ tars_status tars_texts_passages(struct tars_texts *texts, const uint64_t *ids, s
 {
     struct tars_store_passage *items = tars_arena_calloc(arena, n + 1, sizeof(*items));
     tars_status status = TARS_OK;
+    struct reader *reader;
     size_t count = 0;
 
     if (!items)
         return tars_fail(TARS_ENOMEM, err, "no memory for passages");
-    pthread_mutex_lock(&texts->read_lock);
+    reader = take_reader(texts);
     for (size_t i = 0; !status && i < n; i++) {
         bool found = false;
 
         if (ids[i] > INT64_MAX)
             continue;
-        status = one_passage(&texts->reader, ids[i], arena, &items[count], &found, err);
+        status = one_passage(&reader->conn, ids[i], arena, &items[count], &found, err);
         count += found;
     }
-    pthread_mutex_unlock(&texts->read_lock);
+    pthread_mutex_unlock(&reader->lock);
     if (!status)
         *out = (struct tars_store_passages){items, count};
     return status;
@@ -486,12 +515,13 @@ tars_status tars_texts_documents(struct tars_texts *texts,
     static const struct tars_store_document_filter all;
     struct tars_sqlite_query query;
     struct tars_arena arena;
+    struct reader *reader;
     bool go_on = true;
     tars_status status;
 
     tars_arena_init(&arena, DOCUMENT_BYTES);
-    pthread_mutex_lock(&texts->read_lock);
-    query = tars_sqlite_ask(&texts->reader, SQL_DOCUMENTS);
+    reader = take_reader(texts);
+    query = tars_sqlite_ask(&reader->conn, SQL_DOCUMENTS);
     bind_filter(&query, filter ? filter : &all);
     while (go_on && tars_sqlite_step(&query)) {
         struct tars_store_document document = {.document_id = ""};
@@ -501,7 +531,7 @@ tars_status tars_texts_documents(struct tars_texts *texts,
         go_on = !query.no_memory && each(ctx, &document);
     }
     status = tars_sqlite_end(&query, err);
-    pthread_mutex_unlock(&texts->read_lock);
+    pthread_mutex_unlock(&reader->lock);
     tars_arena_release(&arena);
     return status;
 }
@@ -511,11 +541,12 @@ tars_status tars_texts_runs(struct tars_texts *texts, uint64_t after, tars_store
 {
     struct tars_sqlite_query query;
     char key[KEY_BYTES];
+    struct reader *reader;
     bool go_on = true;
     tars_status status;
 
-    pthread_mutex_lock(&texts->read_lock);
-    query = tars_sqlite_ask(&texts->reader, SQL_RUNS);
+    reader = take_reader(texts);
+    query = tars_sqlite_ask(&reader->conn, SQL_RUNS);
     tars_sqlite_bind_int(&query, (int64_t)after);
     while (go_on && tars_sqlite_step(&query)) {
         struct tars_store_run run = {.collection = key};
@@ -526,7 +557,7 @@ tars_status tars_texts_runs(struct tars_texts *texts, uint64_t after, tars_store
         go_on = each(ctx, &run);
     }
     status = tars_sqlite_end(&query, err);
-    pthread_mutex_unlock(&texts->read_lock);
+    pthread_mutex_unlock(&reader->lock);
     return status;
 }
 
@@ -536,10 +567,11 @@ tars_status tars_texts_sizes(struct tars_texts *texts, struct tars_arena *arena,
 {
     struct tars_sqlite_rows rows;
     struct tars_collection_size *row;
+    struct reader *reader;
     tars_status status;
 
-    pthread_mutex_lock(&texts->read_lock);
-    rows = tars_sqlite_ask_rows(&texts->reader, SQL_SIZES, arena);
+    reader = take_reader(texts);
+    rows = tars_sqlite_ask_rows(&reader->conn, SQL_SIZES, arena);
     while ((row = tars_sqlite_next_row(&rows, sizeof(*row))) != NULL) {
         row->key = tars_sqlite_text(&rows.query, arena, NULL);
         row->documents = row->files = tars_sqlite_int(&rows.query);
@@ -548,7 +580,7 @@ tars_status tars_texts_sizes(struct tars_texts *texts, struct tars_arena *arena,
         row->last_indexed_us = tars_sqlite_int(&rows.query);
     }
     status = tars_sqlite_end(&rows.query, err);
-    pthread_mutex_unlock(&texts->read_lock);
+    pthread_mutex_unlock(&reader->lock);
     if (status)
         return status;
     *sizes = rows.items;

@@ -18,6 +18,7 @@
 #include "base/sys/file.h"
 #include "ingest/history.h"
 #include "store/store_sqlite.h"
+#include "support/faults.h"
 #include "support/files.h"
 #include "text/analyzer.h"
 
@@ -189,6 +190,31 @@ static void what_is_taken_has_a_mark_of_its_own(void **state)
                      TARS_EMISMATCH);
 }
 
+/* It is taken whole or not at all. */
+static void adopt_once(void *ctx)
+{
+    struct world *world = ctx;
+    char path[FILES_PATH_MAX + 32];
+    bool adopted = adopt(world, world->ours);
+    bool happened = faults_happened();
+
+    assert_true(adopted || happened);
+    (void)snprintf(path, sizeof(path), "%s/index.tars", world->ours);
+    if (happened)
+        assert_true(seq_in(world->ours) == world->seq || access(path, F_OK) != 0);
+    (void)unlink(path);
+}
+
+static void every_allocation_may_fail(void **state)
+{
+    struct world *world = *state;
+
+    save(world, world->theirs, world->seq);
+    publish(world, world->theirs);
+    assert_true(faults_each(adopt_once, world) > 4);
+    assert_true(adopt(world, world->ours));
+}
+
 static void what_is_ahead_of_the_store_is_not_taken(void **state)
 {
     struct world *world = *state;
@@ -253,6 +279,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_is_ahead_of_the_store_is_not_taken, setup, teardown),
         cmocka_unit_test_setup_teardown(an_older_one_does_not_replace_a_newer, setup, teardown),
         cmocka_unit_test_setup_teardown(a_copy_that_fails_is_not_tried_at_once, setup, teardown),
+        cmocka_unit_test_setup_teardown(every_allocation_may_fail, setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

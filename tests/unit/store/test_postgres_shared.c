@@ -17,6 +17,7 @@
 #include "base/sys/file.h"
 #include "obs/log.h"
 #include "store/accounts.h"
+#include "support/faults.h"
 
 #define LEASE_MS INT64_C(1000)
 
@@ -465,6 +466,53 @@ static size_t times_in(const char *path, const char *text)
 }
 
 /* A full disk, say: it is told once, and made up for as soon as there is room. */
+struct uploading {
+    struct tars_store *store;
+    const char *dir;
+};
+
+static bool is_whole(const char *path)
+{
+    char bytes[8];
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, bytes, sizeof(bytes));
+
+    if (fd >= 0)
+        (void)close(fd);
+    return n == 5 && memcmp(bytes, "bytes", 5) == 0;
+}
+
+/* Whoever has the job has all of its bytes. */
+static void upload_once(void *ctx)
+{
+    struct uploading *uploading = ctx;
+    char path[FILES_PATH_MAX + 16];
+    struct tars_store_job job = {.kind = "ingest", .path = "/a", .spool = path, .bytes = 5};
+    struct tars_arena arena;
+    tars_status status;
+
+    files_write(uploading->dir, "a.md", "bytes", 5, path);
+    status = tars_store_jobs_add(uploading->store, &job, 1, NULL);
+    tars_arena_init(&arena, (size_t)1 << 20);
+    if (!status) {
+        status = tars_store_job_claim(uploading->store, INT64_MAX / 2, &arena, &job, NULL);
+        assert_true(status || is_whole(job.spool));
+    }
+    assert_true(!status || faults_happened());
+    sql("DELETE FROM tars.jobs");
+    tars_arena_release(&arena);
+}
+
+static void uploads_are_whole_without_memory(void **state)
+{
+    struct world *world = *state;
+    struct uploading uploading = {open_in(world->dir, true), world->dir};
+
+    assert_true(faults_each(upload_once, &uploading) >= 2);
+    assert_int_equal(number("SELECT count(*) FROM tars.uploads"), 0);
+    tars_store_close(uploading.store);
+}
+
 static void a_removal_that_failed_is_made_up_for(void **state)
 {
     struct world *world = *state;
@@ -697,6 +745,7 @@ int main(void)
         ROW(uploads_of_before_are_everybodys),
         ROW(an_only_copy_stays),
         ROW(one_that_cannot_be_fetched_keeps_nothing_up),
+        ROW(uploads_are_whole_without_memory),
         ROW(a_removal_that_failed_is_made_up_for),
         ROW(removals_that_were_lost_are_made_up_for),
         ROW(changes_of_two_servers_do_not_undo_each_other),

@@ -7,12 +7,14 @@
 
 #include <cmocka.h>
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "store/sqlite_texts.h"
+#include "support/faults.h"
 #include "support/files.h"
 
 #define SECRET "Xylophones are kept in the vault"
@@ -240,6 +242,106 @@ static void and_from_its_log(void **state)
     assert_int_equal(tars_texts_followed(place->texts), 4);
 }
 
+/* Who reads keeps nobody from reading: a list that is long keeps no search waiting. */
+static bool read_beside(void *ctx, const struct tars_store_document *document)
+{
+    const uint64_t id = document->passage_first;
+    struct place *place = ctx;
+    struct tars_store_passages out;
+
+    assert_int_equal(tars_texts_passages(place->texts, &id, 1, &place->arena, &out, NULL), TARS_OK);
+    assert_int_equal(out.count, 1);
+    return true;
+}
+
+static void several_read_at_once(void **state)
+{
+    struct place *place = *state;
+
+    add_some(place);
+    assert_int_equal(tars_texts_documents(place->texts, NULL, read_beside, place, NULL), TARS_OK);
+}
+
+#define THREADS 6 /* more than there are readers */
+#define ROUNDS  100
+
+static void *read_on(void *ctx)
+{
+    const uint64_t id = 5;
+    struct place *place = ctx;
+    size_t *seen = calloc(1, sizeof(*seen));
+
+    for (int i = 0; seen && i < ROUNDS; i++) {
+        struct tars_store_passages out = {0};
+        struct tars_arena arena;
+
+        tars_arena_init(&arena, (size_t)1 << 20);
+        if (tars_texts_passages(place->texts, &id, 1, &arena, &out, NULL) == TARS_OK)
+            *seen += out.count;
+        tars_arena_release(&arena);
+    }
+    return seen;
+}
+
+static void many_read_while_one_writes(void **state)
+{
+    struct place *place = *state;
+    pthread_t threads[THREADS];
+
+    add_some(place);
+    for (int i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, read_on, place), 0);
+    for (int i = 0; i < ROUNDS / 4; i++) {
+        assert_int_equal(tars_texts_remove(place->texts, 1, 2, NULL), TARS_OK);
+        assert_int_equal(tars_texts_tidy(place->texts, NULL), TARS_OK);
+        add_some(place);
+    }
+    for (int i = 0; i < THREADS; i++) {
+        void *seen = NULL;
+
+        assert_int_equal(pthread_join(threads[i], &seen), 0);
+        assert_non_null(seen);
+        assert_int_equal(*(size_t *)seen, ROUNDS);
+        free(seen);
+    }
+}
+
+/* ---------------------------------------------------------------------- memory */
+
+/* All of what is asked for, or that there is no memory: never a part as if it were all. */
+static void use_once(void *ctx)
+{
+    static const uint64_t ids[] = {1, 2, 5};
+    struct place *place = ctx;
+    struct tars_store_passages out = {0};
+    struct tars_collection_size *sizes;
+    struct tars_texts *texts = NULL;
+    struct tars_arena arena;
+    size_t count = 0;
+    tars_status status = tars_texts_open(place->path, &texts, NULL);
+
+    tars_arena_init(&arena, (size_t)16 << 20);
+    if (!status)
+        status = tars_texts_passages(texts, ids, 3, &arena, &out, NULL);
+    assert_true(status || out.count == 3);
+    assert_true(status || (out.items[1].text && strcmp(out.items[1].text, SECRET) == 0));
+    if (!status)
+        status = tars_texts_sizes(texts, &arena, &sizes, &count, NULL);
+    assert_true(status || count == 2);
+    assert_int_equal(status, faults_happened() ? TARS_ENOMEM : TARS_OK);
+    tars_texts_close(texts);
+    tars_arena_release(&arena);
+}
+
+static void every_allocation_may_fail(void **state)
+{
+    struct place *place = *state;
+
+    add_some(place);
+    assert_true(faults_each(use_once, place) >= 4);
+    assert_int_equal(tars_texts_filled(place->texts), 5); /* nobody took it for damaged */
+}
+
 static void a_damaged_file_is_made_again(void **state)
 {
     struct place *place = *state;
@@ -268,6 +370,9 @@ int main(void)
         ROW(what_is_removed_is_gone_from_the_file),
         ROW(and_from_its_log),
         ROW(a_damaged_file_is_made_again),
+        ROW(several_read_at_once),
+        ROW(many_read_while_one_writes),
+        ROW(every_allocation_may_fail),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
