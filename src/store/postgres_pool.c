@@ -5,12 +5,15 @@
  *   1. total = idle + lent + being opened, and total <= size + overflow.
  *   2. idle <= size.
  *   3. is_away is set only while the breaker is not closed.
+ *   4. Refused while others of the pool are connected, a new connection says that the server is
+ *      full, not that it is away: whoever wanted it waits for one of those.
  */
 #include "store/postgres_pool.h"
 
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/sys/clock.h"
 
@@ -24,6 +27,8 @@
 #define QUIET_MS         500 /* heard of so recently, the keeper need not ask */
 #define BREAKER_FAILURES 3
 #define PAUSE_MAX_MS     1000 /* so that a server that is back is found within seconds */
+#define FULL_MS          100  /* a server that has no more room is asked again after that */
+#define FULL_LOOK_US     2000 /* between looks for a connection that was given back meanwhile */
 
 struct tars_pg_pool {
     struct tars_pg_pool_config config; /* with every default filled in */
@@ -35,12 +40,12 @@ struct tars_pg_pool {
     atomic_bool has_looked; /* the keeper, once */
     int64_t first_due_ms;   /* until when it is waited for */
 
-    pthread_mutex_t lock;       /* guards all below */
-    pthread_cond_t given;       /* a connection or room for one */
-    pthread_cond_t stop;        /* the keeper shall end */
-    pthread_cond_t looked;      /* has_looked is set */
-    struct tars_pg_conn **idle; /* (idle_count,) newest last; room for size */
-    size_t idle_count, total;
+    pthread_mutex_t lock;              /* guards all below */
+    pthread_cond_t given;              /* a connection or room for one */
+    pthread_cond_t stop;               /* the keeper shall end */
+    pthread_cond_t looked;             /* has_looked is set */
+    struct tars_pg_conn **idle;        /* (idle_count,) newest last; room for size */
+    size_t idle_count, total, opening; /* opening: of total, those that are not connected yet */
     bool is_stopping;
     bool was_reached;    /* ever */
     int64_t heard_ms;    /* of the server, last */
@@ -110,6 +115,7 @@ static bool take_room(struct tars_pg_pool *pool, int64_t due_ms, struct tars_pg_
         *conn = pool->idle[--pool->idle_count];
     } else if (has_room) {
         pool->total++;
+        pool->opening++;
     }
     pthread_mutex_unlock(&pool->lock);
     return has_room;
@@ -149,55 +155,101 @@ static bool take_well(struct tars_pg_pool *pool, int64_t due_ms, struct tars_pg_
         if (*conn) { /* the room of the one that was closed, which else is kept for a new one */
             pool->total--;
             pthread_cond_signal(&pool->given);
+        } else {
+            pool->opening++;
         }
         pthread_mutex_unlock(&pool->lock);
     }
     return true;
 }
 
-/* Room for it is the caller's. */
+/* A connection was made, or not, in room that was taken for it. True: it was not, but others are
+ * there, as far as anybody knows. */
+static bool end_opening(struct tars_pg_pool *pool, bool is_made, bool has_room)
+{
+    bool has_others;
+
+    pthread_mutex_lock(&pool->lock);
+    has_others = pool->total > pool->opening;
+    pool->stats.opened += is_made;
+    if (has_room) {
+        pool->opening--;
+        pool->total -= !is_made;
+    }
+    if (has_room && !is_made)
+        pthread_cond_signal(&pool->given);
+    pthread_mutex_unlock(&pool->lock);
+    return !is_made && has_others;
+}
+
+/* A while, or until one may be free; nobody's signal is taken away. */
+static void wait_while_full(struct tars_pg_pool *pool)
+{
+    int64_t due_ms = tars_clock_mono_ms() + FULL_MS;
+    bool waits = true;
+
+    while (waits && tars_clock_mono_ms() < due_ms) {
+        (void)usleep(FULL_LOOK_US);
+        pthread_mutex_lock(&pool->lock);
+        waits = pool->idle_count == 0 && pool->total > pool->opening;
+        pthread_mutex_unlock(&pool->lock);
+    }
+}
+
+/* has_room: it was taken for it, and is free again where this fails. EBUSY: the server takes no
+ * more than we have. */
 static tars_status open_new(struct tars_pg_pool *pool, const struct tars_pg_config *server,
-                            struct tars_pg_conn **conn, struct tars_err *err)
+                            bool has_room, struct tars_pg_conn **conn, struct tars_err *err)
 {
     struct tars_pg_conn *made = calloc(1, sizeof(*made));
     struct tars_err why = {.text = ""};
     tars_status status = TARS_ENOMEM;
+    bool has_others;
 
     if (made)
         status = tars_pg_open(made, server, &pool->is_away, &why);
-    if (status != TARS_OK) {
-        free(made);
-        if (status == TARS_ENOMEM)
-            return tars_fail(status, err, "no memory for a connection");
-        note_failure(pool, &why);
-        return tars_fail(status, err, "%s", why.text);
+    has_others = end_opening(pool, status == TARS_OK, has_room);
+    if (status == TARS_OK) {
+        *conn = made;
+        return TARS_OK;
     }
-    pthread_mutex_lock(&pool->lock);
-    pool->stats.opened++;
-    pthread_mutex_unlock(&pool->lock);
-    *conn = made;
-    return TARS_OK;
+    free(made);
+    if (status == TARS_ENOMEM)
+        return tars_fail(status, err, "no memory for a connection");
+    if (status == TARS_EUNAVAILABLE && has_others) {
+        status = TARS_EBUSY;
+    } else {
+        note_failure(pool, &why);
+    }
+    return tars_fail(status, err, "%s", why.text);
 }
 
 /* Past the breaker. */
 static tars_status take(struct tars_pg_pool *pool, struct tars_pg_conn **conn, struct tars_err *err)
 {
-    struct tars_pg_conn *idle;
-    tars_status status = TARS_OK;
+    int64_t due_ms = tars_clock_mono_ms() + pool->config.server.timeout_ms;
+    struct tars_err why = {.text = ""};
+    tars_status status = TARS_EBUSY;
 
-    if (!take_well(pool, tars_clock_mono_ms() + pool->config.server.timeout_ms, &idle)) {
-        return tars_fail(TARS_EBUSY, err, "PostgreSQL: all %zu connections are in use",
-                         pool->config.size + pool->config.overflow);
+    while (status == TARS_EBUSY) {
+        struct tars_pg_conn *idle;
+
+        if (!take_well(pool, due_ms, &idle)) {
+            return tars_fail(TARS_EBUSY, err, "PostgreSQL: all %zu connections are in use",
+                             pool->config.size + pool->config.overflow);
+        }
+        if (idle) {
+            tars_pg_reset(idle);
+            *conn = idle;
+            return TARS_OK;
+        }
+        status = open_new(pool, &pool->config.server, true, conn, &why);
+        if (status == TARS_EBUSY && (tars_clock_mono_ms() >= due_ms || atomic_load(&pool->is_away)))
+            break;
+        if (status == TARS_EBUSY)
+            wait_while_full(pool);
     }
-    if (!idle) {
-        status = open_new(pool, &pool->config.server, conn, err);
-        if (status != TARS_OK)
-            leave(pool);
-        return status;
-    }
-    tars_pg_reset(idle);
-    *conn = idle;
-    return TARS_OK;
+    return status == TARS_OK ? status : tars_fail(status, err, "%s", why.text);
 }
 
 /* The keeper's first look has ended, if need be after a wait. */
@@ -289,12 +341,9 @@ static tars_status take_to_look(struct tars_pg_pool *pool, struct tars_pg_conn *
     *has_room = take_well(pool, 0, conn);
     if (*conn)
         return TARS_OK;
-    status = open_new(pool, &pool->trial, conn, err);
-    if (status == TARS_OK && *conn) {
+    status = open_new(pool, &pool->trial, *has_room, conn, err);
+    if (status == TARS_OK && *conn)
         (*conn)->config = &pool->config.server;
-    } else if (*has_room) {
-        leave(pool);
-    }
     return status;
 }
 

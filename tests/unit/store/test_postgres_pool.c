@@ -228,6 +228,41 @@ static void who_waits_gets_the_next(void **state)
     tars_pg_pool_free(waiter.pool);
 }
 
+/* The role may have two: a third is waited for as if these were all, and counts as no failure, nor
+ * do the keeper's looks. */
+static void a_full_server_is_not_away(void **state)
+{
+    (void)state;
+    (void)postgres_do(&server, "query tars_analytics ALTER ROLE tars CONNECTION LIMIT 2");
+    for (int is_given = 0; is_given < 2; is_given++) {
+        struct tars_pg_pool_config config = config_of();
+        struct tars_pg_conn *conns[2];
+        struct waiter waiter = {.status = TARS_OK};
+        pthread_t thread;
+
+        config.server.timeout_ms = is_given ? PATIENCE_MS : BUSY_MS;
+        config.ping_ms = 10;
+        waiter.pool = make(&config);
+        await(works, waiter.pool);
+        for (size_t i = 0; i < ROWS(conns); i++)
+            conns[i] = take(waiter.pool);
+        assert_int_equal(pthread_create(&thread, NULL, wait_for_one, &waiter), 0);
+        (void)usleep(SHORT_MS * 1000);
+        if (is_given)
+            tars_pg_give(waiter.pool, conns[0]);
+        assert_int_equal(pthread_join(thread, NULL), 0);
+        assert_int_equal(waiter.status, is_given ? TARS_OK : TARS_EBUSY);
+        assert_int_equal(tars_pg_pool_stats(waiter.pool).failures, 0);
+        assert_true(is_well(waiter.pool));
+        for (size_t i = (size_t)is_given; i < ROWS(conns); i++)
+            tars_pg_give(waiter.pool, conns[i]);
+        tars_pg_pool_free(waiter.pool);
+        while (sessions() > 0) /* the server takes a while to notice */
+            (void)usleep(5000);
+    }
+    (void)postgres_do(&server, "query tars_analytics ALTER ROLE tars CONNECTION LIMIT -1");
+}
+
 /* The latest that was given is lent first, so that the others may grow old. */
 static void one_is_used_again(void **state)
 {
@@ -582,6 +617,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(at_most_so_many),
         cmocka_unit_test(who_waits_gets_the_next),
+        cmocka_unit_test(a_full_server_is_not_away),
         cmocka_unit_test(one_is_used_again),
         cmocka_unit_test(only_clean_ones_are_kept),
         cmocka_unit_test(borrowers_leave_no_traces),
