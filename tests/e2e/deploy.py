@@ -36,6 +36,7 @@ sys.path.insert(0, os.path.join(ROOT, "tests", "support"))
 import cluster  # noqa: E402
 import postgres  # noqa: E402
 from autoscaler import SYNC_SECONDS, Autoscaler, quantity  # noqa: E402
+from policies import lets, selects  # noqa: E402
 
 
 def load(path):
@@ -121,12 +122,6 @@ def restricted(pod):
         wrong += [f"{name}: hostPort" for port in container.get("ports") or () if port.get("hostPort")]
     wrong += [f"sysctl {entry['name']}" for entry in whole.get("sysctls") or ()]
     return wrong
-
-
-def selects(selector, labels):
-    return all(labels.get(key) == value for key, value in (selector.get("matchLabels") or {}).items()) and \
-        all(rule["operator"] == "In" and labels.get(rule["key"]) in rule["values"]
-            for rule in selector.get("matchExpressions") or ())
 
 
 # ------------------------------------------------------------------------------------------------------- compose
@@ -374,6 +369,55 @@ class Chart(unittest.TestCase):
                         own = next(p for p in policies if p["spec"]["podSelector"]["matchLabels"].get("app.kubernetes.io/component") == to)
                         self.assertTrue(any(selects(source["podSelector"], by_part[part])
                                             for r in own["spec"]["ingress"] for source in r["from"]))
+
+    def test_policies_let_through_what_is_needed_and_nothing_else(self):
+        """Every flow between the parts, to and from each other namespace and outside: as it should be."""
+        own_ports = {"server": {"http", 8000}, "worker": {"http", 8000}, "redis": {"main", 6379}, "postgresql": {"main", 5432},
+                     "chromadb": {"main", 8000}, "ollama": {"main", 11434}, "backup": {1}}
+        flows = 0
+        for combination, manifests in Rendered.all():
+            policies = [entry for entry in manifests if entry["kind"] == "NetworkPolicy"]
+            parts = {template["metadata"]["labels"]["app.kubernetes.io/component"]: template["metadata"]["labels"]
+                     for _, template in pods(manifests)}
+            if not policies:
+                continue
+            clients = {"server", "worker"} & set(parts)
+            dumps = "PGHOST" in {env["name"] for entry, template in pods(manifests) if entry["kind"] == "CronJob"
+                                 for env in template["spec"]["containers"][0].get("env") or ()}
+            for name, labels in parts.items():
+                with self.subTest(combination, part=name):
+                    for other, target in parts.items():
+                        needed = name in clients and other not in ("server", "worker", "backup") or \
+                            (name, other) == ("backup", "postgresql") and dumps
+                        flows += needed
+                        self.assertEqual(lets(policies, labels, target, own_ports[other]), needed, other)
+                    self.assertEqual(lets(policies, "ns:ingress-nginx", labels, own_ports[name]), name == "server")
+                    self.assertEqual(lets(policies, "ns:monitoring", labels, {"metrics", 9464}), name in clients)
+                    for stranger in ("ns:default", "outside"):
+                        self.assertFalse(lets(policies, stranger, labels, {"metrics", 9464, *own_ports[name]}), stranger)
+                    self.assertFalse(lets(policies, "ns:monitoring", labels, own_ports[name]))
+                    asks = name in clients or name == "ollama" or name == "backup" and dumps
+                    self.assertEqual(lets(policies, labels, "ns:kube-system", {53}), asks)
+                    self.assertFalse(lets(policies, labels, "outside", {25}))
+            for part, port in (("redis", 6379), ("postgresql", 5432), ("ollama", 11434)):
+                values = load(os.path.join(CHART, "ci", f"{combination}-values.yaml")).get(part) or {}
+                self.assertEqual(lets(policies, parts["server"], "outside", {port}), values.get("mode") == "external", part)
+        self.assertGreater(flows, 15)
+
+    def test_any_of_them_can_become_any_other(self):
+        """By helm upgrade: what Kubernetes does not change in place is the same in all, but for the volume of the data."""
+        fixed = {"Deployment": ("selector",), "StatefulSet": ("selector", "serviceName", "volumeClaimTemplates", "podManagementPolicy"),
+                 "Service": ("clusterIP",)}
+        seen = {}
+        for combination, manifests in Rendered.all():
+            for entry in manifests:
+                for field in fixed.get(entry["kind"], ()):
+                    if (entry["kind"], field) == ("StatefulSet", "volumeClaimTemplates") and entry["metadata"]["name"] == "tars":
+                        continue
+                    key = (entry["kind"], entry["metadata"]["name"], field)
+                    value = entry["spec"].get(field)
+                    self.assertEqual(seen.setdefault(key, value), value, (combination, key))
+        self.assertGreater(len(seen), 15)
 
     def test_ingress_lets_streams_and_sockets_through(self):
         _, manifests = next((c, m) for c, m in Rendered.all() if c == "ingress")
