@@ -354,6 +354,7 @@ void tars_pg_reset(struct tars_pg_conn *conn)
     conn->wait_ms =
         config->statement_timeout_ms ? config->statement_timeout_ms + config->timeout_ms : HOUR_MS;
     conn->stop = NULL;
+    conn->is_let_go = false;
     conn->state[0] = '\0';
 }
 

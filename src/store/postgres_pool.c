@@ -287,7 +287,8 @@ void tars_pg_give(struct tars_pg_pool *pool, struct tars_pg_conn *conn)
     if (!conn)
         return;
     if (conn->is_broken) {
-        note_failure(pool, &conn->why);
+        if (!conn->is_let_go || tars_breaker_state(&pool->breaker) != TARS_BREAKER_CLOSED)
+            note_failure(pool, &conn->why);
         destroy(conn);
         leave(pool);
         return;

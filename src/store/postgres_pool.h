@@ -53,7 +53,8 @@ void tars_pg_pool_free(struct tars_pg_pool *pool);
  * last failure; EBUSY: none became free in time. */
 TARS_MUST_USE tars_status tars_pg_take(struct tars_pg_pool *pool, struct tars_pg_conn **conn,
                                        struct tars_err *err);
-/* Give it back; one that is broken, or in a transaction, is closed. NULL is allowed. */
+/* Give it back; one that is broken, or in a transaction, is closed, and a broken one counts against
+ * the server, unless it is_let_go. NULL is allowed. */
 void tars_pg_give(struct tars_pg_pool *pool, struct tars_pg_conn *conn);
 
 /* TARS_OK while the server answers, or words. Costs a lock. */

@@ -597,6 +597,9 @@ static tars_status search(struct tars_vectors *vectors, const struct tars_vector
         conn->wait_ms = wait_of(self, ask->wish);
         if (status == TARS_OK && *n < ask->limit && is_bounded)
             status = look(conn, ask, &asked, true, hits, n, err);
+        /* Whose time is over has asked too much of it, maybe; whether it is away the keeper knows.
+         */
+        conn->is_let_go = status == TARS_ETIMEOUT || status == TARS_ECANCELED;
         status = give(self, conn, status);
     }
     tars_buf_release(&asked.query);

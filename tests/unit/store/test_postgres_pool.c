@@ -317,6 +317,31 @@ static void borrowers_leave_no_traces(void **state)
     tars_pg_pool_free(pool);
 }
 
+/* Who does not wait long breaks its own connection, and nobody else's. */
+static void impatience_is_no_outage(void **state)
+{
+    struct tars_pg_pool_config config = config_of();
+    struct tars_pg_pool *pool = make(&config);
+
+    (void)state;
+    for (int i = 0; i < 8; i++) {
+        struct tars_pg_conn *conn = take(pool);
+
+        conn->wait_ms = 1;
+        assert_int_equal(tars_pg_exec(conn, "SELECT pg_sleep(60)", NULL), TARS_ETIMEOUT);
+        assert_true(conn->is_broken);
+        conn->is_let_go = i < 4;
+        tars_pg_give(pool, conn);
+        if (i < 4)
+            assert_int_equal(tars_pg_pool_stats(pool).failures, 0);
+        if (tars_pg_pool_stats(pool).breaker != TARS_BREAKER_CLOSED)
+            break;
+    }
+    assert_int_equal(tars_pg_pool_stats(pool).failures, 3);
+    assert_int_not_equal(tars_pg_pool_stats(pool).breaker, TARS_BREAKER_CLOSED);
+    tars_pg_pool_free(pool);
+}
+
 /* ------------------------------------------------------------------- health */
 
 static void the_old_are_replaced(void **state)
@@ -621,6 +646,7 @@ int main(void)
         cmocka_unit_test(one_is_used_again),
         cmocka_unit_test(only_clean_ones_are_kept),
         cmocka_unit_test(borrowers_leave_no_traces),
+        cmocka_unit_test(impatience_is_no_outage),
         cmocka_unit_test(the_old_are_replaced),
         cmocka_unit_test(the_silent_are_asked),
         cmocka_unit_test(restarts_are_survived),
