@@ -1,4 +1,5 @@
-"""As much of the API server of Kubernetes as `helm template --dry-run=server` asks of one when a chart looks something up:
+"""As much of the API server of Kubernetes as `helm template --dry-run=server` asks of one when a chart looks something up, and
+`helm install --dry-run=client --disable-openapi-validation` before it shows its notes:
 
     with Cluster({"deployments": [manifest, ...]}) as api:  # api.url
 
@@ -8,10 +9,26 @@ import json
 import re
 import threading
 
-KINDS = {"deployments": ("Deployment", "deployment"), "statefulsets": ("StatefulSet", "statefulset")}
+KINDS = {
+    "v1": ("Service", "ConfigMap", "Secret", "ServiceAccount", "PersistentVolumeClaim"),
+    "apps/v1": ("Deployment", "StatefulSet"),
+    "batch/v1": ("CronJob",),
+    "networking.k8s.io/v1": ("Ingress", "NetworkPolicy"),
+    "policy/v1": ("PodDisruptionBudget",),
+    "autoscaling/v2": ("HorizontalPodAutoscaler",),
+    "monitoring.coreos.com/v1": ("ServiceMonitor", "PrometheusRule"),
+}
 VERSION = {"major": "1", "minor": "33", "gitVersion": "v1.33.0"}
-GROUP = {"name": "apps", "versions": [{"groupVersion": "apps/v1", "version": "v1"}],
-         "preferredVersion": {"groupVersion": "apps/v1", "version": "v1"}}
+
+
+def plural(kind):
+    name = kind.lower()
+    return name[:-1] + "ies" if name.endswith("y") else name + ("es" if name.endswith("s") else "s")
+
+
+def group(version):
+    only = {"groupVersion": version, "version": version.split("/")[1]}
+    return {"name": version.split("/")[0], "versions": [only], "preferredVersion": only}
 
 
 class Cluster:
@@ -25,16 +42,17 @@ class Cluster:
         if path == "/api":
             return {"kind": "APIVersions", "versions": ["v1"]}
         if path == "/apis":
-            return {"kind": "APIGroupList", "apiVersion": "v1", "groups": [GROUP]}
-        if path in ("/api/v1", "/apis/apps/v1"):
-            kinds = KINDS if path == "/apis/apps/v1" else {}
-            return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": path.split("/", 2)[2].removeprefix("api/"),
-                    "resources": [{"name": name, "singularName": single, "namespaced": True, "kind": kind, "verbs": ["get", "list"]}
-                                  for name, (kind, single) in kinds.items()]}
+            return {"kind": "APIGroupList", "apiVersion": "v1", "groups": [group(version) for version in KINDS if "/" in version]}
+        version = path.removeprefix("/apis/").removeprefix("/api/")
+        if version in KINDS:
+            return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": version,
+                    "resources": [{"name": plural(kind), "singularName": kind.lower(), "namespaced": True, "kind": kind,
+                                   "verbs": ["get", "list"]} for kind in KINDS[version]]}
         found = re.fullmatch(r"/apis/apps/v1/namespaces/([^/]+)/([a-z]+)/([^/]+)", path)
         for entry in self.objects.get(found.group(2), ()) if found else ():
             if (entry["metadata"]["namespace"], entry["metadata"]["name"]) == (found.group(1), found.group(3)):
-                return {"apiVersion": "apps/v1", "kind": KINDS[found.group(2)][0], **entry}
+                kind = next(kind for kind in KINDS["apps/v1"] if plural(kind) == found.group(2))
+                return {"apiVersion": "apps/v1", "kind": kind, **entry}
         return None
 
     def __enter__(self):
