@@ -24,7 +24,10 @@ KINDS = ("search", "ask", "stream", "chat", "mix")
 
 
 def number(name, otherwise):
-    return float(os.environ.get(name) or otherwise)
+    try:
+        return float(os.environ.get(name) or otherwise)
+    except ValueError:
+        raise SystemExit(f"{name}={os.environ[name]}: it must be a number") from None
 
 
 def choice(name, otherwise, of):
@@ -58,8 +61,15 @@ class Questions:
     """Number r, from 1, is asked with a weight of 1 / r^ZIPF."""
 
     def __init__(self, path):
-        with open(path, encoding="utf-8") as file:
-            self.texts = [line.strip() for line in file if line.strip()]
+        if not path:
+            raise SystemExit("QUESTIONS must name a file of questions")
+        try:
+            with open(path, encoding="utf-8") as file:
+                self.texts = [line.strip() for line in file if line.strip()]
+        except OSError as fault:
+            raise SystemExit(f"QUESTIONS={path}: {fault.strerror}") from None
+        if not self.texts:
+            raise SystemExit(f"QUESTIONS={path}: there is no question in it")
         self.weights = list(itertools.accumulate(1 / r ** ZIPF for r in range(1, len(self.texts) + 1)))
 
     def draw(self):
@@ -95,7 +105,7 @@ def quantile(values, q):
     return ordered[min(len(ordered) - 1, int(len(ordered) * q))] if ordered else 0.0
 
 
-QUESTIONS = Questions(os.environ["QUESTIONS"])
+QUESTIONS = Questions(os.environ.get("QUESTIONS"))
 SEEN = Seen()
 
 

@@ -401,6 +401,26 @@ def report(folder, results):
         print("\n".join(generation(written)))
 
 
+def wrong_settings(checks, tools, folder):
+    """What cannot be is told in a line, before anything is asked."""
+    empty = os.path.join(folder, "empty.txt")
+    open(empty, "w", encoding="utf-8").close()
+    commands = {"k6": lambda path: [path, "run", "--no-usage-report", os.path.join(LOAD, "k6", "tars.js")],
+                "locust": lambda path: [path, "-f", os.path.join(LOAD, "locustfile.py"), "--headless"]}
+    for name, path in tools.items():
+        for wrong, words in (({"QUESTIONS": empty}, "there is no question in it"),
+                             ({"QUESTIONS": __file__, "RATE": "fast"}, "RATE=fast: it must be a number")):
+            done = subprocess.run(commands[name](path), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
+                                  env={**os.environ, **wrong}) if path else None
+            if done:
+                checks.see(f"{name} says: {words}", done.returncode != 0 and words in done.stdout, done.stdout[-200:].strip())
+    for wrong, words in ((("--hits", "1.5"), "from 0 to 1"), (("--think", "0"), "0.001 or more"),
+                         (("--model", empty), "is no model of --measure")):
+        done = subprocess.run([os.path.join(ROOT, "tools", "capacity"), *wrong], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              text=True, check=False)
+        checks.see(f"capacity says: {words}", done.returncode == 2 and words in done.stderr)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--full", action="store_true")
@@ -422,6 +442,7 @@ def main():
     results = {"full": given.full, "collection": name, "load_at_start": os.getloadavg()[0], "processors": os.cpu_count(),
                "when": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()), "runs": []}
     try:
+        wrong_settings(checks, tools, folder)
         for generates in (False, True):
             wanted = [one for one in chosen if SCENARIOS[one][5] == generates]
             if not wanted:

@@ -24,7 +24,14 @@ import { SharedArray } from 'k6/data';
 import { phasesOf, phaseAt, scenariosOf } from './shapes.js';
 import { kindOf, kinds } from './traffic.js';
 
-const number = (name, otherwise) => (__ENV[name] ? Number(__ENV[name]) : otherwise);
+function number(name, otherwise) {
+    const value = __ENV[name] ? Number(__ENV[name]) : otherwise;
+    if (!Number.isFinite(value)) {
+        throw new Error(`${name}=${__ENV[name]}: it must be a number`);
+    }
+    return value;
+}
+
 const config = {
     url: (__ENV.TARS_URL || 'http://127.0.0.1:8000').replace(/\/$/, ''),
     shape: __ENV.SHAPE || 'ramp',
@@ -49,6 +56,9 @@ if (!__ENV.QUESTIONS) {
 }
 
 const questions = new SharedArray('questions', () => open(__ENV.QUESTIONS).split('\n').map((line) => line.trim()).filter((line) => line));
+if (!questions.length) {
+    throw new Error(`QUESTIONS=${__ENV.QUESTIONS}: there is no question in it`);
+}
 // weights[r]: how often one of the first r + 1 questions is asked; question number r with a weight of 1 / (r + 1)^ZIPF.
 const weights = new SharedArray('weights', () => {
     let sum = 0;
@@ -113,7 +123,7 @@ export function setup() {
     }
     const reply = http.post(`${config.url}/auth/token`, JSON.stringify(body), { headers: { 'Content-Type': 'application/json' } });
     if (reply.status !== 200) {
-        throw new Error(`no token: ${reply.status} ${reply.body}`);
+        throw new Error(`no token from ${config.url}: ${reply.status ? `${reply.status} ${reply.body}` : reply.error}`);
     }
     return { token: reply.json('access_token'), began_ms: Date.now() };
 }
@@ -130,7 +140,8 @@ function gatesOf(data) {
         for (const [expression, result] of Object.entries(metric.thresholds || {})) {
             if (!/>=0$/.test(expression)) {
                 const value = metric.values[expression.split(/[<>]=/)[0]];
-                gates.push({ metric: name, expression, value, ok: result.ok });
+                const nothing = (metric.values.count ?? metric.values.passes + metric.values.fails) === 0;
+                gates.push({ metric: name, expression, value, ok: result.ok, nothing });
             }
         }
     }
@@ -165,7 +176,7 @@ function words(summary) {
         lines.push(`  queueing: ${round(summary.queueing_ms)} ms before the first token, ${summary.askers} askers`);
     }
     for (const gate of summary.gates) {
-        lines.push(`  ${gate.ok ? 'met   ' : 'MISSED'} ${gate.metric} ${gate.expression} (${round(gate.value)})`);
+        lines.push(`  ${gate.ok ? 'met   ' : 'MISSED'} ${gate.metric} ${gate.expression} (${gate.nothing ? 'nothing was measured' : round(gate.value)})`);
     }
     return `${lines.join('\n')}\n`;
 }
