@@ -146,6 +146,10 @@ class ReplicasTest(unittest.TestCase):
             time.sleep(0.05)
         raise AssertionError(f"{what} did not come about in {seconds} s; {last}")
 
+    def said(self, server, words):
+        """The server has logged them; what it has written is read a moment later."""
+        self.soon(lambda: any(words in line for line in server.lines), what=f"{words} in the log")
+
     def put(self, server, name, text):
         """One document, through one server; its id."""
         reply = server.upload([(name, text.encode())])

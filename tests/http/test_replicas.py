@@ -87,8 +87,8 @@ class Two(ReplicasTest):
         self.postgres.query("UPDATE tars.meta SET value = '9999' WHERE key = 'schema.reader'")
         self.assertEqual(b.stop(), 0)
         self.assertRaises(AssertionError, b.start)
-        self.assertTrue(any("use the newer program" in line for line in b.lines), b.lines)
         b.end()
+        self.assertTrue(any("use the newer program" in line for line in b.lines), b.lines)
 
 
 class Many(ReplicasTest):
@@ -155,7 +155,7 @@ class Many(ReplicasTest):
         new = Server(self.shared)
         new.token = self.token
         self.servers.append(new)
-        self.assertTrue(any("begins with the shared snapshot" in line for line in new.lines), new.lines)
+        self.said(new, "begins with the shared snapshot")
         self.assertEqual(new.found("weather and tides"), leader.found("weather and tides"))
         self.soon(lambda: new.texts() == leader.texts())
 
@@ -181,7 +181,7 @@ class Many(ReplicasTest):
             try:
                 if os.stat(path).st_ino != damaged:
                     continue  # the leader has put a whole one there meanwhile
-                self.assertTrue(any("the shared snapshot is not used" in line for line in new.lines), new.lines)
+                self.said(new, "the shared snapshot is not used")
                 self.assertEqual(new.found("weather and tides"), self.servers[0].found("weather and tides"))
                 return
             finally:
@@ -412,7 +412,7 @@ class Outage(ReplicasTest):
             self.assertEqual(refused.status, 503, refused.body)
             self.assertTrue(refused.headers["Retry-After"])
             self.assertEqual(refused.json()["detail"], AWAY)
-            self.soon(lambda: any(str(self.postgres.port) in line for line in a.lines), what="where it is, in the log")
+            self.said(a, str(self.postgres.port))
             refused = a.ask("DELETE", "/rag/document", {"document_id": document})
             self.assertEqual(refused.status, 503, refused.body)
             self.assertTrue(refused.headers["Retry-After"])
@@ -523,7 +523,7 @@ class Past(ReplicasTest):
         self.assertIn("must be started again", self.search().body.decode())
         self.assertEqual(server.ask("GET", "/health").status, 503)
         self.assertIn("went back", server.ask("GET", "/ready").json()["reason"])
-        self.assertTrue(any("the database went back" in line for line in server.lines), server.lines)
+        self.said(server, "the database went back")
         server.stop()
         self.assertEqual(glob.glob(os.path.join(server.data, "index-*", "index.tars")), [])  # it was not saved
         server.start()
