@@ -231,6 +231,9 @@ class Chart(unittest.TestCase):
             ("open", ["config.TARS_AUTH=open"], "lets anybody who reaches the port"),
             ("workers", ["workers.replicas=1"], "embedded store belongs to one server"),
             ("snapshots", ["snapshots.existingClaim=s"], "nobody to share its index with"),
+            ("a dump without authorities", ["backup.enabled=true", "store.backend=postgres", "postgresql.mode=external", "postgresql.host=h",
+                                            "postgresql.auth.password=p", "postgresql.sslmode=verify-full"], "need postgresql.caSecret"),
+            ("authorities of our own server", ["redis.mode=bundled", "redis.caSecret=c"], "only an external server"),
             ("a sealed dump", ["backup.enabled=true", "store.backend=postgres", "postgresql.mode=bundled",
                                "postgresql.auth.password=p", "backup.keySecret=k"], "dumps of PostgreSQL are not sealed"),
             ("store without a server", ["store.backend=postgres"], "needs postgresql.mode"),
@@ -344,7 +347,7 @@ class Chart(unittest.TestCase):
                 self.assertEqual(deny[0]["spec"]["policyTypes"], ["Ingress", "Egress"])
                 for label in labels:
                     self.assertTrue(selects(deny[0]["spec"]["podSelector"], label))
-                    if label["app.kubernetes.io/component"] != "backup" or combination in ("dumps", "cluster"):
+                    if label["app.kubernetes.io/component"] != "backup" or combination in ("dumps", "cluster", "workers"):
                         self.assertEqual(len([p for p in policies if selects(p["spec"]["podSelector"], label)]), 2, label)
                 for policy in policies:
                     self.assertTrue(any(selects(policy["spec"]["podSelector"], label) for label in labels))
@@ -471,6 +474,27 @@ class Chart(unittest.TestCase):
                     if "valueFrom" in env:
                         want = {"REDIS_PASSWORD": "cache-0123456789", "POSTGRES_PASSWORD": "log-0123456789"}[env["name"]]
                         self.assertEqual(passwords[env["valueFrom"]["secretKeyRef"]["key"]], want)
+
+    def test_authorities_are_where_settings_say(self):
+        """The files that certificates of other servers are checked against: mounted, or the image's own."""
+        seen = set()
+        for combination, manifests in Rendered.all():
+            config = next(e["data"] for e in manifests if e["kind"] == "ConfigMap" and e["metadata"]["name"] == "tars-config")
+            for entry, template in pods(manifests):
+                container = template["spec"]["containers"][0]
+                given = {e["name"]: e["value"] for e in container.get("env") or () if "value" in e}
+                given |= config if container["name"] == "tars" else {}
+                volumes = {v["name"]: v for v in template["spec"].get("volumes") or ()}
+                mounts = {m["mountPath"]: volumes.get(m["name"]) for m in container["volumeMounts"]}
+                for name in {"POSTGRES_SSLROOTCERT", "PGSSLROOTCERT", "REDIS_TLS_CA"} & set(given):
+                    with self.subTest(combination, name=name):
+                        seen.add((name, given[name].split("/")[2]))
+                        if given[name] != "/etc/ssl/certs/ca-certificates.crt":  # scripts/rootfs has it
+                            self.assertEqual(mounts[os.path.dirname(given[name])]["secret"]["secretName"], "office-ca")
+            if config.get("POSTGRES_SSLMODE", "").startswith("verify-"):
+                self.assertIn("POSTGRES_SSLROOTCERT", config, combination)
+        self.assertEqual(seen, {("POSTGRES_SSLROOTCERT", "tars"), ("POSTGRES_SSLROOTCERT", "ssl"), ("PGSSLROOTCERT", "tars"),
+                                ("REDIS_TLS_CA", "tars")})
 
     def test_budgets_let_a_node_be_drained(self):
         few = helm("template", "tars", CHART, "--values", os.path.join(CHART, "ci", "workers-values.yaml"), "--set",

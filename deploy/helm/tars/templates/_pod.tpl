@@ -89,6 +89,11 @@ containers:
       {{- if $v.snapshots.existingClaim }}
       - {name: snapshots, mountPath: /snapshots}
       {{- end }}
+      {{- range $part := list "redis" "postgresql" }}
+      {{- if (index $v $part).caSecret }}
+      - {name: {{ $part }}-ca, mountPath: /etc/tars/{{ $part }}, readOnly: true}
+      {{- end }}
+      {{- end }}
       {{- if $v.server.tls.secretName }}
       - {name: tls, mountPath: /etc/tars/tls, readOnly: true}
       {{- end }}
@@ -104,6 +109,11 @@ volumes:
   {{- end }}
   {{- if $v.snapshots.existingClaim }}
   - {name: snapshots, persistentVolumeClaim: {claimName: {{ $v.snapshots.existingClaim | quote }}}}
+  {{- end }}
+  {{- range $part := list "redis" "postgresql" }}
+  {{- with (index $v $part).caSecret }}
+  - {name: {{ $part }}-ca, secret: {secretName: {{ . | quote }}, defaultMode: 0440}}
+  {{- end }}
   {{- end }}
   {{- if $v.server.tls.secretName }}
   - {name: tls, secret: {secretName: {{ $v.server.tls.secretName | quote }}, defaultMode: 0440}}

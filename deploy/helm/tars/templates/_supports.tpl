@@ -58,6 +58,14 @@ What the program of this version can do; everything else is refused here, in wor
 {{- if and (eq .Values.vectors.backend "pgvector") (eq .Values.postgresql.mode "bundled") (regexMatch "^(.*/)?postgres:" .Values.postgresql.image) -}}
   {{- fail "vectors.backend pgvector: postgresql.image has not the extension; take pgvector/pgvector:0.8.0-pg16" -}}
 {{- end -}}
+{{- if and .Values.backup.enabled (eq .Values.store.backend "postgres") (hasPrefix "verify-" .Values.postgresql.sslmode) (not .Values.postgresql.caSecret) -}}
+  {{- fail "backup.enabled: pg_dump by postgresql.image knows no authorities; verify-ca and verify-full need postgresql.caSecret" -}}
+{{- end -}}
+{{- range $part := list "redis" "postgresql" -}}
+  {{- if and (index $.Values $part).caSecret (ne (index $.Values $part).mode "external") -}}
+    {{- fail (printf "%s.caSecret: only an external server has a certificate" $part) -}}
+  {{- end -}}
+{{- end -}}
 {{- if and (eq .Values.redis.mode "bundled") .Values.redis.tls -}}
   {{- fail "redis.tls: the bundled Redis has no certificate" -}}
 {{- end -}}
