@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "app/chroma_conversations.h"
 #include "app/chroma_import.h"
 #include "app/chromas.h"
 #include "app/command.h"
@@ -13,6 +14,7 @@
 #include "base/codec/json_write.h"
 #include "base/sys/clock.h"
 #include "model/encoder.h"
+#include "store/accounts.h"
 #include "store/epoch.h"
 
 #define OUTPUT_MAX  ((size_t)64 << 10)
@@ -25,6 +27,8 @@ const struct tars_option tars_options_import_chroma[] = {
     {"host", 0, "URL", "CHROMA_HOST", "Address of ChromaDB (CHROMA_HOST)"},
     {"collection", 'c', "NAME", "CHROMA_COLLECTION_NAME",
      "Its collection (CHROMA_COLLECTION_NAME)"},
+    {"conversations", 0, "NAME", NULL,
+     "Instead of documents, the conversations that are in the collection NAME"},
     {"into", 0, "NAME", NULL, "Collection of documents here (" TARS_COLLECTION ")"},
     {"dry-run", 'n', NULL, NULL, "Say what would be taken over, write nothing"},
     {"embed", 0, NULL, NULL, "Embed all texts anew, also those of the same model"},
@@ -39,9 +43,11 @@ struct run {
     struct tars_store *store;
     struct tars_encoder *encoder;
     struct tars_chroma_import_sums sums;
-    const char *name; /* of the collection */
-    bool is_drawn;    /* on a terminal */
-    bool is_shown;    /* something is on the line */
+    struct tars_chroma_conversations_sums talks;
+    const char *conversations; /* collection of these; NULL: documents are imported */
+    const char *name;          /* of the collection */
+    bool is_drawn;             /* on a terminal */
+    bool is_shown;             /* something is on the line */
     int64_t drawn_ms;
     long told;
 };
@@ -157,6 +163,44 @@ static void print_text(const struct run *run)
     }
 }
 
+static void print_conversations_json(const struct run *run)
+{
+    const struct tars_chroma_conversations_sums *sums = &run->talks;
+    struct tars_buf text;
+    struct tars_json json;
+
+    tars_buf_init(&text, OUTPUT_MAX);
+    tars_json_init(&json, &text);
+    tars_json_object(&json, NULL);
+    tars_json_text(&json, "host", tars_chroma_url(run->chroma));
+    tars_json_text(&json, "collection", run->conversations);
+    tars_json_bool(&json, "dry_run", is_dry(run));
+    tars_json_int(&json, "rows", sums->rows);
+    tars_json_int(&json, "imported", sums->imported);
+    tars_json_int(&json, "unchanged", sums->unchanged);
+    tars_json_int(&json, "kept", sums->kept);
+    tars_json_int(&json, "refused", sums->refused);
+    tars_json_int(&json, "messages", sums->messages);
+    tars_json_end(&json);
+    printf("%s\n", text.status == TARS_OK ? text.ptr : "{}");
+    tars_buf_release(&text);
+}
+
+static void print_conversations(const struct run *run)
+{
+    const struct tars_chroma_conversations_sums *sums = &run->talks;
+
+    if (run->cli->json) {
+        print_conversations_json(run);
+        return;
+    }
+    printf("%lld conversations: %lld %s, with %lld messages; %lld unchanged, %lld kept as they are "
+           "here, %lld that cannot be taken\n",
+           (long long)sums->rows, (long long)sums->imported,
+           is_dry(run) ? "to import" : "imported and read back", (long long)sums->messages,
+           (long long)sums->unchanged, (long long)sums->kept, (long long)sums->refused);
+}
+
 /* ----------------------------------------------------------------------- set-up */
 
 /* Who writes, and reads back what was written, has the store alone. */
@@ -191,7 +235,7 @@ static tars_status open_all(struct run *run, struct tars_err *err)
 
     if (status == TARS_OK)
         status = tars_chromas_open(run->cli->settings, &run->chroma, err);
-    if (status == TARS_OK)
+    if (status == TARS_OK && !run->conversations)
         status = open_encoder(run, data, err);
     return status ? status : open_store(run, data, err);
 }
@@ -229,6 +273,29 @@ static tars_status import(struct run *run, struct tars_err *err)
     return tars_chroma_import(&config, &run->sums, err);
 }
 
+static tars_status import_conversations(struct run *run, struct tars_err *err)
+{
+    const struct tars_chroma_conversations_config config = {
+        .chroma = run->chroma,
+        .name = run->conversations,
+        .store = run->store,
+        .tenant = TARS_TENANT,
+        .dry_run = is_dry(run),
+        .replace = tars_cli_value(run->cli, "replace") != NULL,
+        .stop = tars_lifecycle_flag(run->cli->lifecycle),
+        .tell = tell,
+        .ctx = run,
+    };
+
+    return tars_chroma_conversations(&config, &run->talks, err);
+}
+
+static bool is_partly(const struct run *run)
+{
+    return run->sums.refused > 0 || run->sums.kept > 0 || run->sums.unclear > 0 ||
+           run->talks.refused > 0 || run->talks.kept > 0;
+}
+
 static void close_all(struct run *run)
 {
     tars_store_close(run->store);
@@ -240,6 +307,7 @@ int tars_cmd_import_chroma(struct tars_cli *cli)
 {
     struct run run = {
         .cli = cli,
+        .conversations = tars_cli_value(cli, "conversations"),
         .name = tars_settings_text(cli->settings, TARS_SET_CHROMA_COLLECTION_NAME),
         .is_drawn = !cli->json && isatty(STDERR_FILENO) && !tars_cli_value(cli, "quiet"),
     };
@@ -252,17 +320,19 @@ int tars_cmd_import_chroma(struct tars_cli *cli)
     }
     status = open_all(&run, &err);
     if (status == TARS_OK)
-        status = import(&run, &err);
+        status = run.conversations ? import_conversations(&run, &err) : import(&run, &err);
     hide(&run);
     if (status != TARS_OK) {
         tars_cli_complain("%s", err.text[0] ? err.text : tars_status_text(status));
+    } else if (run.conversations) {
+        print_conversations(&run);
     } else if (cli->json) {
         print_json(&run);
     } else {
         print_text(&run);
     }
     close_all(&run);
-    if (status == TARS_OK && (run.sums.refused > 0 || run.sums.kept > 0 || run.sums.unclear > 0))
+    if (status == TARS_OK && is_partly(&run))
         return TARS_EXIT_PARTLY;
     return tars_cli_exit(cli, status);
 }

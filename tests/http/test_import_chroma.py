@@ -201,6 +201,41 @@ class Further:
         return self.database("SELECT f.path, p.text FROM passages p JOIN documents d ON p.document = d.id JOIN files f "
                              "ON f.id = d.file_id ORDER BY f.path, p.id")
 
+    def test_conversations(self):
+        def said(number, text, **more):
+            return {"id": f"msg_{number}", "role": ("user", "assistant")[number % 2], "content": text,
+                    "timestamp": f"2025-11-07T12:00:0{number}", "sources": None, "metadata": None, **more}
+
+        def row(name, messages, **more):
+            document = {"id": name, "client_id": "desk-1", "messages": messages, "created_at": "2025-11-07T12:00:00",
+                        "updated_at": "2025-11-08T09:00:00.500000", "title": "What is it?", "metadata": None, **more}
+            return {"id": name, "text": json.dumps(document, separators=(",", ":"), ensure_ascii=False),
+                    "vector": [1.0, 0.0], "metadata": {"client_id": "desk-1", "message_count": len(messages)}}
+
+        def take(*arguments, code=0):
+            return self.tell("--conversations", self.name, *arguments, code=code)
+
+        first = [said(0, "Was ist das? \u00e4"), said(1, "This.", sources=[{"file_name": "a.pdf", "page": 3}],
+                                                  metadata={"total_time_ms": 1.5})]
+        rows = [row("conv_1", first), row("conv_2", [said(2, "Alone.")], client_id="desk-2")]
+        bad = [{**row("conv_3", first), "text": "no JSON"}, row("conv_4", []),
+               row("conv_5", [{"role": "user", "content": 7}])]
+        fill(self.chroma, self.name, rows + bad)
+        told = take("--dry-run", code=1)
+        self.assertEqual((told["rows"], told["imported"], told["messages"], told["refused"]), (5, 2, 3, 3))
+        for known in (0, 2):
+            told = take(code=1)
+            self.assertEqual((told["imported"], told["unchanged"], told["refused"]), (2 - known, known, 3))
+        self.assertEqual(self.database("SELECT count(*) FROM conversations"), [(2,)])
+        # It goes on there: only what is new is written. What is here otherwise stays, if not told so.
+        self.chroma.python("client.delete_collection(sys.argv[1])", self.name)
+        fill(self.chroma, self.name, [row("conv_1", first + [said(2, "And?")]),
+                                      row("conv_2", [said(2, "Otherwise.")], client_id="desk-2")])
+        told = take(code=1)
+        self.assertEqual((told["imported"], told["messages"], told["kept"], told["refused"]), (1, 1, 1, 0))
+        told = take("--replace")
+        self.assertEqual((told["imported"], told["unchanged"], told["kept"]), (1, 1, 0))
+
     def test_versions_of_the_same_time(self):
         """Nothing says which is newer: one is taken, and it is no success."""
         fill(self.chroma, self.name, [chunk("doc_1", 0, "one", GOLDEN[0]["vector"]),

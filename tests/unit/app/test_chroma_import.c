@@ -11,9 +11,12 @@
 
 #include <cmocka.h>
 
+#include "app/chroma_conversations.h"
 #include "app/chroma_import.h"
 #include "app/chroma_list.h"
 #include "model/encoder.h"
+#include "store/accounts.h"
+#include "store/conversations.h"
 #include "net/client.h"
 #include "store/store_sqlite.h"
 #include "support/chroma_server.h"
@@ -40,6 +43,7 @@ struct world {
     struct tars_chunk_config chunk;
     struct tars_chroma_import_config config;
     struct tars_chroma_import_sums sums;
+    struct tars_chroma_conversations_sums talks;
     char told[256]; /* last */
 };
 
@@ -101,6 +105,92 @@ static int tear_down(void **state)
 }
 
 /* --------------------------------------------------------------------- tests */
+
+#define SAID(n)                                                                      \
+    "{\"id\":\"m" n "\",\"role\":\"user\",\"content\":\"" n "\",\"timestamp\":\"t" n \
+    "\",\"sources\":[{\"page\":" n "}],\"metadata\":{\"a\":" n "}}"
+#define TALK(messages)                                                    \
+    "{\"id\":\"conv_1\",\"client_id\":\"desk-1\",\"messages\":[" messages \
+    "],\"created_at\":\"2025-11-07T12:00:00\",\"updated_at\":\"2025-11-08T12:00:00\"}"
+
+static struct tars_chroma_row row_of(const char *text)
+{
+    return (struct tars_chroma_row){
+        .id = "conv_1", .text = text, .text_len = strlen(text), .vector = vector, .metadata = "{}"};
+}
+
+static void take_conversations(void *ctx)
+{
+    struct world *w = ctx;
+    const struct tars_chroma_conversations_config config = {.chroma = w->chroma,
+                                                            .name = NAME,
+                                                            .store = w->store,
+                                                            .tenant = TARS_TENANT,
+                                                            .tell = note,
+                                                            .ctx = w};
+    struct tars_err err = {{0}};
+    tars_status status = tars_chroma_conversations(&config, &w->talks, &err);
+
+    if (status != TARS_OK && !(status == TARS_ENOMEM && faults_happened()))
+        fail_msg("%s: %s", tars_status_text(status), err.text);
+}
+
+static void conversations_without_memory(void **state)
+{
+    struct world *w = *state;
+    struct tars_chroma_row row = row_of(TALK(SAID("1") "," SAID("2")));
+    struct tars_conversation found;
+
+    fill(w, &row, 1);
+    assert_true(faults_each(take_conversations, w) > 4);
+    row = row_of(TALK(SAID("1") "," SAID("2") "," SAID("3")));
+    fill(w, &row, 1);
+    take_conversations(w);
+    assert_int_equal(w->talks.imported, 1);
+    assert_int_equal(w->talks.messages, 1);
+    assert_int_equal(
+        tars_conversation_get(w->store, TARS_TENANT, "desk-1", "conv_1", &w->arena, &found, NULL),
+        TARS_OK);
+    assert_int_equal(found.message_count, 3);
+    for (int i = 0; i < 3; i++) {
+        const char name[] = {(char)('1' + i), '\0'};
+
+        assert_string_equal(found.messages[i].content, name);
+        assert_string_equal(found.messages[i].timestamp + 1, name);
+    }
+    assert_string_equal(found.messages[1].sources_json, "[{\"page\":2}]");
+    assert_int_equal(found.created_us, INT64_C(1762516800000000));
+    assert_int_equal(found.updated_us, INT64_C(1762603200000000));
+}
+
+static void what_is_no_conversation(void **state)
+{
+    static const char *const texts[] = {
+        "",
+        "[1]",
+        "{\"id\":1}",
+        "{\"id\":\"conv_1\",\"client_id\":\"\",\"messages\":[" SAID("1") "]}",
+        "{\"id\":\"\",\"client_id\":\"desk-1\",\"messages\":[" SAID("1") "]}",
+        "{\"id\":\"conv_1\",\"client_id\":\"desk-1\",\"messages\":{}}",
+        TALK(""),
+        TALK("7"),
+        TALK(SAID("1") ",null"),
+        TALK("{\"role\":\"user\",\"content\":\"\\u0000\"}"),
+        TALK("{\"role\":\"user\"}"),
+        TALK("{\"role\":\"\",\"content\":\"a\"}"),
+        "{\"id\":\"conv_1\"",
+    };
+    struct world *w = *state;
+
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        const struct tars_chroma_row row = row_of(texts[i]);
+
+        fill(w, &row, 1);
+        take_conversations(w);
+        assert_int_equal(w->talks.rows, 1);
+        assert_int_equal(w->talks.refused, 1);
+    }
+}
 
 static const struct tars_chroma_row few[] = {
     {.id = "doc_a_chunk_0",
@@ -203,6 +293,8 @@ static void a_document_that_is_too_large(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(conversations_without_memory, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_is_no_conversation, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_list_without_memory, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_import_without_memory, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_document_that_is_too_large, set_up, tear_down),
