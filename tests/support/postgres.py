@@ -111,7 +111,7 @@ class Postgres:
             with open(os.path.join(self.data, "pg_hba.conf"), "w", encoding="utf-8") as file:
                 file.write("local all all trust\n" + "".join(f"{line}\n" for line in hba))
         if start:
-            self.start()
+            self._start_somewhere()
         if start and not copy_of:
             self.query(f"CREATE ROLE {USER} LOGIN PASSWORD 'changeme'", "postgres", "postgres")
             self.create_database(database)
@@ -166,6 +166,16 @@ class Postgres:
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
         if done.returncode != 0:
             raise RuntimeError(f"{program} failed: {done.stdout}")
+
+    def _start_somewhere(self):
+        """Another may take the port between the look and the bind."""
+        for left in range(4, -1, -1):
+            try:
+                return self.start()
+            except RuntimeError:
+                if left == 0 or "could not bind" not in self.log():
+                    raise
+                self.port = free_port()
 
     def start(self, wait=60):
         """Start, and wait until it answers."""
