@@ -146,7 +146,7 @@ class Messages(ChatTest):
         self.assertEqual(list(heard[-1]), ["type", "timestamp", "conversation_id", "total_tokens", "latency_ms"])
         self.assertEqual(heard[-1]["total_tokens"], 3)
         self.assertIsInstance(heard[-1]["latency_ms"], float)
-        asked = self.model.asked[0]
+        asked = self.model.asked[-1]
         self.assertEqual(asked["prompt"], "Say hello")
         self.assertNotIn("system", asked)
 
@@ -155,7 +155,7 @@ class Messages(ChatTest):
         self.say(ws, content="Hi", model="other:1b", temperature=0.25, max_tokens=7, conversation_id=None,
                  rag_top_k=None, rag_threshold=None, timestamp=None)
         self.assertIsNone(self.hear_until(ws, "complete")[-1]["conversation_id"])
-        asked = self.model.asked[0]
+        asked = self.model.asked[-1]
         self.assertEqual((asked["model"], asked["options"]["temperature"], asked["options"]["num_predict"]),
                          ("other:1b", 0.25, 7))
 
@@ -177,7 +177,7 @@ class Messages(ChatTest):
             self.assertIsInstance(complete[name], float)
         self.assertEqual((complete["total_tokens"], complete["sources_count"]), (3, len(sources["sources"])))
         self.assertEqual(complete["unsupported_count"], 0)
-        self.assertTrue(self.model.asked[0]["prompt"].startswith("Context:\n[Source 1: leave.md]\n"))
+        self.assertTrue(self.model.asked[-1]["prompt"].startswith("Context:\n[Source 1: leave.md]\n"))
 
     def test_rag_without_sources(self):
         ws = self.open()
@@ -346,11 +346,11 @@ class Messages(ChatTest):
         self.hear_until(ws, "complete")
         self.say(ws, content="What is my name?", conversation_id="memory")
         self.hear_until(ws, "complete")
-        self.assertEqual(self.model.asked[1]["prompt"],
+        self.assertEqual(self.model.asked[-1]["prompt"],
                          "User: My name is Ada\n\nAssistant: Hello, world\n\nWhat is my name?")
         self.say(ws, content="What is my name?")
         self.hear_until(ws, "complete")
-        self.assertEqual(self.model.asked[2]["prompt"], "What is my name?")
+        self.assertEqual(self.model.asked[-1]["prompt"], "What is my name?")
 
     def test_a_follow_up_is_searched_with_its_question(self):
         ws = self.open()
@@ -360,7 +360,7 @@ class Messages(ChatTest):
         sources = self.hear(ws)
         self.assertEqual(sources["sources"][0]["file_name"], "leave.md")
         self.hear_until(ws, "rag_complete")
-        prompt = self.model.asked[1]["prompt"]
+        prompt = self.model.asked[-1]["prompt"]
         self.assertTrue(prompt.startswith(f"User: {LEAVE}\n\nAssistant: Hello, world\n\nContext:\n"))
         self.assertTrue(prompt.endswith("Question: And who approves it?\n\nAnswer:"))
 
