@@ -63,9 +63,10 @@ static void await(struct server *server, bool is_shared)
 
     while (tars_rate_share_is_shared(server->share) != is_shared) {
         assert_true(tars_clock_mono_ms() < until_ms);
-        if (is_shared) /* a first round that took too long is not waited out until the next is due
-                        */
+        if (is_shared) {
+            /* A first round that took too long is not waited out until the next is due. */
             tars_rate_share_settle(server->share, 1);
+        }
         (void)usleep(5000);
     }
 }
