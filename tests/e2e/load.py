@@ -333,7 +333,7 @@ def scenario(checks, name, context):
     p95 = compare_p95(run_, watch)
     if p95:
         print(f"    P95: dashboard {p95[0]:.2f} ms, client {p95[1]:.2f} ms")
-        if context["full"]:  # half a millisecond is what the client itself takes
+        if context["full"] and run_.tool == "k6":  # half a millisecond is what k6 itself takes; Locust takes several
             checks.see("P95 within 5 %", abs(p95[0] - p95[1]) <= WITHIN * p95[1] + 0.5)
         else:  # the client waits for its own turn too; the dashboard shows no more than the end of a bucket, a fifth wide
             checks.see("P95 of the dashboard is not above the client's", p95[0] <= p95[1] * 1.2 + 1)
