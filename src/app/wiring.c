@@ -193,6 +193,9 @@ static tars_status open_model(struct tars_wiring *w, struct tars_err *err)
         return TARS_OK;
     if (status == TARS_ENOMEM)
         return tars_fail(status, err, "%s", why.text);
+    status = tars_wiring_may_lack_model(w, &why, err);
+    if (status != TARS_OK)
+        return status;
     words = tars_arena_printf(&w->arena, "searching by words only: %s", why.text);
     tars_wiring_warn(w, words ? words : "searching by words only");
     return open_plain(w, err);

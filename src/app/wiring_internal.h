@@ -123,6 +123,11 @@ bool tars_wiring_takes_jobs(const struct tars_wiring *w);
 TARS_MUST_USE tars_status tars_wiring_adopt_snapshot(struct tars_wiring *w,
                                                      const struct tars_index_config *config,
                                                      struct tars_err *err);
+/* TARS_EMISMATCH: one of several servers that goes without the others' embedding model, for the
+ * reason why, would take documents in that have no vectors. */
+TARS_MUST_USE tars_status tars_wiring_may_lack_model(struct tars_wiring *w,
+                                                     const struct tars_err *why,
+                                                     struct tars_err *err);
 /* A copy of the texts of passages, where the store is shared; after the index. */
 TARS_MUST_USE tars_status tars_wiring_open_texts(struct tars_wiring *w, struct tars_err *err);
 /* Before anything that they tell of. */

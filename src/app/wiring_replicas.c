@@ -128,6 +128,21 @@ tars_status tars_wiring_secret(struct tars_wiring *w, bool is_loopback, const ch
     return tars_secrets_signing(w->settings, w->data, is_loopback, &w->arena, secret, err);
 }
 
+tars_status tars_wiring_may_lack_model(struct tars_wiring *w, const struct tars_err *why,
+                                       struct tars_err *err)
+{
+    struct tars_store_model held = {.identity = ""};
+    tars_status status = TARS_OK;
+
+    if (w->serves && tars_stores_is_shared(w->settings))
+        status = tars_store_model(w->store, &held, err);
+    if (status != TARS_OK || !held.identity[0])
+        return status;
+    return tars_fail(TARS_EMISMATCH, err,
+                     "the servers that share the store embed with %s, which is not here: %s",
+                     held.name, why->text);
+}
+
 tars_status tars_wiring_open_texts(struct tars_wiring *w, struct tars_err *err)
 {
     struct tars_index_stats stats = {.last_id = 0};

@@ -33,7 +33,11 @@ class Server:
         self.data = tempfile.mkdtemp(prefix="tars-replica-")
         self.settings, self.token, self.process = settings, "", None
         self.lines = []
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
 
     def start(self, **more):
         began = time.monotonic()

@@ -67,6 +67,14 @@ class Two(ReplicasTest):
         done = run("search", "vacation", data=other, code=None, STORE_SHARED="true")
         self.assertIn("STORE_SHARED is true and STORE is sqlite", done.stderr)
 
+    def test_5_who_has_no_model_is_refused(self):
+        """It would take documents in that have no vectors."""
+        self.put(self.servers[0], "model.md", "# Model\n\nThis one has a vector.\n")
+        with self.assertRaises(AssertionError) as refused:
+            Server({**self.shared, "EMBED_MODEL": "nowhere"}).close()
+        self.assertIn("the servers that share the store embed with", str(refused.exception))
+        self.assertIn("no embedding model nowhere", str(refused.exception))
+
     def test_6_doctor_says_who_shares_it(self):
         other = os.path.join(self.servers[0].data, "doctor")
         os.mkdir(other)
