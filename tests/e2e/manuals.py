@@ -229,14 +229,23 @@ http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_
 '''
 
 
-# A collection as another server of the interfaces leaves it.
-FILL_CHROMA = '''import chromadb
+# Collections as another server of the interfaces leaves them.
+FILL_CHROMA = '''import json
 
+import chromadb
+
+client = chromadb.HttpClient(host="chromadb", port=8000)
 texts = ["Books may be kept for four weeks.", "Films may be kept for one week."]
-collection = chromadb.HttpClient(host="chromadb", port=8000).create_collection("tars_documents")
+collection = client.create_collection("tars_documents")
 collection.add(ids=["doc_1_chunk_0", "doc_1_chunk_1"], documents=texts, embeddings=[[0.05] * 384, [-0.05] * 384],
                metadatas=[{"document_id": "doc_1", "chunk_index": i, "file_name": "rules.txt", "file_path": "/srv/rules.txt",
                            "file_type": "txt"} for i in range(2)])
+said = [{"id": "m" + role[0], "role": role, "content": text, "timestamp": "2025-11-07T12:00:00", "sources": None, "metadata": None}
+        for role, text in (("user", "How long may books be kept?"), ("assistant", texts[0]))]
+talk = {"id": "conv_1", "client_id": "desk-1", "messages": said, "created_at": "2025-11-07T12:00:00",
+        "updated_at": "2025-11-07T12:00:00", "title": said[0]["content"], "metadata": None}
+client.create_collection("tars_conversations").add(ids=["conv_1"], documents=[json.dumps(talk)], embeddings=[[1.0, 0.0]],
+                                                   metadatas=[{"client_id": "desk-1", "message_count": 2}])
 '''
 
 
