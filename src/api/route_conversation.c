@@ -7,6 +7,7 @@
 #include "api/reader.h"
 #include "base/codec/url.h"
 #include "rag/history.h"
+#include "rag/later.h"
 
 #define LIST_DEFAULT 50
 #define LIST_MAX     100
@@ -23,11 +24,12 @@ static void fail(struct tars_exchange *ex, tars_status status, const struct tars
         tars_exchange_fail(ex, 403, NOT_YOURS);
     } else if (status == TARS_ECANCELED || !failed) {
         tars_api_reply_status(ex, status, err);
-    } else if (status == TARS_EUNAVAILABLE) {
+    } else if (tars_later_may_pass(status)) {
         struct tars_err words = {{0}};
 
-        (void)tars_fail(status, &words, "%s: the store is away; try again in a moment", failed);
-        tars_api_reply_status(ex, status, &words);
+        (void)tars_fail(TARS_EUNAVAILABLE, &words, "%s: the store is away; try again in a moment",
+                        failed);
+        tars_api_reply_status(ex, TARS_EUNAVAILABLE, &words);
     } else {
         tars_log_call(ex->api->config.log, TARS_LOG_ERROR, "api", &ex->call, "%s: %s", failed,
                       err->text[0] ? err->text : tars_status_text(status));

@@ -244,7 +244,9 @@ static tars_status take(struct tars_pg_pool *pool, struct tars_pg_conn **conn, s
             return TARS_OK;
         }
         status = open_new(pool, &pool->config.server, true, conn, &why);
-        if (status == TARS_EBUSY && (tars_clock_mono_ms() >= due_ms || atomic_load(&pool->is_away)))
+        if (status == TARS_EBUSY && atomic_load(&pool->is_away))
+            status = TARS_EUNAVAILABLE; /* so it was not full */
+        if (status == TARS_EBUSY && tars_clock_mono_ms() >= due_ms)
             break;
         if (status == TARS_EBUSY)
             wait_while_full(pool);

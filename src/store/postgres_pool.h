@@ -6,17 +6,20 @@
  * Bounds    size connections are kept, overflow more are opened in a rush and closed when given
  *           back; at the bound callers wait at most timeout_ms, and so they do where the server
  *           takes no more of us (max_connections, a role's limit) while we have some. One that is
- * older than recycle_ms is closed instead of being used again. Health    Before a connection is
- * lent its socket is looked at (a system call), and after PING_AFTER_MS of silence it is asked. A
- * circuit breaker (base/sys/breaker.h) makes everybody fail at once while the server is away; the
- * keeper opens it when the server does not answer a ping within hang_ms, which ends the waits of
- * all who are asking it, and closes it again within seconds of its return. Where every connection
- * is in use the keeper opens one more, and closes it. Times     A server that hangs is noticed
- * after ping_ms, QUIET_MS and hang_ms at most; one that is back after a pause of the breaker
- * (PAUSE_MAX_MS) and what a trial takes, which is CONNECT_PINGS times hang_ms at most. First Until
- * the keeper's first look has ended, nobody else tries: who asks waits for it, at most until the
- * pool is first_ms old, and then fails at once. So a server that hangs costs a start first_ms,
- * however many ask in turn. Threads   Safe to share. A connection belongs to whoever took it.
+ *           older than recycle_ms is closed instead of being used again.
+ * Health    Before a connection is lent its socket is looked at (a system call), and after
+ *           PING_AFTER_MS of silence it is asked. A circuit breaker (base/sys/breaker.h) makes
+ *           everybody fail at once while the server is away; the keeper opens it when the server
+ *           does not answer a ping within hang_ms, which ends the waits of all who are asking it,
+ *           and closes it again within seconds of its return. Where every connection is in use the
+ *           keeper opens one more, and closes it.
+ * Times     A server that hangs is noticed after ping_ms, QUIET_MS and hang_ms at most; one that is
+ *           back after a pause of the breaker (PAUSE_MAX_MS) and what a trial takes, which is
+ *           CONNECT_PINGS times hang_ms at most.
+ * First     Until the keeper's first look has ended, nobody else tries: who asks waits for it, at
+ *           most until the pool is first_ms old, and then fails at once. So a server that hangs
+ *           costs a start first_ms, however many ask in turn.
+ * Threads   Safe to share. A connection belongs to whoever took it.
  */
 #ifndef TARS_STORE_POSTGRES_POOL_H
 #define TARS_STORE_POSTGRES_POOL_H
