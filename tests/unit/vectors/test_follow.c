@@ -37,8 +37,8 @@ struct front {
     atomic_bool has_end;         /* it is to be finished */
     atomic_bool is_finished;
     atomic_int finishes;
-    atomic_bool hangs;  /* a write does not end by itself */
-    atomic_bool *leads; /* no longer after the next write; or NULL */
+    atomic_bool hangs;            /* a write does not end by itself */
+    _Atomic(atomic_bool *) leads; /* no longer after the next write; or NULL */
 };
 
 static struct front *front_of(struct tars_vectors *vectors)
@@ -91,6 +91,7 @@ static tars_status front_apply(struct tars_vectors *vectors, const struct tars_v
 {
     struct front *front = front_of(vectors);
     tars_status status = atomic_load(&front->refusal);
+    atomic_bool *leads;
 
     if (status != TARS_OK)
         return tars_fail(status, err, "refused");
@@ -102,8 +103,9 @@ static tars_status front_apply(struct tars_vectors *vectors, const struct tars_v
             return tars_fail(TARS_ECANCELED, err, "given up");
         (void)usleep(LOOK_US);
     }
-    if (front->leads)
-        atomic_store(front->leads, false);
+    leads = atomic_load(&front->leads);
+    if (leads)
+        atomic_store(leads, false);
     return front->behind->ops->apply(front->behind, batch, dim, err);
 }
 
@@ -557,12 +559,12 @@ static void who_may_no_longer_write_ends(void **state)
     struct fixture *f = *state;
     uint64_t seq = put(f, 1000);
 
-    f->front.leads = &f->may_write;
+    atomic_store(&f->front.leads, &f->may_write);
     begin(f);
     assert_int_equal(tars_follow_await(f->follow, seq, 500), TARS_ETIMEOUT);
     assert_int_equal(atomic_load(&f->front.applied), 1);
     end(f);
-    f->front.leads = NULL;
+    atomic_store(&f->front.leads, NULL);
     f->may_write = true;
     begin(f);
     await(f, seq);
@@ -636,12 +638,12 @@ static void finished_once_it_is_whole(void **state)
     int applied;
 
     atomic_store(&f->front.has_end, true);
-    f->front.leads = &f->may_write; /* one batch, and it is another's turn */
+    atomic_store(&f->front.leads, &f->may_write); /* one batch, and it is another's turn */
     begin(f);
     assert_int_equal(tars_follow_await(f->follow, seq, 200), TARS_ETIMEOUT);
     assert_int_equal(atomic_load(&f->front.finishes), 0);
     assert_true(is_closed(f));
-    f->front.leads = NULL;
+    atomic_store(&f->front.leads, NULL);
     atomic_store(&f->may_write, true);
     while (tars_follow_stats(f->follow).seq < seq)
         (void)usleep(LOOK_US);
