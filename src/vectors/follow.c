@@ -553,10 +553,11 @@ static tars_status finish_if_whole(struct tars_follow *follow, bool more, struct
         return TARS_OK;
     note_finishing(follow, true, true);
     status = vectors->ops->finish(vectors, follow->generation, err);
+    if (status == TARS_OK)
+        atomic_store(&vectors->is_closed, false); /* before those who wait for it are told */
     note_finishing(follow, false, status != TARS_OK);
     if (status != TARS_OK)
         return status;
-    atomic_store(&vectors->is_closed, false);
     tars_log_info(follow->config.log, "vectors",
                   "%s has %" PRIu64 " vectors; its index was made in %" PRId64 " ms",
                   vectors->ops->name, stats.windows, tars_clock_mono_ms() - since_ms);
