@@ -34,6 +34,7 @@
 #include "store/sqlite_copy.h"
 #include "store/store_sqlite.h"
 
+#define SECOND_US  INT64_C(1000000)
 #define OUTPUT_MAX ((size_t)1 << 20)
 #define STAGE      TARS_STORE_RESTORING
 #define STORE      "tars.db"
@@ -155,6 +156,8 @@ static tars_status choose(struct restore *restore, struct tars_err *err)
                          "backup (tars backup DEST --list)",
                          at);
     }
+    if (at && !strchr(at, '.'))
+        until_us += SECOND_US - 1; /* the whole second, as --list shows it */
     status = tars_repo_ids(restore->repo, &restore->cli->arena, &ids, &count, err);
     if (status == TARS_OK)
         status = read_first(restore, ids, count, until_us, err);

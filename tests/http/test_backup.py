@@ -225,6 +225,13 @@ class Backup(unittest.TestCase):
         told = json.loads(self.restore("--json", "--at", "2098-01-01").stdout)
         self.assertGreater(told["id"], made["id"])
 
+    def test_a_second_counts_to_its_end(self):
+        """As --list shows it, without the fraction."""
+        made = json.loads(self.backup("--json").stdout)["backup"]["id"]
+        second = f"{made[:4]}-{made[4:6]}-{made[6:8]}T{made[9:11]}:{made[11:13]}:{made[13:15]}"
+        self.assertIn("no backup is of that time", self.restore("--at", f"{second}.000000Z", code=3).stderr)
+        self.assertEqual(json.loads(self.restore("--json", "--at", f"{second}Z").stdout)["id"], made)
+
     def test_of_two_data_folders(self):
         self.backup()
         other = os.path.join(self.folder, "other")
