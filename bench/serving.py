@@ -8,12 +8,15 @@ import multiprocessing
 import os
 import resource
 import signal
-import socket
 import subprocess
+import sys
 import time
 
 from bench.context import Failed
 from bench.http_peers import family
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tests", "support"))
+from ports import free_port  # noqa: E402
 
 TICKS = os.sysconf("SC_CLK_TCK")
 READY_SECONDS = 240
@@ -23,12 +26,6 @@ KEPT = ("PATH", "HOME", "XDG_CACHE_HOME", "LANG")
 def environment(**more):
     """A few variables of ours and nothing else."""
     return {**{name: os.environ[name] for name in KEPT if name in os.environ}, **more}
-
-
-def free_port():
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
 
 
 def answers(port):

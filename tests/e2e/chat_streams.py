@@ -15,7 +15,6 @@ import json
 import os
 import pathlib
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -25,6 +24,9 @@ import urllib.request
 from websockets.sync.client import connect
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests" / "support"))
+from ports import free_port  # noqa: E402
+
 CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "tars"
 TARS = os.environ.get("TARS", str(ROOT / "build/release/tars"))
 STORY = "Tell me a long story about a lighthouse keeper."
@@ -47,8 +49,7 @@ class ModelServer:
 
     def __init__(self, args, home):
         self.kind, self.process, self.log = args.kind, None, tempfile.TemporaryFile()
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            self.port = listener.getsockname()[1]
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.env, self.ready = dict(os.environ), "/v1/models"
         if args.kind == "openai":

@@ -23,7 +23,6 @@ import pathlib
 import random
 import shutil
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -32,6 +31,9 @@ import time
 import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests" / "support"))
+from ports import free_port  # noqa: E402
+
 ENDINGS = {".md", ".rst", ".txt"}
 LARGEST = 5000  # bytes of a file: many small ones have more moments between them than few large
 FILES = 30
@@ -103,9 +105,7 @@ class Round:
         return acknowledged
 
     def serve(self):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         command = [self.args.tars, "serve", "--data", self.data, "--port", str(self.port)]
         self.server = subprocess.Popen(command, stdout=self.log, stderr=self.log, env=self.env)
         until = time.monotonic() + DEADLINE_S

@@ -35,7 +35,8 @@ sys.path[:0] = [str(ROOT / "tests/support"), str(ROOT / "tests/e2e")]
 
 import llm_servers  # noqa: E402
 from postgres import Postgres  # noqa: E402
-from proxy import FaultProxy, free_port  # noqa: E402
+from ports import free_port  # noqa: E402
+from proxy import FaultProxy  # noqa: E402
 from redis_server import Redis  # noqa: E402
 
 TARS = os.environ.get("TARS", str(ROOT / "build/release/tars"))

@@ -25,6 +25,9 @@ import time
 import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests" / "support"))
+from ports import free_port  # noqa: E402
+
 CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "tars"
 TARS = os.environ.get("TARS", str(ROOT / "build/release/tars"))
 
@@ -324,11 +327,6 @@ def install_ollama():
         skip("Ollama", "it does not build here: " + done.stderr.decode()[-300:])
         return ""
     return str(binary)
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
 
 
 def wait_for(url, seconds, process):

@@ -25,7 +25,8 @@ if "TARS" in os.environ:
 sys.path.insert(0, os.path.join(HERE, "..", "http"))
 sys.path.insert(0, os.path.join(HERE, "..", "support"))
 import exposition  # noqa: E402
-from prometheus import Prometheus, free_port, lint  # noqa: E402
+from ports import free_port  # noqa: E402
+from prometheus import Prometheus, lint  # noqa: E402
 from server import ServerTest  # noqa: E402
 
 PATH = "/metrics/prometheus"

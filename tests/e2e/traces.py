@@ -23,6 +23,7 @@ os.environ.setdefault("TARS_BIN", os.environ.get("TARS", os.path.join(ROOT, "bui
 sys.path[:0] = [os.path.join(ROOT, "tests", "http"), os.path.join(ROOT, "tests")]
 from server import ServerTest  # noqa: E402
 from support.otlp import check_spans, read_lines  # noqa: E402
+from support.ports import free_port  # noqa: E402
 
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 DOCUMENT = b"# Batteries\n\nThe battery of the lamp lasts nine hours. It is made of lithium.\n"
@@ -55,8 +56,7 @@ def build():
 class Collector:
     def __init__(self, folder):
         program = build()
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         self.path = os.path.join(folder, "spans.jsonl")
         config = os.path.join(folder, "collector.yaml")
         with open(config, "w", encoding="utf-8") as file:

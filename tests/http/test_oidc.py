@@ -10,8 +10,8 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
+import sys
 import tempfile
 import time
 import unittest
@@ -19,17 +19,14 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
-from server import TARS, ServerTest, environment, run
+from server import ROOT, TARS, ServerTest, environment, run
+
+sys.path.insert(0, os.path.join(ROOT, "tests", "support"))
+from ports import free_port  # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 MODULES = os.environ.get("OIDC_MODULES") or subprocess.run(
     [os.path.join(HERE, "..", "support", "oidc_provider")], stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def node():

@@ -2,7 +2,6 @@
 client sees of it, what is kept of it, and that one that fails costs nothing but itself."""
 import json
 import os
-import socket
 import sys
 import tempfile
 import time
@@ -13,6 +12,7 @@ from test_cache_redis import OPEN, Asking, RedisTest, eventually
 
 sys.path.insert(0, os.path.join(ROOT, "tests", "support"))
 from cross_encoder_folder import write as write_folder  # noqa: E402
+from ports import free_port  # noqa: E402
 from reranker_server import Reranker  # noqa: E402
 
 # The best by words and meaning is not the one with gold in it.
@@ -224,9 +224,7 @@ class Nobody(Library):
 
     @classmethod
     def setUpClass(cls):
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            cls.more_settings = {"RERANK_URL": f"http://127.0.0.1:{free.getsockname()[1]}"}
+        cls.more_settings = {"RERANK_URL": f"http://127.0.0.1:{free_port()}"}
         super().setUpClass()
 
     def test_refused_connection(self):

@@ -12,6 +12,7 @@ from server import ROOT, Reply, ServerTest
 
 sys.path.insert(0, os.path.join(ROOT, "tests", "support"))
 import exposition  # noqa: E402
+from ports import free_port  # noqa: E402
 
 PATH = "/metrics/prometheus"
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
@@ -19,12 +20,6 @@ OPEN = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 WANTS_OPEN = {"Accept": "application/openmetrics-text;version=1.0.0"}
 SECRET = "correct horse battery staple"
 TOKEN = "scrape-me-0123456789"
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def ask_port(port, method, path, headers=None):

@@ -15,7 +15,8 @@ import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
-from postgres import USER, Postgres, free_port, unprivileged
+from ports import free_port
+from postgres import USER, Postgres, unprivileged
 from server import SAMPLES, ServerTest, run
 
 QUESTION = {"query": "How many days of vacation are there?", "relevance_threshold": 0}

@@ -15,6 +15,7 @@ from server import ROOT, ServerTest, TARS, environment
 
 sys.path.insert(0, os.path.join(ROOT, "tests"))
 from support.otlp import Receiver, check_spans  # noqa: E402
+from support.ports import free_port  # noqa: E402
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 SPAN = "b7ad6b7169203331"
@@ -376,9 +377,7 @@ class AwayTest(ServerTest):
         super().tearDownClass()
 
     def test_nobody_listens(self):
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
-        self.serve_and_stop(f"http://127.0.0.1:{port}")
+        self.serve_and_stop(f"http://127.0.0.1:{free_port()}")
 
     def test_nobody_answers(self):
         with socket.create_server(("127.0.0.1", 0), backlog=100) as silent:

@@ -28,11 +28,12 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
+
+from ports import free_port
 
 BIN = os.environ.get("POSTGRES_BIN") or (sorted(glob.glob("/usr/lib/postgresql/*/bin"),
                                                 key=lambda p: int(p.split("/")[-2])) or [""])[-1]
@@ -48,12 +49,6 @@ def unprivileged():
         except KeyError:
             continue
     raise RuntimeError("no user for PostgreSQL")
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def openssl(*words):

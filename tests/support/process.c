@@ -9,33 +9,71 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
-static int listen_anywhere(int *port)
-{
-    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
-    socklen_t len = sizeof(at);
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+enum { PORT_LOWEST = 10000, PORT_HIGHEST = 65535, PORT_TRIES = 1000 };
 
-    if (fd < 0 || bind(fd, (struct sockaddr *)&at, sizeof(at)) != 0 ||
-        getsockname(fd, (struct sockaddr *)&at, &len) != 0)
-        fail_msg("no port is free");
-    *port = ntohs(at.sin_port);
-    return fd;
+/* Where the kernel never looks for a port by itself; everywhere, where that is next to nothing. */
+static void choose_range(unsigned *first, unsigned *count)
+{
+    FILE *file = fopen("/proc/sys/net/ipv4/ip_local_port_range", "re");
+    unsigned low = 0, high = 0, below, above;
+
+    if (file == NULL || fscanf(file, "%u %u", &low, &high) != 2)
+        fail_msg("no ip_local_port_range");
+    (void)fclose(file);
+    below = low > PORT_LOWEST ? low - PORT_LOWEST : 0;
+    above = high < PORT_HIGHEST ? PORT_HIGHEST - high : 0;
+    *first = below >= above ? PORT_LOWEST : high + 1;
+    *count = below >= above ? below : above;
+    if (*count < PORT_TRIES) {
+        *first = PORT_LOWEST;
+        *count = PORT_HIGHEST - PORT_LOWEST + 1;
+    }
+}
+
+/* Whether it is ours now, and nobody listens there. */
+static bool keep_port(unsigned port)
+{
+    const struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+    struct sockaddr_un name = {.sun_family = AF_UNIX};
+    int len = snprintf(name.sun_path + 1, sizeof(name.sun_path) - 1, "tars-test-port-%u", port);
+    int kept = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int probe = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    socklen_t size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)len);
+    bool is_free;
+
+    if (kept < 0 || probe < 0)
+        fail_msg("no socket");
+    is_free = bind(kept, (const struct sockaddr *)&name, size) == 0 &&
+              bind(probe, (const struct sockaddr *)&at, sizeof(at)) == 0;
+    close(probe);
+    if (!is_free)
+        close(kept);
+    return is_free;
 }
 
 int process_free_port(void)
 {
-    int port;
-    int fd = listen_anywhere(&port);
+    unsigned first, count;
 
-    close(fd);
-    return port;
+    choose_range(&first, &count);
+    for (int i = 0; i < PORT_TRIES; i++) {
+        unsigned port = first + arc4random_uniform(count);
+
+        if (keep_port(port))
+            return (int)port;
+    }
+    fail_msg("no port is free");
+    return 0;
 }
 
 /* In the child. out_fd: its output; negative: nowhere. */

@@ -8,7 +8,8 @@
 
 #define PROCESS_OUTPUT_MAX 65536
 
-/* A TCP port of 127.0.0.1 that was free just now. Fails the test on error. */
+/* A TCP port where nobody listens, outside of the kernel's own choice; no other test gets it while
+ * this program runs (tests/support/ports.py). Fails the test on error. */
 int process_free_port(void);
 /* Start argv[0], found in PATH; it dies with this program. Its output goes nowhere. Fails the test
  * on error. */

@@ -10,17 +10,12 @@
 """
 import json
 import os
-import socket
 import subprocess
 import time
 import urllib.error
 import urllib.request
 
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+from ports import free_port
 
 
 class FaultProxy:
