@@ -181,22 +181,22 @@ static int bind_socket(const struct sockaddr_storage *address, bool share)
 }
 
 /* With SO_REUSEPORT two servers of one user would share a port and never notice; so ask without it
- * first whether anybody listens. */
+ * first whether anybody listens. A program that is started meanwhile has a copy of the socket until
+ * its exec: so it does not listen itself, and in the end it lets those that are bound next be. */
 static tars_status check_is_free(const struct tars_server_config *config,
                                  const struct sockaddr_storage *address, struct tars_err *err)
 {
+    int on = 1;
     int fd;
-    int code = 0;
 
     if (config->port == 0)
         return TARS_OK;
     fd = bind_socket(address, false);
     if (fd < 0)
         return fail_of_bind(config, errno, err);
-    if (listen(fd, 1))
-        code = errno;
+    (void)setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
     close(fd);
-    return code ? fail_of_bind(config, code, err) : TARS_OK;
+    return TARS_OK;
 }
 
 static void accepted(uv_stream_t *listener, int status)
