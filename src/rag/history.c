@@ -416,15 +416,31 @@ tars_status tars_history_list(const struct tars_history *history, const struct t
                                   call->arena, out, count, err);
 }
 
+static tars_status delete_kept(const struct tars_history *history, const struct tars_call *call,
+                               const char *conversation_id, struct tars_err *err)
+{
+    return tars_conversation_delete(history->config.store, tenant_of(call), call->client_id,
+                                    conversation_id, err);
+}
+
 tars_status tars_history_delete(const struct tars_history *history, const struct tars_call *call,
                                 const char *conversation_id, struct tars_err *err)
 {
-    tars_status status = tars_conversation_delete(history->config.store, tenant_of(call),
-                                                  call->client_id, conversation_id, err);
+    struct tars_err why = {.text = ""};
+    tars_status status = delete_kept(history, call, conversation_id, &why);
 
-    if (!status)
-        tars_later_forget(history->later, tenant_of(call), conversation_id);
-    return status;
+    if (status == TARS_OK) {
+        (void)tars_later_forget(history->later, tenant_of(call), NULL, conversation_id);
+    } else if (status == TARS_ENOTFOUND) {
+        /* It may be that all of it waits; what was being written meanwhile is there now. */
+        bool waited =
+            tars_later_forget(history->later, tenant_of(call), call->client_id, conversation_id);
+
+        status = delete_kept(history, call, conversation_id, &why);
+        if (status == TARS_ENOTFOUND && waited)
+            status = TARS_OK;
+    }
+    return status == TARS_OK ? TARS_OK : tars_fail(status, err, "%s", why.text);
 }
 
 tars_status tars_history_stats(const struct tars_history *history, const struct tars_call *call,

@@ -22,6 +22,7 @@ struct waiting {
     struct tars_later_turn turn;
     size_t bytes;
     bool is_gone;                     /* its conversation was deleted */
+    bool is_written;                  /* now, without the lock */
     char name[TARS_LATER_NAME_BYTES]; /* of its file; "": it has none */
 };
 
@@ -33,6 +34,7 @@ struct tars_later {
     bool is_running;
     pthread_mutex_t lock; /* guards what follows; only the thread takes out */
     pthread_cond_t some;
+    pthread_cond_t tried; /* the first was written, or not */
     bool stopping;
     struct waiting *first, *newest;
     size_t count, bytes;
@@ -78,9 +80,9 @@ static tars_status write_turn(struct tars_later *later, const struct tars_later_
     tars_status status = find(later, turn, &found);
 
     if (!status && !found) {
-        status =
-            tars_conversation_append(later->store, turn->tenant, turn->client, turn->conversation,
-                                     turn->messages, TARS_LATER_MESSAGES, true, turn->now_us, &err);
+        status = tars_conversation_append_late(later->store, turn->tenant, turn->client,
+                                               turn->conversation, turn->messages,
+                                               TARS_LATER_MESSAGES, turn->now_us, &err);
     }
     if (status && !tars_later_may_pass(status)) {
         tars_log_warning(later->log, "rag", "a turn was not kept: %s",
@@ -143,9 +145,12 @@ static void write_all(struct tars_later *later)
         tars_status status = TARS_OK;
 
         if (!one->is_gone) {
+            one->is_written = true;
             pthread_mutex_unlock(&later->lock);
             status = write_turn(later, &one->turn);
             pthread_mutex_lock(&later->lock);
+            one->is_written = false;
+            pthread_cond_broadcast(&later->tried);
         }
         if (tars_later_may_pass(status))
             return;
@@ -323,6 +328,7 @@ static void throw_away(struct tars_later *later)
     while (later->first)
         take_first_out(later);
     pthread_cond_destroy(&later->some);
+    pthread_cond_destroy(&later->tried);
     pthread_mutex_destroy(&later->lock);
     free(later->dir);
     free(later);
@@ -355,6 +361,7 @@ tars_status tars_later_new(struct tars_store *store, const char *dir, struct tar
     made->dir = dir ? strdup(dir) : NULL;
     pthread_mutex_init(&made->lock, NULL);
     pthread_cond_init(&made->some, NULL);
+    pthread_cond_init(&made->tried, NULL);
     if (dir && (!made->dir || read_all(made) != TARS_OK)) {
         throw_away(made);
         return TARS_ENOMEM;
@@ -428,14 +435,22 @@ bool tars_later_has(struct tars_later *later, const char *tenant, const char *co
     return has;
 }
 
-void tars_later_forget(struct tars_later *later, const char *tenant, const char *conversation)
+bool tars_later_forget(struct tars_later *later, const char *tenant, const char *client,
+                       const char *conversation)
 {
+    bool had = false;
+
     pthread_mutex_lock(&later->lock);
+    while (later->first && later->first->is_written && is_of(later->first, tenant, conversation))
+        pthread_cond_wait(&later->tried, &later->lock);
     for (struct waiting *one = later->first; one; one = one->next) {
-        if (is_of(one, tenant, conversation)) {
+        if (is_of(one, tenant, conversation) &&
+            (!client || strcmp(one->turn.client, client) == 0)) {
             one->is_gone = true;
+            had = true;
             remove_file(later, one);
         }
     }
     pthread_mutex_unlock(&later->lock);
+    return had;
 }

@@ -3,9 +3,10 @@
  *     add -> a list, oldest first -> one thread, every RETRY_MS -> the store
  *
  * A turn whose commit was not answered may be in the store: it is looked for first, so none is
- * there twice. What the store refuses for good is dropped, and told in the log. With a folder each
- * is also in a file there (later_file.h) until it is written, so it outlives the process: the next
- * one that has the folder goes on. One that has no room there is in memory alone.
+ * there twice. None brings back a conversation that was deleted meanwhile, by whatever server. What
+ * the store refuses for good is dropped, and told in the log. With a folder each is also in a file
+ * there (later_file.h) until it is written, so it outlives the process: the next one that has the
+ * folder goes on. One that has no room there is in memory alone.
  *
  * Bounds     TARS_LATER_TURNS turns, TARS_LATER_BYTES of their texts.
  * Threads    Safe to share.
@@ -45,7 +46,9 @@ bool tars_later_has(struct tars_later *later, const char *tenant, const char *co
 /* Copies the turn. ENOMEM; EBUSY: as many wait as may. */
 TARS_MUST_USE tars_status tars_later_add(struct tars_later *later,
                                          const struct tars_later_turn *turn);
-/* The conversation was deleted. */
-void tars_later_forget(struct tars_later *later, const char *tenant, const char *conversation);
+/* The conversation was deleted. client NULL: whoever's. Waits for one that is being written; did
+ * one wait that will never be? */
+bool tars_later_forget(struct tars_later *later, const char *tenant, const char *client,
+                       const char *conversation);
 
 #endif

@@ -44,27 +44,48 @@ void tars_conversation_title(const char *text, char *out)
                    cut ? "..." : "");
 }
 
+static tars_status append(struct tars_store *store,
+                          const struct tars_conversation_addition *addition, struct tars_err *err)
+{
+    const char *id = addition->id;
+
+    if (!id || !id[0] || strlen(id) > TARS_CONVERSATION_ID_MAX) {
+        return tars_fail(TARS_EINVAL, err, "the id of a conversation has 1 to %zu bytes",
+                         TARS_CONVERSATION_ID_MAX);
+    }
+    if (!addition->client || addition->n == 0) {
+        return tars_fail(TARS_EINVAL, err,
+                         "a conversation is a client's and begins with a message");
+    }
+    for (size_t i = 0; i < addition->n; i++) {
+        if (tars_message_bytes(&addition->messages[i]) > TARS_CONVERSATION_MESSAGE_MAX) {
+            return tars_fail(TARS_ETOOBIG, err, "a message has more than %zu bytes",
+                             TARS_CONVERSATION_MESSAGE_MAX);
+        }
+    }
+    return store->ops->conversations->append(store, addition, err);
+}
+
 tars_status tars_conversation_append(struct tars_store *store, const char *tenant,
                                      const char *client, const char *id,
                                      const struct tars_message *messages, size_t n, bool durable,
                                      int64_t now_us, struct tars_err *err)
 {
-    if (!id || !id[0] || strlen(id) > TARS_CONVERSATION_ID_MAX) {
-        return tars_fail(TARS_EINVAL, err, "the id of a conversation has 1 to %zu bytes",
-                         TARS_CONVERSATION_ID_MAX);
-    }
-    if (!client || n == 0) {
-        return tars_fail(TARS_EINVAL, err,
-                         "a conversation is a client's and begins with a message");
-    }
-    for (size_t i = 0; i < n; i++) {
-        if (tars_message_bytes(&messages[i]) > TARS_CONVERSATION_MESSAGE_MAX) {
-            return tars_fail(TARS_ETOOBIG, err, "a message has more than %zu bytes",
-                             TARS_CONVERSATION_MESSAGE_MAX);
-        }
-    }
-    return store->ops->conversations->append(store, tenant, client, id, messages, n, durable,
-                                             now_us, err);
+    const struct tars_conversation_addition addition = {
+        tenant, client, id, messages, n, now_us, .is_durable = durable};
+
+    return append(store, &addition, err);
+}
+
+tars_status tars_conversation_append_late(struct tars_store *store, const char *tenant,
+                                          const char *client, const char *id,
+                                          const struct tars_message *messages, size_t n,
+                                          int64_t now_us, struct tars_err *err)
+{
+    const struct tars_conversation_addition addition = {
+        tenant, client, id, messages, n, now_us, .is_durable = true, .has_waited = true};
+
+    return append(store, &addition, err);
 }
 
 tars_status tars_conversation_get(struct tars_store *store, const char *tenant, const char *client,

@@ -59,6 +59,12 @@ TARS_MUST_USE tars_status tars_conversation_append(struct tars_store *store, con
                                                    const struct tars_message *messages, size_t n,
                                                    bool durable, int64_t now_us,
                                                    struct tars_err *err);
+/* The same, durable, of what has waited since now_us. TARS_ENOTFOUND: the conversation was deleted
+ * meanwhile, here or by another server, also where there is a new one of its name. That it was is
+ * known for a year. */
+TARS_MUST_USE tars_status tars_conversation_append_late(
+    struct tars_store *store, const char *tenant, const char *client, const char *id,
+    const struct tars_message *messages, size_t n, int64_t now_us, struct tars_err *err);
 /* With its messages; ENOTFOUND, EDENIED. */
 TARS_MUST_USE tars_status tars_conversation_get(struct tars_store *store, const char *tenant,
                                                 const char *client, const char *id,

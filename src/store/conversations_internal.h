@@ -10,11 +10,23 @@
  * TARS_CONVERSATION_TITLE_BYTES. */
 void tars_conversation_title(const char *text, char *out);
 
+/* What one call of _append() adds. */
+struct tars_conversation_addition {
+    const char *tenant, *client, *id;
+    const struct tars_message *messages; /* (n,) */
+    size_t n;
+    int64_t now_us;
+    bool is_durable;
+    bool has_waited; /* since now_us: not where the conversation was deleted meanwhile */
+};
+
+/* A year: for so long it is remembered that a conversation was deleted. */
+#define TARS_CONVERSATION_DELETED_US (INT64_C(366) * 24 * 3600 * 1000000)
+
 /* Each promises what the function of conversations.h with its name does. */
 struct tars_conversations_ops {
-    tars_status (*append)(struct tars_store *store, const char *tenant, const char *client,
-                          const char *id, const struct tars_message *messages, size_t n,
-                          bool durable, int64_t now_us, struct tars_err *err);
+    tars_status (*append)(struct tars_store *store,
+                          const struct tars_conversation_addition *addition, struct tars_err *err);
     tars_status (*get)(struct tars_store *store, const char *tenant, const char *client,
                        const char *id, struct tars_arena *arena, struct tars_conversation *out,
                        struct tars_err *err);

@@ -54,17 +54,9 @@ static tars_status not_found(const char *id, struct tars_err *err)
 
 /* ----------------------------------------------------------------- writing */
 
-/* What one call of _append() adds. */
-struct addition {
-    const char *tenant, *client, *id;
-    const struct tars_message *messages; /* (n,) */
-    size_t n;
-    int64_t now_us;
-};
-
 /* Where somebody else is faster, nothing happens. */
-static tars_status insert(struct tars_pg_conn *conn, const struct addition *addition,
-                          struct tars_err *err)
+static tars_status insert(struct tars_pg_conn *conn,
+                          const struct tars_conversation_addition *addition, struct tars_err *err)
 {
     char title[TARS_CONVERSATION_TITLE_BYTES];
     struct tars_pg_query query = tars_pg_ask(conn, PGS_CONVERSATION_ADD);
@@ -79,8 +71,9 @@ static tars_status insert(struct tars_pg_conn *conn, const struct addition *addi
 }
 
 /* The row of the conversation, held; made when it is not there. */
-static tars_status take(struct tars_pg_conn *conn, const struct addition *addition,
-                        struct tars_arena *arena, struct head *head, struct tars_err *err)
+static tars_status take(struct tars_pg_conn *conn,
+                        const struct tars_conversation_addition *addition, struct tars_arena *arena,
+                        struct head *head, struct tars_err *err)
 {
     tars_status status = find(conn, PGS_CONVERSATION_TAKE, addition->tenant, addition->client,
                               addition->id, arena, head, err);
@@ -119,8 +112,9 @@ static tars_status add_message(struct tars_pg_conn *conn, int64_t row, size_t nu
     return tars_pg_do(&query, err);
 }
 
-static tars_status add_messages(struct tars_pg_conn *conn, const struct addition *addition,
-                                int64_t row, struct tars_err *err)
+static tars_status add_messages(struct tars_pg_conn *conn,
+                                const struct tars_conversation_addition *addition, int64_t row,
+                                struct tars_err *err)
 {
     struct tars_pg_query query;
     tars_status status = TARS_OK;
@@ -141,8 +135,31 @@ static tars_status add_messages(struct tars_pg_conn *conn, const struct addition
     return tars_pg_do(&query, err);
 }
 
-static tars_status add_all(struct tars_pg_conn *conn, const struct addition *addition,
-                           struct tars_err *err)
+/* Of what has waited: was the conversation deleted meanwhile? When its row is held, so that who
+ * deletes it has come before, or comes after. */
+static tars_status check_late(struct tars_pg_conn *conn,
+                              const struct tars_conversation_addition *addition,
+                              struct tars_err *err)
+{
+    struct tars_pg_query query;
+    bool was_deleted;
+    tars_status status;
+
+    if (!addition->has_waited)
+        return TARS_OK;
+    query = tars_pg_ask(conn, PGS_CONVERSATION_DELETED_SINCE);
+    tars_pg_bind_word(&query, addition->tenant);
+    tars_pg_bind_word(&query, addition->id);
+    tars_pg_bind_int(&query, addition->now_us);
+    was_deleted = tars_pg_step(&query);
+    status = tars_pg_end(&query, err);
+    return status || !was_deleted
+               ? status
+               : tars_fail(TARS_ENOTFOUND, err, "its conversation was deleted meanwhile");
+}
+
+static tars_status add_all(struct tars_pg_conn *conn,
+                           const struct tars_conversation_addition *addition, struct tars_err *err)
 {
     struct tars_arena arena;
     struct head head;
@@ -151,23 +168,23 @@ static tars_status add_all(struct tars_pg_conn *conn, const struct addition *add
     tars_arena_init(&arena, (size_t)1 << 30);
     status = take(conn, addition, &arena, &head, err);
     if (!status)
+        status = check_late(conn, addition, err);
+    if (!status)
         status = add_messages(conn, addition, head.id, err);
     tars_arena_release(&arena);
     return status;
 }
 
-static tars_status append(struct tars_store *store, const char *tenant, const char *client,
-                          const char *id, const struct tars_message *messages, size_t n,
-                          bool durable, int64_t now_us, struct tars_err *err)
+static tars_status append(struct tars_store *store,
+                          const struct tars_conversation_addition *addition, struct tars_err *err)
 {
     struct pgs *pgs = pgs_of(store);
-    struct addition addition = {tenant, client, id, messages, n, now_us};
     struct tars_pg_conn *conn;
-    tars_status status = pgs_begin(pgs, durable, &conn, err);
+    tars_status status = pgs_begin(pgs, addition->is_durable, &conn, err);
 
     if (status)
         return status;
-    return pgs_commit(pgs, conn, add_all(conn, &addition, err), err);
+    return pgs_commit(pgs, conn, add_all(conn, addition, err), err);
 }
 
 static tars_status delete_one(struct tars_pg_conn *conn, const char *tenant, const char *client,

@@ -106,7 +106,11 @@ static tars_status prune(struct tars_store *store, enum pgs_sql sql, int64_t us,
 
 tars_status pgs_revoked_prune(struct tars_store *store, int64_t now_us, struct tars_err *err)
 {
-    return prune(store, PGS_REVOKED_PRUNE, now_us, err);
+    tars_status status = prune(store, PGS_REVOKED_PRUNE, now_us, err);
+
+    return status ? status
+                  : prune(store, PGS_CONVERSATION_DELETED_PRUNE,
+                          now_us - TARS_CONVERSATION_DELETED_US, err);
 }
 
 /* ------------------------------------------------------------------- usage */

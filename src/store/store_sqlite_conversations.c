@@ -54,16 +54,9 @@ static tars_status not_found(const char *id, struct tars_err *err)
 
 /* ----------------------------------------------------------------- writing */
 
-/* What one call of _append() adds. */
-struct addition {
-    const char *tenant, *client, *id;
-    const struct tars_message *messages; /* (n,) */
-    size_t n;
-    int64_t now_us;
-};
-
-static tars_status insert(struct tars_sqlite_conn *conn, const struct addition *addition,
-                          int64_t *row, struct tars_err *err)
+static tars_status insert(struct tars_sqlite_conn *conn,
+                          const struct tars_conversation_addition *addition, int64_t *row,
+                          struct tars_err *err)
 {
     char title[TARS_CONVERSATION_TITLE_BYTES];
     struct tars_sqlite_query query = tars_sqlite_ask(conn, TARS_SQL_CONVERSATION_ADD);
@@ -102,8 +95,9 @@ static tars_status add_message(struct tars_sqlite_conn *conn, int64_t row, size_
     return tars_sqlite_run(&query, err);
 }
 
-static tars_status add_messages(struct tars_sqlite_conn *conn, const struct addition *addition,
-                                int64_t row, struct tars_err *err)
+static tars_status add_messages(struct tars_sqlite_conn *conn,
+                                const struct tars_conversation_addition *addition, int64_t row,
+                                struct tars_err *err)
 {
     struct tars_sqlite_query query;
     tars_status status = TARS_OK;
@@ -124,8 +118,30 @@ static tars_status add_messages(struct tars_sqlite_conn *conn, const struct addi
     return tars_sqlite_run(&query, err);
 }
 
-static tars_status add_all(struct tars_sqlite_conn *conn, const struct addition *addition,
-                           struct tars_err *err)
+/* Of what has waited: was the conversation deleted meanwhile? */
+static tars_status check_late(struct tars_sqlite_conn *conn,
+                              const struct tars_conversation_addition *addition,
+                              struct tars_err *err)
+{
+    struct tars_sqlite_query query;
+    bool was_deleted;
+    tars_status status;
+
+    if (!addition->has_waited)
+        return TARS_OK;
+    query = tars_sqlite_ask(conn, TARS_SQL_CONVERSATION_DELETED_SINCE);
+    tars_sqlite_bind_text(&query, addition->tenant);
+    tars_sqlite_bind_text(&query, addition->id);
+    tars_sqlite_bind_int(&query, addition->now_us);
+    was_deleted = tars_sqlite_step(&query);
+    status = tars_sqlite_end(&query, err);
+    return status || !was_deleted
+               ? status
+               : tars_fail(TARS_ENOTFOUND, err, "its conversation was deleted meanwhile");
+}
+
+static tars_status add_all(struct tars_sqlite_conn *conn,
+                           const struct tars_conversation_addition *addition, struct tars_err *err)
 {
     struct tars_arena arena;
     struct head head;
@@ -133,6 +149,8 @@ static tars_status add_all(struct tars_sqlite_conn *conn, const struct addition 
 
     tars_arena_init(&arena, (size_t)1 << 30);
     status = find(conn, addition->tenant, addition->client, addition->id, &arena, &head, err);
+    if (!status)
+        status = check_late(conn, addition, err);
     if (!status && !head.id)
         status = insert(conn, addition, &head.id, err);
     if (!status)
@@ -141,18 +159,16 @@ static tars_status add_all(struct tars_sqlite_conn *conn, const struct addition 
     return status;
 }
 
-static tars_status append(struct tars_store *store, const char *tenant, const char *client,
-                          const char *id, const struct tars_message *messages, size_t n,
-                          bool durable, int64_t now_us, struct tars_err *err)
+static tars_status append(struct tars_store *store,
+                          const struct tars_conversation_addition *addition, struct tars_err *err)
 {
     struct tars_sqlite *sqlite = tars_sqlite_of(store);
-    struct addition addition = {tenant, client, id, messages, n, now_us};
     struct tars_sqlite_conn *conn;
-    tars_status status = tars_sqlite_begin(sqlite, durable, &conn, err);
+    tars_status status = tars_sqlite_begin(sqlite, addition->is_durable, &conn, err);
 
     if (status)
         return status;
-    return tars_sqlite_commit(sqlite, add_all(conn, &addition, err), err);
+    return tars_sqlite_commit(sqlite, add_all(conn, addition, err), err);
 }
 
 static tars_status delete_one(struct tars_sqlite_conn *conn, const char *tenant, const char *client,

@@ -76,7 +76,11 @@ static tars_status prune(struct tars_store *store, enum tars_sql sql, int64_t us
 tars_status tars_sqlite_revoked_prune(struct tars_store *store, int64_t now_us,
                                       struct tars_err *err)
 {
-    return prune(store, TARS_SQL_REVOKED_PRUNE, now_us, err);
+    tars_status status = prune(store, TARS_SQL_REVOKED_PRUNE, now_us, err);
+
+    return status ? status
+                  : prune(store, TARS_SQL_CONVERSATION_DELETED_PRUNE,
+                          now_us - TARS_CONVERSATION_DELETED_US, err);
 }
 
 /* ------------------------------------------------------------------- usage */

@@ -352,15 +352,14 @@ static struct away {
     atomic_int done_all_the_same;
 } away;
 
-static tars_status append_or_not(struct tars_store *store, const char *tenant, const char *client,
-                                 const char *id, const struct tars_message *messages, size_t n,
-                                 bool durable, int64_t now_us, struct tars_err *err)
+static tars_status append_or_not(struct tars_store *store,
+                                 const struct tars_conversation_addition *addition,
+                                 struct tars_err *err)
 {
     bool fails = atomic_load(&away.fails) > 0;
 
     if (!fails || atomic_fetch_sub(&away.done_all_the_same, 1) > 0) {
-        tars_status status =
-            away.real->append(store, tenant, client, id, messages, n, durable, now_us, err);
+        tars_status status = away.real->append(store, addition, err);
 
         if (!fails)
             return status;
@@ -399,6 +398,7 @@ static void turns_wait_for_a_store_that_is_away(void **state)
     struct tars_conversations_ops conversations;
     const struct tars_store_ops *real = world->store->ops;
     struct tars_store_ops ops = *real;
+    struct tars_call other = world->call;
     struct tars_message *messages;
 
     away.real = ops.conversations;
@@ -430,6 +430,18 @@ static void turns_wait_for_a_store_that_is_away(void **state)
     atomic_store(&away.fails, MANY);
     assert_int_equal(say_once(world, "Five?"), TARS_EAGAIN);
     assert_int_equal(tars_history_delete(world->history, &world->call, "c1", NULL), TARS_OK);
+    atomic_store(&away.fails, 0);
+    tars_history_free(world->history);
+    world->history = NULL;
+    (void)await_messages(world, 0);
+    /* Nor where all of it was still to be written; to somebody else it is not there. */
+    open_history(world, 5, 0);
+    atomic_store(&away.fails, MANY);
+    assert_int_equal(say_once(world, "Six?"), TARS_EAGAIN);
+    other.client_id = "somebody else";
+    assert_int_equal(tars_history_delete(world->history, &other, "c1", NULL), TARS_ENOTFOUND);
+    assert_int_equal(tars_history_delete(world->history, &world->call, "c1", NULL), TARS_OK);
+    assert_int_equal(tars_history_delete(world->history, &world->call, "c1", NULL), TARS_ENOTFOUND);
     atomic_store(&away.fails, 0);
     tars_history_free(world->history);
     world->history = NULL;

@@ -37,13 +37,13 @@ struct world {
 static atomic_bool away;
 static const struct tars_conversations_ops *real_conversations;
 
-static tars_status append_or_not(struct tars_store *store, const char *tenant, const char *client,
-                                 const char *id, const struct tars_message *messages, size_t n,
-                                 bool durable, int64_t now_us, struct tars_err *err)
+static tars_status append_or_not(struct tars_store *store,
+                                 const struct tars_conversation_addition *addition,
+                                 struct tars_err *err)
 {
     if (atomic_load(&away))
         return tars_fail(TARS_EUNAVAILABLE, err, "the store is away");
-    return real_conversations->append(store, tenant, client, id, messages, n, durable, now_us, err);
+    return real_conversations->append(store, addition, err);
 }
 
 static int set_up(void **state)
@@ -188,13 +188,40 @@ static void what_is_deleted_does_not_come_back(void **state)
 
     add(later, "c", "One?");
     add(later, "d", "Two?");
-    tars_later_forget(later, "default", "c");
+    assert_false(tars_later_forget(later, "default", "ben", "c"));
+    assert_int_equal(count_files(world), 2);
+    assert_true(tars_later_forget(later, "default", "ada", "c"));
     assert_int_equal(count_files(world), 1);
     tars_later_free(later);
     atomic_store(&away, false);
     tars_later_free(open_later(world));
     assert_int_equal(count_messages(world, "c", &messages), 0);
     assert_int_equal(count_messages(world, "d", &messages), 2);
+}
+
+/* It is deleted by another server, which knows nothing of what waits here. */
+static void what_another_deletes_does_not_come_back(void **state)
+{
+    struct world *world = *state;
+    struct tars_later_turn turn = turn_of("c", "Zero?");
+    struct tars_message *messages = NULL;
+    struct tars_later *later;
+
+    atomic_store(&away, false);
+    assert_int_equal(tars_conversation_append(world->store, "default", "ada", "c", turn.messages,
+                                              TARS_LATER_MESSAGES, true, turn.now_us, NULL),
+                     TARS_OK);
+    atomic_store(&away, true);
+    later = open_later(world);
+    add(later, "c", "One?");
+    add(later, "d", "Two?");
+    tars_later_free(later);
+    assert_int_equal(tars_conversation_delete(world->store, "default", "ada", "c", NULL), TARS_OK);
+    atomic_store(&away, false);
+    tars_later_free(open_later(world));
+    assert_int_equal(count_messages(world, "c", &messages), 0);
+    assert_int_equal(count_messages(world, "d", &messages), 2);
+    assert_int_equal(count_files(world), 0);
 }
 
 #define HEAD "{\"version\":1,\"tenant\":\"t\",\"client\":\"c\",\"conversation\":\"k\","
@@ -288,7 +315,7 @@ static void once(void *ctx)
         status = tars_later_add(later, &turn);
     assert_true(status == TARS_OK || status == TARS_ENOMEM);
     if (later)
-        tars_later_forget(later, "default", "c");
+        (void)tars_later_forget(later, "default", NULL, "c");
     tars_later_free(later);
     status = tars_later_file_list(world->turns, &world->arena, &names, &count, NULL);
     assert_true(status == TARS_OK || faults_happened());
@@ -311,6 +338,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(they_outlive_the_process, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_was_written_is_not_written_again, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_is_deleted_does_not_come_back, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_another_deletes_does_not_come_back, set_up, tear_down),
         cmocka_unit_test_setup_teardown(files_are_read_or_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_is_no_turn_is_passed_over, set_up, tear_down),
         cmocka_unit_test_setup_teardown(without_room_they_wait_in_memory, set_up, tear_down),

@@ -4,9 +4,13 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/sys/clock.h"
 #include "store/accounts.h"
 #include "store/conversations.h"
 #include "support/faults.h"
+
+#define SECOND_US INT64_C(1000000)
+#define DAY_US    (SECOND_US * 24 * 3600)
 
 static int set_up_acme(void **state)
 {
@@ -227,6 +231,49 @@ static void lists_and_counts(void **state)
     assert_int_equal(count, 2);
 }
 
+static tars_status say_late(struct world *world, const char *tenant, const char *id,
+                            int64_t waits_since_us)
+{
+    const struct tars_message message = {.role = "user", .content = "late"};
+
+    return tars_conversation_append_late(world->store, tenant, "ann", id, &message, 1,
+                                         waits_since_us, NULL);
+}
+
+/* A turn that has waited since before that brings nothing back; what is said after it is new. */
+static void what_was_deleted_stays_deleted(void **state)
+{
+    struct world *world = *state;
+    int64_t before_us = tars_clock_wall_us() - SECOND_US;
+    struct tars_conversation found;
+
+    assert_int_equal(say_late(world, "default", "new", before_us), TARS_OK); /* nobody did */
+    assert_int_equal(say(world, "default", "ann", "c1", "x", before_us), TARS_OK);
+    assert_int_equal(say(world, "acme", "ann", "c1", "x", before_us), TARS_OK);
+    assert_int_equal(say_late(world, "default", "c1", before_us), TARS_OK);
+    assert_int_equal(tars_conversation_delete(world->store, "default", "ann", "c1", NULL), TARS_OK);
+    assert_int_equal(say_late(world, "default", "c1", before_us), TARS_ENOTFOUND);
+    assert_int_equal(
+        tars_conversation_get(world->store, "default", "ann", "c1", &world->arena, &found, NULL),
+        TARS_ENOTFOUND);
+    assert_int_equal(say_late(world, "acme", "c1", before_us), TARS_OK);
+    /* Another begins by the same name. */
+    assert_int_equal(say(world, "default", "ann", "c1", "anew", before_us + 2 * SECOND_US),
+                     TARS_OK);
+    assert_int_equal(say_late(world, "default", "c1", before_us), TARS_ENOTFOUND);
+    assert_int_equal(say_late(world, "default", "c1", before_us + 2 * SECOND_US), TARS_OK);
+    found = get(world, "c1");
+    assert_int_equal(found.message_count, 2);
+    assert_string_equal(found.messages[0].content, "anew");
+    /* It is known for a year. */
+    assert_int_equal(tars_accounts_revoked_prune(world->store, before_us + 360 * DAY_US, NULL),
+                     TARS_OK);
+    assert_int_equal(say_late(world, "default", "c1", before_us), TARS_ENOTFOUND);
+    assert_int_equal(tars_accounts_revoked_prune(world->store, before_us + 400 * DAY_US, NULL),
+                     TARS_OK);
+    assert_int_equal(say_late(world, "default", "c1", before_us), TARS_OK);
+}
+
 static void use_all(void *ctx)
 {
     struct world *world = ctx;
@@ -241,6 +288,7 @@ static void use_all(void *ctx)
     tars_arena_init(&arena, (size_t)1 << 20);
     (void)!tars_conversation_append(world->store, "default", "ann", "c", &message, 1, false, 1,
                                     NULL);
+    (void)!tars_conversation_append_late(world->store, "default", "ann", "c", &message, 1, 1, NULL);
     (void)!tars_conversation_get(world->store, "default", "ann", "c", &arena, &found, NULL);
     (void)!tars_conversation_list(world->store, "default", "ann", 5, &arena, &list, &count, NULL);
     (void)!tars_conversation_recent(world->store, "default", "ann", "c", 5, &arena, &recent, &count,
@@ -296,6 +344,7 @@ int main(void)
         ROW(whose_it_is_decides),
         ROW(lists_and_counts),
         ROW(what_was_said_goes_with_its_account),
+        ROW(what_was_deleted_stays_deleted),
         ROW(no_memory_is_survived),
     };
 

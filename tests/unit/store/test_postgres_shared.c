@@ -115,13 +115,18 @@ static void *open_one(void *ctx)
     return NULL;
 }
 
-/* The tables as the version before this one left them. */
-static void go_back_a_version(void)
+#define LATEST 6
+
+/* The tables as version 4 left them. */
+static void go_back_to_4(void)
 {
     sql("DROP INDEX tars.jobs_path");
     sql("DROP INDEX tars.jobs_holder");
     sql("ALTER TABLE tars.jobs DROP COLUMN orphan_us");
-    sql("DELETE FROM tars.migrations WHERE version = 5");
+    sql("DROP TRIGGER conversations_deleted ON tars.conversations");
+    sql("DROP FUNCTION tars.conversation_deleted");
+    sql("DROP TABLE tars.conversations_deleted");
+    sql("DELETE FROM tars.migrations WHERE version >= 5");
 }
 
 /* A dump reads a table, a new program is to change it, and the servers go on meanwhile. */
@@ -134,7 +139,7 @@ static void a_migration_waits_behind_nobody_for_long(void **state)
     pthread_t thread;
 
     (void)state;
-    go_back_a_version();
+    go_back_to_4();
     as_the_owner(&dump, "BEGIN; LOCK TABLE tars.jobs IN ACCESS SHARE MODE");
     assert_int_equal(pthread_create(&thread, NULL, open_one, &upgraded), 0);
     await("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'");
@@ -142,7 +147,7 @@ static void a_migration_waits_behind_nobody_for_long(void **state)
     assert_int_equal(tars_pg_exec(&dump, "COMMIT", NULL), TARS_OK);
     tars_pg_close(&dump);
     pthread_join(thread, NULL);
-    assert_int_equal(number("SELECT max(version) FROM tars.migrations"), 5);
+    assert_int_equal(number("SELECT max(version) FROM tars.migrations"), LATEST);
     tars_store_close(upgraded);
     tars_store_close(store);
 }
@@ -158,7 +163,7 @@ static void who_is_too_old_is_not_left_behind(void **state)
     (void)state;
     tars_store_close(store);
     store = NULL;
-    go_back_a_version();
+    go_back_to_4();
     sql("INSERT INTO tars.instances (name, token, host, pid, shared, until, knows) VALUES ('old', "
         "'t', 'ancient', 7, true, clock_timestamp() + interval '1 hour', 3)");
     assert_int_equal(tars_store_postgres_open(&config, &store, &err), TARS_EBUSY);
@@ -167,7 +172,7 @@ static void who_is_too_old_is_not_left_behind(void **state)
     assert_int_equal(number("SELECT count(*) FROM tars.instances WHERE name <> 'old'"), 0);
     sql("UPDATE tars.instances SET knows = 4");
     store = open_shared(0);
-    assert_int_equal(number("SELECT max(version) FROM tars.migrations"), 5);
+    assert_int_equal(number("SELECT max(version) FROM tars.migrations"), LATEST);
     assert_int_equal(number("SELECT count(*) FROM tars.instances WHERE name = 'old'"), 1);
     assert_int_equal(put(store, "/a", NULL), TARS_OK);
     tars_store_close(store);
