@@ -8,6 +8,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "app/alike.h"
 #include "app/backups.h"
 #include "app/doctor_internal.h"
 #include "app/places.h"
@@ -127,6 +128,25 @@ static void check_sharers(struct tars_doctor *doctor, struct tars_store *store)
     }
 }
 
+/* Do they make documents as these settings do? */
+static void check_alike(struct tars_doctor *doctor, struct tars_store *store)
+{
+    struct tars_err err = {{0}};
+    const char *found = "";
+
+    if (!tars_stores_is_shared(doctor->cli->settings))
+        return;
+    if (tars_alike_check(doctor->cli->settings, store, &doctor->cli->arena, &found, &err) !=
+        TARS_OK) {
+        tars_doctor_find(doctor, TARS_DOCTOR_BAD, "settings of all", "see docs/replicas.md", "%s",
+                         err.text);
+    } else if (found[0]) {
+        tars_doctor_find(doctor, TARS_DOCTOR_POOR, "settings of all",
+                         "give all servers on the store the same, and take in again what differs",
+                         "%s", found);
+    }
+}
+
 /* What may help where the store cannot be opened. */
 static const char *store_remedy(const struct tars_doctor *doctor, tars_status status)
 {
@@ -158,6 +178,8 @@ static void check_store(struct tars_doctor *doctor)
         status = tars_store_stats(store, &stats, &err);
     if (status == TARS_OK)
         check_sharers(doctor, store);
+    if (status == TARS_OK)
+        check_alike(doctor, store);
     if (status != TARS_OK) {
         tars_doctor_find(doctor, TARS_DOCTOR_BAD, "store", store_remedy(doctor, status), "%s",
                          err.text);

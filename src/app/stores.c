@@ -4,13 +4,15 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "app/alike.h"
 #include "app/postgres.h"
 #include "base/sys/clock.h"
 #include "store/store_postgres.h"
 #include "store/store_sqlite.h"
 #include "store/transfer.h"
 
-#define LOOK_US 250000 /* between tries of a server that is not there yet */
+#define ARENA_MAX ((size_t)64 << 10)
+#define LOOK_US   250000 /* between tries of a server that is not there yet */
 
 bool tars_stores_is_postgres(const struct tars_settings *settings)
 {
@@ -68,8 +70,11 @@ static tars_status open_postgres(const struct tars_stores_config *config, struct
     struct tars_store_postgres_config postgres = tars_stores_postgres(config->settings);
     int64_t until_ms = tars_clock_mono_ms() + config->wait_ms;
     struct tars_err why = {{0}};
+    struct tars_arena arena;
     tars_status status;
 
+    tars_arena_init(&arena, ARENA_MAX);
+    postgres.settings = tars_alike_text(config->settings, &arena);
     postgres.dir = config->data;
     postgres.beside = config->beside;
     postgres.shared = tars_stores_is_shared(config->settings) && !config->alone;
@@ -83,6 +88,7 @@ static tars_status open_postgres(const struct tars_stores_config *config, struct
             break;
         (void)usleep(LOOK_US);
     }
+    tars_arena_release(&arena);
     return status == TARS_OK ? status : tars_fail(status, err, "the store: %s", why.text);
 }
 

@@ -1,6 +1,7 @@
 /* wiring_replicas - one of several servers on a store: what they have in common, and who leads. */
 #include <string.h>
 
+#include "app/alike.h"
 #include "app/replicas.h"
 #include "app/secrets.h"
 #include "app/snapshots.h"
@@ -78,6 +79,26 @@ tars_status tars_wiring_adopt_snapshot(struct tars_wiring *w,
 
 /* -------------------------------------------------------------------- sharing */
 
+/* A change of a setting goes from one server to the next, so this one comes in all the same. */
+static void warn_unlike(struct tars_wiring *w)
+{
+    struct tars_err why = {{0}};
+    const char *found = "";
+    const char *words;
+
+    if (tars_alike_check(w->settings, w->store, &w->arena, &found, &why) != TARS_OK) {
+        tars_log_warning(w->log, "app", "whether other servers have these settings: %s", why.text);
+        return;
+    }
+    if (!found[0])
+        return;
+    words = tars_arena_printf(&w->arena,
+                              "%s: documents come out differently by which server takes them in; "
+                              "give all servers the same, and take in again what differs",
+                              found);
+    tars_wiring_warn(w, words ? words : found);
+}
+
 tars_status tars_wiring_open_replicas(struct tars_wiring *w,
                                       const struct tars_wiring_config *config, struct tars_err *err)
 {
@@ -97,6 +118,8 @@ tars_status tars_wiring_open_replicas(struct tars_wiring *w,
 
     if (!tars_stores_is_shared(w->settings))
         return TARS_OK;
+    if (config->serves || config->ingests)
+        warn_unlike(w);
     status = tars_replicas_open(&replicas, &w->replicas, err);
     if (status == TARS_OK && w->snapshot_dir && config->serves) {
         const struct tars_snapshots_config snapshots = snapshots_config(w);

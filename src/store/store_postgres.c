@@ -208,7 +208,7 @@ tars_status pgs_one_int(struct tars_pg_query *query, int64_t *value, struct tars
 
 /* ------------------------------------------------------------------ opening */
 
-/* The texts that the pool lends for its life. */
+/* The texts that the pool lends for its life, and ours. */
 static tars_status copy_texts(struct pgs *pgs, struct tars_err *err)
 {
     struct tars_pg_config *server = &pgs->server;
@@ -225,6 +225,9 @@ static tars_status copy_texts(struct pgs *pgs, struct tars_err *err)
         if (!*fields[i])
             return tars_fail(TARS_ENOMEM, err, "no memory to open the store");
     }
+    pgs->settings = tars_arena_strdup(&pgs->arena, pgs->settings);
+    if (!pgs->settings)
+        return tars_fail(TARS_ENOMEM, err, "no memory to open the store");
     server->texts = texts;
     server->reuses_plans = true; /* short statements: planning takes longer than running them */
     server->text_count = PGS_SQL_COUNT;
@@ -348,6 +351,7 @@ tars_status tars_store_postgres_open(const struct tars_store_postgres_config *co
     pgs->server = config->pool.server;
     pgs->lock_fd = -1;
     pgs->shared = config->shared;
+    pgs->settings = config->settings ? config->settings : "";
     pgs->lease_ms = lease_of(config);
     tars_arena_init(&pgs->arena, ARENA_MAX);
     pthread_mutex_init(&pgs->lock, NULL);

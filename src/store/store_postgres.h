@@ -51,6 +51,8 @@ struct tars_store_postgres_config {
     bool beside;      /* another process has the folder and the store, and may go on: only for what
                          it does not look at meanwhile (tars_store_revector) */
     int64_t lease_ms; /* 0: TARS_STORE_LEASE_MS, with shared TARS_STORE_SHARED_LEASE_MS */
+    const char *settings; /* what is said to those who share it of how documents are made, as text
+                             that only they read; copied; NULL: nothing */
 };
 
 /* Open or make the store; the caller closes it with tars_store_close().
@@ -66,6 +68,19 @@ TARS_MUST_USE tars_status tars_store_postgres_open(const struct tars_store_postg
 /* How many processes have it and are alive, this one among them. */
 TARS_MUST_USE tars_status tars_store_postgres_sharers(struct tars_store *store, int64_t *count,
                                                       struct tars_err *err);
+
+/* Who shares it, and what it says of its settings. */
+struct tars_store_sharer {
+    const char *host;
+    const char *settings;
+};
+/* Those that are alive and say something else than this one, TARS_STORE_UNLIKE_MAX at most, in the
+ * arena. */
+#define TARS_STORE_UNLIKE_MAX 16
+TARS_MUST_USE tars_status tars_store_postgres_unlike(struct tars_store *store,
+                                                     struct tars_arena *arena,
+                                                     struct tars_store_sharer **sharers,
+                                                     size_t *count, struct tars_err *err);
 
 /* Keep a copy of the texts of passages in a file at path, which searches are answered from:
  * quickly, and also while the server is away. It fills itself, and follows the changes that pass by

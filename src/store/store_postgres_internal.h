@@ -35,6 +35,7 @@ struct pgs {
     char instance[PGS_INSTANCE_BYTES]; /* of the data folder */
     char token[PGS_INSTANCE_BYTES];    /* of the process */
     const char *dir;                   /* the data folder, in arena; NULL: none */
+    const char *settings;              /* as configured, in arena; "": nothing is said */
     bool shared;
     struct pgs_texts *texts; /* NULL: none are kept */
     int64_t lease_ms;

@@ -243,6 +243,7 @@ static tars_status add_row(const struct pgs *pgs, struct tars_pg_conn *conn, enu
     tars_pg_bind_int(&query, pgs->shared);
     tars_pg_bind_int(&query, pgs->lease_ms);
     tars_pg_bind_int(&query, tars_migrate_latest(tars_migrations_postgres));
+    tars_pg_bind_text(&query, pgs->settings);
     return tars_pg_run(&query, added, err);
 }
 
@@ -475,4 +476,33 @@ tars_status tars_store_postgres_sharers(struct tars_store *store, int64_t *count
     if (!status)
         *count = found;
     return status;
+}
+
+tars_status tars_store_postgres_unlike(struct tars_store *store, struct tars_arena *arena,
+                                       struct tars_store_sharer **sharers, size_t *count,
+                                       struct tars_err *err)
+{
+    struct pgs *pgs = pgs_of(store);
+    struct tars_store_sharer *one;
+    struct tars_pg_rows rows;
+    struct tars_pg_conn *conn;
+    tars_status status = pgs_read_begin(pgs, &conn, err);
+
+    if (status)
+        return status;
+    rows = tars_pg_ask_rows(conn, PGS_INSTANCES_UNLIKE, arena);
+    tars_pg_bind_text(&rows.query, pgs->instance);
+    tars_pg_bind_text(&rows.query, pgs->settings);
+    tars_pg_bind_int(&rows.query, TARS_STORE_UNLIKE_MAX);
+    while ((one = tars_pg_next_row(&rows, sizeof(*one))) != NULL) {
+        one->host = tars_pg_word(&rows.query, arena, NULL);
+        one->settings = tars_pg_word(&rows.query, arena, NULL);
+    }
+    status = tars_pg_end(&rows.query, err);
+    pgs_read_end(pgs, conn);
+    if (status)
+        return status;
+    *sharers = rows.items;
+    *count = rows.count;
+    return TARS_OK;
 }

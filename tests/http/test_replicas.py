@@ -75,10 +75,34 @@ class Two(ReplicasTest):
         self.assertIn("the servers that share the store embed with", str(refused.exception))
         self.assertIn("no embedding model nowhere", str(refused.exception))
 
+    def test_5_who_cuts_otherwise_says_so(self):
+        """And comes in all the same, so that a setting can be changed on one after the other."""
+        otherwise = {**self.shared, "SEMANTIC_CHUNK_MAX": "600", "EMBED_PRECISION": "fp32"}
+        third = Server(otherwise)
+        try:
+            self.assertEqual(third.ask("GET", "/ready").status, 200)
+            self.assertEqual(third.stop(), 0)  # so the others no longer hear of it
+        finally:
+            third.close()
+        told = [line for line in third.lines if "documents come out differently" in line]
+        self.assertEqual(len(told), 1, third.lines)
+        self.assertIn("SEMANTIC_CHUNK_MAX is 800 on ", told[0])
+        self.assertIn(" and 600 here", told[0])
+        self.assertIn("EMBED_PRECISION is int8 on ", told[0])
+        for server in self.servers:
+            self.assertFalse([line for line in server.lines if "documents come out differently" in line])
+        told = self.doctor(otherwise)
+        self.assertIn("settings of all", told)
+        self.assertIn("SEMANTIC_CHUNK_MAX is 800 on ", told)
+
     def test_6_doctor_says_who_shares_it(self):
-        other = os.path.join(self.servers[0].data, "doctor")
-        os.mkdir(other)
-        self.assertIn("2 other servers use it", run("doctor", data=other, code=None, **self.shared).stdout)
+        told = self.doctor(self.shared)
+        self.assertIn("2 other servers use it", told)
+        self.assertNotIn("settings of all", told)
+
+    def doctor(self, settings):
+        with tempfile.TemporaryDirectory() as data:
+            return run("doctor", data=data, code=None, **settings).stdout
 
     def test_7_an_upgrade_goes_one_after_the_other(self):
         """The next version, as it leaves the tables: a column more, and that this program may go on."""

@@ -115,7 +115,7 @@ static void *open_one(void *ctx)
     return NULL;
 }
 
-#define LATEST 6
+#define LATEST 7
 
 /* The tables as version 4 left them. */
 static void go_back_to_4(void)
@@ -126,6 +126,7 @@ static void go_back_to_4(void)
     sql("DROP TRIGGER conversations_deleted ON tars.conversations");
     sql("DROP FUNCTION tars.conversation_deleted");
     sql("DROP TABLE tars.conversations_deleted");
+    sql("ALTER TABLE tars.instances DROP COLUMN settings");
     sql("DELETE FROM tars.migrations WHERE version >= 5");
 }
 

@@ -341,6 +341,51 @@ static void a_job_is_for_its_server_while_that_is_alive(void **state)
     leave(&b);
 }
 
+static size_t unlike(struct tars_store *store, struct tars_arena *arena,
+                     struct tars_store_sharer **sharers)
+{
+    size_t count = 0;
+
+    assert_int_equal(tars_store_postgres_unlike(store, arena, sharers, &count, NULL), TARS_OK);
+    return count;
+}
+
+/* Each hears what the others that are alive say, if it is not what it says itself. */
+static void who_says_something_else_is_told(void **state)
+{
+    static const char *const said[] = {"A=1\n", "A=1\n", "A=2\n", NULL};
+    static const size_t others[] = {1, 1, 2, 3};
+    struct tars_store *stores[sizeof(said) / sizeof(said[0])];
+    struct tars_store_sharer *sharers = NULL;
+    struct tars_arena arena;
+
+    close_world(*state);
+    tars_arena_init(&arena, (size_t)1 << 20);
+    for (size_t i = 0; i < sizeof(said) / sizeof(said[0]); i++) {
+        struct tars_store_postgres_config config = postgres_store(NULL);
+
+        config.shared = true;
+        config.settings = said[i];
+        stores[i] = open_with(&config);
+    }
+    for (size_t i = 0; i < sizeof(said) / sizeof(said[0]); i++)
+        assert_int_equal(unlike(stores[i], &arena, &sharers), others[i]);
+    assert_int_equal(unlike(stores[0], &arena, &sharers), 1);
+    assert_string_equal(sharers[0].settings, "A=2\n");
+    assert_true(sharers[0].host[0] != '\0');
+    tars_store_close(stores[2]);
+    assert_int_equal(unlike(stores[0], &arena, &sharers), 0);
+    /* The dead say nothing. */
+    (void)postgres_do(&server, "query %s %s", DATABASE,
+                      "UPDATE tars.instances SET settings = 'A=3', until = '-infinity'");
+    assert_int_equal(unlike(stores[0], &arena, &sharers), 0);
+    for (size_t i = 0; i < sizeof(said) / sizeof(said[0]); i++) {
+        if (i != 2)
+            tars_store_close(stores[i]);
+    }
+    tars_arena_release(&arena);
+}
+
 #define ROW(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -354,6 +399,7 @@ int main(void)
         ROW(who_hangs_neither_leads_nor_is_connected),
         ROW(an_upload_reaches_whoever_takes_its_job),
         ROW(a_job_is_for_its_server_while_that_is_alive),
+        ROW(who_says_something_else_is_told),
     };
     int failed;
 
