@@ -105,6 +105,12 @@ class Life(unittest.TestCase):
         with sqlite3.connect(os.path.join(self.data, "analytics.db")) as db:
             return db.execute("SELECT count(*) FROM query_logs").fetchone()[0]
 
+    def hear_until(self, ws, last):
+        heard = []
+        while not heard or heard[-1]["type"] != last:
+            heard.append(json.loads(ws.recv(timeout=PATIENCE)))
+        return heard
+
     def hear_out(self, ws):
         heard = []
         try:

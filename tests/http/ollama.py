@@ -4,11 +4,14 @@ import json
 import threading
 import time
 
+PATIENCE = 60  # seconds; for machines that are busy
+
 
 class Ollama:
     def __init__(self):
         self.pieces, self.pause, self.breaks_after = ["Hello", ",", " world"], 0.0, None
         self.asked, self.gone = [], threading.Event()
+        self.may_write = None  # a semaphore: each piece takes one of it
         outer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -33,12 +36,14 @@ class Ollama:
 
             def do_POST(self):
                 outer.asked.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-                pieces, pause, breaks = outer.pieces, outer.pause, outer.breaks_after
+                pieces, pause, breaks, gate = outer.pieces, outer.pause, outer.breaks_after, outer.may_write
                 self.send_response(200)
                 self.send_header("Transfer-Encoding", "chunked")
                 self.end_headers()
                 try:
                     for n, piece in enumerate(pieces):
+                        if gate:
+                            gate.acquire(timeout=PATIENCE)
                         if n == breaks:
                             self.close_connection = True
                             self.connection.shutdown(2)

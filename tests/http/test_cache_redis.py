@@ -13,7 +13,7 @@ from test_rights_matrix import Rights
 sys.path.insert(0, os.path.join(ROOT, "tests", "support"))
 from redis_server import Redis  # noqa: E402
 
-SOON = 20  # seconds that a test waits for what must happen at all; nothing is measured by it
+SOON = 60  # seconds that a test waits for what must happen at all; nothing is measured by it
 OPEN = {"RATE_LIMIT_PER_MINUTE": "0", "TARS_AUTH": "open"}
 
 
@@ -64,7 +64,8 @@ class RedisTest(Asking, ServerTest):
     @classmethod
     def setUpClass(cls):
         cls.redis = Redis()
-        cls.settings = {**OPEN, **cls.redis.settings(), **cls.more_settings}
+        # What counts hits and failures is not about a Redis that a busy machine keeps from answering in time.
+        cls.settings = {**OPEN, **cls.redis.settings(), "REDIS_TIMEOUT_MS": "20000", **cls.more_settings}
         try:
             super().setUpClass()
         except BaseException:
@@ -227,6 +228,7 @@ class Restart(RedisTest):
 
 class Faults(RedisTest):
     """Redis is killed, hung and brought back while people ask."""
+    more_settings = {"REDIS_TIMEOUT_MS": "50"}
 
     def asking(self, fault):
         """Run fault while four clients ask; every question must be answered well."""
@@ -420,15 +422,21 @@ class Operations(RedisTest):
 class Times(RedisTest):
     more_settings = {"REDIS_EMBEDDING_TTL": "1", "REDIS_DEFAULT_TTL": "1", "REDIS_RERANKER_TTL": "1"}
 
+    def ended(self):
+        """How many keys Redis has given up because their time was over."""
+        told = self.redis.cli("INFO", "stats")
+        return int(next(line for line in told.splitlines() if line.startswith("expired_keys:")).split(":")[1])
+
     def test_what_is_kept_ends(self):
         self.connected()
         query = "how long is this kept"
         before = self.samples()
         self.search(query)
-        self.kept("result")
+        eventually(self, lambda: self.redis.keys("tars:result:*") or self.ended())
         for key in self.redis.keys():
             self.assertIn(int(self.redis.cli("TTL", key)), (0, 1, -2))  # -2: it has ended meanwhile
         eventually(self, lambda: self.redis.keys() == [])
+        self.assertGreaterEqual(self.ended(), 1)
         # Memory took it no later than Redis did, so it has ended there as well.
         self.assertFalse(self.search(query)["cached"])
         after = self.samples()
@@ -474,7 +482,7 @@ class Strangers(Rights):
     @classmethod
     def setUpClass(cls):
         cls.redis = Redis()
-        cls.settings = {**Rights.settings, **cls.redis.settings()}
+        cls.settings = {**Rights.settings, **cls.redis.settings(), "REDIS_TIMEOUT_MS": "20000"}
         try:
             super().setUpClass()
         except BaseException:

@@ -14,6 +14,13 @@ COMMANDS = ["serve", "ingest", "search", "ask", "status", "jobs", "forget", "eva
             "backup", "restore", "doctor", "version", "help"]
 
 
+def link_or_copy(source, target):
+    try:
+        os.link(source, target)
+    except OSError:  # another file system, or somebody else's file
+        shutil.copy2(source, target)
+
+
 class Alone(unittest.TestCase):
     """No server runs."""
 
@@ -145,7 +152,7 @@ class Alone(unittest.TestCase):
         if not os.path.isdir(model):
             self.skipTest(f"{model} is not there; scripts/deps fetches it")
         other = os.path.join(self.data, "other-model")
-        shutil.copytree(model, other, copy_function=os.link)
+        shutil.copytree(model, other, copy_function=link_or_copy)
         os.unlink(os.path.join(other, "sentence_bert_config.json"))
         with open(os.path.join(other, "sentence_bert_config.json"), "w", encoding="utf-8") as file:
             json.dump({"max_seq_length": 128, "do_lower_case": False}, file)
@@ -205,7 +212,7 @@ class Alone(unittest.TestCase):
                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         process.stdout.readline()
         process.send_signal(signal.SIGINT)
-        out, _ = process.communicate(timeout=30)
+        out, _ = process.communicate(timeout=120)
         self.assertEqual(process.returncode, 130)
         self.assertIn("summary", out.splitlines()[-1])
         stats = json.loads(self.tars("status", "--json").stdout)["stats"]
@@ -242,7 +249,7 @@ class Beside(ServerTest):
     def test_stop_waits_for_nothing_that_hangs(self):
         started = time.monotonic()
         self.assertEqual(self.stop(), 0)
-        self.assertLess(time.monotonic() - started, 15)
+        self.assertLess(time.monotonic() - started, 30)
         self.assertFalse(os.path.exists(os.path.join(self.data, "server.json")))
         type(self).start()
 

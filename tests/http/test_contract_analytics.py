@@ -55,7 +55,7 @@ class Analytics(Contract):
         for question in ("Who is the lighthouse keeper of Oldport?", "When does the ferry leave the harbour?",
                          "What is shown on the pier in a storm?"):
             cls.http.post("/rag/query", json={"query": question, "relevance_threshold": 0}, headers=cls.headers)
-        for _ in range(100):  # rows are written off the answer's path
+        for _ in range(600):  # rows are written off the answer's path
             if cls.http.get("/analytics/query-stats", headers=cls.headers).json().get("total_queries") == 3:
                 break
             time.sleep(0.1)
@@ -167,7 +167,7 @@ class Clear(Contract):
         """1.5 DELETE /analytics/clear"""
         headers = self.bearer("clear-1")
         self.http.post("/rag/query", json={"query": "Who?", "relevance_threshold": 0}, headers=headers)
-        for _ in range(100):
+        for _ in range(600):
             if self.http.get("/analytics/query-stats", headers=headers).json()["total_queries"]:
                 break
             time.sleep(0.1)

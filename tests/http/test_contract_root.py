@@ -76,9 +76,14 @@ class Metrics(Contract):
 
     def test_system_is_cached(self):
         """1.6 GET /metrics/system: what the machine does is measured every 5 s at most"""
-        machine = ("cpu_percent", "memory_percent", "memory_used_mb")
-        first, again = self.http.get("/metrics/system").json(), self.http.get("/metrics/system").json()
-        self.assertEqual([first[key] for key in machine], [again[key] for key in machine])
+        def machine():
+            told = self.http.get("/metrics/system").json()
+            return [told[key] for key in ("cpu_percent", "memory_percent", "memory_used_mb")]
+
+        pairs = []
+        while not pairs or (pairs[-1][0] != pairs[-1][1] and len(pairs) < 3):  # a new look may fall between two
+            pairs.append((machine(), machine()))
+        self.assertEqual(*pairs[-1])
 
     def test_historical(self):
         """1.6 GET /metrics/historical"""

@@ -9,7 +9,7 @@ import unittest
 from life import PATIENCE, Life
 
 PROVIDER_S = 5  # a request to a provider of identities
-SLACK_S = 3  # for threads that end, and other work of the machine
+SLACK_S = 20  # for threads that end, and other work of the machine
 
 
 class Silent(Life):

@@ -20,11 +20,12 @@ class Stop(Life):
         """Each is answered whole, or refused when it wants to connect."""
         self.serve()
         self.index()
-        asking, lost, answered, lock = threading.Event(), [], [0, 0], threading.Lock()
+        asking, lost, lock = threading.Event(), [], threading.Lock()
+        answered = {}
         asking.set()
 
         def client(keeps, path, body):
-            connection, count = self.connection(), 0
+            connection = self.connection()
             while asking.is_set():
                 try:
                     if not keeps:
@@ -38,13 +39,12 @@ class Stop(Life):
                     reply = Reply(connection.getresponse())
                     assert reply.status == 200, reply.status
                     reply.json()
-                    count += 1
+                    with lock:
+                        answered[keeps, path] = answered.get((keeps, path), 0) + 1
                 except (OSError, http.client.HTTPException, ValueError, AssertionError) as fault:
                     with lock:
                         lost.append((path, keeps, repr(fault)))
                     break
-            with lock:
-                answered[keeps] += count
 
         clients = [threading.Thread(target=client, args=args)
                    for keeps in (True, False) for args in
@@ -52,20 +52,23 @@ class Stop(Life):
                     (keeps, "/rag/stats", None)) for _ in range(2)]
         for thread in clients:
             thread.start()
-        time.sleep(0.5)
+        deadline = time.monotonic() + PATIENCE
+        while (len(answered) < 6 or min(answered.values()) < 10) and not lost and time.monotonic() < deadline:
+            time.sleep(0.05)
         self.process.send_signal(signal.SIGTERM)
         self.assertEqual(self.wait(), 0)
         asking.clear()
         for thread in clients:
             thread.join(timeout=PATIENCE)
         self.assertEqual(lost, [])
-        self.assertGreater(min(answered), 0)
+        self.assertGreaterEqual(min(answered.values()), 10)
+        self.assertEqual(len(answered), 6)
 
     def test_answers_end(self):
         """A stream, an answer and a chat that are under way go on to their end; their rows are kept."""
-        self.serve()
+        self.serve(DRAIN_SECONDS=str(PATIENCE))
         self.index()
-        self.model.pieces, self.model.pause = [f"p{n} " for n in range(20)], 0.05
+        self.model.pieces, self.model.may_write = [f"p{n} " for n in range(20)], threading.Semaphore(0)
         stream, query = self.connection(), self.connection()
         ws = self.enterContext(connect(f"ws://127.0.0.1:{self.port}/ws/chat?token={self.token()}"))
         idle = self.enterContext(connect(f"ws://127.0.0.1:{self.port}/ws/chat?token={self.token()}"))
@@ -79,7 +82,9 @@ class Stop(Life):
         self.assertIn("stopping", heard[1]["message"])
         self.assertEqual((idle.close_code, idle.close_reason), (1001, "the server stops"))
         ws.send(json.dumps({"type": "chat", "content": "One more?", "conversation_id": "late"}))
-        heard = self.hear_out(ws)
+        heard = self.hear_until(ws, "error")
+        self.model.may_write.release(3 * 20)
+        heard += self.hear_out(ws)
         kinds = [m["type"] for m in heard]
         self.assertIn("system", kinds)
         self.assertEqual(kinds.count("rag_token"), 20)
@@ -128,8 +133,8 @@ class Stop(Life):
 
     def test_a_balancer_is_told(self):
         """On a connection that it has; each answer ends its connection."""
-        self.serve()
-        self.model.pieces, self.model.pause = [f"p{n} " for n in range(20)], 0.05
+        self.serve(DRAIN_SECONDS=str(PATIENCE))
+        self.model.may_write = threading.Semaphore(0)
         ready, alive = self.connection(), self.connection()
         for connection in (ready, alive):
             self.send(connection, "GET", "/ready")
@@ -147,6 +152,7 @@ class Stop(Life):
         self.send(alive, "GET", "/health")
         reply = Reply(alive.getresponse())
         self.assertEqual((reply.status, reply.json()["status"]), (200, "healthy"))
+        self.model.may_write.release(3)
         self.assertEqual(self.hear_out(ws)[-1]["type"], "complete")
         self.assertEqual(self.wait(), 0)
 

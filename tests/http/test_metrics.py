@@ -48,7 +48,11 @@ class Metrics(MetricsTest):
         stats = self.get("/rag/stats").json()
         self.assertEqual((system["documents_indexed"], system["chunks_stored"]),
                          (stats["total_documents"], stats["total_chunks"]))
-        self.assertEqual(self.get("/metrics/system").json()["cpu_percent"], system["cpu_percent"])
+        for _ in range(3):  # a new look, every 5 s, may fall between two
+            pair = [self.get("/metrics/system").json()["cpu_percent"] for _ in range(2)]
+            if pair[0] == pair[1]:
+                break
+        self.assertEqual(*pair)
         self.ask("POST", "/rag/query", {"query": "annual leave"}, headers=self.headers)
         after = self.get("/metrics/system").json()
         self.assertEqual(after["queries_processed"], system["queries_processed"] + 1)
@@ -57,7 +61,7 @@ class Metrics(MetricsTest):
     def test_historical(self):
         self.ask("POST", "/rag/query", {"query": "annual leave"}, headers=self.headers)
         found = []
-        for _ in range(40):
+        for _ in range(240):
             history = self.get("/metrics/historical?start_time=2001-01-01&end_time=2999-01-01&interval=10").json()
             found = [m for m in history["metrics"] if m["average_query_time_ms"] is not None]
             if found:
@@ -171,7 +175,7 @@ class WithGpu(MetricsTest):
                             ("gpu_temperature_celsius", 41)):
             self.assertEqual(found["tars_" + name], value, name)
         rows = []
-        for _ in range(40):
+        for _ in range(240):
             rows = self.get("/metrics/historical?start_time=2001-01-01&end_time=2999-01-01").json()["metrics"]
             if rows:
                 break

@@ -110,7 +110,7 @@ class OnPostgres(ServerTest):
         return POSTGRES.query(sql, cls.database)
 
     @classmethod
-    def wait_for(cls, what, seconds=30):
+    def wait_for(cls, what, seconds=60):
         end = time.monotonic() + seconds
         while not what():
             if time.monotonic() > end:
@@ -151,7 +151,7 @@ class Tables(OnPostgres):
     def test_a_row_equals_its_answer(self):
         answers = [self.ask("POST", "/rag/query", QUESTION).json()]
         self.assertTrue(answers[0]["sources"])
-        self.assertTrue(self.answers_statistics())
+        self.wait_for(self.answers_statistics)
         row = self.rows("SELECT id, query_text, query_hash = encode(sha256(convert_to(query_text, 'UTF8')), 'hex'), "
                         "client_id, round(retrieval_time_ms::numeric, 2), round(generation_time_ms::numeric, 2), "
                         "round(total_time_ms::numeric, 2), sources_count, relevance_scores, model_used, "
@@ -174,7 +174,7 @@ class Tables(OnPostgres):
         before = int(self.rows("SELECT count(*) FROM query_logs")[0][0])
         lines = self.ask("POST", "/rag/query/stream", {**QUESTION, "query": "streamed"}).lines()
         self.assertEqual(lines[-1]["type"], "rag_complete")
-        self.assertTrue(self.answers_statistics())
+        self.wait_for(self.answers_statistics)
         self.assertEqual(int(self.rows("SELECT count(*) FROM query_logs")[0][0]), before + 1)
         row = self.rows("SELECT sources_count, tokens_generated FROM query_logs WHERE query_text = 'streamed'")[0]
         self.assertEqual([int(x) for x in row], [lines[-1]["sources_count"], lines[-1]["total_tokens"]])
@@ -192,7 +192,7 @@ class Partitions(OnPostgres):
 
     def test_the_same_tables_in_months(self):
         self.assertEqual(self.ask("POST", "/rag/query", QUESTION).status, 200)
-        self.assertTrue(self.answers_statistics())
+        self.wait_for(self.answers_statistics)
         self.compare_tables()
         self.assertEqual(self.rows("SELECT count(*) FROM tars_partitioned()"), [["4"]])
         self.assertEqual(self.rows("SELECT count(*) FROM pg_constraint WHERE contype = 'f'"), [["0"]])
@@ -220,7 +220,7 @@ class Adopted(OnPostgres):
         found = {row[0] for row in self.rows("SELECT indexname FROM pg_indexes")}
         self.assertTrue(set(INDEXES) <= found and "ix_query_logs_client_id" in found)
         self.assertEqual(self.ask("POST", "/rag/query", QUESTION).status, 200)
-        self.assertTrue(self.answers_statistics())
+        self.wait_for(self.answers_statistics)
         self.assertEqual(self.rows("SELECT count(*) FROM query_logs"), [["2"]])
 
 

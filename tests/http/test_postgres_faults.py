@@ -54,7 +54,7 @@ class Faults(OnPostgres):
             self.wait_for(lambda: not self.answers_statistics())
             begun = time.monotonic()
             self.assertFalse(self.answers_statistics())
-            self.assertLess(time.monotonic() - begun, 6)
+            self.assertLess(time.monotonic() - begun, 30)  # it hangs for ever
         finally:
             test_postgres.POSTGRES.resume()
         self.wait_for(self.answers_statistics)

@@ -97,14 +97,15 @@ class Formats(ServerTest):
     def test_many_at_once(self):
         with concurrent.futures.ThreadPoolExecutor(16) as pool:
             def one(number):
-                opened = number % 2 == 1
                 begun = time.monotonic()
-                reply = self.scrape(**(WANTS_OPEN if opened else {}))
-                took = time.monotonic() - begun
-                exposition.read(reply.body.decode(), openmetrics=opened)
-                return reply.status, took < 5
+                reply = self.scrape(**(WANTS_OPEN if number % 2 == 1 else {}))
+                return reply, time.monotonic() - begun
 
-            self.assertEqual(set(pool.map(one, range(64))), {(200, True)})
+            replies = list(pool.map(one, range(64)))
+        for number, (reply, took) in enumerate(replies):
+            self.assertEqual(reply.status, 200)
+            self.assertLess(took, 20)
+            exposition.read(reply.body.decode(), openmetrics=number % 2 == 1)
 
 
 class Strangers(ServerTest):

@@ -166,8 +166,8 @@ class Smuggling(ServerTest):
 
     def talk(self, raw):
         """All that comes back, and whether the server closed."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=20) as link:
-            link.settimeout(5)
+        with socket.create_connection(("127.0.0.1", self.port), timeout=60) as link:
+            link.settimeout(30)
             try:
                 link.sendall(raw)
             except OSError:
@@ -222,7 +222,7 @@ class Pieces(ServerTest):
 
     def test_byte_by_byte(self):
         for name in ("CL.TE", "TE.CL", "two CL that differ", "chunk size with 0x", "obs-fold with a space"):
-            with self.subTest(name), socket.create_connection(("127.0.0.1", self.port), timeout=20) as link:
+            with self.subTest(name), socket.create_connection(("127.0.0.1", self.port), timeout=60) as link:
                 link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 got = b""
                 try:

@@ -302,7 +302,7 @@ class FaultTest(ServerTest):
     def setUpClass(cls):
         cls.receiver = Receiver()
         cls.settings = {"OTEL_EXPORTER_OTLP_ENDPOINT": cls.receiver.url, "OTEL_BSP_SCHEDULE_DELAY": "20",
-                        "OTEL_EXPORTER_OTLP_TIMEOUT": "500", "LOG_LEVEL": "ERROR"}
+                        "OTEL_EXPORTER_OTLP_TIMEOUT": "2000", "LOG_LEVEL": "ERROR"}
         super().setUpClass()
 
     @classmethod

@@ -151,7 +151,7 @@ class Receiver:
         self.server.server_close()
         self.thread.join()
 
-    def wait(self, good, seconds=30):
+    def wait(self, good, seconds=60):
         """Wait until good(spans) is true, and give the spans."""
         until = time.monotonic() + seconds
         while True:
