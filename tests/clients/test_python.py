@@ -153,7 +153,7 @@ class Against(ServerTest):
     def test_chat(self):
         client = self.signed_in()
         with client.chat() as chat:
-            self.assertEqual(chat.receive(timeout=10)["client_id"], "py-tests")
+            self.assertEqual(chat.receive(timeout=60)["client_id"], "py-tests")
             messages = list(chat.ask(QUESTION, conversation_id="conv_p", rag_top_k=2))
             self.assertEqual((messages[0]["type"], messages[-1]["type"]), ("rag_sources", "rag_complete"))
             self.assertIn("28", "".join(m.get("token", "") for m in messages))

@@ -18,6 +18,9 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "-
          "--disable-component-update", "--disable-sync"]
 QUESTION = "How many days of annual leave do employees get?"
 PASSWORD = "a password for tests"
+PATIENCE_MS = 60000  # for machines that are busy
+
+expect.set_options(timeout=PATIENCE_MS)
 
 
 class Web(ServerTest):
@@ -38,7 +41,7 @@ class Web(ServerTest):
     def setUp(self):
         self.context = self.browser.new_context(viewport={"width": 1180, "height": 900})
         self.page = self.context.new_page()
-        self.page.set_default_timeout(20000)
+        self.page.set_default_timeout(PATIENCE_MS)
         self.faults = []
         self.page.on("pageerror", lambda error: self.faults.append(str(error)))
         # What the Content-Security-Policy forbids is said on the console.

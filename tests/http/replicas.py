@@ -137,7 +137,7 @@ class ReplicasTest(unittest.TestCase):
     def rows(self, sql):
         return self.postgres.query(sql)
 
-    def soon(self, holds, seconds=20, what="it"):
+    def soon(self, holds, seconds=60, what="it"):
         """Until holds(); how long it took. A request that fails meanwhile is asked again."""
         start = time.monotonic()
         last = None

@@ -69,7 +69,8 @@ class Prometheus:
                  f"--web.listen-address=127.0.0.1:{self.port}",
                  *(["--enable-feature=exemplar-storage"] if exemplars else [])],
                 stdout=subprocess.DEVNULL, stderr=log, cwd=self.folder)
-        for _ in range(600):
+        until = time.monotonic() + 120
+        while time.monotonic() < until:
             if self.process.poll() is not None:
                 return False
             try:
@@ -77,6 +78,8 @@ class Prometheus:
                     return True
             except OSError:
                 time.sleep(0.05)
+        self.process.kill()
+        self.process.wait()
         return False
 
     def log(self):
@@ -99,17 +102,19 @@ class Prometheus:
             return [({}, float(found["result"][1]))]
         return [(row["metric"], float(row["value"][1])) for row in found["result"]]
 
-    def wait_for(self, expression, wanted=lambda rows: bool(rows), seconds=60):
+    def wait_for(self, expression, wanted=lambda rows: bool(rows), seconds=120):
         """What an expression gives once wanted(rows) is true."""
-        rows = []
-        for _ in range(int(seconds * 10)):
+        until = time.monotonic() + seconds
+        while True:
             rows = self.query(expression)
             if wanted(rows):
                 return rows
+            if time.monotonic() > until:
+                break
             time.sleep(0.1)
         raise AssertionError(f"{expression} gave {rows} after {seconds} s")
 
-    def wait_until_up(self, job, seconds=60):
+    def wait_until_up(self, job, seconds=120):
         """Until the target was scraped well; what went wrong with it otherwise."""
         try:
             self.wait_for(f'up{{job="{job}"}} == 1', seconds=seconds)

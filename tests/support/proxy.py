@@ -25,7 +25,7 @@ class FaultProxy:
         self.port = free_port()
         self.process = subprocess.Popen([binary, "-host", "127.0.0.1", "-port", str(self.port)],
                                         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        for _ in range(200):
+        for _ in range(1200):
             try:
                 self.ask("GET", "/version")
                 return
@@ -36,7 +36,7 @@ class FaultProxy:
     def ask(self, method, path, body=None):
         request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", method=method,
                                          data=None if body is None else json.dumps(body).encode())
-        with urllib.request.urlopen(request, timeout=10) as reply:
+        with urllib.request.urlopen(request, timeout=60) as reply:
             return reply.read()
 
     def add(self, name, upstream):

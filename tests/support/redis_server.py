@@ -36,7 +36,8 @@ class Redis:
         self.process = subprocess.Popen(
             ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--dir", self.folder, "--appendonly",
              "no", *self.arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        for _ in range(1000):
+        until = time.monotonic() + 60
+        while time.monotonic() < until:
             if self.process.poll() is not None:
                 return False
             try:
@@ -44,6 +45,7 @@ class Redis:
                     return self.cli("PING").strip() == "PONG"
             except OSError:
                 time.sleep(0.01)
+        self.kill()
         return False
 
     def settings(self, **more):
