@@ -52,17 +52,6 @@ const char *tars_admin_tenant(struct tars_exchange *ex)
     return status == TARS_OK ? text.ptr : nobody;
 }
 
-void tars_admin_reply_status(struct tars_exchange *ex, tars_status status,
-                             const struct tars_err *err)
-{
-    /* As things are it cannot be done: not a server that is busy. */
-    if (status == TARS_EBUSY) {
-        tars_exchange_fail(ex, 409, err->text[0] ? err->text : tars_status_text(status));
-    } else {
-        tars_api_reply_status(ex, status, err);
-    }
-}
-
 void tars_admin_refuse_value(struct tars_exchange *ex, const char *name, const char *words)
 {
     struct tars_reader reader;

@@ -18,9 +18,6 @@ const char *tars_admin_parameter(struct tars_exchange *ex, size_t i);
  * so that a mistake never means the caller's own. */
 const char *tars_admin_tenant(struct tars_exchange *ex);
 
-/* What a function of the directory said: 400, 403, 404, 409, 503. */
-void tars_admin_reply_status(struct tars_exchange *ex, tars_status status,
-                             const struct tars_err *err);
 /* 422 about one field. */
 void tars_admin_refuse_value(struct tars_exchange *ex, const char *name, const char *words);
 /* The same of a parameter of the query. */

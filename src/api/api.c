@@ -157,6 +157,7 @@ static int http_status(tars_status status)
         return 404;
     case TARS_EEXIST:
     case TARS_EMISMATCH:
+    case TARS_ECONFLICT:
         return 409;
     case TARS_ETOOBIG:
         return 413;

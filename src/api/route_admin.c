@@ -51,7 +51,7 @@ static void list_accounts(struct tars_exchange *ex)
                                 &accounts, &count, &err);
 
     if (status != TARS_OK) {
-        tars_admin_reply_status(ex, status, &err);
+        tars_api_reply_status(ex, status, &err);
         return;
     }
     tars_exchange_json(ex);
@@ -87,7 +87,7 @@ static void add_account(struct tars_exchange *ex)
     status = tars_directory_account_add(ex->api->config.auth, &actor, &wanted, ex->call.arena,
                                         &made, &err);
     if (status != TARS_OK) {
-        tars_admin_reply_status(ex, status, &err);
+        tars_api_reply_status(ex, status, &err);
         return;
     }
     ex->is_secret = made.secret != NULL;
@@ -132,7 +132,7 @@ static void change_account(struct tars_exchange *ex, const char *name)
     status = tars_directory_account_set(ex->api->config.auth, &actor, tars_admin_tenant(ex), name,
                                         &change, ex->call.arena, &made, &err);
     if (status != TARS_OK) {
-        tars_admin_reply_status(ex, status, &err);
+        tars_api_reply_status(ex, status, &err);
         return;
     }
     ex->is_secret = made.secret != NULL;
@@ -153,7 +153,7 @@ static void remove_account(struct tars_exchange *ex, const char *name)
     if (status == TARS_OK) {
         tars_admin_reply_done(ex, "account removed");
     } else {
-        tars_admin_reply_status(ex, status, &err);
+        tars_api_reply_status(ex, status, &err);
     }
 }
 
@@ -199,7 +199,7 @@ void tars_admin_list_keys(struct tars_exchange *ex, const char *tenant, const ch
                                              ex->call.arena, &keys, &count, &err);
 
     if (status != TARS_OK) {
-        tars_admin_reply_status(ex, status, &err);
+        tars_api_reply_status(ex, status, &err);
         return;
     }
     tars_exchange_json(ex);
@@ -233,7 +233,7 @@ void tars_admin_make_key(struct tars_exchange *ex, const char *tenant, const cha
     status =
         tars_directory_key_add(ex->api->config.auth, &actor, &wanted, ex->call.arena, &made, &err);
     if (status != TARS_OK) {
-        tars_admin_reply_status(ex, status, &err);
+        tars_api_reply_status(ex, status, &err);
         return;
     }
     ex->is_secret = true;
@@ -267,7 +267,7 @@ void tars_admin_revoke_key(struct tars_exchange *ex)
     if (status == TARS_OK) {
         tars_admin_reply_done(ex, "key revoked");
     } else {
-        tars_admin_reply_status(ex, status, &err);
+        tars_api_reply_status(ex, status, &err);
     }
 }
 
@@ -303,7 +303,7 @@ void tars_route_admin_user_tokens(struct tars_exchange *ex)
     } else if (status == TARS_EDENIED) {
         tars_exchange_not_found(ex, "No such account, or it is disabled");
     } else {
-        tars_admin_reply_status(ex, status, &err);
+        tars_api_reply_status(ex, status, &err);
     }
 }
 

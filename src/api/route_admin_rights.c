@@ -31,7 +31,7 @@ static void list_collections(struct tars_exchange *ex)
                                    ex->call.arena, &collections, &count, &err);
 
     if (status != TARS_OK) {
-        tars_admin_reply_status(ex, status, &err);
+        tars_api_reply_status(ex, status, &err);
         return;
     }
     tars_exchange_json(ex);
@@ -62,7 +62,7 @@ static void add_collection(struct tars_exchange *ex)
         return;
     status = tars_directory_collection_add(ex->api->config.auth, &actor, &collection, &err);
     if (status != TARS_OK) {
-        tars_admin_reply_status(ex, status, &err);
+        tars_api_reply_status(ex, status, &err);
         return;
     }
     tars_exchange_json(ex);
@@ -104,7 +104,7 @@ static void change_collection(struct tars_exchange *ex, const char *name)
     if (status == TARS_OK) {
         tars_admin_reply_done(ex, "collection changed");
     } else {
-        tars_admin_reply_status(ex, status, &err);
+        tars_api_reply_status(ex, status, &err);
     }
 }
 
@@ -118,7 +118,7 @@ static void remove_collection(struct tars_exchange *ex, const char *name)
     if (status == TARS_OK) {
         tars_admin_reply_done(ex, "collection removed");
     } else {
-        tars_admin_reply_status(ex, status, &err);
+        tars_api_reply_status(ex, status, &err);
     }
 }
 
@@ -151,7 +151,7 @@ void tars_route_admin_grants(struct tars_exchange *ex)
     status = tars_directory_grants(ex->api->config.auth, &actor, tars_admin_tenant(ex), NULL, name,
                                    ex->call.arena, &grants, &count, &err);
     if (status != TARS_OK) {
-        tars_admin_reply_status(ex, status, &err);
+        tars_api_reply_status(ex, status, &err);
         return;
     }
     tars_exchange_json(ex);
@@ -196,7 +196,7 @@ void tars_route_admin_grant(struct tars_exchange *ex)
     if (status == TARS_OK) {
         tars_admin_reply_done(ex, ex->method == TARS_HTTP_DELETE ? "grant removed" : "granted");
     } else {
-        tars_admin_reply_status(ex, status, &err);
+        tars_api_reply_status(ex, status, &err);
     }
 }
 
@@ -253,7 +253,7 @@ void tars_route_admin_audit(struct tars_exchange *ex)
     status = tars_directory_audit(ex->api->config.auth, &actor, &filter, ex->call.arena, &entries,
                                   &count, &err);
     if (status != TARS_OK) {
-        tars_admin_reply_status(ex, status, &err);
+        tars_api_reply_status(ex, status, &err);
         return;
     }
     tars_exchange_json(ex);

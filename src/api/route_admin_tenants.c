@@ -40,7 +40,7 @@ static void list_tenants(struct tars_exchange *ex)
                                                 &tenants, &count, &err);
 
     if (status != TARS_OK) {
-        tars_admin_reply_status(ex, status, &err);
+        tars_api_reply_status(ex, status, &err);
         return;
     }
     tars_exchange_json(ex);
@@ -127,7 +127,7 @@ static void add_tenant(struct tars_exchange *ex)
     if (status == TARS_OK)
         status = tars_analytics_clear(ex->api->config.analytics, tenant.name, &err);
     if (status != TARS_OK) {
-        tars_admin_reply_status(ex, status, &err);
+        tars_api_reply_status(ex, status, &err);
         return;
     }
     tars_exchange_json(ex);
@@ -167,7 +167,7 @@ static void change_tenant(struct tars_exchange *ex, const char *name)
     if (status == TARS_OK) {
         tars_admin_reply_done(ex, "tenant changed");
     } else {
-        tars_admin_reply_status(ex, status, &err);
+        tars_api_reply_status(ex, status, &err);
     }
 }
 
@@ -217,7 +217,7 @@ static void remove_tenant(struct tars_exchange *ex, const char *name)
     if (status == TARS_OK)
         status = config->service->tenant_empty(config->service_ctx, name, &ex->call, &tally, &err);
     if (status == TARS_EINVAL)
-        status = TARS_EBUSY; /* the default one stays: 409 */
+        status = TARS_ECONFLICT; /* the default one stays: 409 */
     tars_access_note(ex, "tenant-emptied", name, tally_detail(ex, &tally), status == TARS_OK);
     if (status == TARS_OK)
         status = forget_exports(ex, name, &err);
@@ -226,7 +226,7 @@ static void remove_tenant(struct tars_exchange *ex, const char *name)
     if (status == TARS_OK)
         status = config->service->scrub(config->service_ctx, &err);
     if (status != TARS_OK) {
-        tars_admin_reply_status(ex, status, &err);
+        tars_api_reply_status(ex, status, &err);
         return;
     }
     tars_exchange_json(ex);
@@ -263,7 +263,7 @@ void tars_route_admin_tenant_export(struct tars_exchange *ex)
     }
     tars_access_note(ex, "tenant-exported", name, tally_detail(ex, &tally), status == TARS_OK);
     if (status != TARS_OK) {
-        tars_admin_reply_status(ex, status, &err);
+        tars_api_reply_status(ex, status, &err);
         return;
     }
     tars_exchange_json(ex);
@@ -343,7 +343,7 @@ void tars_route_admin_tenant_usage(struct tars_exchange *ex)
     if (status == TARS_OK)
         status = hold(ex, name, &sum, &err);
     if (status != TARS_OK || !tenant) {
-        tars_admin_reply_status(ex, status, &err);
+        tars_api_reply_status(ex, status, &err);
         return;
     }
     tars_exchange_json(ex);

@@ -33,7 +33,7 @@ void tars_route_auth_me(struct tars_exchange *ex)
                                                     ex->call.arena, &collections, &count, &err);
 
     if (status != TARS_OK) {
-        tars_admin_reply_status(ex, status, &err);
+        tars_api_reply_status(ex, status, &err);
         return;
     }
     tars_exchange_json(ex);
@@ -73,7 +73,7 @@ void tars_route_auth_secret(struct tars_exchange *ex)
         return;
     status = tars_directory_own_secret(ex->api->config.auth, &actor, old_secret, secret, &err);
     if (status != TARS_OK) {
-        tars_admin_reply_status(ex, status, &err);
+        tars_api_reply_status(ex, status, &err);
         return;
     }
     tars_admin_reply_done(ex, "secret changed");

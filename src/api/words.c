@@ -25,7 +25,8 @@ const char *tars_words_told(const char *words)
 /* What the caller gave is wrong, or there is no such thing: it may be quoted. */
 static bool is_of_request(tars_status status)
 {
-    return status == TARS_EINVAL || status == TARS_ENOTFOUND || status == TARS_EEXIST;
+    return status == TARS_EINVAL || status == TARS_ENOTFOUND || status == TARS_EEXIST ||
+           status == TARS_ECONFLICT;
 }
 
 const char *tars_words_of(const struct tars_api *api, const struct tars_call *call,

@@ -276,7 +276,7 @@ static tars_status may_change(const struct tars_visit *visit,
     if (is_limit && !visit->actor->principal->is_system)
         return tars_fail(TARS_EDENIED, err, "Only an administrator of all tenants may do this");
     if (change->disabled && *change->disabled && strcmp(visit->tenant_name, TARS_TENANT) == 0)
-        return tars_fail(TARS_EBUSY, err, "tenant %s cannot be disabled", TARS_TENANT);
+        return tars_fail(TARS_ECONFLICT, err, "tenant %s cannot be disabled", TARS_TENANT);
     return TARS_OK;
 }
 
@@ -329,7 +329,7 @@ tars_status tars_directory_tenant_remove(struct tars_auth *auth, const struct ta
     if (status == TARS_OK && !tars_snapshot_tenant(visit.snapshot, tenant))
         status = tars_fail(TARS_ENOTFOUND, err, "there is no tenant \"%.64s\"", tenant);
     if (status == TARS_OK && strcmp(tenant, TARS_TENANT) == 0)
-        status = tars_fail(TARS_EBUSY, err, "tenant %s cannot be removed", TARS_TENANT);
+        status = tars_fail(TARS_ECONFLICT, err, "tenant %s cannot be removed", TARS_TENANT);
     if (status == TARS_OK)
         status = tars_accounts_tenant_remove(auth->config.store, tenant, err);
     return tars_directory_leave(&visit, status, "tenant-removed", tenant, err);

@@ -19,7 +19,7 @@
  *   TARS_ENOTFOUND no such object, or none that the actor may see
  *   TARS_EDENIED   the actor may not do this
  *   TARS_EEXIST    the name is taken
- *   TARS_EBUSY     it cannot be done as things are: the last admin of a tenant, a collection or a
+ *   TARS_ECONFLICT it cannot be done as things are: the last admin of a tenant, a collection or a
  *                  tenant that still holds documents, "default"
  *   TARS_EAGAIN    too many secrets are being hashed; try again
  * and TARS_EIO, TARS_ENOMEM as the store does.
@@ -73,7 +73,7 @@ TARS_MUST_USE tars_status tars_directory_tenant_set(struct tars_auth *auth,
                                                     const char *tenant,
                                                     const struct tars_tenant_change *change,
                                                     struct tars_err *err);
-/* Its documents must be forgotten before: EBUSY. */
+/* Its documents must be forgotten before: ECONFLICT. */
 TARS_MUST_USE tars_status tars_directory_tenant_remove(struct tars_auth *auth,
                                                        const struct tars_actor *actor,
                                                        const char *tenant, struct tars_err *err);
@@ -118,13 +118,13 @@ TARS_MUST_USE tars_status tars_directory_account_add(struct tars_auth *auth,
                                                      struct tars_arena *arena,
                                                      struct tars_account_made *made,
                                                      struct tars_err *err);
-/* made->secret is set when one was made. EBUSY: it would leave the tenant without an admin (the
+/* made->secret is set when one was made. ECONFLICT: it would leave the tenant without an admin (the
  * owner of the data folder may do it all the same). */
 TARS_MUST_USE tars_status tars_directory_account_set(
     struct tars_auth *auth, const struct tars_actor *actor, const char *tenant, const char *name,
     const struct tars_account_change *change, struct tars_arena *arena,
     struct tars_account_made *made, struct tars_err *err);
-/* With its keys and grants. EBUSY as above. */
+/* With its keys and grants. ECONFLICT as above. */
 TARS_MUST_USE tars_status tars_directory_account_remove(struct tars_auth *auth,
                                                         const struct tars_actor *actor,
                                                         const char *tenant, const char *name,
@@ -195,7 +195,7 @@ TARS_MUST_USE tars_status tars_directory_collection_set(struct tars_auth *auth,
                                                         const char *tenant, const char *name,
                                                         const struct tars_collection_change *change,
                                                         struct tars_err *err);
-/* EBUSY while it holds documents, and for "default". */
+/* ECONFLICT while it holds documents, and for "default". */
 TARS_MUST_USE tars_status tars_directory_collection_remove(struct tars_auth *auth,
                                                            const struct tars_actor *actor,
                                                            const char *tenant, const char *name,

@@ -235,7 +235,7 @@ static tars_status check_last_admin(const struct tars_visit *visit,
             strcmp(other->tenant, account->tenant) == 0)
             return TARS_OK;
     }
-    return tars_fail(TARS_EBUSY, err,
+    return tars_fail(TARS_ECONFLICT, err,
                      "\"%.255s\" is the last admin of tenant %s: make another one first",
                      account->name, account->tenant);
 }
@@ -489,8 +489,8 @@ static tars_status check_key_count(const struct tars_visit *visit, const struct 
     }
     return count < TARS_KEYS_MAX
                ? TARS_OK
-               : tars_fail(TARS_EBUSY, err, "\"%.255s\" has %d keys: revoke one first", owner->name,
-                           TARS_KEYS_MAX);
+               : tars_fail(TARS_ECONFLICT, err, "\"%.255s\" has %d keys: revoke one first",
+                           owner->name, TARS_KEYS_MAX);
 }
 
 static tars_status add_key(struct tars_visit *visit, const struct tars_key_wanted *wanted,

@@ -124,7 +124,7 @@ tars_status tars_directory_collection_remove(struct tars_auth *auth, const struc
     if (status == TARS_OK)
         status = tars_directory_collection(&visit, name, &found, err);
     if (status == TARS_OK && strcmp(name, TARS_COLLECTION_DEFAULT) == 0)
-        status = tars_fail(TARS_EBUSY, err, "collection %s cannot be removed", name);
+        status = tars_fail(TARS_ECONFLICT, err, "collection %s cannot be removed", name);
     if (found && status == TARS_OK)
         status = tars_accounts_collection_remove(auth->config.store, found->id, err);
     return tars_directory_leave(&visit, status, "collection-removed", name, err);

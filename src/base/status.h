@@ -29,7 +29,8 @@
     X(TARS_EPASSWORD, 15, "needs a password")                 \
     X(TARS_ENOTEXT, 16, "no text layer")                      \
     X(TARS_EMISMATCH, 17, "made by another model or version") \
-    X(TARS_EQUOTA, 18, "over a quota")
+    X(TARS_EQUOTA, 18, "over a quota")                        \
+    X(TARS_ECONFLICT, 19, "not as things are")
 
 typedef enum {
 #define X(name, value, text) name = (value),

@@ -74,7 +74,7 @@ struct tars_account {
     /* For _set() alone, where processes share the store. */
     const struct tars_account *was; /* what this was made from: what is the same is left as it is in
                                        the store by now; NULL: all is written */
-    bool leaves_admin;              /* EBUSY when its tenant would have no other one */
+    bool leaves_admin;              /* ECONFLICT when its tenant would have no other one */
 };
 
 struct tars_api_key {
@@ -171,7 +171,7 @@ TARS_MUST_USE tars_status tars_accounts_tenant_set(struct tars_store *store,
                                                    const struct tars_tenant *tenant,
                                                    struct tars_err *err);
 /* Removes its accounts, keys, collections, grants, conversations, usage and audit entries. Its
- * documents must be forgotten before (TARS_EBUSY). EINVAL for TARS_TENANT. */
+ * documents must be forgotten before (TARS_ECONFLICT). EINVAL for TARS_TENANT. */
 TARS_MUST_USE tars_status tars_accounts_tenant_remove(struct tars_store *store, const char *name,
                                                       struct tars_err *err);
 
@@ -202,7 +202,7 @@ TARS_MUST_USE tars_status tars_accounts_collection_add(struct tars_store *store,
 TARS_MUST_USE tars_status tars_accounts_collection_set(struct tars_store *store,
                                                        const struct tars_collection *collection,
                                                        struct tars_err *err);
-/* EBUSY while it holds documents; EINVAL for "default". */
+/* ECONFLICT while it holds documents; EINVAL for "default". */
 TARS_MUST_USE tars_status tars_accounts_collection_remove(struct tars_store *store, int64_t id,
                                                           struct tars_err *err);
 /* Adds or changes. */

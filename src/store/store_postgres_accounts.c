@@ -334,7 +334,7 @@ static tars_status is_busy(struct tars_pg_query *query, const char *what, struct
     tars_status status = tars_pg_end(query, err);
 
     if (!status && busy)
-        status = tars_fail(TARS_EBUSY, err, "%s holds documents: forget them first", what);
+        status = tars_fail(TARS_ECONFLICT, err, "%s holds documents: forget them first", what);
     return status;
 }
 
@@ -419,7 +419,7 @@ static tars_status check_admin(struct tars_pg_conn *conn, const struct tars_acco
     tars_pg_bind_int(&query, account->id);
     status = pgs_one_int(&query, &is_last, err);
     if (!status && is_last) {
-        status = tars_fail(TARS_EBUSY, err,
+        status = tars_fail(TARS_ECONFLICT, err,
                            "\"%.255s\" is the last admin of tenant %s: make another one first",
                            account->name, account->tenant);
     }

@@ -303,7 +303,7 @@ static tars_status is_busy(struct tars_sqlite_query *query, const char *what, st
     tars_status status = tars_sqlite_end(query, err);
 
     if (!status && busy)
-        status = tars_fail(TARS_EBUSY, err, "%s holds documents: forget them first", what);
+        status = tars_fail(TARS_ECONFLICT, err, "%s holds documents: forget them first", what);
     return status;
 }
 

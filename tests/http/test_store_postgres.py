@@ -3,6 +3,7 @@
 It takes in, searches, talks, forgets and starts again as with a file; only one server has the store; a database that is
 away costs no start that waits for it."""
 import concurrent.futures
+import contextlib
 import json
 import os
 import shutil
@@ -25,12 +26,13 @@ QUESTION = {"query": "How many days of vacation are there?", "relevance_threshol
 class StoreTest(ServerTest):
     """A database of its own for each class."""
     pooled = "false"
+    more = {}
 
     @classmethod
     def setUpClass(cls):
         cls.postgres = Postgres()
         cls.settings = {**cls.postgres.environment(POSTGRES_ENABLED="false"), "STORE": "postgres",
-                        "STORE_POOLER": cls.pooled}
+                        "STORE_POOLER": cls.pooled, **cls.more}
         try:
             super().setUpClass()
             cls.token = cls.sign_in()
@@ -121,6 +123,51 @@ class Session(StoreTest):
                 break
             time.sleep(0.2)
         self.assertEqual(self.rows("SELECT count(*) FROM tars.files WHERE path LIKE '%new.md'"), [["1"]])
+
+
+class Full(StoreTest):
+    """One connection, and somebody has it."""
+    more = {"POSTGRES_POOL_SIZE": "1", "POSTGRES_MAX_OVERFLOW": "0", "POSTGRES_TIMEOUT_MS": "1500"}
+
+    @contextlib.contextmanager
+    def locked(self, table):
+        holder = subprocess.Popen([os.path.join(self.postgres.bin, "psql"), "-X", "-q", "-h", self.postgres.dir, "-p",
+                                   str(self.postgres.port), "-U", "postgres", "-d", self.postgres.database, "-f", "-"],
+                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        try:
+            holder.stdin.write(f"BEGIN;\nLOCK TABLE {table} IN ACCESS EXCLUSIVE MODE;\n\\echo locked\n")
+            holder.stdin.flush()
+            self.assertEqual(holder.stdout.readline(), "locked\n")
+            yield
+        finally:
+            holder.stdin.close()  # its transaction ends
+            holder.wait(timeout=60)
+            holder.stdout.close()
+
+    def await_row(self, sql):
+        deadline = time.monotonic() + 60
+        while not self.rows(sql):
+            self.assertLess(time.monotonic(), deadline, sql)
+            time.sleep(0.02)
+
+    def test_an_administrator_is_told_to_come_again(self):
+        """As everybody is: it is no conflict with what is there."""
+        with open(os.path.join(self.data, "server.json"), encoding="utf-8") as file:
+            owner = {"X-Tars-Owner": json.load(file)["token"]}
+        account = {"name": "ada", "role": "writer", "secret": "long enough for it"}
+        said = {"conversation_id": "c1", "message": {"id": "m1", "role": "user", "content": "Good morning",
+                                                     "timestamp": "2025-11-07T12:00:00"}}
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            with self.locked("tars.conversations"):
+                waits = pool.submit(self.ask, "POST", "/conversation/message", said)
+                self.await_row("SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+                reply = self.ask("POST", "/admin/users", account, headers=owner, token="")
+            self.assertEqual(reply.status, 503, reply.body)
+            self.assertIn("Retry-After", reply.headers)
+            self.assertIn("try again", reply.json()["detail"])
+            waits.result()
+        self.assertEqual(self.ask("POST", "/admin/users", account, headers=owner, token="").status, 201)
+        self.assertEqual(self.ask("POST", "/admin/users", account, headers=owner, token="").status, 409)
 
 
 class Pooler:

@@ -160,14 +160,14 @@ static void test_last_admin(void **state)
     boss = person("acme", "boss", TARS_ROLE_ADMIN);
     assert_int_equal(add(&boss, NULL, "ann", TARS_ROLE_READER, SECRET, NULL), TARS_OK);
     assert_int_equal(tars_directory_account_remove(world.auth, &boss, NULL, "boss", &err),
-                     TARS_EBUSY);
+                     TARS_ECONFLICT);
     assert_non_null(strstr(err.text, "last admin"));
     assert_int_equal(tars_directory_account_set(world.auth, &boss, NULL, "boss", &demote,
                                                 &world.arena, &made, NULL),
-                     TARS_EBUSY);
+                     TARS_ECONFLICT);
     assert_int_equal(tars_directory_account_set(world.auth, &boss, NULL, "boss", &disable,
                                                 &world.arena, &made, NULL),
-                     TARS_EBUSY);
+                     TARS_ECONFLICT);
     assert_int_equal(tars_directory_account_set(world.auth, &boss, NULL, "ann", &promote,
                                                 &world.arena, &made, NULL),
                      TARS_OK);
@@ -463,7 +463,7 @@ static void test_grants(void **state)
     assert_int_equal(tars_directory_ungrant(world.auth, &as_owner, NULL, "ann", "hr", NULL),
                      TARS_OK);
     assert_int_equal(tars_directory_collection_remove(world.auth, &as_owner, NULL, "default", NULL),
-                     TARS_EBUSY);
+                     TARS_ECONFLICT);
     assert_int_equal(tars_directory_collection_remove(world.auth, &as_owner, NULL, "hr", NULL),
                      TARS_OK);
     assert_int_equal(tars_directory_collection_remove(world.auth, &as_owner, NULL, "hr", NULL),
@@ -523,11 +523,11 @@ static void test_tenants(void **state)
     assert_int_equal(tars_directory_tenant_set(world.auth, &boss, "acme", &roots, NULL),
                      TARS_EDENIED);
     assert_int_equal(tars_directory_tenant_set(world.auth, &as_owner, "default", &disable, NULL),
-                     TARS_EBUSY);
+                     TARS_ECONFLICT);
     assert_int_equal(tars_directory_tenant_set(world.auth, &as_owner, "acme", &disable, NULL),
                      TARS_OK);
     assert_int_equal(tars_directory_tenant_remove(world.auth, &as_owner, "default", NULL),
-                     TARS_EBUSY);
+                     TARS_ECONFLICT);
     assert_int_equal(tars_directory_tenant_remove(world.auth, &as_owner, "acme", NULL), TARS_OK);
     assert_int_equal(tars_directory_tenant_remove(world.auth, &as_owner, "acme", NULL),
                      TARS_ENOTFOUND);

@@ -220,12 +220,12 @@ static void a_tenant_goes_with_all_that_is_its(void **state)
         tars_conversation_append(world->store, "acme", "ann", "c1", &message, 1, true, 1, NULL),
         TARS_OK);
     put_ok(world, "acme/hr", "/a", 2, 10);
-    assert_int_equal(tars_accounts_tenant_remove(world->store, "acme", NULL), TARS_EBUSY);
+    assert_int_equal(tars_accounts_tenant_remove(world->store, "acme", NULL), TARS_ECONFLICT);
     assert_int_equal(
         tars_store_forget_file(world->store, "acme/hr", "/a", &world->arena, &changes, NULL),
         TARS_OK);
     assert_int_equal(tars_store_jobs_add(world->store, &job, 1, NULL), TARS_OK);
-    assert_int_equal(tars_accounts_tenant_remove(world->store, "acme", NULL), TARS_EBUSY);
+    assert_int_equal(tars_accounts_tenant_remove(world->store, "acme", NULL), TARS_ECONFLICT);
     assert_int_equal(tars_store_job_cancel(world->store, job.id, 1, NULL), TARS_OK);
     assert_int_equal(tars_accounts_tenant_remove(world->store, "acme", NULL), TARS_OK);
 
@@ -373,7 +373,7 @@ static void collections_and_grants(void **state)
                      TARS_OK);
 
     put_ok(world, "acme/hr", "/a", 1, 5);
-    assert_int_equal(tars_accounts_collection_remove(world->store, hr.id, NULL), TARS_EBUSY);
+    assert_int_equal(tars_accounts_collection_remove(world->store, hr.id, NULL), TARS_ECONFLICT);
     assert_int_equal(
         tars_store_forget_file(world->store, "acme/hr", "/a", &world->arena, &changes, NULL),
         TARS_OK);
