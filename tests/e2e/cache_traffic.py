@@ -137,7 +137,7 @@ def main():
     full = parser.parse_args().full
     redis = Redis()
     try:
-        Server.settings = {**redis.settings(), "CACHE_MEMORY_MB": "1", "TARS_AUTH": "open"}
+        Server.settings = {**redis.settings(REDIS_TIMEOUT_MS="20000"), "CACHE_MEMORY_MB": "1", "TARS_AUTH": "open"}
         Server.setUpClass()
         os.makedirs(os.path.join(Server.data, "root"), exist_ok=True)
         Server.token = Server.sign_in()

@@ -245,7 +245,7 @@ class Watch:
 
     def scraped_after(self, when):
         """The time of a scrape that began after then."""
-        until = time.monotonic() + 30
+        until = time.monotonic() + 120
         while time.monotonic() < until:
             rows = self.prometheus.get("/api/v1/query", query='timestamp(up{job="tars"})')["result"]
             if rows and float(rows[0]["value"][1]) > when + 0.5:

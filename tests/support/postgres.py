@@ -124,7 +124,8 @@ class Postgres:
         cache = os.path.join(os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.cache")), "tars")
         version = subprocess.run([os.path.join(self.bin, "initdb"), "--version"], stdout=subprocess.PIPE, text=True,
                                  check=True).stdout.split()[2]
-        made = os.path.join(cache, f"postgres-{version}-{encoding}-{os.geteuid()}")
+        owner = os.geteuid() or unprivileged().pw_uid
+        made = os.path.join(cache, f"postgres-{version}-{encoding}-{owner}")
         os.makedirs(cache, exist_ok=True)
         with open(made + ".lock", "wb") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -172,7 +173,7 @@ class Postgres:
                     raise
                 self.port = free_port()
 
-    def start(self, wait=60):
+    def start(self, wait=120):
         """Start, and wait until it answers."""
         log = open(os.path.join(self.dir, "log"), "ab")
         self.process = subprocess.Popen([*self.wrapper, os.path.join(self.bin, "postgres"), "-D", self.data, "-p",

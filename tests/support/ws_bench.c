@@ -399,6 +399,13 @@ void ws_expect_close(int fd, int code, const char *reason)
     assert_false(ws_hear(fd, &rest, 1));
 }
 
+void ws_await_in_flight(const struct ws_bench *bench, unsigned wanted)
+{
+    for (int i = 0; i < PATIENCE_MS && tars_server_stats(bench->server).in_flight < wanted; i++)
+        usleep(1000);
+    assert_int_equal(tars_server_stats(bench->server).in_flight, wanted);
+}
+
 void ws_await(const atomic_int *value, int wanted)
 {
     for (int i = 0; i < PATIENCE_MS && atomic_load(value) < wanted; i++)

@@ -21,7 +21,7 @@
 
 #include "net/server.h"
 
-#define PATIENCE_MS 8000
+#define PATIENCE_MS 60000 /* for machines that are busy */
 #define H           "Host: t\r\n"
 #define SAMPLE_KEY  "dGhlIHNhbXBsZSBub25jZQ=="
 #define UPGRADE                                                                     \
@@ -64,5 +64,7 @@ void ws_expect(int fd, int first, const char *text);
 /* A close frame, then the end of the connection when ours is sent. reason NULL: any. */
 void ws_expect_close(int fd, int code, const char *reason);
 void ws_await(const atomic_int *value, int wanted);
+/* Until so many requests are with the handler. */
+void ws_await_in_flight(const struct ws_bench *bench, unsigned wanted);
 
 #endif

@@ -108,7 +108,7 @@ static void who_does_not_go_is_killed(void **state)
     tars_child_finish(&child, 20, &end);
     assert_int_equal(end.signal, SIGKILL);
     assert_true(end.killed);
-    assert_true(tars_clock_mono_ms() - began < 5000);
+    assert_true(tars_clock_mono_ms() - began < 30000);
     assert_int_equal(kill(child.pid == 0 ? getpid() : child.pid, 0), 0);
 }
 

@@ -88,7 +88,7 @@ static void assert_costs_nothing(struct tars_cache *cache)
     for (int i = 0; i < 100000; i++)
         answered += look(cache, "a") != TARS_EUNAVAILABLE;
     assert_int_equal(answered, 0);
-    assert_true(tars_clock_mono_ms() - began_ms < 5000);
+    assert_true(tars_clock_mono_ms() - began_ms < LONG_MS);
     assert_int_equal(errors_of(cache), errors); /* nobody looked: no error */
     assert_int_equal(put(cache, "b"), TARS_EUNAVAILABLE);
     assert_false(tars_cache_drop(cache, TARS_CACHE_RESULT, tars_span_of("b")));
@@ -206,7 +206,7 @@ static void *ask_often(void *ctx)
         int64_t began_ms = tars_clock_mono_ms();
 
         (void)look(asker->cache, "a");
-        if (tars_clock_mono_ms() - began_ms > TIMEOUT_MS + 2000)
+        if (tars_clock_mono_ms() - began_ms > TIMEOUT_MS + 10000)
             atomic_fetch_add(&asker->slow, 1);
         atomic_fetch_add(&asker->done, 1);
     }
@@ -557,7 +557,7 @@ static void sets_wait_for_nobody(void **state)
         (void)snprintf(key, sizeof(key), "%d", i);
         taken += put(cache, key) == TARS_OK;
     }
-    assert_true(tars_clock_mono_ms() - began_ms < LONG_MS / 3);
+    assert_true(tars_clock_mono_ms() - began_ms < LONG_MS);
     (void)ask_until_left_alone(cache);
     go_on(&redis);
     (void)wait_until_used(cache);

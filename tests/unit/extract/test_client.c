@@ -181,7 +181,7 @@ static void ceilings_hold(void **state)
 }
 
 /* A child that is a shell script. */
-static tars_status extract_with_script(struct run *run, const char *script)
+static tars_status extract_with_script(struct run *run, const char *script, int64_t timeout_ms)
 {
     static char program[FILES_PATH_MAX];
     char dir[FILES_PATH_MAX];
@@ -194,7 +194,7 @@ static tars_status extract_with_script(struct run *run, const char *script)
     assert_int_equal(chmod(program, 0700), 0);
     run_init(run);
     run->config.program = program;
-    run->config.timeout_ms = 400;
+    run->config.timeout_ms = timeout_ms;
     status = extract(run, "a.txt", "text", 4);
     files_remove_dir(dir);
     return status;
@@ -237,12 +237,14 @@ static void a_hostile_child_is_seen_through(void **state)
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct run run;
         int64_t began = tars_clock_mono_ms();
-        tars_status status = extract_with_script(&run, rows[i].script);
+        /* Where its end is not awaited it has time, on a busy machine too. */
+        bool is_too_long = strcmp(rows[i].words, "longer than") == 0;
+        tars_status status = extract_with_script(&run, rows[i].script, is_too_long ? 400 : 60000);
 
         if (status != rows[i].want || !strstr(run.err.text, rows[i].words)) {
             fail_msg("%s: %s: %s", rows[i].name, tars_status_text(status), run.err.text);
         }
-        assert_true(tars_clock_mono_ms() - began < 20000);
+        assert_true(tars_clock_mono_ms() - began < 30000);
         tars_buf_release(&run.seen.text);
     }
 }

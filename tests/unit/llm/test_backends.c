@@ -292,7 +292,8 @@ static void every_allocation_may_fail(void **state)
 
 /* ---------------------------------------------------------------- turnstile */
 
-#define VISITORS 8
+#define VISITORS  8
+#define QUEUED_MS 1000 /* after which all are in the queue, and one of them has waited too long */
 
 struct visit {
     struct tars_turnstile *turnstile;
@@ -326,8 +327,22 @@ static void *visit(void *ctx)
     return NULL;
 }
 
+/* So many stand in the queue; or until_ms, when one of them has left it. */
+static void await_waiting(struct tars_turnstile *turnstile, int wanted, int64_t until_ms)
+{
+    int waiting;
+
+    do {
+        nap(1);
+        pthread_mutex_lock(&turnstile->lock);
+        waiting = turnstile->waiting;
+        pthread_mutex_unlock(&turnstile->lock);
+    } while (waiting != wanted && tars_clock_mono_ms() < until_ms);
+}
+
 static void one_at_a_time_in_order(void **state)
 {
+    int64_t until_ms = tars_clock_mono_ms() + QUEUED_MS;
     struct tars_turnstile turnstile;
     struct visit visits[VISITORS] = {{NULL}};
     pthread_t threads[VISITORS];
@@ -340,12 +355,12 @@ static void one_at_a_time_in_order(void **state)
     for (int i = 0; i < VISITORS; i++) {
         visits[i] = (struct visit){.turnstile = &turnstile, .inside = &inside, .order = &order};
         if (i == 2)
-            visits[i].call.deadline_ms = tars_clock_mono_ms() + 30;
+            visits[i].call.deadline_ms = until_ms;
         assert_int_equal(pthread_create(&threads[i], NULL, visit, &visits[i]), 0);
-        nap(20);
+        await_waiting(&turnstile, i + 1, until_ms);
     }
     atomic_store(&visits[4].call.cancelled, true);
-    nap(120);
+    await_waiting(&turnstile, VISITORS - 2, INT64_MAX); /* one was cancelled, one is too late */
     tars_turnstile_leave(&turnstile);
     for (int i = 0; i < VISITORS; i++)
         (void)pthread_join(threads[i], NULL);

@@ -192,7 +192,7 @@ static void stops_in_time(void **state)
     start = tars_clock_mono_ms();
     call.deadline_ms = start + 300;
     assert_int_equal(tars_llm_generate(llm, &request, &call, &sink, &result, &err), TARS_ETIMEOUT);
-    assert_true(tars_clock_mono_ms() - start < 3000);
+    assert_true(tars_clock_mono_ms() - start < 15000);
     assert_false(result.started);
     call.deadline_ms = 0;
     atomic_store(&call.cancelled, true);

@@ -55,7 +55,7 @@ static void handle(void *ctx, const struct tars_http_request *request,
 static int set_up(void **state)
 {
     struct bench *bench = calloc(1, sizeof(*bench));
-    struct tars_server_config config = {.handler = handle, .handshake_timeout_ms = 300};
+    struct tars_server_config config = {.handler = handle, .handshake_timeout_ms = 2000};
     struct tars_err err = {""};
     char command[4 * FILES_PATH_MAX];
     char out[64];
@@ -115,7 +115,7 @@ static void test_s_client(void **state)
 
         snprintf(command, sizeof(command),
                  "printf 'GET / HTTP/1.1\\r\\nHost: a\\r\\nConnection: close\\r\\n\\r\\n' | "
-                 "timeout 5 openssl s_client -ign_eof -connect 127.0.0.1:%u %s 2>&1",
+                 "timeout 60 openssl s_client -ign_eof -connect 127.0.0.1:%u %s 2>&1",
                  (unsigned)tars_server_port(bench->server), rows[i].arguments);
         run(command, out, sizeof(out));
         if (!strstr(out, has)) {
@@ -182,7 +182,7 @@ static void test_bad_handshakes(void **state)
         (void)send(fd, hellos[i], strlen(hellos[i]), MSG_NOSIGNAL);
         while (recv(fd, bytes, sizeof(bytes), 0) > 0) {
         }
-        assert_true(tars_clock_mono_ms() - start < 2000);
+        assert_true(tars_clock_mono_ms() - start < 9000); /* what is not set is 10 s */
         close(fd);
     }
     assert_true(tars_server_stats(bench->server).tls_failures >= 1);

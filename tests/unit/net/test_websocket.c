@@ -136,8 +136,8 @@ static void test_gone_before(void **state)
     int fd = ws_dial_with(bench, 0);
 
     (void)state;
-    ws_say(fd, "GET /later?ms=200 HTTP/1.1\r\n" UPGRADE "\r\n");
-    usleep(50000);
+    ws_say(fd, "GET /later?ms=1500 HTTP/1.1\r\n" UPGRADE "\r\n");
+    ws_await_in_flight(bench, 1);
     close(fd);
     ws_await(&bench->early, 1);
     assert_int_equal(atomic_load(&bench->opened), 0);
