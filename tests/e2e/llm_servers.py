@@ -145,11 +145,15 @@ def faults(program):
               code == 14 and "[not started" in out and len(double.requests) == 3, out)
         double.close()
 
-        double = Double(lambda n, peer, body: None)
-        code, out, _ = ask(program, kind, double.url, times=4)
+        for _ in range(3):  # a while that other work of the machine may make shorter than the call after it, once
+            double = Double(lambda n, peer, body: None)
+            code, out, _ = ask(program, kind, double.url, times=4)
+            asked = len(double.requests)
+            double.close()
+            if asked == 3:
+                break
         check(f"{kind}: a server that failed three times is left alone for a while",
-              code == 14 and out.count("[not started") == 4 and len(double.requests) == 3, out)
-        double.close()
+              code == 14 and out.count("[not started") == 4 and asked == 3, f"{asked} requests: {out}")
 
         double = Double(lambda n, peer, body: None if n < 3 else reply(peer, whole))
         code, out, _ = ask(program, kind, double.url, times=2, pause_ms=600)

@@ -169,6 +169,9 @@ class Rights(AdminTest):
         self.assertEqual(self.upload([("a.txt", b"The zeta lamp burns qrstl oil.")], token=boss).status, 201)
         more = self.upload([("b.txt", b"One too many.")], token=boss)
         self.assertIn("failed", more.body.decode() + str(more.status == 403 and "failed"))
+        before_midnight = 86400 - time.time() % 86400
+        if before_midnight < 30:  # the day must not end between the questions of it
+            time.sleep(before_midnight + 1)
         asked = [self.ask("POST", "/rag/query", {"query": "zeta lamp"}, token=boss) for _ in range(3)]
         self.assertEqual([r.status for r in asked], [200, 200, 429])
         self.assertGreater(int(asked[2].headers["retry-after"]), 0)
