@@ -49,7 +49,7 @@ static void each(void (*check)(const struct tars_kernels *kernels, size_t n))
 static void check_add(const struct tars_kernels *kernels, size_t n)
 {
     float a[MAX];
-    float b[MAX];
+    float b[MAX] = {0};
     float sum[MAX + 1];
 
     fill(a, n, 1, 3);
@@ -79,9 +79,9 @@ static void check_gelu(const struct tars_kernels *kernels, size_t n)
 static void check_layer_norm(const struct tars_kernels *kernels, size_t n)
 {
     float x[MAX];
-    float y[MAX];
-    float gain[MAX];
-    float bias[MAX];
+    float y[MAX] = {0};
+    float gain[MAX] = {0};
+    float bias[MAX] = {0};
     float out[MAX + 1];
     double mean = 0;
     double variance = 0;
@@ -244,7 +244,7 @@ static void check_finish(const struct tars_kernels *kernels, size_t n)
 
 static void check_bf16(const struct tars_kernels *kernels, size_t n)
 {
-    float x[MAX];
+    float x[MAX] = {0};
     uint16_t out[MAX + 1];
 
     fill(x, n, 12, 100);

@@ -204,7 +204,7 @@ static void test_refused(void **state)
     struct world *world = *state;
     struct tars_sqlite_copy *copy = NULL;
     char path[FILES_PATH_MAX];
-    char text[4096];
+    char text[FILES_PATH_MAX + 16]; /* what is no database; then the path of one that is */
 
     (void)snprintf(path, sizeof(path), "%.4000s/none", world->dir);
     assert_int_equal(tars_sqlite_copy_begin(path, TARS_SQLITE_STORE, &copy, NULL), TARS_ENOTFOUND);
