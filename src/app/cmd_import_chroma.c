@@ -94,9 +94,38 @@ static void tell(void *ctx, const char *what, const char *why)
 
 /* ---------------------------------------------------------------------- output */
 
+static void write_documents(struct tars_json *json, const struct tars_chroma_import_sums *sums)
+{
+    tars_json_int(json, "rows", sums->rows);
+    tars_json_int(json, "documents", sums->documents);
+    tars_json_int(json, "imported", sums->imported);
+    tars_json_int(json, "unchanged", sums->unchanged);
+    tars_json_int(json, "kept", sums->kept);
+    tars_json_int(json, "passages", sums->passages);
+    tars_json_int(json, "superseded", sums->superseded);
+    tars_json_int(json, "unclear", sums->unclear);
+    tars_json_int(json, "absent", sums->absent);
+    tars_json_int(json, "refused", sums->refused);
+    tars_json_bool(json, "same_model", sums->is_same_model);
+    tars_json_double(json, "cosine", sums->cosine);
+    tars_json_int(json, "vectors_taken", sums->taken);
+    tars_json_int(json, "vectors_made", sums->made);
+    tars_json_text(json, "sha256", sums->sha256);
+}
+
+static void write_conversations(struct tars_json *json,
+                                const struct tars_chroma_conversations_sums *sums)
+{
+    tars_json_int(json, "rows", sums->rows);
+    tars_json_int(json, "imported", sums->imported);
+    tars_json_int(json, "unchanged", sums->unchanged);
+    tars_json_int(json, "kept", sums->kept);
+    tars_json_int(json, "refused", sums->refused);
+    tars_json_int(json, "messages", sums->messages);
+}
+
 static void print_json(const struct run *run)
 {
-    const struct tars_chroma_import_sums *sums = &run->sums;
     struct tars_buf text;
     struct tars_json json;
 
@@ -104,24 +133,15 @@ static void print_json(const struct run *run)
     tars_json_init(&json, &text);
     tars_json_object(&json, NULL);
     tars_json_text(&json, "host", tars_chroma_url(run->chroma));
-    tars_json_text(&json, "api", tars_chroma_api_text(sums->api));
-    tars_json_text(&json, "collection", run->name);
+    if (!run->conversations)
+        tars_json_text(&json, "api", tars_chroma_api_text(run->sums.api));
+    tars_json_text(&json, "collection", run->conversations ? run->conversations : run->name);
     tars_json_bool(&json, "dry_run", is_dry(run));
-    tars_json_int(&json, "rows", sums->rows);
-    tars_json_int(&json, "documents", sums->documents);
-    tars_json_int(&json, "imported", sums->imported);
-    tars_json_int(&json, "unchanged", sums->unchanged);
-    tars_json_int(&json, "kept", sums->kept);
-    tars_json_int(&json, "passages", sums->passages);
-    tars_json_int(&json, "superseded", sums->superseded);
-    tars_json_int(&json, "unclear", sums->unclear);
-    tars_json_int(&json, "absent", sums->absent);
-    tars_json_int(&json, "refused", sums->refused);
-    tars_json_bool(&json, "same_model", sums->is_same_model);
-    tars_json_double(&json, "cosine", sums->cosine);
-    tars_json_int(&json, "vectors_taken", sums->taken);
-    tars_json_int(&json, "vectors_made", sums->made);
-    tars_json_text(&json, "sha256", sums->sha256);
+    if (run->conversations) {
+        write_conversations(&json, &run->talks);
+    } else {
+        write_documents(&json, &run->sums);
+    }
     tars_json_end(&json);
     printf("%s\n", text.status == TARS_OK ? text.ptr : "{}");
     tars_buf_release(&text);
@@ -163,37 +183,10 @@ static void print_text(const struct run *run)
     }
 }
 
-static void print_conversations_json(const struct run *run)
-{
-    const struct tars_chroma_conversations_sums *sums = &run->talks;
-    struct tars_buf text;
-    struct tars_json json;
-
-    tars_buf_init(&text, OUTPUT_MAX);
-    tars_json_init(&json, &text);
-    tars_json_object(&json, NULL);
-    tars_json_text(&json, "host", tars_chroma_url(run->chroma));
-    tars_json_text(&json, "collection", run->conversations);
-    tars_json_bool(&json, "dry_run", is_dry(run));
-    tars_json_int(&json, "rows", sums->rows);
-    tars_json_int(&json, "imported", sums->imported);
-    tars_json_int(&json, "unchanged", sums->unchanged);
-    tars_json_int(&json, "kept", sums->kept);
-    tars_json_int(&json, "refused", sums->refused);
-    tars_json_int(&json, "messages", sums->messages);
-    tars_json_end(&json);
-    printf("%s\n", text.status == TARS_OK ? text.ptr : "{}");
-    tars_buf_release(&text);
-}
-
 static void print_conversations(const struct run *run)
 {
     const struct tars_chroma_conversations_sums *sums = &run->talks;
 
-    if (run->cli->json) {
-        print_conversations_json(run);
-        return;
-    }
     printf("%lld conversations: %lld %s, with %lld messages; %lld unchanged, %lld kept as they are "
            "here, %lld that cannot be taken\n",
            (long long)sums->rows, (long long)sums->imported,
@@ -324,10 +317,10 @@ int tars_cmd_import_chroma(struct tars_cli *cli)
     hide(&run);
     if (status != TARS_OK) {
         tars_cli_complain("%s", err.text[0] ? err.text : tars_status_text(status));
-    } else if (run.conversations) {
-        print_conversations(&run);
     } else if (cli->json) {
         print_json(&run);
+    } else if (run.conversations) {
+        print_conversations(&run);
     } else {
         print_text(&run);
     }
