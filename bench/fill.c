@@ -224,6 +224,7 @@ static void make_document(struct fill *fill, struct tars_arena *arena, struct ta
                                              .title = "",
                                              .language = TARS_LANG_ENGLISH,
                                              .sha256 = sha,
+                                             .indexed_us = tars_clock_wall_us(),
                                              .metadata_json = ""};
     *put = (struct tars_store_put){.document = document, .passages = passages, .passage_count = n};
 }
@@ -232,7 +233,8 @@ static void put_batch(struct fill *fill)
 {
     const struct tars_store_file file = {.collection = TARS_COLLECTION,
                                          .path = "/fill/corpus.jsonl",
-                                         .sha256 = "made by bench/fill"};
+                                         .sha256 = "made by bench/fill",
+                                         .indexed_us = tars_clock_wall_us()};
     struct tars_store_put puts[BATCH];
     struct tars_store_batch batch = {.file = &file, .puts = puts, .round = 1, .dim = fill->dim};
     struct tars_store_changes changes;
