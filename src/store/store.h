@@ -475,8 +475,8 @@ TARS_MUST_USE tars_status tars_store_revector_drop(struct tars_store *store, str
  * is disabled), ENOTFOUND (no such collection). */
 TARS_MUST_USE tars_status tars_store_jobs_add(struct tars_store *store, struct tars_store_job *jobs,
                                               size_t n, struct tars_err *err);
-/* The oldest queued job that is due becomes running, attempts + 1. ENOTFOUND when none is. Where
- * processes share the store, none while an earlier one of the same file waits or runs. */
+/* The oldest queued job that is due becomes running, attempts + 1; none while an earlier one of the
+ * same file waits or runs. ENOTFOUND when none is. */
 TARS_MUST_USE tars_status tars_store_job_claim(struct tars_store *store, int64_t now_us,
                                                struct tars_arena *arena, struct tars_store_job *out,
                                                struct tars_err *err);

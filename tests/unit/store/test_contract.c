@@ -626,6 +626,44 @@ static void readers_see_whole_documents(void **state)
 
 #define ROW(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
+static tars_status claim(struct world *world, int64_t now_us, struct tars_store_job *job)
+{
+    return tars_store_job_claim(world->store, now_us, &world->arena, job, NULL);
+}
+
+/* What was uploaded last is what stays, also when the one before is tried again. */
+static void jobs_of_a_file_keep_their_order(void **state)
+{
+    struct world *world = *state;
+    struct tars_store_job jobs[] = {{.kind = "ingest", .path = "/a"},
+                                    {.kind = "ingest", .path = "/a"},
+                                    {.kind = "ingest", .path = "/b"},
+                                    {.kind = "ingest", .path = "/a", .collection = "other"}};
+    struct tars_store_job first;
+    struct tars_store_job job;
+
+    assert_int_equal(tars_store_jobs_add(world->store, jobs, 4, NULL), TARS_OK);
+    assert_int_equal(claim(world, 10, &first), TARS_OK);
+    assert_int_equal(first.id, jobs[0].id);
+    assert_int_equal(claim(world, 10, &job), TARS_OK);
+    assert_int_equal(job.id, jobs[2].id); /* of another file */
+    assert_int_equal(claim(world, 10, &job), TARS_OK);
+    assert_int_equal(job.id, jobs[3].id); /* of another collection */
+    assert_int_equal(claim(world, 10, &job), TARS_ENOTFOUND);
+    /* It is to be tried again. */
+    first.state = TARS_JOB_QUEUED;
+    first.not_before_us = 100;
+    assert_int_equal(tars_store_job_update(world->store, &first, NULL), TARS_OK);
+    assert_int_equal(claim(world, 99, &job), TARS_ENOTFOUND);
+    assert_int_equal(claim(world, 100, &first), TARS_OK);
+    assert_int_equal(first.id, jobs[0].id);
+    first.state = TARS_JOB_DONE;
+    assert_int_equal(tars_store_job_update(world->store, &first, NULL), TARS_OK);
+    assert_int_equal(claim(world, 100, &job), TARS_OK);
+    assert_int_equal(job.id, jobs[1].id);
+    assert_int_equal(claim(world, 100, &job), TARS_ENOTFOUND);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -642,6 +680,7 @@ int main(void)
         ROW(jobs_run_through_their_states),
         ROW(a_running_job_is_released_and_no_other),
         ROW(jobs_are_listed_cancelled_and_pruned),
+        ROW(jobs_of_a_file_keep_their_order),
         ROW(a_backup_is_whole_and_never_overwrites),
         ROW(checkpoints_lose_nothing),
         ROW(readers_see_whole_documents),
