@@ -329,6 +329,15 @@ static PGconn *begin_connecting(const struct tars_pg_config *config)
     return PQconnectStartParams(names, values, 0);
 }
 
+/* Is somebody there? What is broken keeps what it was. */
+static void note_reached(struct tars_pg_conn *conn)
+{
+    ConnStatusType now = PQstatus(conn->pg);
+
+    if (now != CONNECTION_BAD)
+        conn->is_refused = now != CONNECTION_STARTED && now != CONNECTION_NEEDED;
+}
+
 static tars_status finish_connecting(struct tars_pg_conn *conn, int64_t due_ms,
                                      struct tars_err *err)
 {
@@ -343,6 +352,7 @@ static tars_status finish_connecting(struct tars_pg_conn *conn, int64_t due_ms,
         if (status != TARS_OK)
             return status;
         wants = PQconnectPoll(conn->pg);
+        note_reached(conn);
     }
     return TARS_OK;
 }
@@ -378,9 +388,13 @@ tars_status tars_pg_open(struct tars_pg_conn *conn, const struct tars_pg_config 
     if (status == TARS_OK && PQsetnonblocking(conn->pg, 1))
         status = lose(conn, NULL, err);
     if (status != TARS_OK) {
+        bool is_refused = conn->is_refused;
+
         tars_pg_close(conn);
+        conn->is_refused = is_refused;
         return status;
     }
+    conn->is_refused = false;
     conn->is_given_up = is_given_up;
     tars_pg_reset(conn);
     conn->opened_ms = conn->used_ms = tars_clock_mono_ms();

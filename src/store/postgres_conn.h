@@ -65,8 +65,10 @@ struct tars_pg_conn {
     char state[6];                       /* SQLSTATE of the last refusal; "" */
     struct tars_err why;                 /* of is_broken */
     bool is_broken;
-    bool is_let_go; /* broken since its borrower did not wait: that says nothing of the server. Set
-                       by who borrowed it */
+    bool is_refused; /* not opened: somebody was there, and did not take it. Else nobody was reached
+                      */
+    bool is_let_go;  /* broken since its borrower did not wait: that says nothing of the server. Set
+                        by who borrowed it */
 };
 
 /* Connect, within timeout_ms. Its words are libpq's: who was asked, and why not. EUNAVAILABLE,

@@ -6,7 +6,8 @@
  *   2. idle <= size.
  *   3. is_away is set only while the breaker is not closed.
  *   4. Refused while others of the pool are connected, a new connection says that the server is
- *      full, not that it is away: whoever wanted it waits for one of those.
+ *      full, not that it is away: whoever wanted it waits for one of those. Where the keeper
+ *      reaches nobody, and nothing came of those for hang_ms, they are not waited for any more.
  */
 #include "store/postgres_pool.h"
 
@@ -197,9 +198,10 @@ static void wait_while_full(struct tars_pg_pool *pool)
 }
 
 /* has_room: it was taken for it, and is free again where this fails. EBUSY: the server takes no
- * more than we have. */
+ * more than we have; *is_there, or NULL: nobody was reached. */
 static tars_status open_new(struct tars_pg_pool *pool, const struct tars_pg_config *server,
-                            bool has_room, struct tars_pg_conn **conn, struct tars_err *err)
+                            bool has_room, struct tars_pg_conn **conn, bool *is_there,
+                            struct tars_err *err)
 {
     struct tars_pg_conn *made = calloc(1, sizeof(*made));
     struct tars_err why = {.text = ""};
@@ -213,6 +215,8 @@ static tars_status open_new(struct tars_pg_pool *pool, const struct tars_pg_conf
         *conn = made;
         return TARS_OK;
     }
+    if (made && is_there)
+        *is_there = made->is_refused;
     free(made);
     if (status == TARS_ENOMEM)
         return tars_fail(status, err, "no memory for a connection");
@@ -243,7 +247,7 @@ static tars_status take(struct tars_pg_pool *pool, struct tars_pg_conn **conn, s
             *conn = idle;
             return TARS_OK;
         }
-        status = open_new(pool, &pool->config.server, true, conn, &why);
+        status = open_new(pool, &pool->config.server, true, conn, NULL, &why);
         if (status == TARS_EBUSY && atomic_load(&pool->is_away))
             status = TARS_EUNAVAILABLE; /* so it was not full */
         if (status == TARS_EBUSY && tars_clock_mono_ms() >= due_ms)
@@ -312,10 +316,13 @@ void tars_pg_give(struct tars_pg_pool *pool, struct tars_pg_conn *conn)
 /* ------------------------------------------------------------------- keeper */
 
 /* The server hangs: nobody shall go on waiting for it. */
-static void give_up(struct tars_pg_pool *pool)
+static void give_up(struct tars_pg_pool *pool, const struct tars_err *why)
 {
     int64_t now_ms = tars_clock_mono_ms();
 
+    pthread_mutex_lock(&pool->lock);
+    pool->why = *why;
+    pthread_mutex_unlock(&pool->lock);
     for (int i = 0; i < BREAKER_FAILURES; i++)
         tars_breaker_note(&pool->breaker, false, now_ms);
     if (tars_breaker_state(&pool->breaker) != TARS_BREAKER_CLOSED)
@@ -335,19 +342,32 @@ static bool may_look(struct tars_pg_pool *pool)
     return is_quiet;
 }
 
-/* A connection to ask on, in less time than others get; *has_room: it is one of the pool's. */
+/* Nothing came of the server for longer than its answer to a ping may take. */
+static bool is_silent(struct tars_pg_pool *pool)
+{
+    int64_t heard_ms;
+
+    pthread_mutex_lock(&pool->lock);
+    heard_ms = pool->heard_ms;
+    pthread_mutex_unlock(&pool->lock);
+    return tars_clock_mono_ms() - heard_ms >= pool->config.hang_ms;
+}
+
+/* A connection to ask on, in less time than others get; *has_room: it is one of the pool's.
+ * ETIMEOUT: nobody there answers. */
 static tars_status take_to_look(struct tars_pg_pool *pool, struct tars_pg_conn **conn,
                                 bool *has_room, struct tars_err *err)
 {
+    bool is_there = true;
     tars_status status = TARS_OK;
 
     *has_room = take_well(pool, 0, conn);
     if (*conn)
         return TARS_OK;
-    status = open_new(pool, &pool->trial, *has_room, conn, err);
+    status = open_new(pool, &pool->trial, *has_room, conn, &is_there, err);
     if (status == TARS_OK && *conn)
         (*conn)->config = &pool->config.server;
-    return status;
+    return status == TARS_EBUSY && !is_there && is_silent(pool) ? TARS_ETIMEOUT : status;
 }
 
 static void give_looked(struct tars_pg_pool *pool, struct tars_pg_conn *conn, bool has_room)
@@ -376,7 +396,7 @@ static void look(struct tars_pg_pool *pool)
         return;
     status = take_to_look(pool, &conn, &has_room, &why);
     if (status == TARS_ETIMEOUT)
-        give_up(pool);
+        give_up(pool, &why);
     if (status != TARS_OK || !conn)
         return;
     /* Its own look is not given up, else a server that is back would not be noticed. */
@@ -385,12 +405,8 @@ static void look(struct tars_pg_pool *pool)
     status = tars_pg_ping(conn, pool->config.hang_ms, &why);
     conn->is_given_up = &pool->is_away;
     give_looked(pool, conn, has_room);
-    if (status == TARS_OK)
-        return;
-    pthread_mutex_lock(&pool->lock);
-    pool->why = why;
-    pthread_mutex_unlock(&pool->lock);
-    give_up(pool);
+    if (status != TARS_OK)
+        give_up(pool, &why);
 }
 
 static void note_look(struct tars_pg_pool *pool)

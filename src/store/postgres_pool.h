@@ -12,7 +12,8 @@
  *           everybody fail at once while the server is away; the keeper opens it when the server
  *           does not answer a ping within hang_ms, which ends the waits of all who are asking it,
  *           and closes it again within seconds of its return. Where every connection is in use the
- *           keeper opens one more, and closes it.
+ *           keeper opens one more, and closes it; where it reaches nobody (a network that is gone
+ *           says so at once) and nothing came of the others for hang_ms, their waits end as well.
  * Times     A server that hangs is noticed after ping_ms, QUIET_MS and hang_ms at most; one that is
  *           back after a pause of the breaker (PAUSE_MAX_MS) and what a trial takes, which is
  *           CONNECT_PINGS times hang_ms at most.

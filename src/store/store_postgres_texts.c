@@ -293,9 +293,10 @@ tars_status pgs_kept_changes(struct tars_store *store, uint64_t after, size_t ma
 
 /* ------------------------------------------------------------------- asking */
 
+/* Or has no connection for us within the time that is waited for one. */
 static bool is_away(tars_status status)
 {
-    return status == TARS_EUNAVAILABLE || status == TARS_ETIMEOUT;
+    return status == TARS_EUNAVAILABLE || status == TARS_ETIMEOUT || status == TARS_EBUSY;
 }
 
 /* The server is away, and the answer is from here. */

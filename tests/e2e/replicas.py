@@ -510,7 +510,7 @@ class Cluster:
             self.checks.see("cut off, it is not ready", self.until("cut off, it says so", lambda: not cut.is_ready(), 30))
             query = {"query": "How long does the battery of lamp a1 last?", "relevance_threshold": 0}
             status, body = cut.ask("POST", "/rag/search", query, timeout=30)
-            self.checks.see("cut off, it answers searches", status == 200 and json.loads(body)["results"], status)
+            self.checks.see("cut off, it answers searches", status == 200 and json.loads(body)["results"], f"{status} {body[:60]}")
             for what, raw, kind, path in (("a document", *multipart("cut.md", document("cut")), "/rag/upload"), ("a turn", json.dumps({
                     "conversation_id": "cut", "message": {"id": "cut", "role": "user", "content": "cut", "timestamp": "2026-01-01T00:00:00"}}
                     ), "application/json", "/conversation/message")):

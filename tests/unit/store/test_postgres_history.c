@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "store/accounts.h"
 #include "store/sqlite_texts.h"
 
 #define STEP_US 5000
@@ -189,15 +190,67 @@ static void what_is_partial_is_counted(void **state)
     tars_store_close(store);
 }
 
+struct asking {
+    struct world *world;
+    struct tars_store *store;
+    size_t told;
+};
+
+/* While it is told, the only connection that there may be is in use. */
+static bool ask_meanwhile(void *ctx, const struct tars_store_document *document)
+{
+    const uint64_t ids[] = {1, 99};
+    struct asking *asking = ctx;
+    struct tars_arena *arena = &asking->world->arena;
+    struct tars_store_passages found;
+    struct tars_collection_size *sizes;
+    size_t count;
+
+    (void)document;
+    asking->told++;
+    assert_int_equal(
+        tars_store_passages(asking->store, ids, 2, TARS_LOAD_TEXT, arena, &found, NULL), TARS_OK);
+    assert_int_equal(found.count, 1);
+    assert_int_equal(tars_accounts_sizes(asking->store, arena, &sizes, &count, NULL), TARS_OK);
+    assert_int_equal(count, 1);
+    assert_int_equal(sizes[0].passages, 1);
+    return true;
+}
+
+/* Then a search is answered by what is here, as while the server is away. */
+static void without_a_connection_the_copy_answers(void **state)
+{
+    const struct tars_store_document_filter all = {.collection = NULL};
+    struct asking asking = {.world = *state};
+    struct tars_store_postgres_config config = postgres_store(NULL);
+    char path[FILES_PATH_MAX + 16];
+    struct tars_store *other;
+
+    close_world(asking.world);
+    other = open_shared(NULL);
+    put(other, "/1", "one", 0);
+    tars_store_close(other);
+    (void)snprintf(path, sizeof(path), "%s/texts.db", asking.world->dir);
+    config.shared = true;
+    config.pool.size = 1;
+    config.pool.server.timeout_ms = 200;
+    asking.store = open_with(&config);
+    assert_int_equal(tars_store_postgres_keep_texts(asking.store, path, 0, 0, NULL, NULL), TARS_OK);
+    wait_filled(path, 1);
+    assert_int_equal(tars_store_documents(asking.store, &all, ask_meanwhile, &asking, NULL),
+                     TARS_OK);
+    assert_int_equal(asking.told, 1);
+    tars_store_close(asking.store);
+}
+
 #define ROW(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        ROW(new_vectors_wait_for_the_servers_of_the_old),
-        ROW(vectors_say_how_long_they_are),
-        ROW(a_text_of_a_past_that_was_given_up_is_not_told),
-        ROW(what_is_partial_is_counted),
+        ROW(new_vectors_wait_for_the_servers_of_the_old),    ROW(vectors_say_how_long_they_are),
+        ROW(a_text_of_a_past_that_was_given_up_is_not_told), ROW(what_is_partial_is_counted),
+        ROW(without_a_connection_the_copy_answers),
     };
     int failed;
 
