@@ -523,7 +523,8 @@ static void without_a_way_it_is_left_alone(void **state)
     struct tars_pg_conn *conn = NULL;
     struct tars_err err = {.text = ""};
     struct tars_pg_pool *pool;
-    char way[64], aside[80];
+    char way[64];
+    char aside[80];
 
     (void)state;
     make_way(folder, way, sizeof(way));
