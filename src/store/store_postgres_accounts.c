@@ -342,9 +342,9 @@ static tars_status remove_tenant(struct tars_pg_conn *conn, const char *name, st
 {
     /* Who refers comes before what is referred to. */
     static const enum pgs_sql steps[] = {
-        PGS_TENANT_JOBS_DELETE,     PGS_TENANT_SIZES_DELETE,       PGS_TENANT_CONVERSATIONS_DELETE,
-        PGS_TENANT_ACCOUNTS_DELETE, PGS_TENANT_COLLECTIONS_DELETE, PGS_TENANT_AUDIT_DELETE,
-        PGS_TENANT_DELETE,
+        PGS_TENANT_JOBS_DELETE,   PGS_TENANT_SIZES_DELETE,    PGS_TENANT_CONVERSATIONS_DELETE,
+        PGS_TENANT_TRACES_DELETE, PGS_TENANT_ACCOUNTS_DELETE, PGS_TENANT_COLLECTIONS_DELETE,
+        PGS_TENANT_AUDIT_DELETE,  PGS_TENANT_DELETE,
     };
     struct tars_pg_query query;
     int64_t id = 0;

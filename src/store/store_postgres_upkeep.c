@@ -160,7 +160,7 @@ tars_status pgs_scrub(struct tars_store *store, struct tars_err *err)
         {"VACUUM (FULL) tars.files"},           {"VACUUM (FULL) tars.jobs"},
         {"VACUUM (FULL) tars.messages"},        {"VACUUM (FULL) tars.conversations"},
         {"VACUUM (FULL) tars.accounts"},        {"VACUUM (FULL) tars.api_keys"},
-        {"VACUUM (FULL) tars.audit"},
+        {"VACUUM (FULL) tars.audit"},           {"VACUUM (FULL) tars.conversations_deleted"},
     };
     struct tars_pg_config config;
     struct tars_pg_conn conn;

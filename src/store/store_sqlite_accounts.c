@@ -312,13 +312,10 @@ static tars_status remove_tenant(struct tars_sqlite_conn *conn, const char *name
 {
     /* Who refers comes before what is referred to. */
     static const enum tars_sql steps[] = {
-        TARS_SQL_TENANT_JOBS_DELETE,
-        TARS_SQL_TENANT_SIZES_DELETE,
-        TARS_SQL_TENANT_CONVERSATIONS_DELETE,
-        TARS_SQL_TENANT_ACCOUNTS_DELETE,
-        TARS_SQL_TENANT_COLLECTIONS_DELETE,
-        TARS_SQL_TENANT_AUDIT_DELETE,
-        TARS_SQL_TENANT_DELETE,
+        TARS_SQL_TENANT_JOBS_DELETE,          TARS_SQL_TENANT_SIZES_DELETE,
+        TARS_SQL_TENANT_CONVERSATIONS_DELETE, TARS_SQL_TENANT_TRACES_DELETE,
+        TARS_SQL_TENANT_ACCOUNTS_DELETE,      TARS_SQL_TENANT_COLLECTIONS_DELETE,
+        TARS_SQL_TENANT_AUDIT_DELETE,         TARS_SQL_TENANT_DELETE,
     };
     struct tars_sqlite_query query;
     int64_t id = 0;

@@ -17,6 +17,7 @@
 #include "base/sys/file.h"
 #include "obs/log.h"
 #include "store/accounts.h"
+#include "store/conversations.h"
 #include "support/faults.h"
 
 #define LEASE_MS INT64_C(1000)
@@ -105,6 +106,24 @@ static void as_the_owner(struct tars_pg_conn *conn, const char *text)
 
     assert_int_equal(tars_pg_open(conn, &config, NULL, NULL), TARS_OK);
     assert_int_equal(tars_pg_exec(conn, text, NULL), TARS_OK);
+}
+
+/* Not even which conversations it had. */
+static void nothing_is_left_of_a_tenant(void **state)
+{
+    const struct tars_tenant acme = {.name = "acme"};
+    const struct tars_message message = {.role = "user", .content = "hello"};
+    struct tars_store *store = open_shared(0);
+
+    (void)state;
+    assert_int_equal(tars_accounts_tenant_add(store, &acme, NULL), TARS_OK);
+    assert_int_equal(
+        tars_conversation_append(store, "acme", "ann", "c1", &message, 1, true, 1, NULL), TARS_OK);
+    assert_int_equal(tars_conversation_delete(store, "acme", "ann", "c1", NULL), TARS_OK);
+    assert_int_equal(number("SELECT count(*) FROM tars.conversations_deleted"), 1);
+    assert_int_equal(tars_accounts_tenant_remove(store, "acme", NULL), TARS_OK);
+    assert_int_equal(number("SELECT count(*) FROM tars.conversations_deleted"), 0);
+    tars_store_close(store);
 }
 
 static void *open_one(void *ctx)
@@ -740,6 +759,7 @@ static void nor_one_that_stops_in_the_midst_of_its_rows(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        ROW(nothing_is_left_of_a_tenant),
         ROW(a_migration_waits_behind_nobody_for_long),
         ROW(who_is_too_old_is_not_left_behind),
         ROW(nobody_joins_a_store_that_became_too_new),

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "store/accounts.h"
+#include "store/conversations.h"
 #include "store/lock.h"
 #include "store/migrate.h"
 #include "store/store_sqlite.h"
@@ -257,6 +258,28 @@ static void a_file_of_the_first_version_is_taken_over(void **state)
     tars_arena_release(&arena);
 }
 
+/* Not even which conversations it had. */
+static void nothing_is_left_of_a_tenant(void **state)
+{
+    const struct tars_tenant acme = {.name = "acme"};
+    const struct tars_message message = {.role = "user", .content = "hello"};
+    struct tars_store *store = NULL;
+
+    assert_int_equal(open_dir(*state, &store, NULL), TARS_OK);
+    assert_int_equal(tars_accounts_tenant_add(store, &acme, NULL), TARS_OK);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(tars_conversation_append(store, "acme", "ann", i ? "c1" : "c2", &message,
+                                                  1, true, 1, NULL),
+                         TARS_OK);
+    }
+    assert_int_equal(tars_conversation_delete(store, "acme", "ann", "c1", NULL), TARS_OK);
+    assert_int_equal(tars_accounts_tenant_remove(store, "acme", NULL), TARS_OK);
+    tars_store_close(store);
+    spoil(*state, "CREATE TABLE left_over (n INTEGER CHECK (n = 0));"
+                  "INSERT INTO left_over SELECT count(*) FROM conversations_deleted;"
+                  "DROP TABLE left_over");
+}
+
 /* Everything that allocates, once. */
 static void use_all(void *ctx)
 {
@@ -305,6 +328,7 @@ int main(void)
         ROW(contradictions_are_found),
         ROW(bad_configs_are_refused),
         ROW(a_file_of_the_first_version_is_taken_over),
+        ROW(nothing_is_left_of_a_tenant),
         ROW(no_memory_is_survived),
         cmocka_unit_test(migrations_run_in_order_and_stop_at_a_failure),
     };
