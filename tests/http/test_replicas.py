@@ -82,7 +82,7 @@ class Two(ReplicasTest):
         otherwise = {**self.shared, "SEMANTIC_CHUNK_MAX": "600", "EMBED_PRECISION": "fp32"}
         third = Server(otherwise)
         try:
-            self.assertEqual(third.ask("GET", "/ready").status, 200)
+            self.soon(lambda: third.ask("GET", "/ready").status == 200)
             self.assertEqual(third.stop(), 0)  # so the others no longer hear of it
         finally:
             third.close()
@@ -406,7 +406,7 @@ class Roles(ReplicasTest):
         self.assertIn(document, server.found("vacation days"))
         refused = worker.ask("POST", "/rag/search", {"query": "vacation days"})
         self.assertEqual(refused.status, 503, refused.body)
-        self.assertEqual(worker.ask("GET", "/ready").status, 200)
+        self.soon(lambda: worker.ask("GET", "/ready").status == 200)
         self.assertEqual(worker.metric("tars_replica_lag_changes"), 0)
         self.soon(server.leads)
         self.assertFalse(worker.leads())
