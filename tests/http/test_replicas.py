@@ -479,23 +479,30 @@ class Outage(ReplicasTest):
         self.soon(lambda: sum(server.leads() for server in self.servers) == 1)
 
     def test_a_turn_outlives_the_server_that_keeps_it(self):
+        """But not where its conversation was deleted through another one meanwhile."""
         a, b = self.servers
+        asked = {"query": "moon air", "conversation_id": "moon", "relevance_threshold": 0}
+        gone = {**asked, "conversation_id": "gone"}
         document = self.put(a, "moon.md", "# Moon\n\nThe moon has no air and no water.\n")
         self.soon(lambda: document in a.found("moon air"))
         self.soon(lambda: a.texts() == int(self.rows("SELECT count(*) FROM tars.documents")[0][0]))
+        self.assertIsNone(a.ask("POST", "/rag/query", gone).json()["degraded"])
         self.postgres.stop()
         try:
             self.soon(lambda: a.ask("GET", "/ready").status == 503)
-            reply = a.ask("POST", "/rag/query", {"query": "moon air", "conversation_id": "moon", "relevance_threshold": 0})
-            self.assertEqual(reply.status, 200, reply.body)
-            self.assertEqual(reply.json()["degraded"], "not yet kept in the conversation")
+            for question in (gone, asked):
+                reply = a.ask("POST", "/rag/query", question)
+                self.assertEqual(reply.status, 200, reply.body)
+                self.assertEqual(reply.json()["degraded"], "not yet kept in the conversation")
             a.kill()
         finally:
             self.postgres.start()
+        self.soon(lambda: b.ask("DELETE", "/conversation/gone").status == 200)
         a.start()
         said = lambda: [m["content"] for m in b.ask("GET", "/conversation/moon").json().get("messages", [])]
         self.soon(lambda: said() == ["moon air", reply.json()["answer"]], 60, "the turn that had waited")
         self.soon(lambda: not glob.glob(os.path.join(a.data, "turns*", "*")))
+        self.assertEqual(b.ask("GET", "/conversation/gone").status, 404)
 
     def test_and_while_it_hangs(self):
         a, b = self.servers
