@@ -29,6 +29,8 @@ def _keep(port):
         name.bind(f"\0tars-test-port-{port}")
         with socket.socket() as probe:
             probe.bind(("", port))
+            for option in (socket.SO_REUSEADDR, socket.SO_REUSEPORT):  # a program being started has a copy of it
+                probe.setsockopt(socket.SOL_SOCKET, option, 1)
     except OSError:
         name.close()
         return False

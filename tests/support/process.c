@@ -49,12 +49,16 @@ static bool keep_port(unsigned port)
     int kept = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     int probe = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     socklen_t size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)len);
+    int on = 1;
     bool is_free;
 
     if (kept < 0 || probe < 0)
         fail_msg("no socket");
     is_free = bind(kept, (const struct sockaddr *)&name, size) == 0 &&
               bind(probe, (const struct sockaddr *)&at, sizeof(at)) == 0;
+    /* A program that is being started meanwhile has a copy of it. */
+    (void)setsockopt(probe, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+    (void)setsockopt(probe, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
     close(probe);
     if (!is_free)
         close(kept);
