@@ -25,7 +25,10 @@ enum { PORT_LOWEST = 10000, PORT_HIGHEST = 65535, PORT_TRIES = 1000 };
 static void choose_range(unsigned *first, unsigned *count)
 {
     FILE *file = fopen("/proc/sys/net/ipv4/ip_local_port_range", "re");
-    unsigned low = 0, high = 0, below, above;
+    unsigned low = 0;
+    unsigned high = 0;
+    unsigned below;
+    unsigned above;
 
     if (file == NULL || fscanf(file, "%u %u", &low, &high) != 2)
         fail_msg("no ip_local_port_range");
@@ -67,7 +70,8 @@ static bool keep_port(unsigned port)
 
 int process_free_port(void)
 {
-    unsigned first, count;
+    unsigned first;
+    unsigned count;
 
     choose_range(&first, &count);
     for (int i = 0; i < PORT_TRIES; i++) {
