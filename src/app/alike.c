@@ -10,9 +10,9 @@
 
 static const char *finish(struct tars_buf *text, struct tars_arena *arena)
 {
-    const char *made = text->status == TARS_OK ? tars_arena_printf(arena, "%.*s", (int)text->len,
-                                                                   text->ptr ? text->ptr : "")
-                                               : NULL;
+    const char *made = text->status == TARS_OK
+                           ? tars_arena_strndup(arena, text->ptr ? text->ptr : "", text->len)
+                           : NULL;
 
     tars_buf_release(text);
     return made;

@@ -16,6 +16,7 @@
 #include "base/crypto/digest.h"
 #include "base/sys/clock.h"
 #include "store/accounts.h"
+#include "store/conversations.h"
 
 #define HOUR_S INT64_C(3600)
 #define DAY_US INT64_C(86400000000)
@@ -207,6 +208,8 @@ void tars_wiring_tend(struct tars_wiring *w)
         return; /* another server does it */
     if (tars_auth_tend(w->auth, &err) != TARS_OK)
         tars_log_warning(w->log, "app", "what has expired was not forgotten: %s", err.text);
+    if (tars_conversation_prune(w->store, tars_clock_wall_us(), &err) != TARS_OK)
+        tars_log_warning(w->log, "app", "deleted conversations were not forgotten: %s", err.text);
     prune_audit(w);
 }
 

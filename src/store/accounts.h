@@ -238,7 +238,7 @@ TARS_MUST_USE tars_status tars_accounts_revoke_once(struct tars_store *store, co
 typedef bool tars_revoked_fn(void *ctx, const char *id, int64_t expires_us);
 TARS_MUST_USE tars_status tars_accounts_revoked(struct tars_store *store, tars_revoked_fn *each,
                                                 void *ctx, struct tars_err *err);
-/* Forget those that have expired, and of a year ago which conversations were deleted. */
+/* Forget those that have expired. */
 TARS_MUST_USE tars_status tars_accounts_revoked_prune(struct tars_store *store, int64_t now_us,
                                                       struct tars_err *err);
 

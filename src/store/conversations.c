@@ -6,6 +6,9 @@
 
 #include "store/conversations_internal.h"
 
+/* A year: for so long it is remembered that a conversation was deleted. */
+#define DELETED_US (INT64_C(366) * 24 * 3600 * 1000000)
+
 static size_t bytes_of(const char *text)
 {
     return text ? strlen(text) : 0;
@@ -122,6 +125,11 @@ tars_status tars_conversation_delete(struct tars_store *store, const char *tenan
                                      const char *client, const char *id, struct tars_err *err)
 {
     return store->ops->conversations->delete (store, tenant, client, id, err);
+}
+
+tars_status tars_conversation_prune(struct tars_store *store, int64_t now_us, struct tars_err *err)
+{
+    return store->ops->conversations->prune(store, now_us - DELETED_US, err);
 }
 
 tars_status tars_conversation_stats(struct tars_store *store, const char *tenant,

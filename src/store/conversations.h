@@ -93,6 +93,9 @@ TARS_MUST_USE tars_status tars_conversation_each(struct tars_store *store, const
 TARS_MUST_USE tars_status tars_conversation_delete(struct tars_store *store, const char *tenant,
                                                    const char *client, const char *id,
                                                    struct tars_err *err);
+/* Forget which ones were deleted a year before now_us. */
+TARS_MUST_USE tars_status tars_conversation_prune(struct tars_store *store, int64_t now_us,
+                                                  struct tars_err *err);
 /* tenant NULL: all. */
 TARS_MUST_USE tars_status tars_conversation_stats(struct tars_store *store, const char *tenant,
                                                   struct tars_conversation_stats *out,

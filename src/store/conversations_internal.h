@@ -20,9 +20,6 @@ struct tars_conversation_addition {
     bool has_waited; /* since now_us: not where the conversation was deleted meanwhile */
 };
 
-/* A year: for so long it is remembered that a conversation was deleted. */
-#define TARS_CONVERSATION_DELETED_US (INT64_C(366) * 24 * 3600 * 1000000)
-
 /* Each promises what the function of conversations.h with its name does. */
 struct tars_conversations_ops {
     tars_status (*append)(struct tars_store *store,
@@ -40,6 +37,8 @@ struct tars_conversations_ops {
                         void *ctx, struct tars_err *err);
     tars_status (*delete)(struct tars_store *store, const char *tenant, const char *client,
                           const char *id, struct tars_err *err);
+    /* Those of before_us and earlier. */
+    tars_status (*prune)(struct tars_store *store, int64_t before_us, struct tars_err *err);
     tars_status (*stats)(struct tars_store *store, const char *tenant,
                          struct tars_conversation_stats *out, struct tars_err *err);
 };

@@ -408,6 +408,11 @@ static tars_status each_conversation(struct tars_store *store, const char *tenan
     return status;
 }
 
+static tars_status prune(struct tars_store *store, int64_t before_us, struct tars_err *err)
+{
+    return pgs_prune(store, PGS_CONVERSATION_DELETED_PRUNE, before_us, err);
+}
+
 static tars_status stats(struct tars_store *store, const char *tenant,
                          struct tars_conversation_stats *out, struct tars_err *err)
 {
@@ -439,5 +444,6 @@ const struct tars_conversations_ops pgs_conversations_ops = {
     .list = list,
     .each = each_conversation,
     .delete = delete_conversation,
+    .prune = prune,
     .stats = stats,
 };

@@ -239,6 +239,8 @@ tars_status pgs_revoked_lately(struct tars_store *store, const char *id, int64_t
                                struct tars_err *err);
 tars_status pgs_revoked(struct tars_store *store, tars_revoked_fn *each, void *ctx,
                         struct tars_err *err);
+/* A statement that forgets what is of a time before, or until, us. */
+tars_status pgs_prune(struct tars_store *store, enum pgs_sql sql, int64_t us, struct tars_err *err);
 tars_status pgs_revoked_prune(struct tars_store *store, int64_t now_us, struct tars_err *err);
 tars_status pgs_count_usage(struct tars_store *store, const char *tenant, int64_t day,
                             int64_t questions, struct tars_err *err);

@@ -89,8 +89,7 @@ tars_status pgs_revoked(struct tars_store *store, tars_revoked_fn *each, void *c
     return status;
 }
 
-static tars_status prune(struct tars_store *store, enum pgs_sql sql, int64_t us,
-                         struct tars_err *err)
+tars_status pgs_prune(struct tars_store *store, enum pgs_sql sql, int64_t us, struct tars_err *err)
 {
     struct tars_pg_query query;
     tars_status status = pgs_write_ask(store, true, sql, &query, err);
@@ -106,11 +105,7 @@ static tars_status prune(struct tars_store *store, enum pgs_sql sql, int64_t us,
 
 tars_status pgs_revoked_prune(struct tars_store *store, int64_t now_us, struct tars_err *err)
 {
-    tars_status status = prune(store, PGS_REVOKED_PRUNE, now_us, err);
-
-    return status ? status
-                  : prune(store, PGS_CONVERSATION_DELETED_PRUNE,
-                          now_us - TARS_CONVERSATION_DELETED_US, err);
+    return pgs_prune(store, PGS_REVOKED_PRUNE, now_us, err);
 }
 
 /* ------------------------------------------------------------------- usage */
@@ -216,5 +211,5 @@ tars_status pgs_audit_list(struct tars_store *store, const struct tars_audit_fil
 
 tars_status pgs_audit_prune(struct tars_store *store, int64_t before_us, struct tars_err *err)
 {
-    return prune(store, PGS_AUDIT_PRUNE, before_us, err);
+    return pgs_prune(store, PGS_AUDIT_PRUNE, before_us, err);
 }

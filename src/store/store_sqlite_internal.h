@@ -183,6 +183,9 @@ tars_status tars_sqlite_revoke_once(struct tars_store *store, const char *id, in
                                     struct tars_err *err);
 tars_status tars_sqlite_revoked(struct tars_store *store, tars_revoked_fn *each, void *ctx,
                                 struct tars_err *err);
+/* A statement that forgets what is of a time before, or until, us. */
+tars_status tars_sqlite_prune(struct tars_store *store, enum tars_sql sql, int64_t us,
+                              struct tars_err *err);
 tars_status tars_sqlite_revoked_prune(struct tars_store *store, int64_t now_us,
                                       struct tars_err *err);
 tars_status tars_sqlite_count_usage(struct tars_store *store, const char *tenant, int64_t day,

@@ -61,8 +61,8 @@ tars_status tars_sqlite_revoked(struct tars_store *store, tars_revoked_fn *each,
     return status;
 }
 
-static tars_status prune(struct tars_store *store, enum tars_sql sql, int64_t us,
-                         struct tars_err *err)
+tars_status tars_sqlite_prune(struct tars_store *store, enum tars_sql sql, int64_t us,
+                              struct tars_err *err)
 {
     struct tars_sqlite_query query;
     tars_status status = tars_sqlite_write_ask(store, true, sql, &query, err);
@@ -76,11 +76,7 @@ static tars_status prune(struct tars_store *store, enum tars_sql sql, int64_t us
 tars_status tars_sqlite_revoked_prune(struct tars_store *store, int64_t now_us,
                                       struct tars_err *err)
 {
-    tars_status status = prune(store, TARS_SQL_REVOKED_PRUNE, now_us, err);
-
-    return status ? status
-                  : prune(store, TARS_SQL_CONVERSATION_DELETED_PRUNE,
-                          now_us - TARS_CONVERSATION_DELETED_US, err);
+    return tars_sqlite_prune(store, TARS_SQL_REVOKED_PRUNE, now_us, err);
 }
 
 /* ------------------------------------------------------------------- usage */
@@ -197,5 +193,5 @@ tars_status tars_sqlite_audit_list(struct tars_store *store, const struct tars_a
 tars_status tars_sqlite_audit_prune(struct tars_store *store, int64_t before_us,
                                     struct tars_err *err)
 {
-    return prune(store, TARS_SQL_AUDIT_PRUNE, before_us, err);
+    return tars_sqlite_prune(store, TARS_SQL_AUDIT_PRUNE, before_us, err);
 }

@@ -266,10 +266,10 @@ static void what_was_deleted_stays_deleted(void **state)
     assert_int_equal(found.message_count, 2);
     assert_string_equal(found.messages[0].content, "anew");
     /* It is known for a year. */
-    assert_int_equal(tars_accounts_revoked_prune(world->store, before_us + 360 * DAY_US, NULL),
+    assert_int_equal(tars_conversation_prune(world->store, before_us + 360 * DAY_US, NULL),
                      TARS_OK);
     assert_int_equal(say_late(world, "default", "c1", before_us), TARS_ENOTFOUND);
-    assert_int_equal(tars_accounts_revoked_prune(world->store, before_us + 400 * DAY_US, NULL),
+    assert_int_equal(tars_conversation_prune(world->store, before_us + 400 * DAY_US, NULL),
                      TARS_OK);
     assert_int_equal(say_late(world, "default", "c1", before_us), TARS_OK);
 }
