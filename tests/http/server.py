@@ -8,12 +8,24 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import time
 import unittest
 import uuid
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 TARS = os.environ.get("TARS_BIN", os.path.join(ROOT, "build", "debug", "tars"))
 SAMPLES = os.path.join(ROOT, "samples")
+
+
+SOON = 60  # seconds that a test waits for what must happen at all; nothing is measured by it
+
+
+def eventually(test, what, seconds=SOON):
+    until = time.monotonic() + seconds
+    while not what():
+        if time.monotonic() > until:
+            test.fail(f"not within {seconds} seconds")
+        time.sleep(0.02)
 
 
 def environment(data, **more):

@@ -7,23 +7,13 @@ import threading
 import time
 import unittest
 
-from server import ROOT, ServerTest, run
+from server import ROOT, ServerTest, eventually, run
 from test_rights_matrix import Rights
 
 sys.path.insert(0, os.path.join(ROOT, "tests", "support"))
 from redis_server import Redis  # noqa: E402
 
-SOON = 60  # seconds that a test waits for what must happen at all; nothing is measured by it
 OPEN = {"RATE_LIMIT_PER_MINUTE": "0", "TARS_AUTH": "open"}
-
-
-def eventually(test, what, seconds=SOON):
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        if what():
-            return
-        time.sleep(0.02)
-    test.fail(f"not within {seconds} seconds")
 
 
 class Asking:

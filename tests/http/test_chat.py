@@ -10,7 +10,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from ollama import PATIENCE, Ollama
-from server import ServerTest
+from server import ServerTest, eventually
 
 TIME = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?$"
 UUID = r"^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$"
@@ -77,10 +77,7 @@ class ChatTest(ServerTest):
 
     def await_asked(self, count):
         """Until the model has been asked so often."""
-        deadline = time.monotonic() + PATIENCE
-        while len(self.model.asked) < count:
-            self.assertLess(time.monotonic(), deadline)
-            time.sleep(0.01)
+        eventually(self, lambda: len(self.model.asked) >= count)
 
     def closed(self, ws, timeout=PATIENCE):
         """Code and reason of the close that is to come."""
@@ -436,10 +433,7 @@ class Bounds(ChatTest):
 
     def await_sockets(self, count):
         """Until no more than so many are open, as the server sees it."""
-        deadline = time.monotonic() + PATIENCE
-        while self.ask("GET", "/ws/health").json()["metrics"]["active_connections"] > count:
-            self.assertLess(time.monotonic(), deadline)
-            time.sleep(0.05)
+        eventually(self, lambda: self.ask("GET", "/ws/health").json()["metrics"]["active_connections"] <= count)
 
     def setUp(self):
         super().setUp()

@@ -10,7 +10,7 @@ import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 from postgres import Postgres
-from server import ServerTest
+from server import ServerTest, eventually
 
 QUESTION = {"query": "How many days of vacation are there?", "relevance_threshold": 0}
 
@@ -110,14 +110,6 @@ class OnPostgres(ServerTest):
         return POSTGRES.query(sql, cls.database)
 
     @classmethod
-    def wait_for(cls, what, seconds=60):
-        end = time.monotonic() + seconds
-        while not what():
-            if time.monotonic() > end:
-                raise AssertionError("it did not happen in time")
-            time.sleep(0.05)
-
-    @classmethod
     def answers_statistics(cls):
         return cls.ask("GET", "/analytics/query-stats").status == 200
 
@@ -151,7 +143,7 @@ class Tables(OnPostgres):
     def test_a_row_equals_its_answer(self):
         answers = [self.ask("POST", "/rag/query", QUESTION).json()]
         self.assertTrue(answers[0]["sources"])
-        self.wait_for(self.answers_statistics)
+        eventually(self, self.answers_statistics)
         row = self.rows("SELECT id, query_text, query_hash = encode(sha256(convert_to(query_text, 'UTF8')), 'hex'), "
                         "client_id, round(retrieval_time_ms::numeric, 2), round(generation_time_ms::numeric, 2), "
                         "round(total_time_ms::numeric, 2), sources_count, relevance_scores, model_used, "
@@ -174,7 +166,7 @@ class Tables(OnPostgres):
         before = int(self.rows("SELECT count(*) FROM query_logs")[0][0])
         lines = self.ask("POST", "/rag/query/stream", {**QUESTION, "query": "streamed"}).lines()
         self.assertEqual(lines[-1]["type"], "rag_complete")
-        self.wait_for(self.answers_statistics)
+        eventually(self, self.answers_statistics)
         self.assertEqual(int(self.rows("SELECT count(*) FROM query_logs")[0][0]), before + 1)
         row = self.rows("SELECT sources_count, tokens_generated FROM query_logs WHERE query_text = 'streamed'")[0]
         self.assertEqual([int(x) for x in row], [lines[-1]["sources_count"], lines[-1]["total_tokens"]])
@@ -192,7 +184,7 @@ class Partitions(OnPostgres):
 
     def test_the_same_tables_in_months(self):
         self.assertEqual(self.ask("POST", "/rag/query", QUESTION).status, 200)
-        self.wait_for(self.answers_statistics)
+        eventually(self, self.answers_statistics)
         self.compare_tables()
         self.assertEqual(self.rows("SELECT count(*) FROM tars_partitioned()"), [["4"]])
         self.assertEqual(self.rows("SELECT count(*) FROM pg_constraint WHERE contype = 'f'"), [["0"]])
@@ -220,7 +212,7 @@ class Adopted(OnPostgres):
         found = {row[0] for row in self.rows("SELECT indexname FROM pg_indexes")}
         self.assertTrue(set(INDEXES) <= found and "ix_query_logs_client_id" in found)
         self.assertEqual(self.ask("POST", "/rag/query", QUESTION).status, 200)
-        self.wait_for(self.answers_statistics)
+        eventually(self, self.answers_statistics)
         self.assertEqual(self.rows("SELECT count(*) FROM query_logs"), [["2"]])
 
 

@@ -5,6 +5,7 @@ import time
 import unittest
 
 import test_postgres
+from server import eventually
 from test_postgres import QUESTION, OnPostgres, Postgres
 
 
@@ -32,7 +33,7 @@ class Faults(OnPostgres):
         def all_there():
             return int(self.rows(f"SELECT count(*) FROM query_logs WHERE query_text LIKE '{prefix} %'")[0][0]) >= count
 
-        self.wait_for(all_there)
+        eventually(self, all_there)
         rows = self.rows(f"SELECT count(*), count(DISTINCT query_text) FROM query_logs WHERE query_text LIKE '{prefix} %'")
         self.assertEqual(rows, [[str(count), str(count)]])
 
@@ -41,9 +42,9 @@ class Faults(OnPostgres):
         test_postgres.POSTGRES.kill()
         self.ask_many("killed too", 20)
         self.assertEqual(self.ask("GET", "/analytics/query-stats").status, 503)
-        self.wait_for(lambda: self.ask("GET", "/ready").json()["checks"]["postgres"] == "disconnected")
+        eventually(self, lambda: self.ask("GET", "/ready").json()["checks"]["postgres"] == "disconnected")
         test_postgres.POSTGRES.start()
-        self.wait_for(self.answers_statistics)
+        eventually(self, self.answers_statistics)
         self.exactly("killed", 40)
 
     def test_hanging_and_back(self):
@@ -51,13 +52,13 @@ class Faults(OnPostgres):
         test_postgres.POSTGRES.pause()
         try:
             self.ask_many("hung too", 20)
-            self.wait_for(lambda: not self.answers_statistics())
+            eventually(self, lambda: not self.answers_statistics())
             begun = time.monotonic()
             self.assertFalse(self.answers_statistics())
             self.assertLess(time.monotonic() - begun, 30)  # it hangs for ever
         finally:
             test_postgres.POSTGRES.resume()
-        self.wait_for(self.answers_statistics)
+        eventually(self, self.answers_statistics)
         self.exactly("hung", 30)
 
     def test_restarted_while_rows_are_written(self):
@@ -77,7 +78,7 @@ class Faults(OnPostgres):
         type(self).start()
         test_postgres.POSTGRES.start()
         type(self).token = self.sign_in()
-        self.wait_for(self.answers_statistics)
+        eventually(self, self.answers_statistics)
         self.exactly("both", 5)
 
 

@@ -12,7 +12,7 @@ import threading
 import time
 import unittest
 
-from server import ROOT, ServerTest, run
+from server import ROOT, ServerTest, eventually, run
 from test_analytics_rows import RowsTest, log_line
 
 sys.path.insert(0, os.path.join(ROOT, "tests", "support"))
@@ -220,26 +220,20 @@ class Slow(ServerTest):
         super().tearDownClass()
         cls.link.close()
 
-    def wait_for(self, what):
-        end = time.monotonic() + 60
-        while not what():
-            self.assertLess(time.monotonic(), end)
-            time.sleep(0.05)
-
     def statistics(self):
         return self.ask("GET", "/analytics/query-stats").status == 200
 
     def test_nobody_waits(self):
-        self.wait_for(self.statistics)
+        eventually(self, self.statistics)
         self.link.delay = 5
-        self.wait_for(lambda: self.ask("GET", "/ready").json()["checks"]["postgres"] == "disconnected")
+        eventually(self, lambda: self.ask("GET", "/ready").json()["checks"]["postgres"] == "disconnected")
         for i in range(10):
             self.assertEqual(self.ask("POST", "/rag/query", {"query": f"{LEAVE} {i}"}).status, 200)
         refused = self.ask("GET", "/analytics/query-stats")
         self.assertEqual(refused.status, 503)
         self.link.delay = 0.0
-        self.wait_for(self.statistics)
-        self.wait_for(lambda: POSTGRES.query("SELECT count(*), count(DISTINCT query_text) FROM query_logs",
+        eventually(self, self.statistics)
+        eventually(self, lambda: POSTGRES.query("SELECT count(*), count(DISTINCT query_text) FROM query_logs",
                                              "slow") == [["10", "10"]])
 
 

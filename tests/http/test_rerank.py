@@ -7,8 +7,8 @@ import tempfile
 import time
 import unittest
 
-from server import ROOT, ServerTest, run
-from test_cache_redis import OPEN, Asking, RedisTest, eventually
+from server import ROOT, ServerTest, eventually, run
+from test_cache_redis import OPEN, Asking, RedisTest
 
 sys.path.insert(0, os.path.join(ROOT, "tests", "support"))
 from cross_encoder_folder import write as write_folder  # noqa: E402

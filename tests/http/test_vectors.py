@@ -12,7 +12,7 @@ import time
 import unittest
 import urllib.request
 
-from server import ROOT, TARS, ServerTest, environment, run
+from server import ROOT, SOON, TARS, ServerTest, environment, eventually, run
 from test_cache_redis import OPEN, Asking
 
 sys.path.insert(0, os.path.join(ROOT, "tests", "support"))
@@ -22,16 +22,7 @@ from postgres import Postgres  # noqa: E402
 QUESTIONS = ["How many days of leave does a new colleague have?", "what to do when the printer is stuck",
              "electricity of the building", "who may enter the server room", "expenses on a journey",
              "fire in the reading hall"]
-SOON = 60
 COLLECTIONS = "/api/v2/tenants/default_tenant/databases/default_database/collections"
-
-
-def eventually(test, what, seconds=SOON):
-    until = time.monotonic() + seconds
-    while not what():
-        if time.monotonic() > until:
-            test.fail(f"not within {seconds} seconds")
-        time.sleep(0.05)
 
 
 class Embedded(Asking, ServerTest):
